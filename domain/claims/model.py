@@ -1,0 +1,178 @@
+"""A claim as a structured document: form, fields, lines, diagnoses, edits. No identity of a person is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Letter = Literal["A", "B", "C", "D"]
+
+
+class Form(StrEnum):
+    """The paper whose fields the values name: UB-04 goes as 837I, CMS-1500 as 837P (G283-290)."""
+
+    UB04 = "UB-04"
+    CMS1500 = "CMS-1500"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Reason(_Document):
+    """Why a value stands where it stands: the rulebook row, its source, and the events it was read from."""
+
+    rule: str
+    citation: str
+    events: tuple[str, ...] = ()
+    text: str = ""
+
+
+class FormField(_Document):
+    """One value of the form. `vault` names what only the vault holds (name, address, member number) instead of a value."""
+
+    field: str
+    name: str
+    value: str | None = None
+    vault: str | None = None
+    reason: Reason
+
+
+class Line(_Document):
+    """One service line. `units` are billing units; `charge` is United States dollars for the whole line."""
+
+    number: int
+    service: str
+    revenue_code: str | None
+    hcpcs: str | None
+    modifiers: tuple[str, ...] = ()
+    units: int
+    unit_of_measure: Literal["UN", "DA", "MJ"] = "UN"
+    charge: Decimal
+    date_of_service: date
+    ndc: str | None = None
+    ndc_quantity: Decimal | None = None
+    ndc_unit: str | None = None
+    description: str
+    fields: dict[str, str] = Field(description="form field of each value, e.g. {'hcpcs': 'FL 44'}")
+    diagnosis_pointers: tuple[int, ...] = ()
+    documented_mg: Decimal | None = None
+    wasted_mg: Decimal | None = None
+    reason: Reason
+
+
+class Diagnosis(_Document):
+    """`role` is principal, admitting, or other; `poa` the present-on-admission indicator of inpatient claims."""
+
+    role: Literal["principal", "admitting", "other"]
+    code: str
+    poa: str | None = None
+    field: str
+    reason: Reason
+
+
+class Procedure(_Document):
+    """An ICD-10-PCS procedure of an inpatient claim."""
+
+    role: Literal["principal", "other"]
+    code: str
+    date: date
+    field: str
+    reason: Reason
+
+
+class CodedValue(_Document):
+    """A value, condition or occurrence code with its amount or date."""
+
+    kind: Literal["value", "condition", "occurrence", "occurrence_span"]
+    code: str
+    amount: Decimal | None = None
+    date: date | None = None
+    through: date | None = None
+    field: str
+    reason: Reason
+
+
+class Attachment(_Document):
+    """A paper that must go with the claim or stand behind it; `event` None while it is missing."""
+
+    kind: str
+    title: str
+    event: str | None
+    reason: Reason
+
+
+class EditSeverity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Edit(_Document):
+    """A finding of the claim edits. An error holds the claim; a warning shows."""
+
+    id: str
+    severity: EditSeverity
+    field: str
+    message: str
+    fix: str
+    citation: str
+    denial: int | None = None
+    owner: str
+    releases_on: tuple[str, ...] = ()
+
+
+class Claim(_Document):
+    """One claim of the encounter. `key` is letter and ordinal; the same key with other content is a new version.
+
+    Attributes:
+        ready: every document that makes it due has come; `waiting_for` names what is still missing.
+        folded: services that another claim carries, or whose services this one took in, said in words for the biller.
+    """
+
+    letter: Letter
+    ordinal: int
+    form: Form
+    type_of_bill: str | None
+    place_of_service: str | None
+    payer: str
+    facility: str
+    setting: str
+    statement_from: date
+    statement_through: date
+    ready: bool
+    waiting_for: tuple[str, ...] = ()
+    admission_id_event: str | None = None
+    fields: tuple[FormField, ...] = ()
+    lines: tuple[Line, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    procedures: tuple[Procedure, ...] = ()
+    codes: tuple[CodedValue, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    drg: str | None = None
+    total: Decimal
+    remarks: str = ""
+    advisories: tuple[str, ...] = ()
+    folded: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    edition: str
+    rulebook_digest: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.letter}/{self.ordinal}"
+
+    @property
+    def errors(self) -> tuple[Edit, ...]:
+        return tuple(edit for edit in self.edits if edit.severity is EditSeverity.ERROR)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over everything that is billed. The digest of the rulebook is not content: the same bill stays the same."""
+        body = self.model_dump(mode="json", exclude={"rulebook_digest", "advisories"})
+        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,180 @@
+"""The event catalogue: CloudEvents 1.0 envelopes and one strict model per type (design section 4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, cast, get_args
+
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+
+from domain.events import access, care, cells, governance, revenue
+from domain.events.base import EventData, Strict, Zoned
+
+MODELS: Final[tuple[type[EventData], ...]] = (
+    access.ReferralReceived,
+    access.EvidenceAdded,
+    access.AppointmentBooked,
+    access.AppointmentRescheduled,
+    access.AppointmentCancelled,
+    access.AppointmentMissed,
+    access.AuthorizationSubmitted,
+    access.AuthorizationDecided,
+    cells.ApheresisCompleted,
+    cells.CustodyRecorded,
+    cells.ManufacturingFailed,
+    cells.ManufacturingDelayed,
+    cells.ProductReleased,
+    cells.DispositionSigned,
+    care.LymphodepletionAdministered,
+    care.AdmissionStarted,
+    care.AdmissionChanged,
+    care.AdmissionEnded,
+    care.AdmissionCancelled,
+    care.InfusionStarted,
+    care.InfusionStopped,
+    care.InfusionCompleted,
+    care.ToxicityAssessed,
+    care.MedicationAdministered,
+    care.FacilityReadiness,
+    revenue.CodingCompleted,
+    revenue.ChargePosted,
+    revenue.ClaimAcknowledged,
+    revenue.ClaimRemitted,
+    governance.CertificationChanged,
+    governance.PlanChanged,
+    governance.HoldOverridden,
+    governance.EncounterWithdrawn,
+    governance.CorrectionMade,
+)
+
+CATALOGUE: Final[Mapping[str, TypeAdapter[Any]]] = {
+    model.event_type: TypeAdapter(access.Evidence if model is access.EvidenceAdded else model) for model in MODELS
+}
+"""Every event type with what checks its `data`."""
+
+_EVIDENCE_KINDS: Final = frozenset(
+    kind
+    for variant in get_args(get_args(access.Evidence)[0])
+    for kind in get_args(variant.model_fields["kind"].annotation)
+)
+
+HOLDER_TYPES: Final = frozenset({care.FacilityReadiness.event_type, governance.CertificationChanged.event_type})
+"""Events about a facility or a certificate holder: they concern every open encounter that needs them."""
+
+OPENING_TYPES: Final = frozenset({access.ReferralReceived.event_type, access.AppointmentBooked.event_type})
+"""Events that open an encounter for a subject nobody has named before."""
+
+EnvelopeText = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+
+class Envelope(Strict):
+    """A CloudEvents 1.0 envelope. `subject` is the order number or another alias of the scheduling system."""
+
+    specversion: Literal["1.0"]
+    id: EnvelopeText
+    source: EnvelopeText
+    type: EnvelopeText
+    subject: EnvelopeText
+    time: Zoned
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str | None = None
+    data: dict[str, Any]
+
+
+class Problem(Strict):
+    """What is wrong with a field and what would be right. Never repeats the value: it may identify a person."""
+
+    path: str
+    message: str
+
+
+class InvalidEvent(ValueError):
+    """The envelope or its data does not fit the catalogue; `problems` names each field."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
+        self.problems = problems
+
+
+class UnknownType(InvalidEvent):
+    """The type is not in the catalogue."""
+
+
+def problems_of(error: ValidationError, prefix: str = "") -> tuple[Problem, ...]:
+    """Field paths and messages of a validation error, without the refused values."""
+    return tuple(
+        Problem(path=_path(prefix, entry["loc"]), message=_plain(entry))
+        for entry in error.errors(include_input=False, include_url=False)
+    )
+
+
+def _path(prefix: str, location: tuple[int | str, ...]) -> str:
+    """The dotted path in the sender's own terms: the tag of the evidence union is not a field of theirs."""
+    steps = [str(step) for step in location if step not in _EVIDENCE_KINDS]
+    return ".".join(filter(None, (prefix, *steps))) or "(event)"
+
+
+def _plain(entry: Mapping[str, Any]) -> str:
+    if entry["type"] == "extra_forbidden":
+        return "unknown field; remove it or correct its name"
+    if entry["type"] == "missing":
+        return "required field is missing"
+    if entry["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return "kind must be one of: " + str(entry["ctx"].get("expected_tags", "")).replace("'", "")
+    return str(entry["msg"]).removeprefix("Value error, ")
+
+
+def parse(body: Mapping[str, Any]) -> tuple[Envelope, EventData]:
+    """Check an event against the catalogue.
+
+    CloudEvents extension attributes are allowed by that standard and ignored here; unknown fields in `data` are refused.
+
+    Raises:
+        InvalidEvent: with the path of every field at fault.
+    """
+    known = {key: value for key, value in body.items() if key in Envelope.model_fields or not _is_extension(key)}
+    try:
+        envelope = Envelope.model_validate_json(json.dumps(known))
+    except ValidationError as error:
+        raise InvalidEvent(problems_of(error)) from None
+    except (TypeError, ValueError):
+        raise InvalidEvent((Problem(path="(event)", message="not a JSON object"),)) from None
+    return envelope, parse_data(envelope.type, envelope.data)
+
+
+def parse_data(event_type: str, data: Mapping[str, Any]) -> EventData:
+    """Check the `data` of one type.
+
+    Raises:
+        UnknownType: the type is not in the catalogue.
+        InvalidEvent: with the path of every field at fault.
+    """
+    adapter = CATALOGUE.get(event_type)
+    if adapter is None:
+        raise UnknownType((Problem(path="type", message="not a type of the event catalogue"),))
+    try:
+        return cast(EventData, adapter.validate_json(json.dumps(data)))
+    except ValidationError as error:
+        raise InvalidEvent(problems_of(error, "data")) from None
+
+
+def _is_extension(name: str) -> bool:
+    """Extension attributes: lower-case letters and digits, at most twenty (CloudEvents 1.0, section 3.1)."""
+    return name.isascii() and name.isalnum() and name == name.lower() and len(name) <= 20
+
+
+__all__ = [
+    "CATALOGUE",
+    "HOLDER_TYPES",
+    "OPENING_TYPES",
+    "Envelope",
+    "EventData",
+    "MODELS",
+    "InvalidEvent",
+    "Problem",
+    "UnknownType",
+    "parse",
+    "parse_data",
+    "problems_of",
+]

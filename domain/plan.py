@@ -1,0 +1,120 @@
+"""What a workflow sees of a decision: keys, moments and hashes. Plain data, no rule, no identity."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Note(_Message):
+    """The update that tells an encounter of a new fact. `key` is the HMAC of source and id."""
+
+    key: str
+    type: str
+    sequence: int
+
+
+class Receipt(_Message):
+    """The encounter has noted the fact."""
+
+    sequence: int
+    noted: int
+
+
+class ClaimIntent(_Message):
+    """A claim that is due. `content` is the hash of what it would bill."""
+
+    letter: str
+    ordinal: int
+    content: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.letter}/{self.ordinal}"
+
+
+class AlertIntent(_Message):
+    key: str
+    severity: str
+    since: datetime
+
+
+class Closure(_Message):
+    """How the encounter ended."""
+
+    outcome: str
+    at: datetime
+
+
+class Plan(_Message):
+    """Intent keys, the next deadline and the digest of the rulebook they were decided with."""
+
+    sequence: int
+    stage: str
+    product: str
+    payer_class: str
+    holds: tuple[str, ...]
+    hold_kinds: tuple[str, ...]
+    alerts: tuple[AlertIntent, ...]
+    claims: tuple[ClaimIntent, ...]
+    custody_content: str
+    custody_length: int
+    deadline: datetime | None
+    deadline_title: str | None
+    deadline_key: str | None
+    details: str
+    rulebook_digest: str
+    closure: Closure | None
+
+
+class EncounterStart(_Message):
+    """Input of `CarTEncounter`; carried over continue-as-new."""
+
+    encounter: str
+    noted: int = 0
+    decided: int = 0
+    carried_claims: dict[str, str] = {}
+    carried_alerts: tuple[str, ...] = ()
+    carried_custody: str = ""
+
+
+class Question(_Message):
+    """Input of `decide` and of everything that acts on its answer: facts up to a sequence, at the workflow's time."""
+
+    encounter: str
+    up_to_sequence: int
+    now: datetime
+
+
+class ClaimQuestion(_Message):
+    """Input of the claim activities."""
+
+    encounter: str
+    letter: str
+    ordinal: int
+    up_to_sequence: int
+    now: datetime
+
+
+class ClaimStart(_Message):
+    """Input of `ClaimLifecycle`; carried over continue-as-new."""
+
+    encounter: str
+    letter: str
+    ordinal: int
+    sequence: int = 0
+    built: str = ""
+
+
+class ClaimBuilt(_Message):
+    """What building a claim came to: `state` is emitted, held or withdrawn."""
+
+    state: str
+    version: int
+    content: str
+    errors: tuple[str, ...] = ()

@@ -1,0 +1,401 @@
+"""The encounter's record: facts folded into the things people speak of (stays, collections, authorizations)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cached_property
+
+from domain.events import access, care, cells, governance, revenue
+from domain.events.access import BookableStage
+from domain.events.base import Setting
+from domain.events.care import AdmissionClass
+from domain.facts import Fact, Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    """A booking as it stands after every move. `status` is booked, cancelled or missed."""
+
+    id: str
+    stage: BookableStage
+    starts_at: datetime
+    facility: str
+    setting: Setting
+    status: str
+    events: tuple[str, ...]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """An admission as it stands. `inpatient_from` is the moment of the inpatient order, None while outpatient."""
+
+    id: str
+    facility: str
+    started_at: datetime
+    inpatient_from: datetime | None
+    ended_at: datetime | None
+    type: str
+    source: str
+    discharge_status: str | None
+    attending_npi: str | None
+    events: tuple[str, ...]
+
+    @property
+    def inpatient(self) -> bool:
+        return self.inpatient_from is not None
+
+    def covers(self, moment: datetime) -> bool:
+        """True while the patient is in this stay as an inpatient."""
+        return self.inpatient_from is not None and self.inpatient_from <= moment and (
+            self.ended_at is None or moment <= self.ended_at
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """A prior authorization with the payer's last word on it."""
+
+    number: str
+    decision: access.AuthorizationDecision | None
+    valid_from: date | None
+    valid_to: date | None
+    product: str | None
+    replaces: str | None
+    submitted_at: datetime | None
+    decided_at: datetime | None
+    events: tuple[str, ...]
+
+    def covers(self, on: date) -> bool:
+        """Approved and valid on the day; first and last day inclusive."""
+        return (
+            self.decision is access.AuthorizationDecision.APPROVED
+            and self.valid_from is not None
+            and self.valid_to is not None
+            and self.valid_from <= on <= self.valid_to
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Infusion:
+    """What happened to one bag at the bedside. `outcome` is started, stopped or completed."""
+
+    bag_id: str
+    outcome: str
+    started_at: datetime
+    ended_at: datetime | None
+    facility: str
+    setting: Setting
+    access: str
+    last: Fact[care._Infusion]
+    events: tuple[str, ...]
+
+    @property
+    def given(self) -> bool:
+        """Cells went into the patient: completed, or stopped after the start."""
+        return self.outcome in ("completed", "stopped")
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that is known of one encounter. Pure view of `facts`; every property is computed once."""
+
+    facts: Facts
+
+    @cached_property
+    def referral(self) -> Fact[access.ReferralReceived] | None:
+        """The latest referral; None until it arrives (a booking may come first)."""
+        return self.facts.last(access.ReferralReceived)
+
+    @cached_property
+    def product(self) -> str | None:
+        return self._planned("product") or (self.referral.data.product if self.referral else None)
+
+    @cached_property
+    def indication(self) -> str | None:
+        return self._planned("indication") or (self.referral.data.indication if self.referral else None)
+
+    @cached_property
+    def payer(self) -> str | None:
+        return self.referral.data.coverage.payer if self.referral else None
+
+    @cached_property
+    def facilities(self) -> access.Facilities | None:
+        planned = self._planned("facilities")
+        if isinstance(planned, access.Facilities):
+            return planned
+        return self.referral.data.facilities if self.referral else None
+
+    @cached_property
+    def planned_setting(self) -> Setting | None:
+        planned = self._planned("planned_setting")
+        return planned if isinstance(planned, Setting) else (self.referral.data.planned_setting if self.referral else None)
+
+    def _planned(self, name: str):  # type: ignore[no-untyped-def]
+        changes = [fact for fact in self.facts.of(governance.PlanChanged) if getattr(fact.data, name) is not None]
+        return getattr(changes[-1].data, name) if changes else None
+
+    @cached_property
+    def evidence(self) -> tuple[tuple[access.EvidenceAdded, str], ...]:
+        """Every paper with the event it came in, oldest first by its own date."""
+        found = [(paper, fact.event_id) for fact in self.facts.of(access.ReferralReceived) for paper in fact.data.evidence]
+        found += [(fact.data, fact.event_id) for fact in self.facts.of(access.EvidenceAdded)]
+        return tuple(sorted(found, key=lambda item: (item[0].dated, item[1])))
+
+    def papers(self, *kinds: str) -> tuple[tuple[access.EvidenceAdded, str], ...]:
+        """The papers of the given kinds, oldest first."""
+        return tuple(item for item in self.evidence if getattr(item[0], "kind", None) in kinds)
+
+    @cached_property
+    def appointments(self) -> tuple[Appointment, ...]:
+        """Every booking, in order of its time. A move or cancellation that comes before its booking waits for it."""
+        return tuple(sorted(_appointments(self.facts), key=lambda a: (a.starts_at, a.id)))
+
+    def booked(self, stage: BookableStage) -> tuple[Appointment, ...]:
+        """The standing bookings of a stage."""
+        return tuple(a for a in self.appointments if a.stage is stage and a.status == "booked")
+
+    @cached_property
+    def stays(self) -> tuple[Stay, ...]:
+        """Every admission that was not cancelled, in order of its start."""
+        return tuple(sorted(_stays(self.facts), key=lambda s: (s.started_at, s.id)))
+
+    @cached_property
+    def authorizations(self) -> tuple[Authorization, ...]:
+        return tuple(sorted(_authorizations(self.facts), key=lambda a: (a.decided_at or a.submitted_at, a.number)))
+
+    @cached_property
+    def collections(self) -> tuple[Fact[cells.ApheresisCompleted], ...]:
+        return self.facts.of(cells.ApheresisCompleted)
+
+    @cached_property
+    def failures(self) -> tuple[Fact[cells.ManufacturingFailed], ...]:
+        return self.facts.of(cells.ManufacturingFailed)
+
+    @cached_property
+    def releases(self) -> tuple[Fact[cells.ProductReleased], ...]:
+        return self.facts.of(cells.ProductReleased)
+
+    @cached_property
+    def lymphodepletion(self) -> tuple[Fact[care.LymphodepletionAdministered], ...]:
+        return self.facts.of(care.LymphodepletionAdministered)
+
+    @cached_property
+    def custody(self) -> tuple[Fact[cells.CustodyRecorded], ...]:
+        return self.facts.of(cells.CustodyRecorded)
+
+    @cached_property
+    def infusions(self) -> tuple[Infusion, ...]:
+        """One entry per bag that reached the bedside, in order of its start."""
+        return tuple(sorted(_infusions(self.facts), key=lambda i: (i.started_at, i.bag_id)))
+
+    @property
+    def given(self) -> tuple[Infusion, ...]:
+        return tuple(infusion for infusion in self.infusions if infusion.given)
+
+    @cached_property
+    def toxicities(self) -> tuple[Fact[care.ToxicityAssessed], ...]:
+        return self.facts.of(care.ToxicityAssessed)
+
+    @cached_property
+    def medications(self) -> tuple[Fact[care.MedicationAdministered], ...]:
+        return self.facts.of(care.MedicationAdministered)
+
+    @cached_property
+    def charges(self) -> tuple[Fact[revenue.ChargePosted], ...]:
+        """The standing charges: the latest event of each charge_id."""
+        latest = {fact.data.charge_id: fact for fact in self.facts.of(revenue.ChargePosted)}
+        return tuple(latest.values())
+
+    @cached_property
+    def codings(self) -> tuple[Fact[revenue.CodingCompleted], ...]:
+        return self.facts.of(revenue.CodingCompleted)
+
+    @cached_property
+    def withdrawal(self) -> Fact[governance.EncounterWithdrawn] | None:
+        return self.facts.last(governance.EncounterWithdrawn)
+
+    @cached_property
+    def overrides(self) -> tuple[Fact[governance.HoldOverridden], ...]:
+        return self.facts.of(governance.HoldOverridden)
+
+    @cached_property
+    def dispositions(self) -> tuple[Fact[cells.DispositionSigned], ...]:
+        return self.facts.of(cells.DispositionSigned)
+
+    @cached_property
+    def aliases(self) -> frozenset[tuple[str, str]]:
+        """Typed identifiers that the facts themselves give the encounter: COI, DIN, bag, lot, admission, appointment."""
+        return frozenset(_aliases(self.facts))
+
+
+def _appointments(facts: Facts) -> list[Appointment]:
+    standing: dict[str, Appointment] = {}
+    for booked in facts.of(access.AppointmentBooked):
+        b = booked.data
+        standing[b.appointment_id] = Appointment(
+            b.appointment_id, b.stage, b.starts_at, b.facility, b.setting, "booked", (booked.event_id,), booked.received_at
+        )
+    changes = (
+        *facts.of(access.AppointmentRescheduled),
+        *facts.of(access.AppointmentCancelled),
+        *facts.of(access.AppointmentMissed),
+    )
+    for change in sorted(changes, key=lambda fact: fact.order):
+        found = standing.get(change.data.appointment_id)
+        if found is None:
+            continue
+        events = (*found.events, change.event_id)
+        received = max(found.received_at, change.received_at)
+        if isinstance(change.data, access.AppointmentRescheduled):
+            moved = change.data
+            standing[found.id] = replace(
+                found,
+                stage=moved.stage or found.stage,
+                starts_at=moved.starts_at,
+                facility=moved.facility or found.facility,
+                setting=moved.setting or found.setting,
+                status="booked",
+                events=events,
+                received_at=received,
+            )
+        else:
+            status = "cancelled" if isinstance(change.data, access.AppointmentCancelled) else "missed"
+            standing[found.id] = replace(found, status=status, events=events, received_at=received)
+    return list(standing.values())
+
+
+def _stays(facts: Facts) -> list[Stay]:
+    standing: dict[str, Stay] = {}
+    for started in facts.of(care.AdmissionStarted):
+        s = started.data
+        standing[s.admission_id] = Stay(
+            id=s.admission_id,
+            facility=s.facility,
+            started_at=s.at,
+            inpatient_from=s.at if s.admission_class is AdmissionClass.INPATIENT else None,
+            ended_at=None,
+            type=s.type,
+            source=s.source,
+            discharge_status=None,
+            attending_npi=s.attending_npi,
+            events=(started.event_id,),
+        )
+    changes: tuple[Fact[care.EventData], ...] = (
+        *facts.of(care.AdmissionChanged),
+        *facts.of(care.AdmissionEnded),
+        *facts.of(care.AdmissionCancelled),
+    )
+    for change in sorted(changes, key=lambda fact: (fact.time, fact.order)):
+        found = standing.get(getattr(change.data, "admission_id"))
+        if found is None:
+            continue
+        after = _changed(found, change.data)
+        if after is None:
+            del standing[found.id]
+        else:
+            standing[found.id] = replace(after, events=(*found.events, change.event_id))
+    return list(standing.values())
+
+
+def _changed(stay: Stay, change: object) -> Stay | None:
+    """The stay after one change; None when the admission itself was cancelled (ADT A11)."""
+    match change:
+        case care.AdmissionEnded():
+            return replace(stay, ended_at=change.at, discharge_status=change.discharge_status)
+        case care.AdmissionCancelled(what="discharge"):
+            return replace(stay, ended_at=None, discharge_status=None)
+        case care.AdmissionCancelled():
+            return None
+        case care.AdmissionChanged():
+            inpatient_from = stay.inpatient_from
+            if change.admission_class is AdmissionClass.INPATIENT:
+                inpatient_from = inpatient_from or change.at
+            elif change.admission_class is not None:
+                inpatient_from = None
+            return replace(
+                stay,
+                facility=change.facility or stay.facility,
+                inpatient_from=inpatient_from,
+                attending_npi=change.attending_npi or stay.attending_npi,
+            )
+    raise TypeError(type(change).__name__)
+
+
+def _authorizations(facts: Facts) -> list[Authorization]:
+    found: dict[str, Authorization] = {}
+    for sent in facts.of(access.AuthorizationSubmitted):
+        known = found.get(sent.data.number)
+        found[sent.data.number] = Authorization(
+            number=sent.data.number,
+            decision=None,
+            valid_from=None,
+            valid_to=None,
+            product=None,
+            replaces=sent.data.replaces,
+            submitted_at=sent.time,
+            decided_at=None,
+            events=(*(known.events if known else ()), sent.event_id),
+        )
+    for answer in facts.of(access.AuthorizationDecided):
+        a = answer.data
+        known = found.get(a.number)
+        found[a.number] = Authorization(
+            number=a.number,
+            decision=a.decision,
+            valid_from=a.valid_from,
+            valid_to=a.valid_to,
+            product=a.product,
+            replaces=a.replaces or (known.replaces if known else None),
+            submitted_at=known.submitted_at if known else None,
+            decided_at=answer.time,
+            events=(*(known.events if known else ()), answer.event_id),
+        )
+    return list(found.values())
+
+
+_OUTCOMES: tuple[tuple[type[care._Infusion], str], ...] = (
+    (care.InfusionStarted, "started"),
+    (care.InfusionStopped, "stopped"),
+    (care.InfusionCompleted, "completed"),
+)
+
+
+def _infusions(facts: Facts) -> list[Infusion]:
+    by_bag: dict[str, Infusion] = {}
+    for model, outcome in _OUTCOMES:
+        for fact in facts.of(model):
+            known = by_bag.get(fact.data.bag_id)
+            by_bag[fact.data.bag_id] = Infusion(
+                bag_id=fact.data.bag_id,
+                outcome=outcome,
+                started_at=min(known.started_at, fact.data.at) if known else fact.data.at,
+                ended_at=None if outcome == "started" else fact.data.at,
+                facility=fact.data.facility,
+                setting=fact.data.setting,
+                access=fact.data.access.value,
+                last=fact,
+                events=(*(known.events if known else ()), fact.event_id),
+            )
+    return list(by_bag.values())
+
+
+_ALIAS_FIELDS: tuple[tuple[str, str], ...] = (
+    ("coi_id", "coi"),
+    ("din", "din"),
+    ("bag_id", "bag"),
+    ("admission_id", "admission"),
+    ("appointment_id", "appointment"),
+)
+
+
+def _aliases(facts: Facts) -> list[tuple[str, str]]:
+    return [pair for fact in facts.all for pair in aliases_of(fact.data)]
+
+
+def aliases_of(data: object) -> list[tuple[str, str]]:
+    """The typed identifiers an event's data carries: (kind, value)."""
+    getter: Callable[[str], object] = lambda name: getattr(data, name, None)  # noqa: E731
+    return [(kind, str(value)) for name, kind in _ALIAS_FIELDS if (value := getter(name)) is not None]
