@@ -1,0 +1,280 @@
+"""Every table. Columns that could name a person hold ciphertext or a keyed hash, never plain text.
+
+The stores that do hold identity, encrypted: `patients`, `staff`, `inbox.body`, `inbox_conflicts.body`,
+`quarantine.body`, `aliases.value`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Index, LargeBinary, Numeric, Text, UniqueConstraint
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment. Stored in UTC, returned zoned, on SQLite as on PostgreSQL."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Inbox(SQLModel, table=True):
+    """One accepted event. `dedupe_key` is HMAC(source, id); `body_hash` HMAC of the canonical body."""
+
+    __tablename__ = "inbox"
+
+    event_id: str = Field(primary_key=True)
+    dedupe_key: str = Field(unique=True)
+    body_hash: str
+    type: str = Field(index=True)
+    feed: str = Field(index=True)
+    subject_key: str
+    time: datetime = Field(sa_type=UtcDateTime)
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    body: bytes = Field(sa_type=LargeBinary)
+    patient_ref: str | None = None
+    holder_event: bool = False
+
+
+class InboxConflict(SQLModel, table=True):
+    """The same (source, id) with another body: kept, never applied."""
+
+    __tablename__ = "inbox_conflicts"
+
+    conflict_id: str = Field(primary_key=True)
+    event_id: str = Field(foreign_key="inbox.event_id", index=True)
+    body_hash: str
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    body: bytes = Field(sa_type=LargeBinary)
+    __table_args__ = (UniqueConstraint("event_id", "body_hash"),)
+
+
+class Quarantine(SQLModel, table=True):
+    """An event that could not be matched, mapped or believed; waits for a replay, by hand or when its subject is known."""
+
+    __tablename__ = "quarantine"
+
+    quarantine_id: str = Field(primary_key=True)
+    dedupe_key: str = Field(index=True)
+    body_hash: str
+    type: str
+    feed: str
+    subject_key: str = Field(index=True)
+    reasons: list[str] = Field(sa_type=JSON)
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    body: bytes = Field(sa_type=LargeBinary)
+    state: str = Field(default="waiting", index=True)
+    resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    event_id: str | None = None
+    __table_args__ = (UniqueConstraint("dedupe_key", "body_hash"),)
+
+
+class Encounter(SQLModel, table=True):
+    """The reading side of an encounter: what the last decision showed. `next_sequence` is taken under the row's lock."""
+
+    __tablename__ = "encounters"
+
+    encounter_id: str = Field(primary_key=True)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    patient_ref: str | None = Field(default=None, index=True)
+    status: str = Field(default="open", index=True)
+    next_sequence: int = 1
+    stage: str = Field(default="apheresis", index=True)
+    product: str = "unknown"
+    payer: str = "unknown"
+    payer_class: str = "unknown"
+    facilities: list[str] = Field(default_factory=list, sa_type=JSON)
+    holds_open: int = 0
+    next_due: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    decided_sequence: int = 0
+    decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    rulebook_digest: str = ""
+    view: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+
+
+class EncounterEvent(SQLModel, table=True):
+    """An event's place in an encounter. Holder events stand in every encounter they concern."""
+
+    __tablename__ = "encounter_events"
+
+    encounter_id: str = Field(primary_key=True, foreign_key="encounters.encounter_id")
+    sequence: int = Field(primary_key=True)
+    event_id: str = Field(foreign_key="inbox.event_id", index=True)
+    type: str
+    note_key: str
+    delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    __table_args__ = (
+        UniqueConstraint("encounter_id", "event_id"),
+        Index("ix_encounter_events_undelivered", "delivered_at", "encounter_id"),
+    )
+
+
+class Alias(SQLModel, table=True):
+    """An identifier of an encounter. `alias_key` is HMAC(value); the kind is order, mrn, coi, din, bag, admission, …"""
+
+    __tablename__ = "aliases"
+
+    alias_key: str = Field(primary_key=True)
+    encounter_id: str = Field(primary_key=True, foreign_key="encounters.encounter_id", index=True)
+    kind: str = Field(primary_key=True)
+    value: bytes = Field(sa_type=LargeBinary)
+
+
+class Patient(SQLModel, table=True):
+    """The vault: who the patient is. `identity` is ciphertext; `mrn_key` is HMAC(mrn, facility) for matching."""
+
+    __tablename__ = "patients"
+
+    patient_ref: str = Field(primary_key=True)
+    mrn_key: str = Field(index=True)
+    identity: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Staff(SQLModel, table=True):
+    """The vault: who a staff pseudonym is."""
+
+    __tablename__ = "staff"
+
+    pseudonym: str = Field(primary_key=True)
+    value: bytes = Field(sa_type=LargeBinary)
+
+
+class CustodyRecord(SQLModel, table=True):
+    """One link of the chain of identity: `hash` = SHA-256(previous hash, position, key, canonical content)."""
+
+    __tablename__ = "custody_records"
+
+    encounter_id: str = Field(primary_key=True, foreign_key="encounters.encounter_id")
+    position: int = Field(primary_key=True)
+    key: str
+    kind: str
+    occurred: datetime = Field(sa_type=UtcDateTime)
+    content: str = Field(sa_type=Text)
+    previous_hash: str
+    hash: str
+    recorded_at: datetime = Field(sa_type=UtcDateTime)
+    __table_args__ = (UniqueConstraint("encounter_id", "key"),)
+
+
+class ClaimVersion(SQLModel, table=True):
+    """One version of one claim. State: held, emitted, superseded or withdrawn. `control_number` is CLM01, gap-free."""
+
+    __tablename__ = "claims"
+
+    encounter_id: str = Field(primary_key=True, foreign_key="encounters.encounter_id")
+    letter: str = Field(primary_key=True)
+    ordinal: int = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    content_hash: str
+    state: str = Field(index=True)
+    form: str
+    payer: str
+    total: Decimal = Field(sa_type=Numeric(12, 2))
+    document: dict[str, Any] = Field(sa_type=JSON)
+    error_count: int = 0
+    sequence: int
+    rulebook_digest: str
+    edition: str
+    built_at: datetime = Field(sa_type=UtcDateTime)
+    emitted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    control_number: str | None = Field(default=None, unique=True)
+
+
+class ClaimLine(SQLModel, table=True):
+    """One service line, for worklists and totals."""
+
+    __tablename__ = "claim_lines"
+
+    encounter_id: str = Field(primary_key=True)
+    letter: str = Field(primary_key=True)
+    ordinal: int = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    revenue_code: str | None = None
+    hcpcs: str | None = None
+    units: int
+    charge: Decimal = Field(sa_type=Numeric(12, 2))
+    date_of_service: date
+    rule: str
+
+
+class AlertRecord(SQLModel, table=True):
+    """An alert from its opening to its end. State: open, acknowledged, resolved; never deleted."""
+
+    __tablename__ = "alerts"
+
+    alert_id: str = Field(primary_key=True)
+    encounter_id: str | None = Field(default=None, foreign_key="encounters.encounter_id", index=True)
+    key: str = Field(index=True)
+    kind: str
+    severity: str
+    owner: str
+    title: str
+    action: str
+    citation: str
+    rule: str
+    layer: str | None = None
+    denial: int | None = None
+    events: list[str] = Field(default_factory=list, sa_type=JSON)
+    since: datetime = Field(sa_type=UtcDateTime)
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    acknowledge_by: datetime = Field(sa_type=UtcDateTime)
+    state: str = Field(default="open", index=True)
+    acknowledged_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    acknowledged_by: str | None = None
+    resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    escalations: int = 0
+
+
+class CertificationRow(SQLModel, table=True):
+    """The reading side of certificates that events brought. `holder_key` is HMAC(holder)."""
+
+    __tablename__ = "certifications"
+
+    event_id: str = Field(primary_key=True, foreign_key="inbox.event_id")
+    layer: str
+    product: str | None = None
+    holder_key: str = Field(index=True)
+    status: str
+    valid_from: date
+    valid_to: date | None = None
+    time: datetime = Field(sa_type=UtcDateTime)
+
+
+class Counter(SQLModel, table=True):
+    """Gap-free numbers, taken in the transaction of the row that carries them."""
+
+    __tablename__ = "counters"
+
+    name: str = Field(primary_key=True)
+    value: int = 0
+
+
+class AuditEntry(SQLModel, table=True):
+    """Who looked at or changed what. `actor` is a token's name, `target` an opaque id."""
+
+    __tablename__ = "audit"
+
+    audit_id: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
+    actor: str
+    action: str
+    target: str
+    outcome: str
