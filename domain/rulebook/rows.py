@@ -187,7 +187,7 @@ class Certification(Row):
     """A certification layer: who must hold it, for which stages, and what its absence does per payer."""
 
     table = "certifications"
-    match_on = ("layer", "product", "indication", "payer", "payer_class")
+    match_on = ("layer", "holder", "product", "indication", "payer", "payer_class")
 
     layer: str
     title: str
@@ -207,10 +207,13 @@ class Certification(Row):
 
 
 class Eligibility(Row):
-    """One clinical paper the payer's reading of the label asks for (G277, G374-381)."""
+    """One clinical paper the payer's reading of the label asks for (G277, G374-381).
+
+    `setting` is the planned setting of the infusion the requirement is for; `*` means any.
+    """
 
     table = "eligibility"
-    match_on = ("requirement", "product", "indication", "payer")
+    match_on = ("requirement", "product", "indication", "payer", "payer_class", "setting")
 
     requirement: str
     title: str
@@ -218,6 +221,7 @@ class Eligibility(Row):
     indication: str = ANY
     payer: str = ANY
     payer_class: str = ANY
+    setting: str = ANY
     enforcement: Literal["hold", "warn", "off"]
     stages: tuple[str, ...] = ("apheresis",)
     agents: tuple[str, ...] = ()
@@ -232,7 +236,10 @@ class Eligibility(Row):
 
 
 class Payer(Row):
-    """A payer: class, authorization, form of its identifiers, and what it asks of the site of care (G349-363)."""
+    """A payer: class, authorization, form of its identifiers, and what it asks of the site of care (G349-363).
+
+    `claim_filing` is the indicator of an institutional claim, `claim_filing_professional` of a professional one where it differs.
+    """
 
     table = "payers"
     match_on = ("key",)
@@ -244,6 +251,7 @@ class Payer(Row):
     authorization_days: int | None = None
     policy: str = ""
     claim_filing: str
+    claim_filing_professional: str | None = None
     timely_filing_days: int
     appeal_days: int
     requires_rems: bool
@@ -279,14 +287,18 @@ class Checklist(Row):
 
 
 class Policy(Row):
-    """A billing choice that the guide leaves to payer and date; `value` is one of the choices its builder knows."""
+    """A billing choice that the guide leaves to payer and date; `value` is one of the choices its builder knows.
+
+    `mac` is the Medicare contractor's jurisdiction (JH, J6) where the guide says "your MAC"; `*` means any.
+    """
 
     table = "policies"
-    match_on = ("key", "payer", "payer_class")
+    match_on = ("key", "payer", "payer_class", "mac")
 
     key: str
     payer: str = ANY
     payer_class: str = ANY
+    mac: str = ANY
     value: str
     title: str
 
@@ -351,7 +363,11 @@ class Denial(Row):
 
 
 class Payment(Row):
-    """An amount, weight or rate that a payment is made of."""
+    """An amount, weight or rate that a payment is made of, in United States dollars.
+
+    For `asp`, `amount` is the payment limit (average sales price and the add-on); without an amount `basis` says what is
+    paid instead (G400).
+    """
 
     table = "payments"
     match_on = ("kind", "code")
@@ -362,6 +378,9 @@ class Payment(Row):
     amount: Decimal | None = None
     weight: Decimal | None = None
     geometric_mean_days: Decimal | None = None
+    average_sales_price: Decimal | None = None
+    quarter: str = ""
+    basis: str = ""
 
 
 class Assistance(Row):
@@ -375,6 +394,7 @@ class Assistance(Row):
     payer_classes: tuple[str, ...]
     condition: str
     check: str
+    indication: str = ANY
     income_percent_fpl: int | None = None
     distance_miles: int | None = None
 
@@ -401,6 +421,26 @@ class Refresh(Row):
     cadence: str
     trigger: str
     tables: tuple[str, ...]
+
+
+class Correction(Row):
+    """Where the guide and the official record part, and what is done about it.
+
+    Attributes:
+        number: as the corrections count them (`B5`).
+        evidence: official (tables CMS publishes), page (a public page that was read), knowledge (not confirmed), guide (its own text).
+        decision: what stands for it where no row can hold it.
+    """
+
+    table = "corrections"
+    match_on = ("number",)
+
+    number: str
+    subject: str
+    guide_says: str
+    current_says: str
+    evidence: tuple[Literal["official", "page", "knowledge", "guide"], ...] = Field(min_length=1)
+    decision: str = ""
 
 
 class CustodyRule(Row):
@@ -441,5 +481,6 @@ TABLES: tuple[type[Row], ...] = (
     Assistance,
     Guideline,
     Refresh,
+    Correction,
     CustodyRule,
 )
