@@ -1,0 +1,68 @@
+"""Alerts in the store: opened once per condition, resolved when it is gone, never erased."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from activities.store.tables import AlertRecord
+from domain.decision import Alert
+
+
+def reconcile_alerts(session: Session, encounter: str, wanted: Sequence[Alert], now: datetime) -> tuple[int, int]:
+    """Open what should be open, resolve the rest; returns how many of each.
+
+    A condition that comes back after its end is a new alert. Alerts that the intake raised (kinds without a rule of the
+    decision) are left alone: they resolve by their own door.
+    """
+    standing = {
+        alert.key: alert
+        for alert in session.exec(
+            select(AlertRecord).where(
+                AlertRecord.encounter_id == encounter, col(AlertRecord.state).in_(("open", "acknowledged"))
+            )
+        )
+        if not alert.key.startswith("intake.")
+    }
+    due = {alert.key: alert for alert in wanted}
+    for key, alert in due.items():
+        if key in standing:
+            _refresh(standing[key], alert)
+        else:
+            session.add(_record(encounter, alert, now))
+    gone = [alert for key, alert in standing.items() if key not in due]
+    for alert in gone:
+        alert.state, alert.resolved_at = "resolved", now
+        session.add(alert)
+    return len(due.keys() - standing.keys()), len(gone)
+
+
+def _refresh(standing: AlertRecord, alert: Alert) -> None:
+    """A standing alert may have become worse or named more events; its opening stays."""
+    standing.severity, standing.title, standing.action = alert.severity.value, alert.title, alert.action
+    standing.events = list(alert.events)
+
+
+def _record(encounter: str, alert: Alert, now: datetime) -> AlertRecord:
+    opened = max(now, alert.since)
+    return AlertRecord(
+        alert_id=f"alr_{secrets.token_hex(10)}",
+        encounter_id=encounter,
+        key=alert.key,
+        kind=alert.kind,
+        severity=alert.severity.value,
+        owner=alert.owner,
+        title=alert.title,
+        action=alert.action,
+        citation=alert.citation,
+        rule=alert.rule,
+        layer=alert.layer,
+        denial=alert.denial,
+        events=list(alert.events),
+        since=alert.since,
+        opened_at=opened,
+        acknowledge_by=opened + timedelta(hours=alert.acknowledge_hours),
+    )

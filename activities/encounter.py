@@ -1,0 +1,144 @@
+"""The activities of the workflows. Each is idempotent by key and safe to retry at any point."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import TypeAdapter
+from prometheus_client import Counter as Metric
+from sqlmodel import Session
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+
+from activities.alerts import reconcile_alerts
+from activities.claims import keep_claim
+from activities.mind import Mind, plan_of
+from activities.store.chain import append_custody
+from activities.store.tables import Encounter
+from domain.decision import Decision
+from domain.plan import ClaimBuilt, ClaimIntent, ClaimQuestion, ClaimStart, Plan, Question
+from domain.timeline import vein_to_vein_days
+from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
+
+DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])
+CLAIMS_BUILT = Metric("cart_claims_built_total", "Claim builds, by letter and the state they ended in.", ["letter", "state"])
+ALERTS = Metric("cart_alert_changes_total", "Alerts opened and resolved.", ["change"])
+
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+class Activities:
+    """What the workflows can have done. Holds the processes' one store, keys and Temporal client."""
+
+    def __init__(self, mind: Mind, client: Client) -> None:
+        self.mind, self.client = mind, client
+
+    @property
+    def all(self) -> list[Any]:
+        """Every activity, for the worker."""
+        return [
+            self.decide,
+            self.keep_custody,
+            self.raise_alerts,
+            self.show_encounter,
+            self.open_claim,
+            self.build_claim,
+        ]
+
+    @activity.defn(name="decide")
+    def decide(self, question: Question) -> Plan:
+        decision = self.mind.answer(question)
+        DECISIONS.labels(stage=decision.stage.value).inc()
+        return plan_of(decision, question)
+
+    @activity.defn(name="keep_custody")
+    def keep_custody(self, question: Question) -> None:
+        decision = self.mind.answer(question)
+        with self.mind.db.write() as session:
+            append_custody(session, self.mind.keys, question.encounter, decision.custody, question.now)
+
+    @activity.defn(name="raise_alerts")
+    def raise_alerts(self, question: Question) -> None:
+        decision = self.mind.answer(question)
+        with self.mind.db.write() as session:
+            if _stale(session, question):
+                return
+            opened, resolved = reconcile_alerts(session, question.encounter, decision.alerts, question.now)
+        ALERTS.labels(change="opened").inc(opened)
+        ALERTS.labels(change="resolved").inc(resolved)
+
+    @activity.defn(name="show_encounter")
+    def show_encounter(self, question: Question) -> None:
+        decision = self.mind.answer(question)
+        with self.mind.db.write() as session:
+            row = session.get_one(Encounter, question.encounter, with_for_update=True)
+            if row.decided_sequence > question.up_to_sequence:
+                return
+            due = decision.next_deadline
+            row.status = "closed" if decision.outcome else "open"
+            row.stage = decision.stage.value
+            row.product, row.payer, row.payer_class = decision.product, decision.payer, decision.payer_class
+            row.holds_open = sum(hold.stands for hold in decision.holds)
+            row.next_due = due.due if due else None
+            row.decided_sequence, row.decided_at = question.up_to_sequence, question.now
+            row.rulebook_digest = decision.rulebook_digest
+            row.view = view_of(decision)
+            session.add(row)
+
+    @activity.defn(name="open_claim")
+    async def open_claim(self, question: ClaimQuestion, intent: ClaimIntent) -> None:
+        start = ClaimStart(encounter=question.encounter, letter=question.letter, ordinal=question.ordinal)
+        await self.client.start_workflow(
+            CLAIM_TYPE,
+            start,
+            id=claim_workflow_id(question.encounter, question.letter, question.ordinal),
+            task_queue=TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            start_signal=CLAIM_SIGNAL,
+            start_signal_args=[question],
+            static_summary=f"Claim {intent.key}",
+        )
+
+    @activity.defn(name="build_claim")
+    def build_claim(self, question: ClaimQuestion) -> ClaimBuilt:
+        decision = self.mind.decision(question.encounter, question.up_to_sequence, question.now)
+        key = f"{question.letter}/{question.ordinal}"
+        claim = next((claim for claim in decision.claims if claim.key == key), None)
+        with self.mind.db.write() as session:
+            session.get_one(Encounter, question.encounter, with_for_update=True)
+            built = keep_claim(session, question, claim)
+        CLAIMS_BUILT.labels(letter=question.letter, state=built.state).inc()
+        return built
+
+
+def _stale(session: Session, question: Question) -> bool:
+    """A retried activity of an older decision must not undo what a newer one showed."""
+    row = session.get_one(Encounter, question.encounter, with_for_update=True)
+    return row.decided_sequence > question.up_to_sequence
+
+
+def view_of(decision: Decision) -> dict[str, Any]:
+    """The reading side: gates, holds, milestones, deadlines and what claims wait for, as JSON."""
+    body = {
+        "stage": decision.stage,
+        "cleared": sorted(stage.value for stage in decision.cleared),
+        "gates": [asdict(gate) | {"open": gate.open} for gate in decision.gates],
+        "holds": [asdict(hold) for hold in decision.holds],
+        "milestones": [asdict(milestone) for milestone in decision.milestones],
+        "deadlines": [asdict(deadline) for deadline in decision.deadlines],
+        "advisories": list(decision.advisories),
+        "outcome": decision.outcome,
+        "vein_to_vein_days": vein_to_vein_days(decision.milestones),
+        "claims_waiting": [
+            {"claim": claim.key, "waiting_for": list(claim.waiting_for), "total": str(claim.total)}
+            for claim in decision.claims
+            if not claim.ready
+        ],
+        "edition": decision.edition,
+        "rulebook_digest": decision.rulebook_digest,
+    }
+    plain: dict[str, Any] = _JSON.dump_python(body, mode="json")
+    return plain

@@ -1,0 +1,116 @@
+"""Asking the domain: facts from the store, rows from the shelf, one pure answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from datetime import datetime
+
+from activities.rules import Shelf
+from activities.store.engine import Database
+from activities.store.facts import load_facts
+from activities.store.keys import Keyring
+from domain.decide import decide
+from domain.decision import CustodyEntry, Decision
+from domain.facts import fold
+from domain.plan import AlertIntent, ClaimIntent, Closure, Plan, Question
+
+REMEMBERED = 64
+"""Decisions kept in memory: the activities that follow one `decide` ask the same question again."""
+
+
+class Mind:
+    """Answers questions. The same facts, rulebook, site and moment give the same decision."""
+
+    def __init__(self, db: Database, keys: Keyring, shelf: Shelf) -> None:
+        self.db, self.keys, self.shelf = db, keys, shelf
+        self._lock = threading.Lock()
+        self._recent: OrderedDict[tuple[object, ...], Decision] = OrderedDict()
+
+    def decision(self, encounter: str, up_to_sequence: int, now: datetime) -> Decision:
+        """The whole decision on the facts up to a sequence.
+
+        Raises:
+            RulebookError, SiteError: a file on the shelf does not hold together.
+        """
+        rules, site = self.shelf.rules(), self.shelf.site()
+        events, holders = load_facts(self.db, self.keys, encounter, up_to_sequence)
+        key = (encounter, up_to_sequence, now, rules.digest, hash(site.model_dump_json()), len(holders))
+        with self._lock:
+            if key in self._recent:
+                return self._recent[key]
+        answer = decide(fold(events), site, rules, now, fold(holders).all)
+        with self._lock:
+            self._recent[key] = answer
+            while len(self._recent) > REMEMBERED:
+                self._recent.popitem(last=False)
+        return answer
+
+    def answer(self, question: Question) -> Decision:
+        return self.decision(question.encounter, question.up_to_sequence, question.now)
+
+
+def plan_of(decision: Decision, question: Question) -> Plan:
+    """The keys, moments and hashes of a decision that a workflow sees."""
+    deadline = decision.next_deadline
+    closed = decision.outcome is not None
+    return Plan(
+        sequence=question.up_to_sequence,
+        stage=decision.stage.value,
+        product=decision.product,
+        payer_class=decision.payer_class,
+        holds=tuple(hold.id for hold in decision.holds if hold.stands),
+        hold_kinds=tuple(sorted({hold.kind for hold in decision.holds if hold.stands})),
+        alerts=tuple(
+            AlertIntent(key=alert.key, severity=alert.severity.value, since=alert.since) for alert in decision.alerts
+        ),
+        claims=tuple(
+            ClaimIntent(letter=claim.letter, ordinal=claim.ordinal, content=claim.content_hash)
+            for claim in decision.claims
+            if claim.ready
+        ),
+        custody_content=custody_fingerprint(decision.custody),
+        custody_length=len(decision.custody),
+        deadline=deadline.due if deadline else None,
+        deadline_title=deadline.title if deadline else None,
+        deadline_key=deadline.key if deadline else None,
+        details=details_of(decision),
+        rulebook_digest=decision.rulebook_digest,
+        closure=Closure(outcome=decision.outcome.value, at=question.now) if closed and decision.outcome else None,
+    )
+
+
+def custody_fingerprint(entries: tuple[CustodyEntry, ...]) -> str:
+    """Changes when any custody record's key or content changes."""
+    body = [(entry.key, entry.content) for entry in entries]
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def details_of(decision: Decision) -> str:
+    """The panel of the Temporal UI: at most three narrow columns, current stage first, nothing that names a person."""
+    due = decision.next_deadline
+    lines = [
+        f"**Stage: {decision.stage.value}** · {decision.product} · {decision.payer_class}",
+        "",
+        f"Next: {due.title} by {due.due:%Y-%m-%d %H:%M} UTC" if due else "Next: nothing is waited for",
+        "",
+        "| Hold | Owner | Fix |",
+        "|---|---|---|",
+    ]
+    standing = [hold for hold in decision.holds if hold.stands]
+    lines += [f"| {hold.title} | {hold.owner} | {hold.fix} |" for hold in standing[:8]] or ["| none | | |"]
+    lines += ["", "| Alert | Severity | Owner |", "|---|---|---|"]
+    lines += [f"| {alert.title} | {alert.severity.value} | {alert.owner} |" for alert in decision.alerts[:8]] or [
+        "| none | | |"
+    ]
+    lines += ["", "| Claim | State | Total |", "|---|---|---|"]
+    lines += [f"| {claim.key} | {_claim_state(claim.ready, bool(claim.errors))} | {claim.total} |" for claim in decision.claims]
+    return "\n".join(lines)
+
+
+def _claim_state(ready: bool, errors: bool) -> str:
+    if not ready:
+        return "waiting"
+    return "held" if errors else "due"

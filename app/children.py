@@ -1,0 +1,89 @@
+"""Child processes of the supervisor: started, watched, restarted, stopped, and gone when the supervisor is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+RESTART_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 10.0
+STEADY_SECONDS = 30.0
+
+
+def die_with_parent() -> None:
+    """Linux: the kernel ends this process when its parent does, also on `kill -9`. Elsewhere the lock file tells."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@dataclass
+class Child:
+    """One process of the stack. Output goes to a log file in the data directory, without identifiers of persons."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: asyncio.subprocess.Process | None = None
+    restarts: int = 0
+    _started: float = 0.0
+
+    async def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **self.environment},
+                preexec_fn=die_with_parent,
+                start_new_session=True,
+            )
+        self._started = time.monotonic()
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    async def keep_running(self) -> None:
+        """Start again whenever it ends, with a growing pause while it ends at once."""
+        pause = RESTART_PAUSE_SECONDS
+        while True:
+            assert self.process is not None
+            await self.process.wait()
+            if time.monotonic() - self._started > STEADY_SECONDS:
+                pause = RESTART_PAUSE_SECONDS
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            self.restarts += 1
+            await self.start()
+
+    async def stop(self, seconds: float) -> None:
+        """SIGTERM, and SIGKILL after the given time."""
+        if not self.running or self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        try:
+            await asyncio.wait_for(self.process.wait(), seconds)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
+
+    def last_words(self) -> str:
+        """The last line of the log, for the one line that says why the stack does not start."""
+        try:
+            lines = self.log.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1][:300] if lines else ""

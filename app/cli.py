@@ -1,0 +1,206 @@
+"""`cart-encounter`: one command for every process and every question."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+import uvicorn
+
+from app.client import ApiError, api_from
+from app.connect import connect_temporal, open_home
+from app.installation import CannotStart
+from app.rules_cli import rules_app
+from app.settings import Settings
+from app.supervisor import StackOptions, run_stack
+from app.worker import run_worker
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The CAR-T encounter orchestrator.")
+cli.add_typer(rules_app, name="rules")
+
+DataDir = Annotated[Path, typer.Option("--data-dir", help="keys, token, databases and logs of the embedded stack")]
+Url = Annotated[Optional[str], typer.Option("--url", help="the gateway; from the data directory's run file if absent")]
+
+
+@cli.command()
+def up(
+    data_dir: DataDir = Path("data"),
+    site: Annotated[Optional[Path], typer.Option(help="site file; the example site if absent")] = None,
+    rules: Annotated[Optional[Path], typer.Option(help="directory of rulebook tables; the packaged ones if absent")] = None,
+    edition: Annotated[str, typer.Option(help="rulebook edition: current or guide")] = "current",
+    http_port: int = 8700,
+    mllp_port: int = 2575,
+    temporal_port: int = 7233,
+    ui_port: int = 8233,
+    metrics_port: int = 9464,
+    time_skipping: Annotated[bool, typer.Option(help="let a client skip clinical time (demo and tests)")] = False,
+) -> None:
+    """Run the whole embedded stack: Temporal server with its UI, worker, gateway. A port of 0 takes any free one."""
+    options = StackOptions(
+        data_dir, site, rules, edition, http_port, mllp_port, temporal_port, ui_port, metrics_port, time_skipping
+    )
+    _run(run_stack(options, lambda line: print(line, flush=True)))
+
+
+@cli.command()
+def worker() -> None:
+    """Run one worker against the Temporal server and database of the environment (CART_…)."""
+    _run(run_worker(Settings()))
+
+
+@cli.command()
+def gateway() -> None:
+    """Run one gateway: events in over HTTP, answers out, delivery to the encounters."""
+    _run(_serve_gateway(Settings()))
+
+
+async def _serve_gateway(settings: Settings) -> None:
+    from app.api.access import Access
+    from app.gateway import create_gateway
+    from app.metrics import register_store_metrics
+    from intake.delivery import Deliverer
+    from intake.temporal_door import TemporalDoor
+
+    home = open_home(settings)
+    door = TemporalDoor(lambda: connect_temporal(settings, home.keys))
+    api = create_gateway(
+        db=home.db,
+        keys=home.keys,
+        access=Access.from_token_file(settings.token_file),
+        site=home.shelf.site(),
+        rules=home.shelf.rules,
+        deliverer=Deliverer(home.db, door.deliver),
+        temporal_reachable=door.reachable,
+    )
+    register_store_metrics(home.db)
+    config = uvicorn.Config(
+        api,
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+    )
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        home.db.close()
+
+
+@cli.command()
+def show(encounter: str, data_dir: DataDir = Path("data"), url: Url = None) -> None:
+    """One encounter: stage, gates, holds, milestones."""
+    _print(api_from(data_dir, url).get(f"/v1/encounters/{encounter}"))
+
+
+@cli.command()
+def timeline(encounter: str, data_dir: DataDir = Path("data"), url: Url = None) -> None:
+    """The chain-of-identity timeline of an encounter."""
+    _print(api_from(data_dir, url).get(f"/v1/encounters/{encounter}/timeline"))
+
+
+@cli.command()
+def claims(encounter: str, data_dir: DataDir = Path("data"), url: Url = None) -> None:
+    """The claims of an encounter."""
+    _print(api_from(data_dir, url).get(f"/v1/encounters/{encounter}/claims"))
+
+
+@cli.command()
+def post(file: Path, data_dir: DataDir = Path("data"), url: Url = None) -> None:
+    """Send a file of CloudEvents: one event or an array."""
+    _print(api_from(data_dir, url).post("/v1/events", json.loads(file.read_text())))
+
+
+@cli.command()
+def feed(
+    file: Path,
+    anchor: Annotated[Optional[str], typer.Option(help="date of day 0, YYYY-MM-DD; today if absent")] = None,
+    subject: Annotated[Optional[str], typer.Option(help="order number; the feed's own if absent")] = None,
+    data_dir: DataDir = Path("data"),
+    url: Url = None,
+) -> None:
+    """Expand a feed (events with day offsets) on an anchor date and send it."""
+    from intake.feeds import expand, load_feed
+
+    day = date.fromisoformat(anchor) if anchor else date.today()
+    _print(api_from(data_dir, url).post("/v1/events", expand(load_feed(file), day, subject)))
+
+
+@cli.command()
+def preflight(file: Path, data_dir: DataDir = Path("data"), url: Url = None) -> None:
+    """A referral's data in, the gates' answer out; nothing is stored."""
+    _print(api_from(data_dir, url).post("/v1/preflight", json.loads(file.read_text())))
+
+
+@cli.command()
+def verify(
+    encounter: Annotated[Optional[str], typer.Argument(help="one encounter; all of them if absent")] = None,
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Check the hash chain of the custody timeline in the database; names the first broken record."""
+    from app.verify import verify_store
+
+    sys.exit(verify_store(Settings().model_copy(update={"data_dir": data_dir}), encounter))
+
+
+@cli.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="leave the stack serving when the demo is done")] = False,
+    data_dir: Annotated[Optional[Path], typer.Option(help="where to keep the demo's data; a fresh one if absent")] = None,
+) -> None:
+    """Play every scenario over HTTP against a stack that skips clinical time, and compare with what is expected."""
+    from app.demo import run_demo
+
+    _run(run_demo(keep=keep, data_dir=data_dir))
+
+
+@cli.command()
+def site(file: Path) -> None:
+    """Check a site file; names every field at fault."""
+    from domain.site import SiteError, parse_site
+
+    try:
+        parsed = parse_site(file.read_text())
+    except SiteError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        sys.exit(1)
+    print(f"{parsed.name}: {len(parsed.facilities)} facilities, {len(parsed.payers)} payers, {len(parsed.charges)} charges")
+
+
+def _run(coroutine: Any) -> None:
+    """Run to the end; a stack that cannot start says why in one line and exits 2."""
+
+    async def whole() -> int:
+        try:
+            return int(await coroutine or 0)
+        except CannotStart as error:
+            print(f"cart-encounter: {error}", file=sys.stderr)
+            return 2
+        finally:
+            # The SDK's core may crash the interpreter when it exits at once.
+            await asyncio.sleep(0.05)
+
+    sys.exit(asyncio.run(whole()))
+
+
+def _print(answer: object) -> None:
+    print(json.dumps(answer, indent=2))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        cli()
+    except ApiError as error:
+        print(f"cart-encounter: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The command line's way to a gateway: address and token from the data directory, errors as one line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+RUN_FILE = "run.json"
+
+
+class ApiError(RuntimeError):
+    """The gateway refused or could not be reached; the message says why in one line."""
+
+
+@dataclass(frozen=True)
+class Api:
+    """A gateway and the token for it."""
+
+    url: str
+    token: str
+
+    def get(self, path: str) -> Any:
+        return self._call("GET", path, None)
+
+    def post(self, path: str, body: object) -> Any:
+        return self._call("POST", path, body)
+
+    def _call(self, method: str, path: str, body: object) -> Any:
+        try:
+            answer = httpx.request(
+                method, self.url + path, json=body, headers={"Authorization": f"Bearer {self.token}"}, timeout=60
+            )
+        except httpx.HTTPError as error:
+            raise ApiError(f"no gateway answers at {self.url}: {type(error).__name__}; start one with `up`") from None
+        if answer.status_code >= 400:
+            raise ApiError(f"{method} {path}: {answer.status_code} {_detail(answer)}")
+        return answer.json()
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.text[:200]
+    problems = "; ".join(f"{p['path']}: {p['message']}" for p in body.get("problems", ()))
+    return problems or str(body.get("detail") or body.get("title") or body)[:500]
+
+
+def api_from(data_dir: Path, url: str | None) -> Api:
+    """The gateway of the stack that runs on a data directory.
+
+    Raises:
+        ApiError: no stack has written its address there.
+    """
+    try:
+        token = (data_dir / "token").read_text().strip()
+        where = url or json.loads((data_dir / RUN_FILE).read_text())["http"]
+    except (OSError, ValueError, KeyError):
+        raise ApiError(f"no stack runs on {data_dir}; start one with `cart-encounter up --data-dir {data_dir}`") from None
+    return Api(where.rstrip("/"), token)

@@ -1,0 +1,45 @@
+"""Settings of a process: from the environment (`CART_…`), with the embedded stack's defaults."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEPLOY = Path(str(files("domain"))).parent / "deploy"
+
+
+class Settings(BaseSettings):
+    """What a worker or gateway needs to know. Paths and addresses only; secrets are in files that these name."""
+
+    model_config = SettingsConfigDict(env_prefix="CART_", extra="ignore")
+
+    data_dir: Path = Path("data")
+    database_url: str = ""
+    site_file: Path = DEPLOY / "site.example.toml"
+    rules_directory: Path | None = None
+    edition: Literal["current", "guide"] = "current"
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=8700, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=9464, ge=0, le=65535)
+    deployment: str = "cart-encounter"
+    max_cached_workflows: int = 5000
+
+    @property
+    def database(self) -> str:
+        """The database's URL; a SQLite file in the data directory unless one is set."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'encounters.db').resolve()}"
+
+    @property
+    def key_file(self) -> Path:
+        return self.data_dir / "keys.json"
+
+    @property
+    def token_file(self) -> Path:
+        return self.data_dir / "token"

@@ -1,0 +1,67 @@
+"""The worker process: both workflows and every activity on one task queue, and its `/metrics`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.encounter import Activities
+from app.connect import Home, connect_temporal, open_home
+from app.metrics import free_port, serve_metrics
+from app.settings import Settings
+from workflows.claim import ClaimLifecycle
+from workflows.encounter import CarTEncounter
+from workflows.names import TASK_QUEUE
+
+ACTIVITY_THREADS = 8
+GRACE = timedelta(seconds=4)
+WORKFLOWS = [CarTEncounter, ClaimLifecycle]
+
+
+def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker:
+    """A worker for everything.
+
+    It is not versioned: the shells are small and kept patched, so a running encounter moves to new code with the first
+    worker that has it, and none is stranded when the last worker of a version goes.
+    """
+    settings = home.settings
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=WORKFLOWS,
+        activities=Activities(home.mind, client).all,
+        activity_executor=pool,
+        max_concurrent_activities=ACTIVITY_THREADS,
+        max_cached_workflows=settings.max_cached_workflows,
+        graceful_shutdown_timeout=GRACE,
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("domain.plan", "pydantic", "workflows")
+        ),
+    )
+
+
+async def run_worker(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is under way and close."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    home = open_home(settings)
+    core_port = free_port()
+    runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=f"127.0.0.1:{core_port}")))
+    client = await connect_temporal(settings, home.keys, runtime=runtime)
+    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port)
+    try:
+        with ThreadPoolExecutor(ACTIVITY_THREADS + 4, thread_name_prefix="activity") as pool:
+            async with build_worker(client, home, pool):
+                await stop.wait()
+    finally:
+        metrics.shutdown()
+        home.db.close()
