@@ -1,0 +1,26 @@
+"""What every test may use: the rulebook of the repository in both editions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from domain.rulebook import Rulebook, load
+
+RULEBOOK = Path(__file__).parent.parent / "domain" / "rulebook"
+
+
+def rulebook_texts() -> dict[str, str]:
+    """The rulebook's files as `load` wants them."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(RULEBOOK.glob("*.toml"))}
+
+
+@pytest.fixture(scope="session")
+def rules() -> Rulebook:
+    return load(rulebook_texts(), "current")
+
+
+@pytest.fixture(scope="session")
+def guide_rules() -> Rulebook:
+    return load(rulebook_texts(), "guide")
