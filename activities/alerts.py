@@ -34,9 +34,9 @@ def reconcile_alerts(session: Session, encounter: str, wanted: Sequence[Alert], 
         else:
             session.add(_record(encounter, alert, now))
     gone = [alert for key, alert in standing.items() if key not in due]
-    for alert in gone:
-        alert.state, alert.resolved_at = "resolved", now
-        session.add(alert)
+    for over in gone:
+        over.state, over.resolved_at = "resolved", now
+        session.add(over)
     return len(due.keys() - standing.keys()), len(gone)
 
 

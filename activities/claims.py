@@ -48,9 +48,7 @@ def _withdraw(session: Session, latest: ClaimVersion | None, question: ClaimQues
     return _built(latest)
 
 
-def _next_version(
-    session: Session, latest: ClaimVersion | None, question: ClaimQuestion, claim: Claim
-) -> ClaimVersion:
+def _next_version(session: Session, latest: ClaimVersion | None, question: ClaimQuestion, claim: Claim) -> ClaimVersion:
     if latest is not None and latest.state != "withdrawn":
         latest.state = "superseded"
         session.add(latest)
@@ -110,4 +108,3 @@ def next_number(session: Session, name: str) -> str:
 def _built(row: ClaimVersion) -> ClaimBuilt:
     errors = tuple(edit["message"] for edit in row.document.get("edits", ()) if edit["severity"] == "error")
     return ClaimBuilt(state=row.state, version=row.version, content=row.content_hash, errors=errors)
-

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import TypeAdapter
+from domain.timeline import vein_to_vein_days
 from prometheus_client import Counter as Metric
+from pydantic import TypeAdapter
 from sqlmodel import Session
 from temporalio import activity
 from temporalio.client import Client
@@ -19,11 +20,12 @@ from activities.store.chain import append_custody
 from activities.store.tables import Encounter
 from domain.decision import Decision
 from domain.plan import ClaimBuilt, ClaimIntent, ClaimQuestion, ClaimStart, Plan, Question
-from domain.timeline import vein_to_vein_days
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
 DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])
-CLAIMS_BUILT = Metric("cart_claims_built_total", "Claim builds, by letter and the state they ended in.", ["letter", "state"])
+CLAIMS_BUILT = Metric(
+    "cart_claims_built_total", "Claim builds, by letter and the state they ended in.", ["letter", "state"]
+)
 ALERTS = Metric("cart_alert_changes_total", "Alerts opened and resolved.", ["change"])
 
 _JSON: TypeAdapter[Any] = TypeAdapter(Any)

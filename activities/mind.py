@@ -8,11 +8,12 @@ import threading
 from collections import OrderedDict
 from datetime import datetime
 
+from domain.decide import decide
+
 from activities.rules import Shelf
 from activities.store.engine import Database
 from activities.store.facts import load_facts
 from activities.store.keys import Keyring
-from domain.decide import decide
 from domain.decision import CustodyEntry, Decision
 from domain.facts import fold
 from domain.plan import AlertIntent, ClaimIntent, Closure, Plan, Question
@@ -106,7 +107,10 @@ def details_of(decision: Decision) -> str:
         "| none | | |"
     ]
     lines += ["", "| Claim | State | Total |", "|---|---|---|"]
-    lines += [f"| {claim.key} | {_claim_state(claim.ready, bool(claim.errors))} | {claim.total} |" for claim in decision.claims]
+    lines += [
+        f"| {claim.key} | {_claim_state(claim.ready, bool(claim.errors))} | {claim.total} |"
+        for claim in decision.claims
+    ]
     return "\n".join(lines)
 
 

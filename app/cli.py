@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -31,7 +31,9 @@ Url = Annotated[Optional[str], typer.Option("--url", help="the gateway; from the
 def up(
     data_dir: DataDir = Path("data"),
     site: Annotated[Optional[Path], typer.Option(help="site file; the example site if absent")] = None,
-    rules: Annotated[Optional[Path], typer.Option(help="directory of rulebook tables; the packaged ones if absent")] = None,
+    rules: Annotated[
+        Optional[Path], typer.Option(help="directory of rulebook tables; the packaged ones if absent")
+    ] = None,
     edition: Annotated[str, typer.Option(help="rulebook edition: current or guide")] = "current",
     http_port: int = 8700,
     mllp_port: int = 2575,
@@ -60,11 +62,12 @@ def gateway() -> None:
 
 
 async def _serve_gateway(settings: Settings) -> None:
+    from intake.delivery import Deliverer
+    from intake.temporal_door import TemporalDoor
+
     from app.api.access import Access
     from app.gateway import create_gateway
     from app.metrics import register_store_metrics
-    from intake.delivery import Deliverer
-    from intake.temporal_door import TemporalDoor
 
     home = open_home(settings)
     door = TemporalDoor(lambda: connect_temporal(settings, home.keys))
@@ -127,7 +130,7 @@ def feed(
     """Expand a feed (events with day offsets) on an anchor date and send it."""
     from intake.feeds import expand, load_feed
 
-    day = date.fromisoformat(anchor) if anchor else date.today()
+    day = date.fromisoformat(anchor) if anchor else datetime.now().astimezone().date()
     _print(api_from(data_dir, url).post("/v1/events", expand(load_feed(file), day, subject)))
 
 
@@ -151,7 +154,9 @@ def verify(
 @cli.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="leave the stack serving when the demo is done")] = False,
-    data_dir: Annotated[Optional[Path], typer.Option(help="where to keep the demo's data; a fresh one if absent")] = None,
+    data_dir: Annotated[
+        Optional[Path], typer.Option(help="where to keep the demo's data; a fresh one if absent")
+    ] = None,
 ) -> None:
     """Play every scenario over HTTP against a stack that skips clinical time, and compare with what is expected."""
     from app.demo import run_demo
@@ -170,7 +175,9 @@ def site(file: Path) -> None:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         sys.exit(1)
-    print(f"{parsed.name}: {len(parsed.facilities)} facilities, {len(parsed.payers)} payers, {len(parsed.charges)} charges")
+    print(
+        f"{parsed.name}: {len(parsed.facilities)} facilities, {len(parsed.payers)} payers, {len(parsed.charges)} charges"
+    )
 
 
 def _run(coroutine: Any) -> None:

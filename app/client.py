@@ -60,5 +60,7 @@ def api_from(data_dir: Path, url: str | None) -> Api:
         token = (data_dir / "token").read_text().strip()
         where = url or json.loads((data_dir / RUN_FILE).read_text())["http"]
     except (OSError, ValueError, KeyError):
-        raise ApiError(f"no stack runs on {data_dir}; start one with `cart-encounter up --data-dir {data_dir}`") from None
+        raise ApiError(
+            f"no stack runs on {data_dir}; start one with `cart-encounter up --data-dir {data_dir}`"
+        ) from None
     return Api(where.rstrip("/"), token)

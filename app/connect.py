@@ -42,7 +42,9 @@ def open_home(settings: Settings) -> Home:
     return Home(settings, keys, Database(settings.database), shelf)
 
 
-async def connect_temporal(settings: Settings, keys: Keyring, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
+async def connect_temporal(
+    settings: Settings, keys: Keyring, *, lazy: bool = False, runtime: Runtime | None = None
+) -> Client:
     """A client that seals every payload."""
     return await Client.connect(
         settings.temporal_address,

@@ -86,18 +86,14 @@ class StoreMetrics(Collector):
                 "Events stored and not yet noted by their encounter.",
                 [],
                 session.exec(
-                    select(func.count())
-                    .select_from(EncounterEvent)
-                    .where(col(EncounterEvent.delivered_at).is_(None))
+                    select(func.count()).select_from(EncounterEvent).where(col(EncounterEvent.delivered_at).is_(None))
                 ).all(),
             )
             yield _counted(
                 "cart_quarantine_waiting",
                 "Events in quarantine.",
                 [],
-                session.exec(
-                    select(func.count()).select_from(Quarantine).where(Quarantine.state == "waiting")
-                ).all(),
+                session.exec(select(func.count()).select_from(Quarantine).where(Quarantine.state == "waiting")).all(),
             )
 
 

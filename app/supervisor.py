@@ -203,7 +203,7 @@ def _server_command(options: StackOptions) -> list[str]:
     return command
 
 
-def _type_name(kind: int) -> str:
+def _type_name(kind: IndexedValueType.ValueType) -> str:
     """`INDEXED_VALUE_TYPE_KEYWORD_LIST` is `KeywordList` on the command line."""
     words = IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").split("_")
     return "".join(word.capitalize() for word in words)

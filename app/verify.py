@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from activities.store.chain import verify
 from sqlmodel import col, select
 
-from activities.store.chain import verify
 from activities.store.engine import Database
 from activities.store.tables import CustodyRecord
 from app.settings import Settings
@@ -24,7 +24,9 @@ def verify_store(settings: Settings, encounter: str | None) -> int:
     for name, records in chains.items():
         at = verify(records)
         broken += at is not None
-        print(f"{name}: {len(records)} records, " + ("intact" if at is None else f"first broken record at position {at}"))
+        print(
+            f"{name}: {len(records)} records, " + ("intact" if at is None else f"first broken record at position {at}")
+        )
     if encounter and not chains:
         print(f"{encounter}: no custody records")
         return 1

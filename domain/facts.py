@@ -54,7 +54,9 @@ class Facts:
     all: tuple[Fact[EventData], ...] = ()
     retracted: tuple[Fact[EventData], ...] = ()
     broken: tuple[str, ...] = ()
-    _by_type: dict[type[EventData], tuple[Fact[EventData], ...]] = field(default_factory=dict, compare=False, repr=False)
+    _by_type: dict[type[EventData], tuple[Fact[EventData], ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def of(self, model: type[T]) -> tuple[Fact[T], ...]:
         """The facts of one type, in clinical order."""

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from domain.events import access, care, cells, governance, revenue
 from domain.events.access import BookableStage
-from domain.events.base import Setting
+from domain.events.base import EventData, Setting
 from domain.events.care import AdmissionClass
 from domain.facts import Fact, Facts
 
@@ -49,8 +49,10 @@ class Stay:
 
     def covers(self, moment: datetime) -> bool:
         """True while the patient is in this stay as an inpatient."""
-        return self.inpatient_from is not None and self.inpatient_from <= moment and (
-            self.ended_at is None or moment <= self.ended_at
+        return (
+            self.inpatient_from is not None
+            and self.inpatient_from <= moment
+            and (self.ended_at is None or moment <= self.ended_at)
         )
 
 
@@ -131,7 +133,9 @@ class Record:
     @cached_property
     def planned_setting(self) -> Setting | None:
         planned = self._planned("planned_setting")
-        return planned if isinstance(planned, Setting) else (self.referral.data.planned_setting if self.referral else None)
+        return (
+            planned if isinstance(planned, Setting) else (self.referral.data.planned_setting if self.referral else None)
+        )
 
     def _planned(self, name: str):  # type: ignore[no-untyped-def]
         changes = [fact for fact in self.facts.of(governance.PlanChanged) if getattr(fact.data, name) is not None]
@@ -140,7 +144,9 @@ class Record:
     @cached_property
     def evidence(self) -> tuple[tuple[access.EvidenceAdded, str], ...]:
         """Every paper with the event it came in, oldest first by its own date."""
-        found = [(paper, fact.event_id) for fact in self.facts.of(access.ReferralReceived) for paper in fact.data.evidence]
+        found: list[tuple[access.EvidenceAdded, str]] = [
+            (paper, fact.event_id) for fact in self.facts.of(access.ReferralReceived) for paper in fact.data.evidence
+        ]
         found += [(fact.data, fact.event_id) for fact in self.facts.of(access.EvidenceAdded)]
         return tuple(sorted(found, key=lambda item: (item[0].dated, item[1])))
 
@@ -236,9 +242,18 @@ def _appointments(facts: Facts) -> list[Appointment]:
     for booked in facts.of(access.AppointmentBooked):
         b = booked.data
         standing[b.appointment_id] = Appointment(
-            b.appointment_id, b.stage, b.starts_at, b.facility, b.setting, "booked", (booked.event_id,), booked.received_at
+            b.appointment_id,
+            b.stage,
+            b.starts_at,
+            b.facility,
+            b.setting,
+            "booked",
+            (booked.event_id,),
+            booked.received_at,
         )
-    changes = (
+    changes: tuple[
+        Fact[access.AppointmentRescheduled | access.AppointmentCancelled | access.AppointmentMissed], ...
+    ] = (
         *facts.of(access.AppointmentRescheduled),
         *facts.of(access.AppointmentCancelled),
         *facts.of(access.AppointmentMissed),
@@ -283,13 +298,13 @@ def _stays(facts: Facts) -> list[Stay]:
             attending_npi=s.attending_npi,
             events=(started.event_id,),
         )
-    changes: tuple[Fact[care.EventData], ...] = (
+    changes: tuple[Fact[EventData], ...] = (
         *facts.of(care.AdmissionChanged),
         *facts.of(care.AdmissionEnded),
         *facts.of(care.AdmissionCancelled),
     )
     for change in sorted(changes, key=lambda fact: (fact.time, fact.order)):
-        found = standing.get(getattr(change.data, "admission_id"))
+        found = standing.get(change.data.admission_id)
         if found is None:
             continue
         after = _changed(found, change.data)

@@ -201,5 +201,8 @@ def parse_site(text: str) -> Site:
         raise SiteError((f"not TOML: {error}",)) from error
     except ValidationError as error:
         raise SiteError(
-            tuple(f"{'.'.join(map(str, e['loc'])) or 'site'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+            tuple(
+                f"{'.'.join(map(str, e['loc'])) or 'site'}: {e['msg'].removeprefix('Value error, ')}"
+                for e in error.errors()
+            )
         ) from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RawValue
+from temporalio.common import RawValue, SearchAttributeUpdate
 
 from workflows import hands
 from workflows.search_attributes import ALERT_SEVERITY, HOLDS, NEXT_DUE, PAYER_CLASS, PRODUCT, STAGE
@@ -93,7 +93,7 @@ class CarTEncounter:
 
     def _show(self, plan: Plan) -> None:
         worst = next((s for s in SEVERITIES if any(alert.severity == s for alert in plan.alerts)), "none")
-        updates = [
+        updates: list[SearchAttributeUpdate[Any]] = [
             STAGE.value_set(plan.stage),
             HOLDS.value_set(list(plan.hold_kinds)),
             PRODUCT.value_set(plan.product),
@@ -118,7 +118,7 @@ class CarTEncounter:
             await workflow.wait_condition(
                 lambda: self.noted > plan.sequence, timeout=wait, timeout_summary=plan.deadline_title
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return
 
     def _question(self, sequence: int) -> Question:

@@ -22,7 +22,7 @@ ATTEMPT = timedelta(seconds=30)
 
 async def decide(question: Question) -> Plan:
     """What should be, by the facts up to a sequence and the rulebook of this moment. The recorded answer replays."""
-    return await workflow.execute_local_activity(
+    plan: Plan = await workflow.execute_local_activity(
         "decide",
         question,
         result_type=Plan,
@@ -30,6 +30,7 @@ async def decide(question: Question) -> Plan:
         retry_policy=PATIENT_RETRY,
         summary=f"decide on facts 1-{question.up_to_sequence}",
     )
+    return plan
 
 
 async def keep_custody(question: Question) -> None:
@@ -60,7 +61,7 @@ async def open_claim(question: ClaimQuestion, intent: ClaimIntent) -> None:
 
 async def build_claim(question: ClaimQuestion) -> ClaimBuilt:
     """Build the claim, run its edits, emit or hold it."""
-    return await workflow.execute_activity(
+    built: ClaimBuilt = await workflow.execute_activity(
         "build_claim",
         question,
         result_type=ClaimBuilt,
@@ -68,6 +69,7 @@ async def build_claim(question: ClaimQuestion) -> ClaimBuilt:
         retry_policy=PATIENT_RETRY,
         summary=f"build claim {question.letter}/{question.ordinal}, run its edits",
     )
+    return built
 
 
 async def _act(name: str, question: Question, summary: str) -> None:

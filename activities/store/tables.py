@@ -1,5 +1,7 @@
 """Every table. Columns that could name a person hold ciphertext or a keyed hash, never plain text.
 
+Ciphertext is bound to its column and row (`sealed_for`), so that it cannot be moved to another.
+
 The stores that do hold identity, encrypted: `patients`, `staff`, `inbox.body`, `inbox_conflicts.body`,
 `quarantine.body`, `aliases.value`.
 """
@@ -13,6 +15,11 @@ from typing import Any
 from sqlalchemy import JSON, DateTime, Index, LargeBinary, Numeric, Text, UniqueConstraint
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
+
+
+def sealed_for(column: str, row: str) -> str:
+    """The purpose a value of that column and row is sealed for."""
+    return f"{column}:{row}"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -66,7 +73,11 @@ class InboxConflict(SQLModel, table=True):
 
 
 class Quarantine(SQLModel, table=True):
-    """An event that could not be matched, mapped or believed; waits for a replay, by hand or when its subject is known."""
+    """An event that could not be matched, mapped or believed.
+
+    State: waiting (until its subject is known, or a replay by hand), released, invalid (does not fit the catalogue),
+    conflict (another body of an event that still waits). `event_id` is the one the event keeps when it is released.
+    """
 
     __tablename__ = "quarantine"
 
@@ -83,6 +94,15 @@ class Quarantine(SQLModel, table=True):
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     event_id: str | None = None
     __table_args__ = (UniqueConstraint("dedupe_key", "body_hash"),)
+
+
+class QuarantineKey(SQLModel, table=True):
+    """A keyed hash by which a waiting event would be matched: it is tried again when one of them becomes known."""
+
+    __tablename__ = "quarantine_keys"
+
+    match_key: str = Field(primary_key=True)
+    quarantine_id: str = Field(primary_key=True, foreign_key="quarantine.quarantine_id", index=True)
 
 
 class Encounter(SQLModel, table=True):

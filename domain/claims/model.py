@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from datetime import date
@@ -93,8 +94,8 @@ class CodedValue(_Document):
     kind: Literal["value", "condition", "occurrence", "occurrence_span"]
     code: str
     amount: Decimal | None = None
-    date: date | None = None
-    through: date | None = None
+    date: dt.date | None = None
+    through: dt.date | None = None
     field: str
     reason: Reason
 

@@ -167,10 +167,10 @@ def _is_extension(name: str) -> bool:
 __all__ = [
     "CATALOGUE",
     "HOLDER_TYPES",
+    "MODELS",
     "OPENING_TYPES",
     "Envelope",
     "EventData",
-    "MODELS",
     "InvalidEvent",
     "Problem",
     "UnknownType",

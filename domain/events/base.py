@@ -31,7 +31,7 @@ Ndc = Annotated[str, StringConstraints(pattern=r"^(\d{4,5}-\d{3,4}-\d{1,2}|\d{11
 
 def _money_is_text(value: object) -> object:
     if isinstance(value, (int, float)):
-        raise ValueError("money is a decimal string, for example \"1250.00\"")
+        raise ValueError('money is a decimal string, for example "1250.00"')
     return value
 
 

@@ -104,7 +104,9 @@ class CorrectionMade(EventData):
     of: EventReference
     reason: Prose
     signer: Reference
-    replacement: Annotated[dict[str, JsonValue] | None, Field(description="the whole corrected data of the event")] = None
+    replacement: Annotated[dict[str, JsonValue] | None, Field(description="the whole corrected data of the event")] = (
+        None
+    )
     retract: bool = False
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import TypeVar, cast, get_args
 
 from pydantic import ValidationError
@@ -156,7 +157,7 @@ def _no_overlap(rows: tuple[Row, ...]) -> None:
         by_key.setdefault(key, []).append(row)
     for same in by_key.values():
         same.sort(key=lambda row: row.effective_from)
-        for earlier, later in zip(same, same[1:], strict=False):
+        for earlier, later in pairwise(same):
             if earlier.effective_to is None or later.effective_from <= earlier.effective_to:
                 raise AmbiguousRule(f"rows {earlier.id} and {later.id} hold on the same days")
 

@@ -1,0 +1,41 @@
+# Two commands matter: `make demo` and `make test`. Both set up everything they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check setup lint lock clean contract
+
+demo: setup ## play every scenario on the embedded stack; ARGS=--keep leaves it serving
+	@$(BIN)/cart-encounter demo $(ARGS)
+
+test: setup ## everything that CI runs
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/pytest $(ARGS)
+
+check: setup ## lint, types, import contract, unit tests: under a minute
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/pytest -q -n 2 tests/domain tests/house tests/contract $(ARGS)
+
+lint:
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+lock: ## needs uv; the lock names no index
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
+
+contract: setup ## write docs/contract anew from the models
+	@$(BIN)/python -m app.contract
+
+clean:
+	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis
