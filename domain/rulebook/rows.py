@@ -304,7 +304,10 @@ class Policy(Row):
 
 
 class Window(Row):
-    """A span of time: days or hours, with what it is measured from in its title."""
+    """A span of time: days or hours, with what it is measured from in its title.
+
+    `count` and `milligrams` limit what may fall into the span.
+    """
 
     table = "windows"
     match_on = ("key", "product", "indication", "hospital_class")
@@ -315,6 +318,8 @@ class Window(Row):
     hospital_class: str = ANY
     days: int | None = None
     hours: int | None = None
+    count: int | None = None
+    milligrams: int | None = None
     title: str
 
 
@@ -428,7 +433,8 @@ class Correction(Row):
 
     Attributes:
         number: as the corrections count them (`B5`).
-        evidence: official (tables CMS publishes), page (a public page that was read), knowledge (not confirmed), guide (its own text).
+        evidence: official (tables CMS publishes), page (a public page that was read), knowledge (not confirmed), guide (its own
+            text), decision (of this project).
         decision: what stands for it where no row can hold it.
     """
 
@@ -439,7 +445,7 @@ class Correction(Row):
     subject: str
     guide_says: str
     current_says: str
-    evidence: tuple[Literal["official", "page", "knowledge", "guide"], ...] = Field(min_length=1)
+    evidence: tuple[Literal["official", "page", "knowledge", "guide", "decision"], ...] = Field(min_length=1)
     decision: str = ""
 
 
