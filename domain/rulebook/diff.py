@@ -1,0 +1,87 @@
+"""Where the edition `current` departs from the guide as printed: one departure per correction, with its rows side by side."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from domain.rulebook.book import Rulebook
+from domain.rulebook.rows import Correction, Row
+
+_CITED = re.compile(r"\bcorrections ([A-H]\d*)\b")
+_ADMINISTRATIVE = frozenset({"id", "edition", "source", "status", "refresh", "reviewed", "note", "doubt"})
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """One correction: the rows of `current` that cite it, the rows of the guide they stand against, what differs.
+
+    `changes` reads `row: column: as printed -> as corrected`. A departure without rows carries a decision instead.
+    """
+
+    correction: Correction
+    current: tuple[Row, ...]
+    printed: tuple[Row, ...]
+    changes: tuple[str, ...]
+
+
+def corrections_cited(row: Row) -> frozenset[str]:
+    """The numbers of the corrections a row cites in its source."""
+    return frozenset(number for source in row.source for number in _CITED.findall(source))
+
+
+def departures(guide: Rulebook, current: Rulebook) -> tuple[Departure, ...]:
+    """Every correction in its order, with the rows it changed."""
+    return tuple(_departure(each, guide, current) for each in current.table(Correction))
+
+
+def unexplained(guide: Rulebook, current: Rulebook) -> tuple[Row, ...]:
+    """Rows that stand in one edition only and that no correction accounts for; a sound rulebook has none."""
+    explained = {row.id for each in departures(guide, current) for row in (*each.current, *each.printed)}
+    return tuple(row for row in (*_alone(guide, current), *_alone(current, guide)) if row.id not in explained)
+
+
+def _departure(correction: Correction, guide: Rulebook, current: Rulebook) -> Departure:
+    mine = tuple(row for row in _every(current) if not isinstance(row, Correction) and _cites(row, correction.number))
+    keys = {_key(row) for row in mine}
+    printed = tuple(
+        row for row in _alone(guide, current) if _key(row) in keys or _cites(row, correction.number)
+    )
+    return Departure(correction, mine, printed, _changes(printed, mine))
+
+
+def _changes(printed: tuple[Row, ...], corrected: tuple[Row, ...]) -> tuple[str, ...]:
+    lines: list[str] = []
+    for old in printed:
+        for new in corrected:
+            if _key(new) != _key(old) or new.edition == "both":
+                continue
+            lines += [f"{new.id}: {column}: {was} -> {now}" for column, was, now in _columns(old, new)]
+    return tuple(lines)
+
+
+def _columns(old: Row, new: Row) -> list[tuple[str, object, object]]:
+    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
+    return [
+        (column, before.get(column), value)
+        for column, value in after.items()
+        if column not in _ADMINISTRATIVE and before.get(column) != value
+    ]
+
+
+def _cites(row: Row, number: str) -> bool:
+    return number in corrections_cited(row)
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    return (row.table, *(getattr(row, column) for column in row.match_on))
+
+
+def _every(book: Rulebook) -> tuple[Row, ...]:
+    return tuple(row for rows in book.rows.values() for row in rows)
+
+
+def _alone(book: Rulebook, other: Rulebook) -> tuple[Row, ...]:
+    """The rows of one edition that the other does not have."""
+    shared = {row.id for row in _every(other)}
+    return tuple(row for row in _every(book) if row.id not in shared)
