@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, NoReturn, Optional, cast, get_args
 
 import typer
 
+from activities.asp import import_asp
 from activities.rules import read_rulebook, rulebook_directory
 from app.rules_text import coverage_lines, departure_lines, row_block, row_line, stale_line
 from domain.rulebook import Row, Rulebook, RulebookError
+from domain.rulebook.asp import MAX_SHARE, AspFileError
 from domain.rulebook.coverage import gaps, read_coverage
 from domain.rulebook.diff import departures, unexplained
 from domain.rulebook.rows import Edition
@@ -105,6 +108,26 @@ def coverage(rules: Rules = None, quiet: Annotated[bool, typer.Option("--quiet",
     _echo(coverage_lines(covers, found, quiet))
     if not found.complete:
         raise typer.Exit(1)
+
+
+@rules_app.command("import-asp")
+def import_prices(
+    file: Annotated[Path, typer.Argument(help="the quarter's payment limit file of CMS, CSV or XLSX")],
+    out: Annotated[Path, typer.Option("--out", help="directory the overlay of prices is written to")],
+    quarter: Annotated[Optional[str], typer.Option("--quarter", help="the quarter the file must be of, as 2026Q3")] = None,
+    max_share: Annotated[float, typer.Option(help="largest share a price may move from the one before")] = float(MAX_SHARE),
+    rules: Rules = None,
+) -> None:
+    """Check the quarterly file and write its prices as rows of `payments`. A bad file changes nothing."""
+    try:
+        target, rows = import_asp(file, _book("current", rules), out, Decimal(str(max_share)), quarter)
+    except AspFileError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        _stop("nothing was written; the prices on record stay")
+    for row in rows:
+        typer.echo(f"{row.id}  {row.amount if row.amount is not None else 'no limit'}  {row.basis}")
+    typer.echo(f"{len(rows)} prices written to {target}")
 
 
 def _book(edition: str, rules: Path | None) -> Rulebook:
