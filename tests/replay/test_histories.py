@@ -1,0 +1,42 @@
+"""Every recorded history replays on the code of today.
+
+A history is recorded by running the workflow tests with `--record-histories`; one per path. When this test fails, the
+workflow's commands changed: patch the change (`workflow.patched`), do not record anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from activities.payloads import data_converter
+from tests.replay.keys import RECORDING_KEYS
+from workflows.claim import ClaimLifecycle
+from workflows.encounter import CarTEncounter
+
+HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
+
+
+def replayer() -> Replayer:
+    return Replayer(workflows=[CarTEncounter, ClaimLifecycle], data_converter=data_converter(RECORDING_KEYS))
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_a_recorded_history_replays(path: Path) -> None:
+    await replayer().replay_workflow(WorkflowHistory.from_json(f"replay/{path.stem}", path.read_text()))
+
+
+async def test_a_changed_workflow_would_be_noticed() -> None:
+    """The newest activity of a history under another name must not replay: the test above can fail."""
+    text = HISTORIES[0].read_text()
+    assert '"show_encounter"' in text
+    changed = WorkflowHistory.from_json("replay/changed", text.replace('"show_encounter"', '"hide_encounter"'))
+    with pytest.raises(Exception, match="[Nn]on.?determinis"):
+        await replayer().replay_workflow(changed)
+
+
+def test_there_are_histories() -> None:
+    assert len(HISTORIES) >= 6

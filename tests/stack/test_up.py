@@ -1,0 +1,127 @@
+"""`up` as its operator meets it: ready line, clean stop, one clear line when it cannot start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.stack.harness import Stack, eventually
+
+
+def up(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    ports = [f"--{name}-port=0" for name in ("http", "mllp", "temporal", "ui", "metrics")]
+    command = [sys.executable, "-m", "app.cli", "up", "--data-dir", str(data_dir), *ports, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_every_part_serves_when_the_ready_line_stands(stack: Stack) -> None:
+    assert httpx.get(stack.ready["http"] + "/healthz").status_code == 200
+    assert httpx.get(stack.ready["http"] + "/readyz").status_code == 200
+    assert httpx.get(stack.ready["ui"]).status_code == 200
+    assert "cart_store_up 1.0" in httpx.get(stack.ready["metrics"]).text
+    assert "temporal_" in httpx.get(stack.ready["metrics"]).text
+    assert stack.get("/v1/encounters")["encounters"] is not None
+
+
+def test_the_secrets_are_readable_by_their_owner_alone(stack: Stack) -> None:
+    for name in ("token", "keys.json"):
+        assert (stack.data_dir / name).stat().st_mode & 0o077 == 0
+
+
+def test_it_stops_cleanly_in_under_ten_seconds(tmp_path: Path) -> None:
+    running = Stack(tmp_path / "data").start()
+    began = time.monotonic()
+    assert running.stop() == 0
+    assert time.monotonic() - began < 10
+    assert running.pids(".") == []
+
+
+def test_a_killed_worker_or_gateway_is_started_again(own_stack: Stack) -> None:
+    for name in ("worker", "gateway"):
+        before = own_stack.pids(f"app.cli {name}")
+        assert len(before) == 1
+        os.kill(before[0], signal.SIGKILL)
+        after = eventually(lambda name=name: own_stack.pids(f"app.cli {name}"), f"a new {name}")
+        assert after != before
+    eventually(lambda: reachable(own_stack.ready["http"] + "/readyz"), "the gateway is ready again")
+
+
+def reachable(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = up(tmp_path / "data", f"--http-port={taken.getsockname()[1]}")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "--http-port" in ended.stderr
+
+
+def test_a_missing_server_binary_is_named(tmp_path: Path) -> None:
+    lonely = tmp_path / "bin"
+    lonely.mkdir()
+    (lonely / "python").symlink_to(sys.executable)
+    ports = [f"--{name}-port=0" for name in ("http", "mllp", "temporal", "ui", "metrics")]
+    ended = subprocess.run(
+        [str(lonely / "python"), "-m", "app.cli", "up", "--data-dir", str(tmp_path / "data"), *ports],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PATH": str(lonely), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert ended.returncode == 2
+    assert "temporal" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["half written", "no keys", "broken keys", "no token", "broken database"])
+def test_a_damaged_data_directory_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
+    data = tmp_path / "data"
+    Stack(data).start().stop()
+    match damage:
+        case "half written":
+            (data / "installation.json").unlink()
+        case "no keys":
+            (data / "keys.json").unlink()
+        case "broken keys":
+            (data / "keys.json").write_text('{"data_keys": ["')
+        case "no token":
+            (data / "token").write_text("")
+        case "broken database":
+            for name in data.glob("encounters.db*"):
+                name.unlink()
+            (data / "encounters.db").write_bytes(b"not a database" * 1000)
+    ended = up(data)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+
+
+def test_two_stacks_do_not_share_a_data_directory(own_stack: Stack) -> None:
+    ended = up(own_stack.data_dir)
+    assert ended.returncode == 2
+    assert "in use" in ended.stderr
+
+
+def test_a_site_file_at_fault_is_named_with_its_field(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('name = "x"\n')
+    ended = up(tmp_path / "data", "--site", str(site))
+    assert ended.returncode == 2
+    assert "submitter_id" in ended.stderr
+    assert ended.stderr.count("\n") == 1

@@ -1,0 +1,91 @@
+"""A real Temporal server that skips time, a real SQLite file, the real activities."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+from temporalio.testing._timeskipping import TimeSkippingConfig
+from temporalio.worker import Worker
+
+from activities.encounter import Activities
+from activities.mind import Mind
+from activities.payloads import data_converter
+from activities.rules import Shelf
+from activities.store.engine import Database
+from activities.store.keys import Keyring
+from tests.replay.keys import RECORDING_KEYS
+from tests.workflows.world import World
+from workflows import search_attributes
+from workflows.claim import ClaimLifecycle
+from workflows.encounter import CarTEncounter
+from workflows.names import TASK_QUEUE
+
+ROOT = Path(__file__).resolve().parents[2]
+ATTRIBUTES = [
+    search_attributes.STAGE,
+    search_attributes.HOLDS,
+    search_attributes.NEXT_DUE,
+    search_attributes.PRODUCT,
+    search_attributes.PAYER_CLASS,
+    search_attributes.ALERT_SEVERITY,
+    search_attributes.CLAIM_STATE,
+]
+
+
+@pytest.fixture(scope="session")
+def keys() -> Keyring:
+    return RECORDING_KEYS
+
+
+@pytest.fixture(scope="session")
+async def server(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
+    binary = shutil.which("temporal", path=str(Path(sys.executable).parent))
+    environment = await WorkflowEnvironment.start_time_skipping_v2(
+        ts_config=TimeSkippingConfig(enabled=False),
+        dev_server_existing_path=binary,
+        data_converter=data_converter(keys),
+        search_attributes=ATTRIBUTES,
+        dev_server_extra_args=[
+            *("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
+            *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
+        ],
+    )
+    yield environment
+    await environment.shutdown()
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    db = Database(f"sqlite:///{tmp_path_factory.mktemp('store') / 'encounters.db'}")
+    db.migrate()
+    yield db
+    db.close()
+
+
+@pytest.fixture(scope="session")
+def shelf() -> Shelf:
+    return Shelf("current", None, ROOT / "deploy" / "site.example.toml")
+
+
+@pytest.fixture(scope="session")
+async def world(
+    server: WorkflowEnvironment, database: Database, keys: Keyring, shelf: Shelf
+) -> AsyncIterator[World]:
+    """A worker on the server; encounters of different tests share it and nothing else."""
+    mind = Mind(database, keys, shelf)
+    with ThreadPoolExecutor(8) as pool:
+        worker = Worker(
+            server.client,
+            task_queue=TASK_QUEUE,
+            workflows=[CarTEncounter, ClaimLifecycle],
+            activities=Activities(mind, server.client).all,
+            activity_executor=pool,
+        )
+        async with worker:
+            yield World(server, database, keys, mind)
