@@ -6,17 +6,19 @@ import re
 from dataclasses import dataclass
 
 from domain.rulebook.book import Rulebook
-from domain.rulebook.rows import Correction, Row
+from domain.rulebook.rows import ANY, Correction, Row
 
 _CITED = re.compile(r"\bcorrections ([A-H]\d*)\b")
-_ADMINISTRATIVE = frozenset({"id", "edition", "source", "status", "refresh", "reviewed", "note", "doubt"})
+_NOT_COMPARED = frozenset(
+    {"id", "edition", "effective_from", "effective_to", "source", "status", "refresh", "reviewed", "note", "doubt"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
     """One correction: the rows of `current` that cite it, the rows of the guide they stand against, what differs.
 
-    `changes` reads `row: column: as printed -> as corrected`. A departure without rows carries a decision instead.
+    `current` holds the rows that cite the correction and those that answer the same question. `changes` reads `row: column: as printed -> as corrected`. A departure without rows carries a decision instead.
     """
 
     correction: Correction
@@ -26,8 +28,8 @@ class Departure:
 
 
 def corrections_cited(row: Row) -> frozenset[str]:
-    """The numbers of the corrections a row cites in its source."""
-    return frozenset(number for source in row.source for number in _CITED.findall(source))
+    """The numbers of the corrections a row cites in its source or note."""
+    return frozenset(number for text in (*row.source, row.note) for number in _CITED.findall(text))
 
 
 def departures(guide: Rulebook, current: Rulebook) -> tuple[Departure, ...]:
@@ -42,22 +44,20 @@ def unexplained(guide: Rulebook, current: Rulebook) -> tuple[Row, ...]:
 
 
 def _departure(correction: Correction, guide: Rulebook, current: Rulebook) -> Departure:
-    mine = tuple(row for row in _every(current) if not isinstance(row, Correction) and _cites(row, correction.number))
-    keys = {_key(row) for row in mine}
-    printed = tuple(
-        row for row in _alone(guide, current) if _key(row) in keys or _cites(row, correction.number)
-    )
+    cited = [row for row in _every(current) if not isinstance(row, Correction) and _cites(row, correction.number)]
+    printed = tuple(row for row in _alone(guide, current) if _cites(row, correction.number) or _beside(row, cited))
+    mine = (*cited, *(row for row in _alone(current, guide) if row not in cited and _beside(row, cited)))
     return Departure(correction, mine, printed, _changes(printed, mine))
 
 
 def _changes(printed: tuple[Row, ...], corrected: tuple[Row, ...]) -> tuple[str, ...]:
-    lines: list[str] = []
-    for old in printed:
-        for new in corrected:
-            if _key(new) != _key(old) or new.edition == "both":
-                continue
-            lines += [f"{new.id}: {column}: {was} -> {now}" for column, was, now in _columns(old, new)]
-    return tuple(lines)
+    return tuple(
+        f"{new.id}: {column}: {was} -> {now}"
+        for old in printed
+        for new in corrected
+        if new.edition != "both" and _same_question(old, new)
+        for column, was, now in _columns(old, new)
+    )
 
 
 def _columns(old: Row, new: Row) -> list[tuple[str, object, object]]:
@@ -65,7 +65,7 @@ def _columns(old: Row, new: Row) -> list[tuple[str, object, object]]:
     return [
         (column, before.get(column), value)
         for column, value in after.items()
-        if column not in _ADMINISTRATIVE and before.get(column) != value
+        if column not in _NOT_COMPARED and column not in new.match_on and before.get(column) != value
     ]
 
 
@@ -73,8 +73,16 @@ def _cites(row: Row, number: str) -> bool:
     return number in corrections_cited(row)
 
 
-def _key(row: Row) -> tuple[object, ...]:
-    return (row.table, *(getattr(row, column) for column in row.match_on))
+def _beside(row: Row, others: list[Row]) -> bool:
+    return any(_same_question(row, other) for other in others)
+
+
+def _same_question(row: Row, other: Row) -> bool:
+    """Both answer one question: the key columns agree, or one of them holds for every value."""
+    if row.table != other.table:
+        return False
+    pairs = [(getattr(row, column), getattr(other, column)) for column in row.match_on]
+    return all(mine == theirs or ANY in (mine, theirs) for mine, theirs in pairs)
 
 
 def _every(book: Rulebook) -> tuple[Row, ...]:
