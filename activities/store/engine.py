@@ -49,16 +49,18 @@ class Database:
 
 
 def _engine(url: str) -> Engine:
+    # Parameters stay out of error messages: they end in logs and Temporal failures.
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_MILLISECONDS / 1000, "check_same_thread": False})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    waiting = {"timeout": BUSY_MILLISECONDS / 1000, "check_same_thread": False}
+    engine = create_engine(url, connect_args=waiting, hide_parameters=True)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
-    # The driver must not open transactions of its own: a deferred one that later writes fails when another got there first.
+    # The driver must not open transactions of its own: a deferred one fails at its first write when another got there.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")

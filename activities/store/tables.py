@@ -106,7 +106,10 @@ class QuarantineKey(SQLModel, table=True):
 
 
 class Encounter(SQLModel, table=True):
-    """The reading side of an encounter: what the last decision showed. `next_sequence` is taken under the row's lock."""
+    """The reading side of an encounter: what the last decision showed.
+
+    `next_sequence` is taken under the row's lock and belongs to the inbox alone.
+    """
 
     __tablename__ = "encounters"
 

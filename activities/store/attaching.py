@@ -1,0 +1,170 @@
+"""An event's place: found or opened, identity put into the vault, the row written, the sequence taken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, select
+
+from activities.store import matching, vault
+from activities.store.keys import Keyring
+from activities.store.opaque import new_id
+from activities.store.tables import CertificationRow, Encounter, EncounterEvent, Inbox, sealed_for
+from domain.events import HOLDER_TYPES, Envelope, EventData
+from domain.events.access import ReferralReceived
+from domain.events.governance import CertificationChanged, CorrectionMade
+
+OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A checked event on its way in. `event_id` is the opaque id it will keep."""
+
+    envelope: Envelope
+    data: EventData
+    body: Mapping[str, Any]
+    body_hash: str
+    event_id: str
+    received_at: datetime
+    feed: str
+    hint: matching.Hint | None = None
+
+    def dedupe_key(self, keys: Keyring) -> str:
+        return matching.event_key(keys, self.envelope.source, self.envelope.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where an event came to stand, and the keys that became known by it; or the reason why it must wait."""
+
+    encounter_id: str | None = None
+    known: frozenset[str] = frozenset()
+    reason: str = ""
+
+
+def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
+    """Put an event into the encounter it belongs to, opening one where its type may."""
+    own_key = arrival.dedupe_key(keys)
+    if _concerns_holders(session, keys, arrival):
+        return _attach_to_all_open(session, keys, arrival)
+    match = matching.find(session, keys, arrival.envelope, arrival.data, arrival.hint)
+    if match.reason:
+        return Placed(reason=match.reason)
+    encounter_id = match.encounter_id or _open_encounter(session, arrival.received_at)
+    patient_ref = _write_inbox(session, keys, arrival, holder=False)
+    encounter = _locked(session, encounter_id)
+    _take_sequence(session, encounter, arrival, own_key)
+    if isinstance(arrival.data, ReferralReceived):
+        encounter.patient_ref = patient_ref
+        if encounter.product == matching.UNKNOWN:
+            encounter.product = arrival.data.product
+    known = matching.add_aliases(
+        session, keys, encounter_id, arrival.envelope, arrival.data, arrival.hint, arrival.received_at
+    )
+    return Placed(encounter_id, frozenset(known | {own_key}))
+
+
+def _concerns_holders(session: Session, keys: Keyring, arrival: Arrival) -> bool:
+    """An event about a facility or a certificate holder, or the correction of one."""
+    if arrival.envelope.type in HOLDER_TYPES:
+        return True
+    if not isinstance(arrival.data, CorrectionMade):
+        return False
+    key = matching.event_key(keys, arrival.data.of.source, arrival.data.of.id)
+    return bool(session.exec(select(Inbox.holder_event).where(Inbox.dedupe_key == key)).first())
+
+
+def _attach_to_all_open(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
+    """A holder event stands in every open encounter; those opened later read it with all other holder events."""
+    own_key = arrival.dedupe_key(keys)
+    _write_inbox(session, keys, arrival, holder=True)
+    if isinstance(arrival.data, CertificationChanged):
+        session.add(_certification(keys, arrival, arrival.data))
+    open_ones = session.exec(
+        select(Encounter.encounter_id).where(Encounter.status == OPEN).order_by(Encounter.encounter_id)
+    ).all()
+    for encounter_id in open_ones:
+        _take_sequence(session, _locked(session, encounter_id), arrival, own_key)
+    return Placed(None, frozenset({own_key}))
+
+
+def _certification(keys: Keyring, arrival: Arrival, data: CertificationChanged) -> CertificationRow:
+    return CertificationRow(
+        event_id=arrival.event_id,
+        layer=data.layer.value,
+        product=data.product,
+        holder_key=keys.digest("holder", data.holder),
+        status=data.status.value,
+        valid_from=data.valid_from,
+        valid_to=data.valid_to,
+        time=arrival.envelope.time,
+    )
+
+
+def _open_encounter(session: Session, now: datetime) -> str:
+    encounter_id = new_id("enc")
+    session.add(Encounter(encounter_id=encounter_id, created_at=now))
+    session.flush()
+    return encounter_id
+
+
+def _locked(session: Session, encounter_id: str) -> Encounter:
+    query = select(Encounter).where(Encounter.encounter_id == encounter_id).with_for_update()
+    return session.exec(query.execution_options(populate_existing=True)).one()
+
+
+def _take_sequence(session: Session, encounter: Encounter, arrival: Arrival, note_key: str) -> None:
+    session.add(
+        EncounterEvent(
+            encounter_id=encounter.encounter_id,
+            sequence=encounter.next_sequence,
+            event_id=arrival.event_id,
+            type=arrival.envelope.type,
+            note_key=note_key,
+        )
+    )
+    encounter.next_sequence += 1
+    session.flush()
+
+
+def _write_inbox(session: Session, keys: Keyring, arrival: Arrival, holder: bool) -> str | None:
+    envelope = arrival.envelope
+    safe, identity = vault.withhold(envelope.type, arrival.body["data"])
+    patient_ref = None
+    if identity is not None:
+        key = _patient_key(keys, arrival)
+        patient_ref = vault.remember(session, keys, arrival.event_id, identity, key, arrival.received_at)
+    body = json.dumps({**arrival.body, "data": safe}, sort_keys=True)
+    session.add(
+        Inbox(
+            event_id=arrival.event_id,
+            dedupe_key=arrival.dedupe_key(keys),
+            body_hash=arrival.body_hash,
+            type=envelope.type,
+            feed=arrival.feed,
+            subject_key=matching.alias_key(keys, envelope.subject),
+            time=envelope.time,
+            received_at=arrival.received_at,
+            body=keys.seal(body.encode(), sealed_for("inbox.body", arrival.event_id)),
+            patient_ref=patient_ref,
+            holder_event=holder,
+        )
+    )
+    session.flush()
+    return patient_ref
+
+
+def _patient_key(keys: Keyring, arrival: Arrival) -> str:
+    """By record number and infusion facility; a correction that names neither keeps its identity under its own key."""
+    data: Mapping[str, Any] = arrival.body["data"]
+    if isinstance(arrival.data, CorrectionMade):
+        data = data["replacement"]
+    try:
+        return vault.mrn_key(keys, str(data["patient"]["mrn"]), str(data["facilities"]["infusion"]))
+    except (KeyError, TypeError):
+        return keys.digest("mrn-less", arrival.event_id)

@@ -1,0 +1,191 @@
+"""The inbox transaction: one event in, one receipt out, decided by the database alone.
+
+Everything that becomes known by an event (its place, its aliases, the waiting events it releases) commits with it or
+not at all. Transactions are serialised: by SQLite's write lock, on PostgreSQL by an advisory lock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session, col, select
+
+from activities.store import matching, quarantine, signals
+from activities.store.attaching import Arrival, attach
+from activities.store.engine import Database
+from activities.store.keys import Keyring
+from activities.store.opaque import new_id
+from activities.store.tables import EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
+from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
+from domain.events.governance import CorrectionMade
+
+INBOX_LOCK = 0x43415231
+
+
+class Disposition(StrEnum):
+    """What became of an event."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    QUARANTINED = "quarantined"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptResult:
+    """The inbox's answer. `event_id` is opaque; `reasons` and `problems` never repeat a value of the event."""
+
+    event_id: str | None
+    encounter_id: str | None
+    disposition: Disposition
+    reasons: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    quarantine_id: str | None = None
+
+
+def receive(
+    db: Database,
+    keys: Keyring,
+    envelope_body: Mapping[str, Any],
+    received_at: datetime,
+    feed: str,
+    hint: matching.Hint | None = None,
+) -> ReceiptResult:
+    """Take one event in, durably. The same event again changes nothing; whatever cannot be used is kept in quarantine.
+
+    Args:
+        envelope_body: the CloudEvents JSON object.
+        feed: the authenticated sender, for feed health.
+        hint: who the message says the patient is, where the format carries that beside the event.
+    """
+    with db.write() as session:
+        serialise(session)
+        return receive_in(session, keys, envelope_body, received_at, feed, hint)
+
+
+def serialise(session: Session) -> None:
+    """Let one inbox transaction run at a time, so that two events cannot both open an encounter for one subject."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INBOX_LOCK})
+
+
+def receive_in(
+    session: Session,
+    keys: Keyring,
+    body: Mapping[str, Any],
+    received_at: datetime,
+    feed: str,
+    hint: matching.Hint | None = None,
+) -> ReceiptResult:
+    """`receive` inside a transaction that is already serialised."""
+    try:
+        envelope, data = parse(body)
+        _check_correction(session, keys, data)
+    except InvalidEvent as error:
+        return _keep_invalid(session, keys, body, error, received_at, feed)
+    arrival = Arrival(envelope, data, body, body_hash(keys, body), new_id("evt"), received_at, feed, hint)
+    seen = _seen_before(session, keys, arrival)
+    if seen is not None:
+        return seen
+    placed = attach(session, keys, arrival)
+    if placed.reason:
+        kept = quarantine.keep(session, keys, arrival, placed.reason)
+        return ReceiptResult(
+            arrival.event_id, None, Disposition.QUARANTINED, (placed.reason,), quarantine_id=kept.quarantine_id
+        )
+    quarantine.release(session, keys, placed.known, received_at)
+    return ReceiptResult(arrival.event_id, placed.encounter_id, Disposition.ACCEPTED)
+
+
+def body_hash(keys: Keyring, body: Mapping[str, Any]) -> str:
+    """HMAC of the canonical body: the known attributes of the envelope, keys sorted."""
+    known = {name: body[name] for name in sorted(Envelope.model_fields) if name in body}
+    return keys.digest("body", json.dumps(known, sort_keys=True, separators=(",", ":")))
+
+
+def _seen_before(session: Session, keys: Keyring, arrival: Arrival) -> ReceiptResult | None:
+    first = session.exec(select(Inbox).where(Inbox.dedupe_key == arrival.dedupe_key(keys))).first()
+    if first is not None:
+        encounter = _encounter_of(session, first.event_id)
+        if first.body_hash == arrival.body_hash:
+            return ReceiptResult(first.event_id, encounter, Disposition.DUPLICATE)
+        return _conflict(session, keys, arrival, first, encounter)
+    waiting = session.exec(
+        select(Quarantine).where(
+            Quarantine.dedupe_key == arrival.dedupe_key(keys), col(Quarantine.state) == quarantine.WAITING
+        )
+    ).first()
+    return None if waiting is None else _seen_waiting(session, keys, arrival, waiting)
+
+
+def _encounter_of(session: Session, event_id: str) -> str | None:
+    """The encounter of an event; none for a holder event, which may stand in many."""
+    found = session.exec(select(EncounterEvent.encounter_id).where(EncounterEvent.event_id == event_id).limit(2)).all()
+    return found[0] if len(found) == 1 else None
+
+
+def _seen_waiting(session: Session, keys: Keyring, arrival: Arrival, waiting: Quarantine) -> ReceiptResult:
+    """The first of its id still waits: the same body is a duplicate, another one a conflict that is never applied."""
+    if waiting.body_hash == arrival.body_hash:
+        reasons = ("waiting in quarantine", *waiting.reasons)
+        return ReceiptResult(
+            waiting.event_id, None, Disposition.DUPLICATE, reasons, quarantine_id=waiting.quarantine_id
+        )
+    reason = "another body of an event that waits in quarantine"
+    kept = quarantine.keep(session, keys, arrival, reason, quarantine.CONFLICT)
+    signals.event_conflict(session, None, str(waiting.event_id), arrival.received_at)
+    return ReceiptResult(waiting.event_id, None, Disposition.CONFLICT, (reason,), quarantine_id=kept.quarantine_id)
+
+
+def _conflict(session: Session, keys: Keyring, arrival: Arrival, first: Inbox, encounter: str | None) -> ReceiptResult:
+    known = select(InboxConflict).where(
+        InboxConflict.event_id == first.event_id, InboxConflict.body_hash == arrival.body_hash
+    )
+    if session.exec(known).first() is None:
+        conflict_id = new_id("con")
+        sealed = keys.seal(json.dumps(arrival.body).encode(), sealed_for("inbox_conflicts.body", conflict_id))
+        session.add(
+            InboxConflict(
+                conflict_id=conflict_id,
+                event_id=first.event_id,
+                body_hash=arrival.body_hash,
+                received_at=arrival.received_at,
+                body=sealed,
+            )
+        )
+        signals.event_conflict(session, encounter, first.event_id, arrival.received_at)
+    reason = "this source and id came before with other content; the first stands, this one is kept beside it"
+    return ReceiptResult(first.event_id, encounter, Disposition.CONFLICT, (reason,))
+
+
+def _check_correction(session: Session, keys: Keyring, data: object) -> None:
+    """A replacement must fit the type of the event it replaces, where that event has come already."""
+    if not isinstance(data, CorrectionMade) or data.replacement is None:
+        return
+    key = matching.event_key(keys, data.of.source, data.of.id)
+    corrected = session.exec(select(Inbox.type).where(Inbox.dedupe_key == key)).first()
+    if corrected is None:
+        return
+    try:
+        parse_data(corrected, data.replacement)
+    except InvalidEvent as error:
+        raise InvalidEvent(tuple(_in_replacement(problem) for problem in error.problems)) from None
+
+
+def _in_replacement(problem: Problem) -> Problem:
+    return Problem(path=problem.path.replace("data", "data.replacement", 1), message=problem.message)
+
+
+def _keep_invalid(
+    session: Session, keys: Keyring, body: Mapping[str, Any], error: InvalidEvent, received_at: datetime, feed: str
+) -> ReceiptResult:
+    reasons = tuple(f"{problem.path}: {problem.message}" for problem in error.problems)
+    kept = quarantine.keep_invalid(session, keys, body, body_hash(keys, body), reasons, received_at, feed)
+    return ReceiptResult(None, None, Disposition.INVALID, reasons, error.problems, kept.quarantine_id)

