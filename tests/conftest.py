@@ -25,3 +25,9 @@ def rules() -> Rulebook:
 @pytest.fixture(scope="session")
 def guide_rules() -> Rulebook:
     return load(rulebook_texts(), "guide")
+
+
+@pytest.fixture(scope="session")
+def rulebook_files() -> dict[str, str]:
+    """The texts of the tables, to be changed and loaded again."""
+    return rulebook_texts()

@@ -47,7 +47,7 @@ class Rulebook:
         """Every row of a table, of every date."""
         return cast(tuple[R, ...], self.rows.get(kind.table, ()))
 
-    def find(self, kind: type[R], on: date, **match: object) -> tuple[R, ...]:
+    def find(self, kind: type[R], on: date, /, **match: object) -> tuple[R, ...]:
         """The rows that hold on the day and answer the question, the most exact first.
 
         A column that holds `*` answers every value. A question that leaves a column out takes any value of it.
@@ -55,7 +55,7 @@ class Rulebook:
         answers = [row for row in self.table(kind) if row.holds_on(on) and _answers(row, match)]
         return tuple(sorted(answers, key=lambda row: (-_exactness(row, match), row.id)))
 
-    def one(self, kind: type[R], on: date, **match: object) -> R:
+    def one(self, kind: type[R], on: date, /, **match: object) -> R:
         """The one row that holds on the day, the most exact of those that answer.
 
         Raises:
@@ -69,7 +69,7 @@ class Rulebook:
             raise AmbiguousRule(f"rows {answers[0].id} and {answers[1].id} both answer on {on.isoformat()}")
         return answers[0]
 
-    def maybe(self, kind: type[R], on: date, **match: object) -> R | None:
+    def maybe(self, kind: type[R], on: date, /, **match: object) -> R | None:
         """Like `one`, but None where no row answers."""
         try:
             return self.one(kind, on, **match)

@@ -18,7 +18,8 @@ _NOT_COMPARED = frozenset(
 class Departure:
     """One correction: the rows of `current` that cite it, the rows of the guide they stand against, what differs.
 
-    `current` holds the rows that cite the correction and those that answer the same question. `changes` reads `row: column: as printed -> as corrected`. A departure without rows carries a decision instead.
+    `current` holds the rows that cite the correction and those that answer the same question. `changes` reads
+    `row: column: as printed -> as corrected`. A departure without rows carries a decision instead.
     """
 
     correction: Correction
