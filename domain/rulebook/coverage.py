@@ -80,10 +80,11 @@ def numbers(lines: str) -> Iterator[int]:
         RulebookError: a part is not a number or a rising range.
     """
     for part in lines.split():
-        first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
+        first, dash, last = part.partition("-")
+        last = last if dash else first
+        if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
             raise RulebookError(f"coverage.toml: {part!r} is not a line or a rising range of lines")
-        yield from range(int(first), int(last or first) + 1)
+        yield from range(int(first), int(last) + 1)
 
 
 def gaps(coverage: Coverage, books: Iterable[Rulebook]) -> Gaps:
