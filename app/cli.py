@@ -80,7 +80,7 @@ async def _serve_gateway(settings: Settings) -> None:
         deliverer=Deliverer(home.db, door.deliver),
         temporal_reachable=door.reachable,
     )
-    register_store_metrics(home.db)
+    register_store_metrics(home.db, home.shelf, home.keys)
     config = uvicorn.Config(
         api,
         host=settings.http_host,

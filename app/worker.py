@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.encounter import Activities
 from app.connect import Home, connect_temporal, open_home
-from app.metrics import free_port, serve_metrics
+from app.metrics import free_port, sdk_metrics, serve_metrics
 from app.settings import Settings
 from workflows.claim import ClaimLifecycle
 from workflows.encounter import CarTEncounter
@@ -55,9 +55,9 @@ async def run_worker(settings: Settings) -> None:
         loop.add_signal_handler(name, stop.set)
     home = open_home(settings)
     core_port = free_port()
-    runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=f"127.0.0.1:{core_port}")))
+    runtime = Runtime(telemetry=TelemetryConfig(metrics=sdk_metrics(core_port)))
     client = await connect_temporal(settings, home.keys, runtime=runtime)
-    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port)
+    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.shelf, home.keys)
     try:
         with ThreadPoolExecutor(ACTIVITY_THREADS + 4, thread_name_prefix="activity") as pool:
             async with build_worker(client, home, pool):

@@ -1,0 +1,136 @@
+"""Counting encounters, their holds, the time between their milestones, and their chains of identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select as wide_select
+from sqlmodel import col, func, select
+
+from activities.store.chain import verify
+from activities.store.tables import ClaimVersion, CustodyRecord, Encounter, EncounterEvent, Inbox
+from app.metrics.families import Sample, age_band, sample
+from app.metrics.reading import Reading
+
+SPANS: Mapping[str, tuple[str, str]] = {
+    "cart_vein_to_vein_days": ("cart.apheresis.completed", "cart.infusion.completed"),
+    "cart_brain_to_vein_days": ("cart.referral.received", "cart.infusion.completed"),
+    "cart_collection_to_release_days": ("cart.apheresis.completed", "cart.product.released"),
+}
+"""From the last event of the first type before the first event of the second type: a failed attempt does not count."""
+
+SECONDS_A_DAY = 86_400.0
+
+
+def count_encounters(reading: Reading) -> Iterator[Sample]:
+    """Encounters by what the last decision showed of them."""
+    rows = reading.session.execute(
+        wide_select(
+            col(Encounter.encounter_id),
+            col(Encounter.status),
+            col(Encounter.stage),
+            col(Encounter.product),
+            col(Encounter.payer_class),
+            col(Encounter.holds_open),
+            col(Encounter.created_at),
+            col(Encounter.next_due),
+            col(Encounter.decided_sequence),
+            col(Encounter.decided_at),
+        )
+    ).all()
+    views = reading.views.refresh({row[0]: (row[8], row[9]) for row in rows}, lambda names: _read_views(reading, names))
+    for name, status, stage, product, payer_class, holds, created, due, *_ in rows:
+        view = views.get(name, {})
+        if status != "open":
+            yield sample("cart_encounters_closed", 1, view.get("outcome"))
+            continue
+        yield sample("cart_encounters", 1, stage, holds > 0, age_band(reading.now - created))
+        yield sample("cart_encounters_open", 1, product, payer_class)
+        if due and due < reading.now:
+            yield sample("cart_encounters_overdue", 1, stage)
+        yield from _holds(view)
+
+
+def _read_views(reading: Reading, names: Sequence[str]) -> Iterable[tuple[str, dict[str, Any]]]:
+    rows = reading.session.exec(
+        select(Encounter.encounter_id, Encounter.view).where(col(Encounter.encounter_id).in_(names))
+    )
+    for name, view in rows:
+        yield (
+            name,
+            {
+                "outcome": view.get("outcome"),
+                "holds": [
+                    (hold["kind"], hold["owner"], str(hold["scope"]).split(":")[0], bool(hold.get("override")))
+                    for hold in view.get("holds", ())
+                ],
+                "waiting": [
+                    (entry["claim"].split("/")[0], entry.get("total") or "0", entry.get("through"))
+                    for entry in view.get("claims_waiting", ())
+                ],
+            },
+        )
+
+
+def _holds(view: Mapping[str, Any]) -> Iterator[Sample]:
+    for kind, owner, scope, overridden in view.get("holds", ()):
+        if overridden:
+            yield sample("cart_holds_overridden", 1, kind)
+        else:
+            yield sample("cart_holds", 1, kind, owner, scope)
+
+
+def count_spans(reading: Reading) -> Iterator[Sample]:
+    """Days between milestones, one observation per encounter that has reached the second."""
+    times = _event_times(reading)
+    for name, (begins, ends) in SPANS.items():
+        for by_type in times.values():
+            days = _days_between(by_type.get(begins, ()), by_type.get(ends, ()))
+            if days is not None:
+                yield sample(name, days)
+    first_claims = reading.session.exec(
+        select(ClaimVersion.encounter_id, func.min(ClaimVersion.emitted_at))
+        .where(ClaimVersion.letter == "A", col(ClaimVersion.emitted_at).is_not(None))
+        .group_by(ClaimVersion.encounter_id)
+    ).all()
+    for encounter, emitted in first_claims:
+        collected = times.get(encounter, {}).get("cart.apheresis.completed")
+        if collected and emitted and emitted >= min(collected):
+            yield sample("cart_collection_to_claim_days", (emitted - min(collected)).total_seconds() / SECONDS_A_DAY)
+
+
+def _event_times(reading: Reading) -> dict[str, dict[str, list[datetime]]]:
+    wanted = {kind for pair in SPANS.values() for kind in pair}
+    times: dict[str, dict[str, list[datetime]]] = {}
+    for encounter, kind, at in reading.session.exec(
+        select(EncounterEvent.encounter_id, EncounterEvent.type, Inbox.time)
+        .join(Inbox, col(Inbox.event_id) == col(EncounterEvent.event_id))
+        .where(col(EncounterEvent.type).in_(wanted))
+    ):
+        times.setdefault(encounter, {}).setdefault(kind, []).append(at)
+    return times
+
+
+def _days_between(begins: Sequence[datetime], ends: Sequence[datetime]) -> float | None:
+    if not begins or not ends:
+        return None
+    end = min(ends)
+    before = [begin for begin in begins if begin <= end]
+    return (end - max(before)).total_seconds() / SECONDS_A_DAY if before else None
+
+
+def check_chains(reading: Reading) -> list[Sample]:
+    """Every chain of identity, verified link by link."""
+    chains: dict[str, list[CustodyRecord]] = {}
+    for record in reading.session.exec(
+        select(CustodyRecord).order_by(col(CustodyRecord.encounter_id), col(CustodyRecord.position))
+    ):
+        chains.setdefault(record.encounter_id, []).append(record)
+    broken = sum(verify(chain) is not None for chain in chains.values())
+    return [
+        sample("cart_custody_chains", len(chains) - broken, "intact"),
+        sample("cart_custody_chains", broken, "broken"),
+        sample("cart_custody_records", sum(map(len, chains.values()))),
+    ]

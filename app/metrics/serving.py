@@ -1,0 +1,83 @@
+"""One exposition over HTTP: this process's registry, and behind it the SDK core's own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import REGISTRY, generate_latest
+from temporalio.runtime import PrometheusConfig
+
+from activities.rules import Shelf
+from activities.store.engine import Database
+from activities.store.keys import Keyring
+from app.metrics.store import StoreMetrics
+
+CORE_TIMEOUT_SECONDS = 2
+
+
+def sdk_metrics(port: int) -> PrometheusConfig:
+    """How the SDK core exposes its metrics: names with units and `_total`, durations in seconds, as the rules expect."""
+    return PrometheusConfig(
+        bind_address=f"127.0.0.1:{port}", counters_total_suffix=True, unit_suffix=True, durations_as_seconds=True
+    )
+
+
+def exposition(core_port: int | None) -> bytes:
+    """This registry, and behind it the SDK core's own exposition where the process has one."""
+    own = generate_latest(REGISTRY)
+    if core_port is None:
+        return own
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{core_port}/metrics", timeout=CORE_TIMEOUT_SECONDS) as answer:
+            return own + bytes(answer.read())
+    except (urllib.error.URLError, OSError):
+        return own
+
+
+def register_store_metrics(db: Database, shelf: Shelf | None = None, keys: Keyring | None = None) -> None:
+    """Add what the database and the shelf know to this process's registry.
+
+    Without a shelf the rulebook and the certificates of the site file are not counted; without keys the certificates that
+    events brought are not matched with those of the site file.
+    """
+    REGISTRY.register(StoreMetrics(db, shelf, keys))
+
+
+def serve_metrics(
+    host: str,
+    port: int,
+    db: Database,
+    core_port: int | None,
+    shelf: Shelf | None = None,
+    keys: Keyring | None = None,
+) -> ThreadingHTTPServer:
+    """Serve `/metrics` in a thread of its own."""
+    register_store_metrics(db, shelf, keys)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path.split("?")[0] in ("/metrics", "/healthz")
+            body = exposition(core_port) if known and "metrics" in self.path else b"ok\n"
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,119 @@
+"""The collector: reads the store at the scrape, at most once in a few seconds, and never fails the scrape."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from activities.rules import Shelf
+from activities.store.engine import Database
+from activities.store.keys import Keyring
+from app.metrics.alerts import count_alerts
+from app.metrics.claims import count_claims
+from app.metrics.encounters import check_chains, count_encounters, count_spans
+from app.metrics.families import Sample, families, sample
+from app.metrics.intake import count_intake
+from app.metrics.papers import count_certificates, count_rules
+from app.metrics.reading import Reading, Remembered
+from domain.rulebook import RulebookError
+from domain.site import SiteError
+
+CACHE_SECONDS = 5.0
+CHAIN_CACHE_SECONDS = 300.0
+
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class StoreMetrics(Collector):
+    """Encounters, alerts, claims, intake, certificates and rulebook as they stand. No identifier of a person."""
+
+    def __init__(
+        self,
+        db: Database,
+        shelf: Shelf | None = None,
+        keys: Keyring | None = None,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        cache_seconds: float = CACHE_SECONDS,
+        chain_cache_seconds: float = CHAIN_CACHE_SECONDS,
+    ) -> None:
+        self.db, self.shelf, self.keys, self.clock = db, shelf, keys, clock
+        self._kept = _Kept[list[Sample]](cache_seconds)
+        self._chains = _Kept[list[Sample]](chain_cache_seconds)
+        self._views: Remembered[str, dict[str, Any]] = Remembered()
+        self._documents: Remembered[tuple[str, str, int, int], dict[str, Any]] = Remembered()
+        self._lock = threading.Lock()
+
+    def describe(self) -> Iterable[Metric]:
+        """The families without samples, so that registering reads no database."""
+        return families(())
+
+    def collect(self) -> Iterator[Metric]:
+        with self._lock:
+            samples = self._kept.get(self._read)
+        yield from families(samples)
+
+    def _read(self) -> list[Sample]:
+        began = time.perf_counter()
+        found: list[Sample] = []
+        rules = self._on_shelf("rulebook", found, lambda shelf: shelf.rules())
+        site = self._on_shelf("site", found, lambda shelf: shelf.site())
+        if rules is not None:
+            found += count_rules(rules, self.clock().date())
+        try:
+            with self.db.read() as session:
+                reading = Reading(session, self.clock(), self.shelf, self.keys, self._views, self._documents)
+                for part in (
+                    count_intake(reading),
+                    count_encounters(reading),
+                    count_spans(reading),
+                    count_alerts(reading),
+                    count_claims(reading, rules),
+                    count_certificates(reading, site),
+                    self._chains.get(lambda: check_chains(reading)),
+                ):
+                    found += part
+        except SQLAlchemyError:
+            return [each for each in found if each.name == "cart_shelf_up"] + [sample("cart_store_up", 0)]
+        return [
+            *found,
+            sample("cart_store_up", 1),
+            sample("cart_store_scrape_seconds", time.perf_counter() - began),
+        ]
+
+    def _on_shelf(self, name: str, found: list[Sample], read: Callable[[Shelf], T]) -> T | None:
+        if self.shelf is None:
+            return None
+        try:
+            answer = read(self.shelf)
+        except (OSError, RulebookError, SiteError):
+            found.append(sample("cart_shelf_up", 0, name))
+            return None
+        found.append(sample("cart_shelf_up", 1, name))
+        return answer
+
+
+class _Kept(Generic[T]):
+    """A value that is read again when it is older than some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._value: T | None = None
+        self._until = 0.0
+
+    def get(self, read: Callable[[], T]) -> T:
+        if self._value is None or time.monotonic() >= self._until:
+            self._value = read()
+            self._until = time.monotonic() + self._seconds
+        return self._value
