@@ -1,0 +1,112 @@
+"""Administration codes of chemotherapy and other drugs from documented start and stop times (G213-216, G230)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby, pairwise
+
+_PUSH_MINUTES = 15
+"""An infusion that takes no longer than this is a push (CPT introductory notes to infusions)."""
+_HOUR = 60
+_BEYOND = 30
+"""A further hour counts once it has run more than this many minutes (same notes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One charted administration."""
+
+    drug: str
+    started_at: datetime
+    ended_at: datetime
+    push: bool
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An administration service: role of its code, units, the events it is read from."""
+
+    role: str
+    units: int
+    events: tuple[str, ...]
+
+
+def further_hours(minutes: int) -> int:
+    """Additional hours after the first: each needs more than 30 minutes beyond the one before."""
+    return max(0, (minutes - _HOUR + _HOUR - _BEYOND - 1) // _HOUR)
+
+
+def chemotherapy(day: Iterable[Given]) -> tuple[Service, ...]:
+    """The services of one patient, facility and day. Infusions rank before pushes; the first of them is initial."""
+    drugs = [_DrugDay.of(list(same)) for _, same in groupby(sorted(day, key=_by_drug), key=lambda g: g.drug)]
+    drugs.sort(key=lambda d: (d.push, d.started_at, d.drug))
+    services: list[Service] = []
+    hours = 0
+    hour_events: list[str] = []
+    for index, drug in enumerate(drugs):
+        services.append(Service(_role(drug.push, index == 0), 1, drug.events))
+        if not drug.push and (extra := further_hours(drug.minutes)):
+            hours += extra
+            hour_events += drug.events
+    if hours:
+        services.append(Service("chemo_infusion_hour", hours, tuple(hour_events)))
+    return _joined(services)
+
+
+def therapeutic(started_at: datetime, ended_at: datetime | None, event: str) -> tuple[Service, ...]:
+    """The services of one outpatient infusion of a drug that is no chemotherapy; without an end, one hour."""
+    services = [Service("therapeutic_infusion", 1, (event,))]
+    if ended_at and (extra := further_hours(_minutes(ended_at - started_at))):
+        services.append(Service("therapeutic_infusion_hour", extra, (event,)))
+    return tuple(services)
+
+
+def overlap(day: Iterable[Given]) -> bool:
+    """True when two infusions of different drugs run at the same time."""
+    infusions = sorted((g for g in day if not g.push), key=lambda g: g.started_at)
+    return any(a.drug != b.drug and b.started_at < a.ended_at for a, b in pairwise(infusions))
+
+
+@dataclass(frozen=True, slots=True)
+class _DrugDay:
+    drug: str
+    started_at: datetime
+    minutes: int
+    push: bool
+    events: tuple[str, ...]
+
+    @classmethod
+    def of(cls, given: Sequence[Given]) -> _DrugDay:
+        minutes = sum(_minutes(g.ended_at - g.started_at) for g in given)
+        push = all(g.push or _minutes(g.ended_at - g.started_at) <= _PUSH_MINUTES for g in given)
+        return cls(given[0].drug, min(g.started_at for g in given), minutes, push, tuple(g.event for g in given))
+
+
+def _by_drug(given: Given) -> tuple[str, datetime, str]:
+    return (given.drug, given.started_at, given.event)
+
+
+def _minutes(span: timedelta) -> int:
+    return int(span.total_seconds() // 60)
+
+
+def _role(push: bool, first: bool) -> str:
+    if push:
+        return "chemo_push" if first else "chemo_push_additional"
+    return "chemo_infusion_initial" if first else "chemo_infusion_sequential"
+
+
+def _joined(services: Sequence[Service]) -> tuple[Service, ...]:
+    """One line per role: units and events added up."""
+    roles = dict.fromkeys(service.role for service in services)
+    return tuple(
+        Service(
+            role,
+            sum(s.units for s in services if s.role == role),
+            tuple(event for s in services if s.role == role for event in s.events),
+        )
+        for role in roles
+    )

@@ -1,0 +1,113 @@
+"""The biller's desk: record, site file and rulebook, and the questions that every builder asks of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+
+from domain.claims.ndc import belongs_to
+from domain.events.access import ReferralReceived
+from domain.facts import Fact
+from domain.record import Authorization, Record, Stay
+from domain.rulebook import NoRule, Rulebook
+from domain.rulebook.rows import Code, DrugCode, Payer, Policy, Product, Window
+from domain.site import Facility, Site
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the builders work with. Look-ups name a date and raise NoRule; nothing falls back silently."""
+
+    record: Record
+    site: Site
+    rules: Rulebook
+    referral: Fact[ReferralReceived]
+
+    @property
+    def payer(self) -> str:
+        return self.referral.data.coverage.payer
+
+    @property
+    def product(self) -> str:
+        return self.record.product or self.referral.data.product
+
+    @property
+    def indication(self) -> str:
+        return self.record.indication or self.referral.data.indication
+
+    def facility(self, key: str) -> Facility | None:
+        return self.site.facility(key)
+
+    def local(self, moment: datetime, facility: str) -> datetime:
+        """The moment on the clock of the facility; UTC where the site does not know it (the edits hold such a claim)."""
+        known = self.facility(facility)
+        return moment.astimezone(known.zone if known else UTC)
+
+    def day(self, moment: datetime, facility: str) -> date:
+        """The date of service."""
+        return self.local(moment, facility).date()
+
+    def admitted_on(self, stay: Stay) -> date:
+        """The day of the inpatient order."""
+        return self.day(stay.inpatient_from or stay.started_at, stay.facility)
+
+    def discharged_on(self, stay: Stay) -> date | None:
+        return self.day(stay.ended_at, stay.facility) if stay.ended_at else None
+
+    def same_house(self, one: str, other: str) -> bool:
+        """The same facility, or both wholly owned by one (corrections C5)."""
+        a, b = self.facility(one), self.facility(other)
+        return one == other or (a is not None and b is not None and a.owner_group == b.owner_group)
+
+    def payer_row(self, on: date) -> Payer:
+        return self.rules.one(Payer, on, key=self.payer)
+
+    def product_row(self, on: date) -> Product:
+        return self.rules.one(Product, on, key=self.product)
+
+    def policy(self, key: str, on: date, facility: str = "") -> Policy:
+        """The billing choice for this payer, its class and the contractor of the facility."""
+        known = self.facility(facility)
+        return self.rules.one(
+            Policy,
+            on,
+            key=key,
+            payer=self.payer,
+            payer_class=self.payer_row(on).payer_class,
+            mac=known.mac if known and known.mac else "",
+        )
+
+    def code(self, role: str, on: date, **narrow: str) -> Code:
+        """The code that plays the role on that day."""
+        return self.rules.one(Code, on, role=role, product=self.product, payer=self.payer, **narrow)
+
+    def codes(self, role: str, on: date) -> tuple[Code, ...]:
+        return self.rules.find(Code, on, role=role, product=self.product, payer=self.payer)
+
+    def drug(self, drug: str, ndc: str, on: date) -> DrugCode:
+        """How the drug is billed: the row of its NDC, else the row that names none.
+
+        Raises:
+            NoRule: no row bills this drug on that day.
+        """
+        rows = self.rules.find(DrugCode, on, drug=drug)
+        exact = [row for row in rows if row.ndc_prefixes and belongs_to(ndc, row.ndc_prefixes)]
+        general = [row for row in rows if not row.ndc_prefixes]
+        if not exact and not general:
+            raise NoRule(DrugCode.table, {"drug": drug}, on)
+        return (exact or general)[0]
+
+    def days(self, window: str, on: date, **narrow: str) -> int:
+        """The length of a window in days; zero where no row gives one."""
+        row = self.rules.maybe(Window, on, key=window, **narrow)
+        return row.days or 0 if row else 0
+
+    def authorization(self, on: date) -> Authorization | None:
+        """The latest approval that covers the day and fits the product."""
+        fitting = [a for a in self.record.authorizations if a.covers(on) and a.product in (None, self.product)]
+        return fitting[-1] if fitting else None
+
+    @cached_property
+    def gap_days(self) -> int:
+        return self.days("lymphodepletion_course_gap", self.referral.occurred.date())

@@ -1,0 +1,64 @@
+"""What an edit looks at, and how it says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from domain.claims.bundle import Bundle
+from domain.claims.desk import Desk
+from domain.claims.draft import Draft
+from domain.claims.model import Claim, Edit, EditSeverity
+from domain.events.base import Stage
+from domain.rulebook.rows import EditRule
+
+if TYPE_CHECKING:
+    from domain.decision import Requirement
+
+
+@dataclass(frozen=True)
+class Case:
+    """A finished claim with what it was written from.
+
+    Attributes:
+        siblings: every claim of the encounter, this one included.
+        used: events of the posted charges that stand on some claim.
+        uncleared: unmet requirements of stages whose service was performed behind a closed gate.
+    """
+
+    draft: Draft
+    claim: Claim
+    siblings: tuple[Claim, ...]
+    used: frozenset[str]
+    uncleared: Mapping[Stage, tuple[Requirement, ...]]
+
+    @property
+    def desk(self) -> Desk:
+        return self.draft.desk
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.draft.bundle
+
+    def knows(self, edit: str) -> bool:
+        return self.desk.rules.maybe(EditRule, self.claim.statement_from, edit=edit) is not None
+
+    def found(self, edit: str, field: str, detail: str = "", *, denial: int | None = None) -> Edit:
+        """The finding as the rulebook words it. `detail` names rows, codes or days, never a value that names a person.
+
+        Raises:
+            NoRule: the rulebook has no such edit; a defect of the rulebook.
+        """
+        rule = self.desk.rules.one(EditRule, self.claim.statement_from, edit=edit)
+        return Edit(
+            id=edit,
+            severity=EditSeverity(rule.severity),
+            field=field,
+            message=f"{rule.title}: {detail}" if detail else rule.title,
+            fix=rule.fix,
+            citation=rule.citation,
+            denial=denial or rule.denial,
+            owner=rule.owner,
+            releases_on=rule.releases_on,
+        )

@@ -1,0 +1,71 @@
+"""What folding did, in words for the biller: which services a claim took in and which of its course stand elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+from domain.claims.bundle import Bundle
+from domain.claims.desk import Desk
+
+
+def explain(desk: Desk, bundle: Bundle, every: Sequence[Bundle]) -> tuple[str, ...]:
+    """The sentences that say why services stand on this claim, or on another one."""
+    if bundle.stay:
+        return _taken_in(desk, bundle)
+    return (*_carried_elsewhere(desk, bundle, every), *_attested(bundle))
+
+
+def _taken_in(desk: Desk, bundle: Bundle) -> tuple[str, ...]:
+    stay = bundle.stay
+    assert stay is not None
+    admitted = desk.admitted_on(stay)
+    told: list[str] = []
+    for what, moments in _services(bundle):
+        inside = [m for m in moments if stay.covers(m)]
+        before = [m for m in moments if not stay.covers(m)]
+        if inside and what != "the infusion":
+            told.append(f"{what} of {_days(desk, bundle, inside)}: given during the stay, so this claim carries it.")
+        if before:
+            told.append(
+                f"{what} of {_days(desk, bundle, before)}: outpatient service in the payment window before the admission of"
+                f" {admitted.isoformat()}, so it folds into the stay (corrections C5)."
+            )
+    if bundle.letter == "C" and bundle.given and all(not stay.covers(i.started_at) for i in bundle.given):
+        told.append(
+            "The infusion was given as an outpatient; the payment window takes it into this stay, so the stay has no Claim D."
+        )
+    return tuple(told)
+
+
+def _carried_elsewhere(desk: Desk, bundle: Bundle, every: Sequence[Bundle]) -> tuple[str, ...]:
+    """For a course that was torn apart by the window: where its other doses are."""
+    if bundle.letter != "B":
+        return ()
+    told = []
+    for other in every:
+        if other.stay is None or not other.doses:
+            continue
+        near = [f for f in other.doses if abs((f.data.date - bundle.first).days) <= desk.gap_days]
+        if near:
+            days = _days(desk, other, [f.data.started_at for f in near])
+            told.append(f"The doses of {days} stand on Claim {other.letter} {other.ordinal}, which the stay carries.")
+    return tuple(told)
+
+
+def _attested(bundle: Bundle) -> tuple[str, ...]:
+    if not bundle.unrelated:
+        return ()
+    return ("The services are attested unrelated to the stay that follows, so they stand on their own claim.",)
+
+
+def _services(bundle: Bundle) -> Iterable[tuple[str, list[datetime]]]:
+    yield "the collection", [f.data.started_at for f in bundle.collections]
+    yield "lymphodepletion", [f.data.started_at for f in bundle.doses]
+    yield "the infusion", [i.started_at for i in bundle.infusions]
+    yield "treatment of toxicity", [f.data.at for f in bundle.medications]
+
+
+def _days(desk: Desk, bundle: Bundle, moments: Iterable[datetime]) -> str:
+    days: set[date] = {desk.day(moment, bundle.facility) for moment in moments}
+    return ", ".join(day.isoformat() for day in sorted(days))
