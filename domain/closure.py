@@ -1,0 +1,75 @@
+"""When an encounter is over, and how it ended.
+
+After an infusion: the readmission window is over, nobody is in hospital, every claim is ready and clean. After a
+withdrawal: the same without the window. A late document opens it again, because closure too is a function of the facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from domain.case import Case
+from domain.claims.model import Claim
+from domain.decision import Outcome
+from domain.events.base import Stage
+from domain.stages import monitoring
+from domain.stages.shape import Finding, Wait, wait
+
+OUTCOMES = {"death": Outcome.DECEASED, "product_unusable": Outcome.PRODUCT_LOST}
+
+
+def outcome(case: Case, claims: Iterable[Claim]) -> Outcome | None:
+    """How the encounter ended; None while something is still due."""
+    end = closes_at(case)
+    if end is None or end > case.now or monitoring.open_stays(case):
+        return None
+    if any(not claim.ready or claim.errors for claim in claims):
+        return None
+    return ending(case)
+
+
+def ending(case: Case) -> Outcome:
+    """Completed after an infusion, unless the patient died; else what the withdrawal says."""
+    left = case.record.withdrawal
+    if left is not None and left.data.reason == "death":
+        return Outcome.DECEASED
+    if case.record.given or left is None:
+        return Outcome.COMPLETED
+    return OUTCOMES.get(left.data.reason, Outcome.WITHDRAWN)
+
+
+def closes_at(case: Case) -> datetime | None:
+    """The earliest moment of closure by the clock; None while the encounter is under way."""
+    left = case.record.withdrawal
+    if left is not None and (left.data.reason == "death" or not case.record.given):
+        return max(left.occurred + case.span("withdrawal"), left.received_at + case.grace)
+    return monitoring.window_end(case)
+
+
+def waits(case: Case, claims: Iterable[Claim]) -> Iterator[Wait]:
+    """Closure itself, and the documents of each claim that is not ready."""
+    end = closes_at(case)
+    if end is not None:
+        yield Wait("wake:closure", None, end, Stage.MONITORING, "closure of the encounter")
+    for claim in claims:
+        if not claim.ready:
+            yield _documents(case, claim)
+
+
+def findings(case: Case) -> Iterator[Finding]:
+    """The withdrawal, and what is still booked after it."""
+    left = case.record.withdrawal
+    if left is None:
+        return
+    yield Finding("withdrawn", events=(left.event_id,))
+    for booking in case.record.appointments:
+        if booking.status == "booked" and booking.starts_at > max(left.occurred, case.now):
+            yield Finding("withdrawn_booking", booking.events[0], booking.events)
+
+
+def _documents(case: Case, claim: Claim) -> Wait:
+    events = tuple(sorted({event for line in claim.lines for event in line.reason.events if event in case.by_event}))
+    last = case.day_end(claim.statement_through, claim.facility)
+    title = f"the documents of Claim {claim.key}"
+    return wait(case, "claim_waiting_for_coding", Stage.MONITORING, title, last, "coding", events, claim.key)

@@ -1,0 +1,82 @@
+"""The chain of identity and custody as content: one entry for each hand-over, correction and disposition (corrections G).
+
+Entries carry `by`, `second_verifier` and `verified_by` as the sender gave them; the activity that writes them replaces
+staff by pseudonyms before anything is hashed or stored. A corrected event is a new entry under a new key that names the
+reason, so a chain that already holds the original keeps it; a retracted one is an entry that says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.decision import CustodyEntry
+from domain.events import EventData, care, cells
+from domain.events.governance import CorrectionMade
+from domain.facts import Fact, Facts
+
+CHAIN = (
+    cells.ApheresisCompleted,
+    cells.CustodyRecorded,
+    cells.ManufacturingFailed,
+    cells.ManufacturingDelayed,
+    cells.ProductReleased,
+    cells.DispositionSigned,
+    care.InfusionStarted,
+    care.InfusionStopped,
+    care.InfusionCompleted,
+)
+STEPS = {
+    cells.ApheresisCompleted: "collected",
+    cells.ManufacturingFailed: "manufacturing_failed",
+    cells.ManufacturingDelayed: "manufacturing_delayed",
+    cells.ProductReleased: "released",
+    cells.DispositionSigned: "disposition_signed",
+    care.InfusionStarted: "infusion_started",
+    care.InfusionStopped: "infusion_stopped",
+    care.InfusionCompleted: "infusion_completed",
+}
+
+
+def custody(facts: Facts) -> tuple[CustodyEntry, ...]:
+    """The chain in clinical order; the same facts give the same chain whatever way they came."""
+    corrections = {fact.event_id: fact for fact in facts.of(CorrectionMade)}
+    entries = [_entry(fact, corrections, False) for fact in facts.all if isinstance(fact.data, CHAIN)]
+    entries += [_entry(fact, corrections, True) for fact in facts.retracted if isinstance(fact.data, CHAIN)]
+    return tuple(sorted(entries, key=lambda entry: (entry.occurred, entry.key)))
+
+
+def _entry(fact: Fact[EventData], corrections: dict[str, Fact[CorrectionMade]], retracted: bool) -> CustodyEntry:
+    content: dict[str, Any] = {
+        "event": fact.event_id,
+        "type": fact.type,
+        "step": _step(fact.data),
+        "at": fact.occurred.isoformat(),
+    }
+    content |= {} if retracted else _content(fact.data)
+    if fact.corrected_by:
+        content["retracted" if retracted else "corrected"] = [_reason(corrections[e]) for e in fact.corrected_by]
+    key = "+".join((fact.event_id, *fact.corrected_by))
+    return CustodyEntry(key, fact.occurred, content)
+
+
+def _step(data: EventData) -> str:
+    if isinstance(data, cells.CustodyRecorded):
+        return data.step.value
+    return next(step for model, step in STEPS.items() if isinstance(data, model))
+
+
+def _content(data: EventData) -> dict[str, Any]:
+    """The scanned identifiers and the condition; the signer of a disposition stands under `by`."""
+    body = data.model_dump(mode="json", exclude_none=True, exclude={"at", "step"})
+    if "signer" in body:
+        body["by"] = body.pop("signer")
+    return body
+
+
+def _reason(correction: Fact[CorrectionMade]) -> dict[str, Any]:
+    return {
+        "event": correction.event_id,
+        "at": correction.time.isoformat(),
+        "reason": correction.data.reason,
+        "by": correction.data.signer,
+    }

@@ -1,0 +1,148 @@
+"""The one question the workflow asks of the domain: given the facts, the rules and the moment, what should be?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import chain
+
+from domain import closure
+from domain.alerts import Judged, alerts, deadlines, of_claims, of_gates, performed_uncleared
+from domain.case import Case, Service
+from domain.claims import build_claims
+from domain.claims.model import Claim
+from domain.custody import custody
+from domain.decision import Decision, Outcome, Requirement
+from domain.events import EventData
+from domain.events.base import Stage
+from domain.facts import Fact, Facts
+from domain.gates.product import overlap
+from domain.holds import claim_holds, holds, judge
+from domain.lapses import lapses
+from domain.record import Record
+from domain.rulebook import Rulebook
+from domain.site import Site
+from domain.stages import apheresis, infusion, lymphodepletion, manufacturing, monitoring
+from domain.stages.shape import Finding, StageModule, Wait
+from domain.timeline import in_order, vein_to_vein_days, vein_to_vein_days
+
+STAGES: tuple[StageModule, ...] = (apheresis, manufacturing, lymphodepletion, infusion, monitoring)
+
+
+def decide(
+    facts: Facts, site: Site, rules: Rulebook, now: datetime, holders: Sequence[Fact[EventData]] = ()
+) -> Decision:
+    """What should be: stage, gates, holds, alerts, deadlines, claims, custody chain, milestones, outcome.
+
+    Args:
+        facts: the encounter's facts, folded.
+        site: the installation.
+        rules: one edition of the rulebook.
+        now: the workflow's time, zoned; the only clock there is.
+        holders: changes of certificates and readiness of any holder, besides those of the site file.
+
+    Raises:
+        NoRule: the rulebook lacks a window or an alert kind that the stages need.
+    """
+    case = Case(Record(facts), site, rules, now, tuple(holders))
+    judged = tuple((judge(case, module, service), service) for module, service in services(case))
+    stage = stage_of(case)
+    done = tuple(performed(case))
+    claims = build_claims(case.record, site, rules, uncleared(done))
+    outcome = closure.outcome(case, claims)
+    relevant = [(gate, service) for gate, service in judged if _matters(case, stage, gate.stage, service)]
+    ahead, overdue = deadlines(case, _waits(case, claims))
+    found = chain(
+        of_gates(case, relevant),
+        performed_uncleared(done),
+        _findings(case),
+        of_claims(case, claims),
+        closure.findings(case),
+        overdue,
+    )
+    return Decision(
+        stage=Stage.CLOSED if outcome else stage,
+        gates=tuple(gate for gate, _ in judged),
+        holds=(*holds(case, relevant, stage), *claim_holds(claims)),
+        alerts=alerts(case, found),
+        deadlines=() if outcome else ahead,
+        claims=claims,
+        custody=custody(facts),
+        milestones=in_order(chain.from_iterable(module.milestones(case) for module in STAGES)),
+        product=case.product,
+        payer=case.payer,
+        payer_class=case.payer_class,
+        outcome=outcome,
+        rulebook_digest=rules.digest,
+        edition=rules.edition,
+        advisories=overlap(case, apheresis.service(case).on),
+        vein_to_vein_days=vein_to_vein_days(case.record, site),
+        vein_to_vein_days=vein_to_vein_days(case.record, site),
+    )
+
+
+def services(case: Case) -> Iterator[tuple[StageModule, Service]]:
+    """Each stage with the service its gate is judged for."""
+    for module in STAGES:
+        yield module, module.service(case)
+
+
+def stage_of(case: Case) -> Stage:
+    """The first stage that has not happened; what was performed behind a closed gate has happened all the same."""
+    if case.record.given:
+        return Stage.MONITORING
+    if case.record.infusions:
+        return Stage.INFUSION
+    for module in (apheresis, manufacturing, lymphodepletion):
+        if not module.happened(case):
+            return Stage(module.STAGE)
+    return Stage.INFUSION
+
+
+def performed(case: Case) -> Iterator[Judged]:
+    """Every service that was performed, of every attempt and course, with its gate."""
+    for service in apheresis.collections(case):
+        yield judge(case, apheresis, service), service
+    for course in case.courses:
+        first = course[0]
+        service = case.performed(Stage.LYMPHODEPLETION, first, first.data.facility, first.data.setting)
+        yield judge(case, lymphodepletion, service), service
+    if case.record.infusions:
+        service = infusion.service(case)
+        yield judge(case, infusion, service), service
+
+
+def uncleared(done: Sequence[Judged]) -> dict[Stage, tuple[Requirement, ...]]:
+    """Stages whose service was performed behind a closed gate, with what held: their claims are held (G47)."""
+    found: dict[Stage, tuple[Requirement, ...]] = {}
+    for gate, _ in done:
+        if not gate.open:
+            found[gate.stage] = (*found.get(gate.stage, ()), *gate.holding)
+    return found
+
+
+def _matters(case: Case, stage: Stage, of: Stage, service: Service) -> bool:
+    """A gate speaks when its stage is the current one, its service is booked, or it was performed."""
+    if of is Stage.MONITORING:
+        return False
+    if case.record.withdrawal is not None:
+        return service.performed
+    return service.performed or service.booked or of is stage
+
+
+def _waits(case: Case, claims: Sequence[Claim]) -> Iterator[Wait]:
+    """Every wait of every stage; after a withdrawal only stays and money are waited for."""
+    if case.record.withdrawal is None:
+        yield from chain.from_iterable(module.waits(case) for module in STAGES)
+        yield from lapses(case, [service for _, service in services(case)])
+    else:
+        yield from monitoring.waits(case)
+    yield from closure.waits(case, claims)
+
+
+def _findings(case: Case) -> Iterator[Finding]:
+    yield from chain.from_iterable(module.findings(case) for module in STAGES)
+    yield from (Finding("broken_correction", event, (event,)) for event in case.record.facts.broken)
+
+
+__all__ = ["STAGES", "Outcome", "decide", "performed", "services", "stage_of", "uncleared"]

@@ -1,0 +1,147 @@
+"""Stage 3, lymphodepletion: product confirmed at the centre first, then the regimen of the indication (G98-101)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from domain.case import Case, Service
+from domain.decision import Milestone, Requirement
+from domain.events.access import BookableStage
+from domain.events.base import Stage
+from domain.events.cells import CustodyStep
+from domain.gates.authorization import authorization, infusion_day
+from domain.gates.cells import arrival, confirmed_on_site, regimen_given
+from domain.gates.eligibility import eligibility
+from domain.gates.identity import identity
+from domain.gates.product import label, referral
+from domain.gates.readiness import readiness
+from domain.regimen import differs, exceeds
+from domain.stages.manufacturing import recorded
+from domain.stages.shape import Finding, Wait, day_start, wait
+
+STAGE = Stage.LYMPHODEPLETION
+NAMES = {CustodyStep.SHIPPED: "shipped", CustodyStep.SITE_RECEIPT: "site_receipt"}
+
+
+def service(case: Case) -> Service:
+    """The first dose of the last course; else the booking; else a course that is due."""
+    if case.course:
+        first = case.course[0]
+        return case.performed(STAGE, first, first.data.facility, first.data.setting)
+    booked = case.bookings(BookableStage.LYMPHODEPLETION)
+    if booked:
+        return case.booked(STAGE, booked[0])
+    return case.due(STAGE, case.infusion_facility, None)
+
+
+def asks(case: Case, service: Service) -> list[Requirement]:
+    """Certificates again, the approval for the infusion day, and the product at the centre."""
+    return [
+        *referral(case, service),
+        *label(case, service),
+        *readiness(case, service),
+        *eligibility(case, service),
+        *authorization(case, service),
+        confirmed_on_site(case, service),
+        *identity(case, service),
+    ]
+
+
+def happened(case: Case) -> bool:
+    """The regimen of the indication is documented, or the infusion began without it."""
+    return regimen_given(case) or bool(case.record.infusions)
+
+
+def waits(case: Case) -> Iterator[Wait]:
+    """Shipment and receipt of the product; a booked course; its documentation."""
+    release = case.attempt.release
+    if release is None or case.record.infusions:
+        return
+    shipped, received = recorded(case, CustodyStep.SHIPPED), arrival(case)
+    if shipped is None:
+        yield wait(
+            case,
+            "shipment_overdue",
+            STAGE,
+            "the shipment of the product is recorded",
+            release.occurred,
+            "shipped",
+            (release.event_id,),
+        )
+    elif received is None:
+        yield wait(
+            case,
+            "site_receipt_overdue",
+            STAGE,
+            "the product is received at the centre",
+            shipped.occurred,
+            "site_receipt",
+            (shipped.event_id,),
+        )
+    if happened(case):
+        return
+    booked = case.bookings(BookableStage.LYMPHODEPLETION)
+    for booking in booked:
+        given = any(dose.data.date >= case.day(booking.starts_at, booking.facility) for dose in case.course)
+        if not given:
+            yield wait(
+                case,
+                "lymphodepletion_undocumented",
+                STAGE,
+                "the booked lymphodepletion is documented",
+                booking.starts_at,
+                "lymphodepletion_documented",
+                booking.events,
+                booking.events[0],
+            )
+    if not booked and received is not None and not case.course:
+        yield wait(
+            case,
+            "lymphodepletion_unbooked",
+            STAGE,
+            "lymphodepletion is booked",
+            received.occurred,
+            "lymphodepletion_booking",
+            (received.event_id,),
+        )
+
+
+def findings(case: Case) -> Iterator[Finding]:
+    """Documented doses against the label of the indication (corrections A1, G438)."""
+    for course in case.courses:
+        first = course[0].event_id
+        events = tuple(dose.event_id for dose in course)
+        too_much = exceeds(case, course)
+        if too_much:
+            yield Finding("dose_safety", first, events, "; ".join(too_much))
+        other = differs(case, course)
+        if other and (case.record.infusions or regimen_given(case) or course is not case.course):
+            yield Finding("regimen_mismatch", first, events, "; ".join(other))
+
+
+def milestones(case: Case) -> Iterator[Milestone]:
+    """Shipment, receipt, doses given, and the planned days counted back from the infusion."""
+    for fact in case.record.custody:
+        if fact.data.step in NAMES:
+            yield Milestone(NAMES[fact.data.step], fact.occurred, False, (fact.event_id,))
+    days: dict[object, Milestone] = {}
+    for dose in case.record.lymphodepletion:
+        days.setdefault(dose.data.date, Milestone("lymphodepletion", dose.occurred, False, (dose.event_id,)))
+    yield from days.values()
+    if not case.course and not case.record.infusions:
+        yield from _planned(case)
+
+
+def _planned(case: Case) -> Iterator[Milestone]:
+    """Booked days; else the label's days before the booked infusion, for planning only (corrections A2)."""
+    booked = case.bookings(BookableStage.LYMPHODEPLETION)
+    for booking in booked:
+        yield Milestone("lymphodepletion", booking.starts_at, True, booking.events)
+    day0 = infusion_day(case)
+    regimen = case.regimen(day0) if day0 else None
+    if booked or day0 is None or regimen is None:
+        return
+    for offset in sorted({day for dose in regimen.doses for day in dose.days}):
+        planned = day_start(case, day0 + timedelta(days=offset), case.infusion_facility)
+        yield Milestone("lymphodepletion", planned, True)

@@ -1,0 +1,133 @@
+"""Stage 2, manufacturing: from the collection to a released product; no claim of its own (G94-97, G505)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from domain.attempts import failed
+from domain.case import Case, Service
+from domain.decision import Milestone, Requirement
+from domain.events import cells
+from domain.events.base import Stage
+from domain.events.cells import CustodyStep, ManufacturingDelayed
+from domain.facts import Fact
+from domain.gates.cells import collected
+from domain.gates.identity import identity
+from domain.gates.readiness import readiness
+from domain.stages.shape import Finding, Wait, wait, wait_until
+
+STAGE = Stage.MANUFACTURING
+CHAIN = (
+    ("pickup_overdue", "courier_pickup", CustodyStep.COURIER_PICKUP, "the courier's pick-up is recorded"),
+    (
+        "manufacturer_receipt_overdue",
+        "manufacturer_receipt",
+        CustodyStep.MANUFACTURER_RECEIPT,
+        "the manufacturer's receipt is recorded",
+    ),
+    (
+        "manufacturing_start_overdue",
+        "manufacturing_start",
+        CustodyStep.MANUFACTURING_START,
+        "the start of manufacture is recorded",
+    ),
+)
+NAMES = {
+    CustodyStep.COURIER_PICKUP: "pickup",
+    CustodyStep.MANUFACTURER_RECEIPT: "manufacturer_receipt",
+    CustodyStep.MANUFACTURING_START: "manufacturing_start",
+}
+ORDER = tuple(CustodyStep)
+
+
+def service(case: Case) -> Service:
+    """The manufacture begins with the collection."""
+    first = case.attempt.first_collection
+    if first is not None:
+        return case.performed(STAGE, first, first.data.facility, first.data.setting)
+    return case.due(STAGE, case.apheresis_facility, None)
+
+
+def asks(case: Case, service: Service) -> list[Requirement]:
+    """Cells, a certified chain, and one identity from collection to manufacturer."""
+    open_ended = Service(STAGE, service.on, False, service.booked, service.facility, service.setting, None)
+    return [collected(case, service), *readiness(case, service), *identity(case, open_ended)]
+
+
+def happened(case: Case) -> bool:
+    """A usable product was released."""
+    return case.attempt.release is not None
+
+
+def waits(case: Case) -> Iterator[Wait]:
+    """Pick-up, receipt and start of manufacture one after the other, and the release within the product's window."""
+    first = case.attempt.first_collection
+    if first is None or happened(case):
+        return
+    last = case.attempt.collections[-1]
+    begun, events = last.data.ended_at, (last.event_id,)
+    for kind, window, step, title in CHAIN:
+        done = recorded(case, step)
+        if done is None:
+            yield wait(case, kind, STAGE, title, begun, window, events)
+            break
+        begun, events = done.occurred, (done.event_id,)
+    yield _release_wait(case, first)
+
+
+def findings(case: Case) -> Iterator[Finding]:
+    """Failures that still ask for a fresh collection, and moves of the release."""
+    if not happened(case) and not case.attempt.collections and case.record.withdrawal is None:
+        for fact in failed(case.record)[-1:]:
+            yield Finding("manufacturing_failed", events=(fact.event_id,))
+        if case.attempt.lost and not failed(case.record):
+            yield Finding("manufacturing_failed", events=case.attempt.lost[-1:])
+    delay = _delay(case)
+    if delay is not None and not happened(case):
+        yield Finding("product_delayed", events=(delay.event_id,))
+
+
+def milestones(case: Case) -> Iterator[Milestone]:
+    """Hand-overs, failures and release, done or expected."""
+    for fact in case.record.custody:
+        if fact.data.step in NAMES:
+            yield Milestone(NAMES[fact.data.step], fact.occurred, False, (fact.event_id,))
+    for failure in case.record.failures:
+        yield Milestone("manufacturing_failed", failure.occurred, False, (failure.event_id,))
+    for release in case.record.releases:
+        yield Milestone("release", release.occurred, False, (release.event_id,))
+    first = case.attempt.first_collection
+    if first is not None and not happened(case):
+        yield Milestone("release", expected_release(case, first), True, (first.event_id,))
+
+
+def expected_release(case: Case, first: Fact[cells.ApheresisCompleted]) -> datetime:
+    """The manufacturer's own new date, else the latest day of the product's window (G60)."""
+    delay = _delay(case)
+    if delay is not None:
+        return case.day_end(delay.data.new_release_date)
+    product = case.product_row(case.day(first.occurred))
+    window = product.vein_to_vein_days if product else None
+    return first.occurred + (timedelta(days=window[1]) if window else case.span("vein_to_vein"))
+
+
+def recorded(case: Case, step: CustodyStep) -> Fact[cells.CustodyRecorded] | None:
+    """The hand-over of this attempt that shows the step: itself, or the first one after it in the chain."""
+    found = [
+        fact
+        for fact in case.record.custody
+        if fact.occurred > case.attempt.since and ORDER.index(fact.data.step) >= ORDER.index(step)
+    ]
+    return min(found, key=lambda fact: (ORDER.index(fact.data.step), fact.order), default=None)
+
+
+def _delay(case: Case) -> Fact[ManufacturingDelayed] | None:
+    told = [f for f in case.record.facts.of(ManufacturingDelayed) if f.time > case.attempt.since]
+    return told[-1] if told else None
+
+
+def _release_wait(case: Case, first: Fact[cells.ApheresisCompleted]) -> Wait:
+    delay = _delay(case)
+    events = (first.event_id, delay.event_id) if delay else (first.event_id,)
+    return wait_until(case, "release_overdue", STAGE, "the product is released", expected_release(case, first), events)
