@@ -24,7 +24,7 @@ from domain.rulebook import Rulebook
 from domain.site import Site
 from domain.stages import apheresis, infusion, lymphodepletion, manufacturing, monitoring
 from domain.stages.shape import Finding, StageModule, Wait
-from domain.timeline import in_order, vein_to_vein_days, vein_to_vein_days
+from domain.timeline import in_order, vein_to_vein_days
 
 STAGES: tuple[StageModule, ...] = (apheresis, manufacturing, lymphodepletion, infusion, monitoring)
 
@@ -76,7 +76,6 @@ def decide(
         rulebook_digest=rules.digest,
         edition=rules.edition,
         advisories=overlap(case, apheresis.service(case).on),
-        vein_to_vein_days=vein_to_vein_days(case.record, site),
         vein_to_vein_days=vein_to_vein_days(case.record, site),
     )
 
