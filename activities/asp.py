@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
 from domain.rulebook import Rulebook
-from domain.rulebook.asp import MAX_SHARE, AspFileError, overlay, price_rows, read_table
+from domain.rulebook.asp import MAX_SHARE, AspFileError, has_header, overlay, price_rows, read_table
 from domain.rulebook.rows import Payment
 
 
@@ -67,10 +68,14 @@ def _csv_cells(body: bytes) -> list[list[str]]:
 def _xlsx_cells(file: Path) -> list[list[str]]:
     workbook = load_workbook(file, read_only=True, data_only=True)
     try:
-        sheet = workbook.worksheets[0]
-        return [["" if cell is None else str(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
+        sheets = [[_texts(row) for row in sheet.iter_rows(values_only=True)] for sheet in workbook.worksheets]
+        return next((rows for rows in sheets if has_header(rows)), sheets[0])
     finally:
         workbook.close()
+
+
+def _texts(row: Iterable[object]) -> list[str]:
+    return ["" if cell is None else str(cell) for cell in row]
 
 
 def _write(target: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from activities.rules import read_rulebook, rulebook_directory
 from app.rules_text import coverage_lines, departure_lines, row_block, row_line, stale_line
 from domain.rulebook import Row, Rulebook, RulebookError
 from domain.rulebook.asp import MAX_SHARE, AspFileError
-from domain.rulebook.coverage import gaps, read_coverage
+from domain.rulebook.coverage import beyond_the_guide, gaps, read_coverage
 from domain.rulebook.diff import departures, unexplained
 from domain.rulebook.rows import Edition
 from domain.rulebook.stale import stale
@@ -53,7 +53,7 @@ def list_rules(
 
 @rules_app.command()
 def show(
-    rule: Annotated[str, typer.Argument(help="id of a row, for example products.tecartus")],
+    rule: Annotated[str, typer.Argument(help="id of a row, for example payers.medicare")],
     edition: Annotated[Optional[str], typer.Option("--edition", help="current or guide; either if absent")] = None,
     rules: Rules = None,
     as_json: AsJson = False,
@@ -98,13 +98,20 @@ def stale_rules(on: Day = None, edition: EditionName = "current", rules: Rules =
 
 
 @rules_app.command()
-def coverage(rules: Rules = None, quiet: Annotated[bool, typer.Option("--quiet", help="the sum only")] = False) -> None:
+def coverage(
+    rules: Rules = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="the sum only")] = False,
+    beyond: Annotated[bool, typer.Option("--beyond", help="also the rows that no line of the guide leads to")] = False,
+) -> None:
     """For every line of the guide the rules that implement it, or the decision not to. Exits 1 when a line is open."""
     try:
         covers = read_coverage(_coverage_file(rules).read_text(encoding="utf-8"))
     except (RulebookError, OSError) as error:
         _stop(str(error))
-    found = gaps(covers, [_book(name, rules) for name in get_args(Edition)])
+    books = [_book(name, rules) for name in get_args(Edition)]
+    found = gaps(covers, books)
+    if beyond:
+        _echo(f"beyond the guide: {row_line(row)}" for row in beyond_the_guide(covers, books))
     _echo(coverage_lines(covers, found, quiet))
     if not found.complete:
         raise typer.Exit(1)

@@ -65,6 +65,11 @@ def read_table(rows: Sequence[Cells]) -> PriceTable:
     return PriceTable(quarter_of(first, last), first, last, _limits(rows, header + 1, places))
 
 
+def has_header(rows: Sequence[Cells]) -> bool:
+    """Whether a sheet holds the header row of the published table."""
+    return any(_places(row) is not None for row in rows)
+
+
 def quarter_of(first: date, last: date) -> str:
     """The calendar quarter two days enclose, as `2026Q2`.
 

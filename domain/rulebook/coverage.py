@@ -7,13 +7,13 @@ lines without a fact (blank, heading, navigation) are passed over with the reaso
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from domain.rulebook.book import Rulebook, RulebookError
+from domain.rulebook.rows import Row
 
 
 class Cover(BaseModel):
@@ -103,7 +103,8 @@ def gaps(coverage: Coverage, books: Iterable[Rulebook]) -> Gaps:
     )
 
 
-def uncited_rules(coverage: Coverage, book: Rulebook) -> tuple[str, ...]:
-    """Rules of an edition that no line of the guide leads to: they stand on official pages or corrections alone."""
-    named = Counter(rule for cover in coverage.covers for rule in cover.rules)
-    return tuple(row.id for rows in book.rows.values() for row in rows if not named[row.id])
+def beyond_the_guide(coverage: Coverage, books: Iterable[Rulebook]) -> tuple[Row, ...]:
+    """Rows that no line of the guide leads to: they stand on official pages, corrections or the needs of a claim."""
+    named = {rule for cover in coverage.covers for rule in cover.rules}
+    rows = {row.id: row for book in books for table in book.rows.values() for row in table}
+    return tuple(row for row_id, row in sorted(rows.items()) if row_id not in named)

@@ -28,8 +28,9 @@ def as_csv(rows: list[list[str]]) -> str:
 
 def as_xlsx(path: Path, rows: list[list[str]]) -> None:
     book = Workbook()
-    sheet = book.active
-    assert sheet is not None
+    assert book.active is not None
+    book.active["A1"] = "a cover sheet"
+    sheet = book.create_sheet("prices")
     for row in rows:
         sheet.append([float(cell) if cell.replace(".", "").isdigit() else cell for cell in row])
     book.save(path)

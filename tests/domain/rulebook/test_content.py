@@ -186,6 +186,12 @@ def test_every_denial_a_gate_can_prevent_is_one_of_the_twelve(rules: Rulebook) -
     assert {row.denial for row in rows if row.denial is not None} == {1, 2, 3, 4, 5, 11}
 
 
+def test_each_of_the_twelve_denials_is_prevented_by_some_rule(rules: Rulebook, guide_rules: Rulebook) -> None:
+    for book in (rules, guide_rules):
+        prevented = {getattr(row, "denial", None) for row in every(book)}
+        assert set(range(1, 13)) <= prevented
+
+
 def test_every_indication_names_a_product_and_a_regimen_that_exist(rules: Rulebook, guide_rules: Rulebook) -> None:
     for book in (rules, guide_rules):
         for row in book.table(Indication):

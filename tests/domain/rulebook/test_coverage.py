@@ -8,7 +8,7 @@ import pytest
 
 import domain.rulebook
 from domain.rulebook import Rulebook, RulebookError
-from domain.rulebook.coverage import Coverage, gaps, numbers, read_coverage
+from domain.rulebook.coverage import Coverage, beyond_the_guide, gaps, numbers, read_coverage
 
 LINES_OF_THE_GUIDE = 575
 TABLE_ROWS_AND_ITEMS = [
@@ -97,3 +97,26 @@ def test_a_file_that_does_not_fit_is_refused() -> None:
         read_coverage("total = 0\ncovers = []\npassed = []")
     with pytest.raises(RulebookError, match=r"coverage\.toml"):
         read_coverage("total = ")
+
+
+def test_every_line_that_a_row_cites_lies_in_the_guide(rules: Rulebook, guide_rules: Rulebook) -> None:
+    outside = [
+        row.id
+        for book in (rules, guide_rules)
+        for rows in book.rows.values()
+        for row in rows
+        for source in row.source
+        if source.startswith("G")
+        for number in numbers(source[1:])
+        if not 1 <= number <= LINES_OF_THE_GUIDE
+    ]
+    assert outside == []
+
+
+def test_rows_beyond_the_guide_stand_on_something_else(
+    coverage: Coverage, rules: Rulebook, guide_rules: Rulebook
+) -> None:
+    beyond = beyond_the_guide(coverage, (rules, guide_rules))
+    named = {rule for cover in coverage.covers for rule in cover.rules}
+    assert not {row.id for row in beyond} & named
+    assert rules.by_id("corrections.B9") in beyond
