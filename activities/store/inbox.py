@@ -22,6 +22,7 @@ from activities.store.engine import Database
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
+from activities.store.vault import audit
 from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
 from domain.events.governance import CorrectionMade
 
@@ -70,6 +71,41 @@ def receive(
         return receive_in(session, keys, envelope_body, received_at, feed, hint)
 
 
+def replay(db: Database, keys: Keyring, quarantine_id: str, now: datetime, actor: str) -> ReceiptResult:
+    """Try a kept event again, by hand; the replay is on record.
+
+    Raises:
+        UnknownEntry: no entry has this id.
+        NeverApplied: the entry is a second body of an event.
+    """
+    with db.write() as session:
+        serialise(session)
+        row = session.get(Quarantine, quarantine_id)
+        if row is None:
+            raise quarantine.UnknownEntry(quarantine_id)
+        if row.state == quarantine.CONFLICT:
+            raise quarantine.NeverApplied(quarantine_id)
+        result = _replayed(session, keys, row, now)
+        audit(session, actor, "replay", quarantine_id, result.disposition.value, now)
+        return result
+
+
+def _replayed(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> ReceiptResult:
+    if row.state == quarantine.RELEASED and row.event_id:
+        return ReceiptResult(
+            row.event_id, _encounter_of(session, row.event_id), Disposition.DUPLICATE, quarantine_id=row.quarantine_id
+        )
+    try:
+        placed = quarantine.try_again(session, keys, row, now)
+    except InvalidEvent as error:
+        reasons = tuple(f"{problem.path}: {problem.message}" for problem in error.problems)
+        return ReceiptResult(None, None, Disposition.INVALID, reasons, error.problems, row.quarantine_id)
+    if placed.reason:
+        return ReceiptResult(row.event_id, None, Disposition.QUARANTINED, (placed.reason,), (), row.quarantine_id)
+    quarantine.release(session, keys, placed.known, now)
+    return ReceiptResult(row.event_id, placed.encounter_id, Disposition.ACCEPTED, quarantine_id=row.quarantine_id)
+
+
 def serialise(session: Session) -> None:
     """Let one inbox transaction run at a time, so that two events cannot both open an encounter for one subject."""
     if session.get_bind().dialect.name == "postgresql":
@@ -105,8 +141,11 @@ def receive_in(
 
 
 def body_hash(keys: Keyring, body: Mapping[str, Any]) -> str:
-    """HMAC of the canonical body: the known attributes of the envelope, keys sorted."""
-    known = {name: body[name] for name in sorted(Envelope.model_fields) if name in body}
+    """HMAC of the canonical body: the known attributes of the envelope, keys sorted.
+
+    The content type is left out: the binary mode of HTTP always states it, the structured mode seldom does.
+    """
+    known = {name: body[name] for name in Envelope.model_fields if name in body and name != "datacontenttype"}
     return keys.digest("body", json.dumps(known, sort_keys=True, separators=(",", ":")))
 
 

@@ -14,9 +14,18 @@ from activities.store import matching
 from activities.store.attaching import Arrival, Placed, attach
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
-from activities.store.tables import Quarantine, QuarantineKey, sealed_for
+from activities.store.tables import Inbox, Quarantine, QuarantineKey, sealed_for
 from domain.events import InvalidEvent, parse
 from domain.events.revenue import ClaimAcknowledged, ClaimRemitted
+
+
+class UnknownEntry(LookupError):
+    """No quarantine entry has this id."""
+
+
+class NeverApplied(ValueError):
+    """The entry is a second body of an event: it is kept, and never applied."""
+
 
 WAITING = "waiting"
 RELEASED = "released"
@@ -149,11 +158,14 @@ def try_again(session: Session, keys: Keyring, row: Quarantine, now: datetime) -
 
     Raises:
         InvalidEvent: it still does not fit the catalogue.
+        NeverApplied: an event of the same source and id has been applied since.
     """
     body, hint = open_body(keys, row)
     envelope, data = parse(body)
     event_id = row.event_id or new_id("evt")
     arrival = Arrival(envelope, data, body, row.body_hash, event_id, row.received_at, row.feed, hint)
+    if session.exec(select(Inbox.event_id).where(Inbox.dedupe_key == arrival.dedupe_key(keys))).first():
+        raise NeverApplied(row.quarantine_id)
     placed = attach(session, keys, arrival)
     if placed.reason:
         row.reasons = [placed.reason]

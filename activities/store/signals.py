@@ -1,6 +1,6 @@
 """Alerts that the store itself raises: an event that contradicts an earlier one, an identifier claimed twice.
 
-Their keys begin with `inbox.`: the encounter's own decisions neither open nor resolve them.
+Their keys begin with `intake.`: the encounter's own decisions neither open nor resolve them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sqlmodel import Session, select
 from activities.store.opaque import new_id
 from activities.store.tables import AlertRecord
 
-PREFIX = "inbox."
+PREFIX = "intake."
 OWNER = "integration"
 ACKNOWLEDGE_WITHIN = timedelta(hours=4)
 

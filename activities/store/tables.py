@@ -262,6 +262,7 @@ class AlertRecord(SQLModel, table=True):
     state: str = Field(default="open", index=True)
     acknowledged_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     acknowledged_by: str | None = None
+    acknowledged_note: bytes | None = Field(default=None, sa_type=LargeBinary)
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     escalations: int = 0
 

@@ -1,0 +1,73 @@
+"""Alerts: of one encounter, of all, and taking one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from sqlmodel import col, select
+
+from activities.store.tables import AlertRecord, sealed_for
+from activities.store.vault import audit
+from app.api import reading
+from app.api.answers import Acknowledgement, AlertAnswer, Alerts
+from app.api.parts import Caller, PartsOf
+from app.api.problems import Refusal, documented
+
+LARGEST_PAGE = 1000
+
+router = APIRouter(tags=["alerts"])
+
+State = Annotated[Literal["open", "acknowledged", "resolved"] | None, Query(description="all of them if absent")]
+Severity = Annotated[Literal["critical", "warning", "info"] | None, Query()]
+Kind = Annotated[str | None, Query(max_length=100)]
+
+
+@router.get("/v1/encounters/{ref}/alerts", responses=documented(404, 409, 422), summary="The alerts of an encounter")
+def get_encounter_alerts(ref: str, parts: PartsOf, actor: Caller, state: State = None) -> Alerts:
+    """Every alert of the encounter, oldest first; resolved ones stay listed."""
+    encounter = reading.read_encounter(parts, actor, "alerts", ref)
+    query = select(AlertRecord).where(AlertRecord.encounter_id == encounter.encounter_id)
+    if state:
+        query = query.where(AlertRecord.state == state)
+    with parts.db.read() as session:
+        rows = session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)).all()
+    return Alerts(alerts=[reading.alert_answer(row) for row in rows])
+
+
+@router.get("/v1/alerts", responses=documented(422), summary="Alerts of every encounter")
+def list_alerts(
+    parts: PartsOf, _actor: Caller, state: State = None, severity: Severity = None, kind: Kind = None
+) -> Alerts:
+    """The newest thousand alerts, by state, severity and kind."""
+    query = select(AlertRecord)
+    if state:
+        query = query.where(AlertRecord.state == state)
+    if severity:
+        query = query.where(AlertRecord.severity == severity)
+    if kind:
+        query = query.where(AlertRecord.kind == kind)
+    order = (col(AlertRecord.opened_at).desc(), AlertRecord.alert_id)
+    with parts.db.read() as session:
+        rows = session.exec(query.order_by(*order).limit(LARGEST_PAGE)).all()
+    return Alerts(alerts=[reading.alert_answer(row) for row in rows])
+
+
+@router.post("/v1/alerts/{alert_id}/acknowledge", responses=documented(404, 409, 422), summary="Take an alert")
+def acknowledge(alert_id: str, body: Acknowledgement, parts: PartsOf, actor: Caller) -> AlertAnswer:
+    """Somebody takes the alert; it stays until its condition is gone. Taking it again changes nothing."""
+    with parts.db.write() as session:
+        row = session.get(AlertRecord, alert_id, with_for_update=True)
+        if row is None:
+            raise Refusal(404, "no alert has this id")
+        if row.state == "resolved":
+            raise Refusal(409, "this alert is resolved already")
+        if row.state == "open":
+            row.state, row.acknowledged_at, row.acknowledged_by = "acknowledged", parts.clock(), body.by
+            if body.note:
+                row.acknowledged_note = parts.keys.seal(
+                    body.note.encode(), sealed_for("alerts.acknowledged_note", alert_id)
+                )
+            session.add(row)
+            audit(session, actor.name, "acknowledge", alert_id, "acknowledged", parts.clock())
+    return reading.alert_answer(row)

@@ -1,0 +1,93 @@
+"""Encounters: list, one, timeline, holds, explanations."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from sqlmodel import col, select
+
+from activities.store.chain import standing_records, verify
+from activities.store.tables import Encounter
+from app.api import reading
+from app.api.answers import EncounterAnswer, EncounterPage, Explanations, Holds, MilestoneAnswer, Timeline
+from app.api.explaining import explanations
+from app.api.parts import Caller, PartsOf
+from app.api.problems import documented
+
+PAGE = 100
+LARGEST_PAGE = 1000
+
+router = APIRouter(tags=["encounters"])
+
+StageName = Literal["apheresis", "manufacturing", "lymphodepletion", "infusion", "monitoring", "closed"]
+
+
+@router.get("/v1/encounters", responses=documented(422), summary="List encounters")
+def list_encounters(
+    parts: PartsOf,
+    _actor: Caller,
+    stage: StageName | None = None,
+    hold: Annotated[str | None, Query(description="kind, layer or rule of a hold that stands", max_length=100)] = None,
+    after: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
+) -> EncounterPage:
+    """Encounters by stage and by the holds that stand, in the order of their ids."""
+    query = select(Encounter).order_by(Encounter.encounter_id)
+    if stage:
+        query = query.where(Encounter.stage == stage)
+    if hold:
+        query = query.where(col(Encounter.holds_open) > 0)
+    if after:
+        query = query.where(Encounter.encounter_id > after)
+    with parts.db.read() as session:
+        rows = list(session.exec(query if hold else query.limit(limit + 1)))
+    kept = [row for row in rows if hold is None or _holds(row, hold)]
+    following = kept[limit - 1].encounter_id if len(kept) > limit else None
+    return EncounterPage(encounters=[reading.summary(row) for row in kept[:limit]], next=following)
+
+
+def _holds(row: Encounter, wanted: str) -> bool:
+    return any(wanted in (hold["kind"], hold.get("layer"), hold["rule"]) for hold in reading.standing_holds(row))
+
+
+@router.get("/v1/encounters/{ref}", responses=documented(404, 409), summary="One encounter")
+def get_encounter(ref: str, parts: PartsOf, actor: Caller) -> EncounterAnswer:
+    """Stage, gates, holds, milestones and deadlines. `ref` is the encounter's id or any identifier of it."""
+    encounter = reading.read_encounter(parts, actor, "encounter", ref)
+    with parts.db.read() as session:
+        records = reading.custody(session, encounter.encounter_id)
+    return reading.whole(encounter, reading.custody_verified(records))
+
+
+@router.get("/v1/encounters/{ref}/timeline", responses=documented(404, 409), summary="The chain of identity")
+def get_timeline(ref: str, parts: PartsOf, actor: Caller) -> Timeline:
+    """What stands, in clinical order, and every link as it was appended; the hashes are computed anew at each call."""
+    encounter = reading.read_encounter(parts, actor, "timeline", ref)
+    with parts.db.read() as session:
+        records = reading.custody(session, encounter.encounter_id)
+    broken = verify(records)
+    return Timeline(
+        encounter_id=encounter.encounter_id,
+        verified=broken is None,
+        first_broken=broken,
+        milestones=[MilestoneAnswer(**milestone) for milestone in encounter.view.get("milestones", ())],
+        records=[reading.custody_link(record) for record in standing_records(records)],
+        links=[reading.custody_link(record) for record in records],
+    )
+
+
+@router.get("/v1/encounters/{ref}/holds", responses=documented(404, 409), summary="What holds an encounter")
+def get_holds(ref: str, parts: PartsOf, actor: Caller) -> Holds:
+    """Every hold with its owner, what is missing and what cures it; overridden ones stay listed."""
+    encounter = reading.read_encounter(parts, actor, "holds", ref)
+    return Holds(encounter_id=encounter.encounter_id, holds=encounter.view.get("holds", []))
+
+
+@router.get("/v1/encounters/{ref}/explain", responses=documented(404, 409), summary="Why")
+def get_explanations(ref: str, parts: PartsOf, actor: Caller) -> Explanations:
+    """For every claim line, hold and alert: the rule, its dates and source, and the events it was read from."""
+    encounter = reading.read_encounter(parts, actor, "explain", ref)
+    with parts.db.read() as session:
+        found = explanations(session, encounter, parts.rules() if parts.rules else None)
+    return Explanations(encounter_id=encounter.encounter_id, explanations=found)

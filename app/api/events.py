@@ -1,0 +1,104 @@
+"""`POST /v1/events`: one event or a batch, with a receipt for each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from activities.store.inbox import Disposition, ReceiptResult, receive
+from app.api import counters
+from app.api.access import Actor
+from app.api.answers import Receipt, Receipts
+from app.api.parts import Caller, Parts, PartsOf
+from app.api.problems import FieldProblem, Refusal, documented
+from intake.cloudevents import BATCH, STRUCTURED, NotReadable, Posted, read_http
+
+MAX_EVENT = 256 * 1024
+MAX_BATCH = 4 * 1024 * 1024
+EVENT_SCHEMA = {"type": "object", "description": "a CloudEvent 1.0 of docs/contract/events"}
+BATCH_SCHEMA = {"type": "array", "items": EVENT_SCHEMA}
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            STRUCTURED: {"schema": EVENT_SCHEMA},
+            BATCH: {"schema": BATCH_SCHEMA},
+            "application/json": {"schema": {"anyOf": [EVENT_SCHEMA, BATCH_SCHEMA]}},
+        },
+    }
+}
+
+router = APIRouter(tags=["events"])
+
+
+@router.post(
+    "/v1/events",
+    status_code=202,
+    response_model=Receipt | Receipts,
+    responses=documented(400, 409, 413, 422),
+    openapi_extra=BODY,
+    summary="Send system events",
+)
+async def post_events(request: Request, parts: PartsOf, actor: Caller) -> Any:
+    """One CloudEvent gives one receipt, 409 when it contradicts an earlier one, 422 when it does not fit the catalogue.
+
+    An array gives 202 with a receipt per event, each decided alone. Sending again is always safe.
+    """
+    posted = await _read(request)
+    results = await run_in_threadpool(_take_in, parts, actor, posted)
+    if parts.deliverer is not None:
+        parts.deliverer.wake()
+    if posted.batch:
+        return Receipts(receipts=[receipt_of(result) for result in results])
+    return _single(results[0])
+
+
+async def _read(request: Request) -> Posted:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BATCH:
+            raise Refusal(413, f"a request carries at most {MAX_BATCH} bytes; send the events in smaller batches")
+    try:
+        posted = read_http({name.lower(): value for name, value in request.headers.items()}, bytes(body))
+    except NotReadable as error:
+        raise Refusal(400, str(error)) from None
+    for place, event in enumerate(posted.events):
+        size = len(json.dumps(event)) if posted.batch else len(body)
+        if size > MAX_EVENT:
+            path = f"[{place}]" if posted.batch else "(event)"
+            raise Refusal(413, "an event is too large", [FieldProblem(path=path, message=f"at most {MAX_EVENT} bytes")])
+    return posted
+
+
+def _take_in(parts: Parts, actor: Actor, posted: Posted) -> list[ReceiptResult]:
+    results = [receive(parts.db, parts.keys, event, parts.clock(), actor.name) for event in posted.events]
+    for result in results:
+        counters.RECEIVED.labels(disposition=result.disposition.value).inc()
+    return results
+
+
+def receipt_of(result: ReceiptResult) -> Receipt:
+    """The receipt as it is sent."""
+    return Receipt(
+        event_id=result.event_id,
+        encounter_id=result.encounter_id,
+        disposition=result.disposition,
+        reasons=list(result.reasons),
+        problems=[FieldProblem(path=problem.path, message=problem.message) for problem in result.problems],
+        quarantine_id=result.quarantine_id,
+    )
+
+
+def _single(result: ReceiptResult) -> Receipt | JSONResponse:
+    receipt = receipt_of(result)
+    extra = {"receipt": receipt.model_dump(mode="json")}
+    if result.disposition is Disposition.CONFLICT:
+        raise Refusal(409, "this source and id came before with other content", extra=extra)
+    if result.disposition is Disposition.INVALID:
+        raise Refusal(422, "the event does not fit the catalogue", receipt.problems, extra=extra)
+    return receipt

@@ -1,0 +1,131 @@
+"""Errors as `application/problem+json` (RFC 9457). A message names fields and cures, never a value that was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_SECONDS = 5
+
+log = structlog.get_logger(__name__)
+
+TITLES: Mapping[int, str] = {
+    400: "The request cannot be read",
+    401: "No valid token",
+    403: "Not allowed",
+    404: "Not known",
+    405: "Not a method of this address",
+    406: "Not available in this format",
+    409: "It contradicts what is known",
+    413: "Too large",
+    422: "It does not fit the contract",
+    429: "Too many requests",
+    500: "The gateway failed",
+    501: "Not built yet",
+    503: "The database is away",
+}
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field, and what would be right."""
+
+    path: str
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    problems: list[FieldProblem] = Field(default_factory=list)
+
+
+class Refusal(Exception):
+    """An answer other than success, raised anywhere below an endpoint."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        problems: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.problems = status, detail, tuple(problems)
+        self.headers, self.extra = dict(headers or {}), dict(extra or {})
+
+
+def answer(refusal: Refusal) -> JSONResponse:
+    """The response of a refusal; `extra` stands beside the standard members (RFC 9457, extension members)."""
+    body = ProblemDetails(
+        title=TITLES.get(refusal.status, "Error"),
+        status=refusal.status,
+        detail=refusal.detail,
+        problems=list(refusal.problems),
+    )
+    content = body.model_dump(mode="json") | refusal.extra
+    return JSONResponse(content, refusal.status, refusal.headers, media_type=PROBLEM_JSON)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of an endpoint, for its OpenAPI; those every endpoint may give are added."""
+    every = sorted({401, 403, 429, 500, 503, *statuses})
+    schema = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
+    return {
+        status: {"model": ProblemDetails, "description": TITLES[status], "content": {PROBLEM_JSON: schema}}
+        for status in every
+    }
+
+
+def install(api: FastAPI) -> None:
+    """Answer every error as problem details."""
+    api.add_exception_handler(Refusal, _refusal)
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(SQLAlchemyError, _database)
+    api.add_exception_handler(Exception, _failed)
+
+
+async def _refusal(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refusal)
+    return answer(error)
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    detail = TITLES.get(error.status_code, "Error")
+    return answer(Refusal(error.status_code, detail, headers=error.headers))
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        FieldProblem(path=".".join(str(step) for step in entry["loc"]), message=str(entry["msg"]))
+        for entry in error.errors()
+    ]
+    return answer(Refusal(422, "a parameter or field does not fit", problems))
+
+
+async def _database(_request: Request, error: Exception) -> JSONResponse:
+    log.warning("gateway.database", error=type(error).__name__)
+    if not isinstance(error, DBAPIError):
+        return answer(Refusal(500, "the gateway failed; its log names the error"))
+    return answer(Refusal(503, "nothing was stored; send it again", headers={"Retry-After": str(RETRY_SECONDS)}))
+
+
+async def _failed(_request: Request, error: Exception) -> JSONResponse:
+    log.error("gateway.failed", error=type(error).__name__)
+    return answer(Refusal(500, "the gateway failed; its log names the error"))

@@ -1,0 +1,154 @@
+"""Finding what a path names, and turning rows into answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from activities.store import chain
+from activities.store.matching import look_up
+from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
+from activities.store.vault import audit
+from app.api.access import Actor
+from app.api.answers import AlertAnswer, ClaimAnswer, CustodyLink, EncounterAnswer, EncounterSummary, Json
+from app.api.parts import Parts
+from app.api.problems import Refusal
+from domain.claims.model import EditSeverity
+
+OUTDATED = ("superseded", "withdrawn")
+
+
+def encounter_of(session: Session, parts: Parts, reference: str) -> Encounter:
+    """The encounter an id or identifier names.
+
+    Raises:
+        Refusal: 404 when none does, 409 when several do.
+    """
+    found = look_up(session, parts.keys, reference)
+    if not found:
+        raise Refusal(404, "no encounter is known by this id or identifier")
+    if len(found) > 1:
+        raise Refusal(409, "several encounters carry this identifier; ask by the encounter's own id")
+    return session.get_one(Encounter, found[0])
+
+
+def read_encounter(parts: Parts, actor: Actor, action: str, reference: str) -> Encounter:
+    """The encounter named, with an audit entry that it was read; an unknown one is on record, too."""
+    with parts.db.write() as session:
+        try:
+            encounter = encounter_of(session, parts, reference)
+        except Refusal as refusal:
+            outcome = refusal
+        else:
+            audit(session, actor.name, action, encounter.encounter_id, "read", parts.clock())
+            return encounter
+        audit(session, actor.name, action, "(unknown)", "refused", parts.clock())
+    raise outcome
+
+
+def standing_holds(encounter: Encounter) -> list[Json]:
+    return [hold for hold in encounter.view.get("holds", ()) if not hold.get("override")]
+
+
+def summary(encounter: Encounter) -> EncounterSummary:
+    """An encounter for a list."""
+    return EncounterSummary(**_summary(encounter))
+
+
+def _summary(encounter: Encounter) -> Json:
+    last = encounter.next_sequence - 1
+    return {
+        "encounter_id": encounter.encounter_id,
+        "status": encounter.status,
+        "stage": encounter.stage,
+        "product": encounter.product,
+        "payer": encounter.payer,
+        "payer_class": encounter.payer_class,
+        "holds_open": encounter.holds_open,
+        "hold_kinds": sorted({hold["kind"] for hold in standing_holds(encounter)}),
+        "next_due": encounter.next_due,
+        "created_at": encounter.created_at,
+        "last_sequence": last,
+        "decided_sequence": encounter.decided_sequence,
+        "up_to_date": encounter.decided_sequence >= last,
+    }
+
+
+def whole(encounter: Encounter, verified: bool) -> EncounterAnswer:
+    """An encounter as its last decision showed it."""
+    view: Json = encounter.view
+    lists = ("cleared", "gates", "holds", "milestones", "deadlines", "advisories", "claims_waiting")
+    return EncounterAnswer(
+        **_summary(encounter),
+        **{name: view.get(name, []) for name in lists},
+        decided_at=encounter.decided_at,
+        edition=view.get("edition"),
+        rulebook_digest=encounter.rulebook_digest,
+        outcome=view.get("outcome"),
+        vein_to_vein_days=view.get("vein_to_vein_days"),
+        custody_verified=verified,
+    )
+
+
+def custody(session: Session, encounter_id: str) -> list[CustodyRecord]:
+    """Every link of an encounter's chain, in the order of positions."""
+    query = select(CustodyRecord).where(CustodyRecord.encounter_id == encounter_id)
+    return list(session.exec(query.order_by(col(CustodyRecord.position))))
+
+
+def custody_verified(records: list[CustodyRecord]) -> bool:
+    return chain.verify(records) is None
+
+
+def custody_link(record: CustodyRecord) -> CustodyLink:
+    """A link with its content beside it; the link's own members win over content of the same name."""
+    content: dict[str, Any] = json.loads(record.content)
+    own = {
+        "position": record.position,
+        "key": record.key,
+        "kind": record.kind,
+        "occurred": record.occurred,
+        "recorded_at": record.recorded_at,
+        "previous_hash": record.previous_hash,
+        "hash": record.hash,
+    }
+    return CustodyLink(**{**content, **own})
+
+
+def claims(
+    session: Session, encounter_id: str, letter: str | None = None, ordinal: int | None = None, history: bool = False
+) -> list[ClaimVersion]:
+    """The current version of each claim in order of letter and ordinal; with `history`, every version."""
+    query = select(ClaimVersion).where(ClaimVersion.encounter_id == encounter_id)
+    if letter is not None:
+        query = query.where(ClaimVersion.letter == letter)
+    if ordinal is not None:
+        query = query.where(ClaimVersion.ordinal == ordinal)
+    if not history:
+        query = query.where(col(ClaimVersion.state).not_in(OUTDATED))
+    order = (col(ClaimVersion.letter), col(ClaimVersion.ordinal), col(ClaimVersion.version))
+    return list(session.exec(query.order_by(*order)))
+
+
+def claim_answer(row: ClaimVersion) -> ClaimAnswer:
+    """A claim's document with version, state and open errors."""
+    edits = row.document.get("edits", ())
+    return ClaimAnswer.model_validate(
+        {
+            **row.document,
+            "version": row.version,
+            "state": row.state,
+            "control_number": row.control_number,
+            "built_at": row.built_at,
+            "emitted_at": row.emitted_at,
+            "content_hash": row.content_hash,
+            "errors": [edit for edit in edits if edit["severity"] == EditSeverity.ERROR],
+            "warnings": [edit for edit in edits if edit["severity"] == EditSeverity.WARNING],
+        }
+    )
+
+
+def alert_answer(row: AlertRecord) -> AlertAnswer:
+    return AlertAnswer.model_validate(row.model_dump(exclude={"acknowledged_note"}))

@@ -1,0 +1,63 @@
+"""The gateway: events in, answers out, delivery in the background. One process serves many; state is in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from activities.store.engine import Database
+from activities.store.keys import Keyring
+from app.api import alerts, claims, encounters, events, health, later, problems, quarantine
+from app.api.access import Access
+from app.api.parts import Parts, utc_now
+from domain.rulebook import Rulebook
+from domain.site import Site
+from intake.delivery import Deliverer
+
+DESCRIPTION = "One CAR-T encounter, from the referral to its claims. Errors are problem details (RFC 9457)."
+
+
+def create_gateway(
+    *,
+    db: Database,
+    keys: Keyring,
+    access: Access,
+    site: Site | None = None,
+    rules: Callable[[], Rulebook] | None = None,
+    deliverer: Deliverer | None = None,
+    temporal_reachable: Callable[[], Awaitable[bool]] | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> FastAPI:
+    """The HTTP interface over a migrated database.
+
+    Args:
+        rules: the rulebook of this moment, for explanations.
+        deliverer: runs while the application serves.
+        temporal_reachable: for `/readyz`; the gateway takes events in without it.
+    """
+    api = FastAPI(
+        title="CAR-T encounter", version=version("cart-encounter"), description=DESCRIPTION, lifespan=_lifespan
+    )
+    api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock)
+    problems.install(api)
+    for module in (events, encounters, claims, alerts, quarantine, later, health):
+        api.include_router(module.router)
+    return api
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
+    deliverer = api.state.parts.deliverer
+    delivery = asyncio.create_task(deliverer.run()) if deliverer else None
+    try:
+        yield
+    finally:
+        if delivery:
+            delivery.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await delivery

@@ -1,0 +1,74 @@
+"""CloudEvents over HTTP: structured, batch and binary mode (CloudEvents 1.0, HTTP protocol binding).
+
+Our own few lines and not a library's: what does not fit must come through as it is, to be kept and named field by field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import unquote
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+PREFIX = "ce-"
+NOT_AN_OBJECT = "(not an object)"
+
+
+class NotReadable(ValueError):
+    """The body is not JSON or not what its headers say; the message repeats nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What one request carries: its events, and whether it was a batch."""
+
+    events: tuple[Mapping[str, Any], ...]
+    batch: bool
+
+
+def read_http(headers: Mapping[str, str], body: bytes) -> Posted:
+    """The events of a request, unchecked.
+
+    Args:
+        headers: names in lower case.
+
+    Raises:
+        NotReadable: not JSON, or a batch that is not an array.
+    """
+    content_type = headers.get("content-type", "").split(";")[0].strip().lower()
+    value = _json(body)
+    if PREFIX + "specversion" in headers and content_type not in (STRUCTURED, BATCH):
+        return Posted((_binary(headers, content_type, value),), batch=False)
+    if isinstance(value, list):
+        if content_type == STRUCTURED:
+            raise NotReadable("an array of events is sent as application/cloudevents-batch+json or application/json")
+        return Posted(tuple(_object(one) for one in value), batch=True)
+    if content_type == BATCH or not isinstance(value, dict):
+        raise NotReadable("expected one event as a JSON object, or a batch as an array of them")
+    return Posted((value,), batch=False)
+
+
+def _binary(headers: Mapping[str, str], content_type: str, data: Any) -> Mapping[str, Any]:
+    """Attributes stand in `ce-` headers, percent-encoded; the body is the data."""
+    event = {name[len(PREFIX) :]: unquote(value) for name, value in headers.items() if name.startswith(PREFIX)}
+    return {**event, "datacontenttype": content_type or "application/json", "data": data}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {NOT_AN_OBJECT: value}
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body, parse_constant=_no_constant)
+    except RecursionError:
+        raise NotReadable("nested too deeply") from None
+    except ValueError:
+        raise NotReadable("not JSON (RFC 8259, UTF-8)") from None
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON")
