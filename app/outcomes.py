@@ -121,7 +121,7 @@ def _claim(claim: Mapping[str, Any], anchor: date) -> dict[str, Any]:
         "diagnoses": [d["code"] for d in diagnoses],
         "procedures": [[p["code"], _day(p["date"], anchor)] for p in claim["procedures"]],
         "drg": claim["drg"],
-        "codes": [[c["kind"], c["code"], c["amount"]] for c in claim["codes"]],
+        "codes": sorted([c["kind"], c["code"], c["amount"]] for c in claim["codes"]),
         "lines": [_line(line, anchor) for line in claim["lines"]],
         "total": claim["total"],
     }

@@ -1,0 +1,143 @@
+"""The six encounters, decided by the domain alone: checkpoints, end, closure, whatever the order of arrival."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.outcomes import Scenario, differences, scenarios
+from domain.decide import decide
+from domain.decision import Decision
+from domain.events import HOLDER_TYPES, EventData, parse
+from domain.facts import Fact, fold
+from domain.record import Record
+from domain.rulebook import Rulebook
+from domain.site import Site, parse_site
+from domain.timeline import vein_to_vein_days
+from intake.feeds import expand
+
+ROOT = Path(__file__).resolve().parents[2]
+ANCHOR = date(2026, 6, 10)
+SCENARIOS = {scenario.feed.name: scenario for scenario in scenarios()}
+NAMES = sorted(SCENARIOS)
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    return parse_site((ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8"))
+
+
+class Player:
+    """An encounter as the inbox would hand it to the domain. Live: each event is received at its own time."""
+
+    def __init__(self, scenario: Scenario, site: Site, rules: Rulebook, anchor: date = ANCHOR) -> None:
+        self.scenario, self.site, self.rules, self.anchor = scenario, site, rules, anchor
+
+    def events(self, parts: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        return expand(self.scenario.feed, self.anchor, parts=None if parts is None else set(parts))
+
+    def decide(self, events: Iterable[Mapping[str, Any]], now: datetime, received: datetime | None = None) -> Decision:
+        facts = [fact_of(event, received) for event in events]
+        own = fold(fact for fact in facts if fact.type not in HOLDER_TYPES)
+        holders = fold(fact for fact in facts if fact.type in HOLDER_TYPES)
+        return decide(own, self.site, self.rules, now, holders.all)
+
+    def at(self, day: int, hour: int = 23) -> datetime:
+        return datetime.combine(self.anchor + timedelta(days=day), time(hour), UTC)
+
+    def last_day(self) -> int:
+        return max(event.day for event in self.scenario.feed.events)
+
+
+def fact_of(event: Mapping[str, Any], received: datetime | None = None) -> Fact[EventData]:
+    envelope, data = parse(event)
+    return Fact(f"evt_{envelope.id}", envelope.source, envelope.id, envelope.time, received or envelope.time, data)
+
+
+def seen(decision: Decision, days: int | None = None) -> dict[str, Any]:
+    """The decision as the HTTP interface would answer; a claim that is ready and without errors is emitted."""
+    return {
+        "stage": decision.stage.value,
+        "outcome": decision.outcome.value if decision.outcome else None,
+        "cleared": [stage.value for stage in decision.cleared],
+        "holds": [
+            {"rule": hold.rule, "kind": hold.kind, "layer": hold.layer, "override": hold.override} for hold in decision.holds
+        ],
+        "alerts": [{"kind": alert.kind, "severity": alert.severity.value} for alert in decision.alerts],
+        "claims": {
+            claim.key: claim.model_dump(mode="json") | {"state": "held" if claim.errors else "emitted"}
+            for claim in decision.claims
+            if claim.ready
+        },
+        "vein_to_vein_days": days,
+        "custody_verified": True,
+    }
+
+
+@pytest.fixture(params=NAMES)
+def player(request: pytest.FixtureRequest, site: Site, rules: Rulebook) -> Player:
+    return Player(SCENARIOS[request.param], site, rules)
+
+
+def test_it_ends_as_expected(player: Player) -> None:
+    decision = player.decide(player.events(), player.at(player.last_day()))
+    days = vein_to_vein_days(Record(fold(fact_of(event) for event in player.events())), player.site)
+
+    assert differences(player.scenario.expected["end"], seen(decision, days), player.anchor) == []
+
+
+def test_it_closes_when_its_windows_have_passed(player: Player) -> None:
+    wanted = player.scenario.expected["closed"]
+
+    decision = player.decide(player.events(), player.at(wanted["by_day"]))
+
+    assert differences(wanted, seen(decision), player.anchor) == []
+    assert decision.next_deadline is None
+
+
+def test_a_backfilled_feed_ends_like_a_live_one(player: Player) -> None:
+    received, now = player.at(60), player.at(62)
+
+    late = player.decide(player.events(), now, received)
+
+    live = player.decide(player.events(), now)
+    assert differences(player.scenario.expected["closed"], seen(late), player.anchor) == []
+    assert [claim.content_hash for claim in late.claims] == [claim.content_hash for claim in live.claims]
+    assert late.custody == live.custody
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if SCENARIOS[name].checkpoints])
+def test_it_waits_at_its_checkpoint(name: str, site: Site, rules: Rulebook) -> None:
+    player = Player(SCENARIOS[name], site, rules)
+    for part, wanted in player.scenario.checkpoints.items():
+        decision = player.decide(player.events({part}), player.at(wanted["day"]))
+
+        assert differences(wanted, seen(decision), player.anchor) == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_order_and_repetition_of_arrival_change_nothing(player: Player, seed: int) -> None:
+    events, now = player.events(), player.at(player.last_day())
+    shuffled = events + random.Random(seed).choices(events, k=10)
+    random.Random(seed).shuffle(shuffled)
+
+    assert player.decide(shuffled, now) == player.decide(events, now)
+
+
+def test_played_live_nothing_is_performed_uncleared(player: Player) -> None:
+    """On no evening is a performed service without clearance, and papers and certificates hold in the first part alone."""
+    first_part = {event.day for event in player.scenario.feed.events if event.part == "first"}
+    held: set[int] = set()
+    for day in sorted({event.day for event in player.scenario.feed.events}):
+        until = player.at(day)
+        known = [event for event in player.events() if datetime.fromisoformat(event["time"]) <= until]
+        decision = player.decide(known, until)
+        assert "performed_uncleared" not in {alert.kind for alert in decision.alerts}, day
+        if any(hold.stands and hold.kind in ("readiness", "eligibility") for hold in decision.holds):
+            held.add(day)
+    assert held == first_part
