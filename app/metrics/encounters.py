@@ -10,17 +10,18 @@ from sqlalchemy import select as wide_select
 from sqlmodel import col, func, select
 
 from activities.store.chain import verify
-from activities.store.tables import ClaimVersion, CustodyRecord, Encounter, EncounterEvent, Inbox
+from activities.store.tables import ClaimVersion, CustodyRecord, Encounter
 from app.metrics.families import Sample, age_band, sample
 from app.metrics.reading import Reading
 
 SPANS: Mapping[str, tuple[str, str]] = {
-    "cart_vein_to_vein_days": ("cart.apheresis.completed", "cart.infusion.completed"),
-    "cart_brain_to_vein_days": ("cart.referral.received", "cart.infusion.completed"),
-    "cart_collection_to_release_days": ("cart.apheresis.completed", "cart.product.released"),
+    "cart_vein_to_vein_days": ("apheresis", "infusion"),
+    "cart_brain_to_vein_days": ("referral", "infusion"),
+    "cart_collection_to_release_days": ("apheresis", "release"),
 }
-"""From the last event of the first type before the first event of the second type: a failed attempt does not count."""
+"""From the last of the first milestone before the first of the second: a failed attempt does not count."""
 
+MILESTONES = frozenset(name for pair in SPANS.values() for name in pair)
 SECONDS_A_DAY = 86_400.0
 
 
@@ -66,6 +67,11 @@ def _read_views(reading: Reading, names: Sequence[str]) -> Iterable[tuple[str, d
                     (hold["kind"], hold["owner"], str(hold["scope"]).split(":")[0], bool(hold.get("override")))
                     for hold in view.get("holds", ())
                 ],
+                "milestones": [
+                    (step["name"], datetime.fromisoformat(step["at"]))
+                    for step in view.get("milestones", ())
+                    if step["name"] in MILESTONES and not step["planned"]
+                ],
                 "waiting": [
                     (entry["claim"].split("/")[0], entry.get("total") or "0", entry.get("through"))
                     for entry in view.get("claims_waiting", ())
@@ -83,11 +89,11 @@ def _holds(view: Mapping[str, Any]) -> Iterator[Sample]:
 
 
 def count_spans(reading: Reading) -> Iterator[Sample]:
-    """Days between milestones, one observation per encounter that has reached the second."""
-    times = _event_times(reading)
+    """Days between milestones, one observation per encounter that has reached the second. Follows `count_encounters`."""
+    passed = {name: _passed(view) for name, (_, view) in reading.views.digests.items()}
     for name, (begins, ends) in SPANS.items():
-        for by_type in times.values():
-            days = _days_between(by_type.get(begins, ()), by_type.get(ends, ()))
+        for moments in passed.values():
+            days = _days_between(moments.get(begins, ()), moments.get(ends, ()))
             if days is not None:
                 yield sample(name, days)
     first_claims = reading.session.exec(
@@ -96,21 +102,17 @@ def count_spans(reading: Reading) -> Iterator[Sample]:
         .group_by(ClaimVersion.encounter_id)
     ).all()
     for encounter, emitted in first_claims:
-        collected = times.get(encounter, {}).get("cart.apheresis.completed")
+        collected = passed.get(encounter, {}).get("apheresis")
         if collected and emitted and emitted >= min(collected):
             yield sample("cart_collection_to_claim_days", (emitted - min(collected)).total_seconds() / SECONDS_A_DAY)
 
 
-def _event_times(reading: Reading) -> dict[str, dict[str, list[datetime]]]:
-    wanted = {kind for pair in SPANS.values() for kind in pair}
-    times: dict[str, dict[str, list[datetime]]] = {}
-    for encounter, kind, at in reading.session.exec(
-        select(EncounterEvent.encounter_id, EncounterEvent.type, Inbox.time)
-        .join(Inbox, col(Inbox.event_id) == col(EncounterEvent.event_id))
-        .where(col(EncounterEvent.type).in_(wanted))
-    ):
-        times.setdefault(encounter, {}).setdefault(kind, []).append(at)
-    return times
+def _passed(view: Mapping[str, Any]) -> dict[str, list[datetime]]:
+    """The moments of the milestones that an encounter has reached."""
+    moments: dict[str, list[datetime]] = {}
+    for name, at in view.get("milestones", ()):
+        moments.setdefault(name, []).append(at)
+    return moments
 
 
 def _days_between(begins: Sequence[datetime], ends: Sequence[datetime]) -> float | None:

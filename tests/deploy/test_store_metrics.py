@@ -80,17 +80,19 @@ def test_a_changed_view_is_read_again(world: World) -> None:
     assert [sample.value for sample in holds.samples] == [1.0]
 
 
+def milestones(*steps: tuple[str, float]) -> dict[str, object]:
+    """A view with milestones by name and days ago; one to come is planned."""
+    return {
+        "milestones": [
+            {"name": name, "at": (NOW - timedelta(days=days)).isoformat(), "planned": days < 0} for name, days in steps
+        ]
+    }
+
+
 def test_vein_to_vein_counts_the_collection_that_was_infused(world: World) -> None:
-    name = world.encounter()
-    for kind, days in (
-        ("cart.referral.received", 60),
-        ("cart.apheresis.completed", 50),
-        ("cart.manufacturing.failed", 30),
-        ("cart.apheresis.completed", 25),
-        ("cart.product.released", 10),
-        ("cart.infusion.completed", 7),
-    ):
-        world.event(name, kind, NOW - timedelta(days=days))
+    steps = [("referral", 60), ("apheresis", 50), ("apheresis", 25), ("release", 10), ("infusion", 7)]
+    name = world.encounter(view=milestones(*steps))
+    world.event(name, "cart.manufacturing.failed", NOW)
     found = scrape(world)
     assert value(found, "cart_vein_to_vein_days_sum") == pytest.approx(18)
     assert value(found, "cart_brain_to_vein_days_sum") == pytest.approx(53)
@@ -100,9 +102,13 @@ def test_vein_to_vein_counts_the_collection_that_was_infused(world: World) -> No
     assert value(found, "cart_inbox_events_total", "cart.manufacturing.failed") == 1
 
 
+def test_a_planned_infusion_is_no_observation(world: World) -> None:
+    world.encounter(view=milestones(("apheresis", 5), ("infusion", -12)))
+    assert value(scrape(world), "cart_vein_to_vein_days_count") == 0
+
+
 def test_apheresis_to_claim_ends_with_the_first_emission(world: World) -> None:
-    name = world.encounter()
-    world.event(name, "cart.apheresis.completed", NOW - timedelta(days=12))
+    name = world.encounter(view=milestones(("apheresis", 12)))
     world.claim(name, "A", 1, state="superseded", emitted_at=NOW - timedelta(days=4), control_number="CE1")
     world.claim(name, "A", 2, emitted_at=NOW - timedelta(days=1))
     assert value(scrape(world), "cart_collection_to_claim_days_sum") == pytest.approx(8)
