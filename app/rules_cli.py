@@ -121,8 +121,12 @@ def coverage(
 def import_prices(
     file: Annotated[Path, typer.Argument(help="the quarter's payment limit file of CMS, CSV or XLSX")],
     out: Annotated[Path, typer.Option("--out", help="directory the overlay of prices is written to")],
-    quarter: Annotated[Optional[str], typer.Option("--quarter", help="the quarter the file must be of, as 2026Q3")] = None,
-    max_share: Annotated[float, typer.Option(help="largest share a price may move from the one before")] = float(MAX_SHARE),
+    quarter: Annotated[
+        Optional[str], typer.Option("--quarter", help="the quarter the file must be of, as 2026Q3")
+    ] = None,
+    max_share: Annotated[float, typer.Option(help="largest share a price may move from the one before")] = float(
+        MAX_SHARE
+    ),
     rules: Rules = None,
 ) -> None:
     """Check the quarterly file and write its prices as rows of `payments`. A bad file changes nothing."""

@@ -22,7 +22,9 @@ def validity(row: Row) -> str:
 def row_block(row: Row) -> str:
     """Every column of a row that says something, one to a line."""
     values = row.model_dump(mode="json")
-    return "\n".join([f"table: {row.table}", *(f"{name}: {_words(v)}" for name, v in values.items() if v not in (None, "", []))])
+    return "\n".join(
+        [f"table: {row.table}", *(f"{name}: {_words(v)}" for name, v in values.items() if v not in (None, "", []))]
+    )
 
 
 def departure_lines(departure: Departure) -> Iterator[str]:

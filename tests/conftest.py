@@ -14,7 +14,11 @@ NOT_RULES = frozenset({"coverage.toml"})
 
 def rulebook_texts() -> dict[str, str]:
     """The rulebook's files as `load` wants them."""
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(RULEBOOK.glob("*.toml")) if path.name not in NOT_RULES}
+    return {
+        path.name: path.read_text(encoding="utf-8")
+        for path in sorted(RULEBOOK.glob("*.toml"))
+        if path.name not in NOT_RULES
+    }
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,9 @@ def price_rows(table: PriceTable, book: Rulebook, max_share: Decimal = MAX_SHARE
         if known is None:
             rows.append(_row(table, code, limit))
         elif known.amount != limit:
-            problems.append(f"{code}: another price of {table.quarter} is on record as {known.id}; withdraw that row first")
+            problems.append(
+                f"{code}: another price of {table.quarter} is on record as {known.id}; withdraw that row first"
+            )
     if problems:
         raise AspFileError(problems)
     return tuple(rows)

@@ -54,7 +54,9 @@ def test_csv_and_xlsx_give_the_same_rows(tmp_path: Path, rules: Rulebook) -> Non
     assert from_csv == from_xlsx
 
 
-def test_the_file_written_is_a_table_of_the_rulebook(tmp_path: Path, rules: Rulebook, rulebook_files: dict[str, str]) -> None:
+def test_the_file_written_is_a_table_of_the_rulebook(
+    tmp_path: Path, rules: Rulebook, rulebook_files: dict[str, str]
+) -> None:
     file = tmp_path / "prices.csv"
     file.write_text(as_csv(ROWS))
     target, rows = import_asp(file, rules, tmp_path / "out", quarter="2026q3")

@@ -19,7 +19,13 @@ HEADER = ["HCPCS Code", "Short Description", "HCPCS Code Dosage", "Payment Limit
 def published(
     *lines: tuple[str, str], effective: str = "Effective July 1, 2026 through September 30, 2026"
 ) -> list[list[str]]:
-    preamble = [["Payment Allowance Limits for Medicare Part B Drugs"], ["", ""], [effective, ""], ["Note 1: words"], []]
+    preamble = [
+        ["Payment Allowance Limits for Medicare Part B Drugs"],
+        ["", ""],
+        [effective, ""],
+        ["Note 1: words"],
+        [],
+    ]
     return [*preamble, HEADER, *[[code, "words", "1 MG", limit, "20.000", ""] for code, limit in lines]]
 
 
@@ -59,8 +65,14 @@ def test_the_overlay_loads_beside_the_other_tables(rulebook_files: dict[str, str
         ([["a", "b"], ["1", "2"]], "no header row"),
         (published(("Q2053", "1"), effective="Prices"), "do not say from when to when"),
         (published(("Q2053", "1"), effective="Effective Smarch 1, 2026 through June 30, 2026"), "are not dates"),
-        (published(("Q2053", "1"), effective="Effective April 1, 2026 through July 31, 2026"), "not one calendar quarter"),
-        (published(("Q2053", "1"), effective="Effective May 1, 2026 through June 30, 2026"), "not one calendar quarter"),
+        (
+            published(("Q2053", "1"), effective="Effective April 1, 2026 through July 31, 2026"),
+            "not one calendar quarter",
+        ),
+        (
+            published(("Q2053", "1"), effective="Effective May 1, 2026 through June 30, 2026"),
+            "not one calendar quarter",
+        ),
         (published(), "no row with a HCPCS code"),
         (published(("Q2053", "490000"), ("J3262", "5"), ("Q2053", "490000")), "line 9: Q2053 stands twice"),
         (published(("Q2053", "abc")), "line 7: the payment limit of Q2053"),

@@ -123,7 +123,9 @@ def test_evidence_asked_for_exists_in_the_catalogue(rules: Rulebook) -> None:
 @pytest.mark.parametrize("payer", [*COMMERCIAL, "medicare"])
 def test_the_indication_itself_holds_for_every_payer(payer: str, rules: Rulebook) -> None:
     assert {need(rules, r, payer, "mcl") for r in ("relapsed_refractory", "btk_inhibitor", "adult_age")} == {"hold"}
-    assert {need(rules, r, payer, "b_all") for r in ("age_document", "cd19_flow", "prior_therapy", "cns_status")} == {"hold"}
+    assert {need(rules, r, payer, "b_all") for r in ("age_document", "cd19_flow", "prior_therapy", "cns_status")} == {
+        "hold"
+    }
     assert need(rules, "btk_inhibitor", payer, "b_all") == "not asked"
     assert need(rules, "cd19_flow", payer, "mcl") == "not asked"
 

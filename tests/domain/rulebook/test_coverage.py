@@ -70,7 +70,11 @@ def test_only_blank_lines_headings_and_the_pages_own_furniture_are_passed_over(c
         ({"total": 4}, "uncovered", 4),
         ({"total": 2}, "outside", 3),
         ({"passed": ({"lines": "1 3", "why": "blank"},)}, "passed_and_covered", 1),
-        ({"covers": ({"lines": "1-2", "says": "x", "rules": ("products.nobody",)},)}, "unknown_rules", "products.nobody"),
+        (
+            {"covers": ({"lines": "1-2", "says": "x", "rules": ("products.nobody",)},)},
+            "unknown_rules",
+            "products.nobody",
+        ),
         ({"covers": ({"lines": "1-2", "says": "x"},)}, "unanswered", "1-2"),
     ],
 )

@@ -25,7 +25,9 @@ def by_number(rules: Rulebook, guide_rules: Rulebook) -> dict[str, Departure]:
     return {each.correction.number: each for each in departures(guide_rules, rules)}
 
 
-def test_every_correction_is_listed_once(by_number: dict[str, Departure], rules: Rulebook, guide_rules: Rulebook) -> None:
+def test_every_correction_is_listed_once(
+    by_number: dict[str, Departure], rules: Rulebook, guide_rules: Rulebook
+) -> None:
     assert list(by_number) == NUMBERS
     assert len(departures(guide_rules, rules)) == len(NUMBERS)
 
@@ -77,5 +79,11 @@ def test_the_rows_of_both_editions_stand_side_by_side(by_number: dict[str, Depar
 
 
 def test_every_correction_cited_by_a_row_exists(rules: Rulebook, guide_rules: Rulebook) -> None:
-    cited = {n for book in (rules, guide_rules) for rows in book.rows.values() for row in rows for n in corrections_cited(row)}
+    cited = {
+        n
+        for book in (rules, guide_rules)
+        for rows in book.rows.values()
+        for row in rows
+        for n in corrections_cited(row)
+    }
     assert cited <= set(NUMBERS)

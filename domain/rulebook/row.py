@@ -1,0 +1,60 @@
+"""What every row of the rulebook has: its dates, source, status and refresh cadence."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ANY = "*"
+"""In a key column: the row holds for every value of it. A row that names the value wins over one with `*`."""
+
+Edition = Literal["current", "guide"]
+Status = Literal["guide", "verified", "contradicted", "unconfirmed"]
+Cadence = Literal["quarterly", "semi-annual", "annual", "event-driven", "fixed"]
+
+
+class Row(BaseModel):
+    """Common columns.
+
+    Attributes:
+        id: unique in the rulebook, `<table>.<name>`; what a line, hold or alert cites.
+        edition: both, or the one edition the row belongs to.
+        effective_from: first day of service (or discharge) it holds for; inclusive.
+        effective_to: last such day; None while it holds on.
+        source: G lines (`G124`), corrections (`corrections B7`) or official pages.
+        status: guide (as printed), verified, contradicted (the guide's value, kept for comparison), unconfirmed.
+        reviewed: the day somebody last checked it; with `refresh` it tells when the row is stale.
+        doubt: what is not certain about an unconfirmed row, in words for the biller.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: ClassVar[str]
+    match_on: ClassVar[tuple[str, ...]]
+
+    id: str
+    edition: Literal["both", "current", "guide"] = "both"
+    effective_from: date
+    effective_to: date | None = None
+    source: tuple[str, ...] = Field(min_length=1)
+    status: Status
+    refresh: Cadence
+    reviewed: date = date(2026, 5, 22)
+    note: str = ""
+    doubt: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Row:
+        if self.effective_to and self.effective_to < self.effective_from:
+            raise ValueError("effective_to lies before effective_from")
+        return self
+
+    def holds_on(self, day: date) -> bool:
+        """True on every day of the row's validity, ends included."""
+        return self.effective_from <= day and (self.effective_to is None or day <= self.effective_to)
+
+    @property
+    def citation(self) -> str:
+        return ", ".join(self.source)
