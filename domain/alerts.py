@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from domain.case import Case, Service
 from domain.claims.model import Claim
@@ -32,11 +32,12 @@ def deadlines(case: Case, waits: Iterable[Wait]) -> tuple[tuple[Deadline, ...], 
     ahead: dict[str, Deadline] = {}
     passed: list[Finding] = []
     for each in waits:
-        if each.due > case.now:
-            ahead[each.key] = Deadline(each.key, each.kind or "wake", each.due, each.stage, each.title, each.events)
+        due = each.due.astimezone(UTC)
+        if due > case.now:
+            ahead[each.key] = Deadline(each.key, each.kind or "wake", due, each.stage, each.title, each.events)
         elif each.kind is not None:
             name = each.key.removeprefix(each.kind).removeprefix(":")
-            passed.append(Finding(each.kind, name, each.events, since=each.due))
+            passed.append(Finding(each.kind, name, each.events, since=due))
     return tuple(sorted(ahead.values(), key=lambda d: (d.due, d.key))), passed
 
 

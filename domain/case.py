@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cached_property
 
@@ -12,7 +12,8 @@ from domain.days import end_of_day, local_day
 from domain.events import EventData, care
 from domain.events.access import BookableStage
 from domain.events.base import Setting, Stage
-from domain.facts import Fact
+from domain.events.governance import PlanChanged
+from domain.facts import Fact, Facts
 from domain.record import Appointment, Record
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Indication, Payer, Product, Regimen, Window
@@ -186,6 +187,17 @@ class Case:
         after = max((end for end in self.attempt.ends if end < fact.occurred), default=BEGINNING)
         on = self.day(fact.occurred, facility)
         return Service(stage, on, True, True, facility, setting, fact.occurred, (fact.event_id,), after)
+
+    def as_planned(self, service: Service) -> Case:
+        """The case with the plan that stood when a service was performed: later changes of the plan do not touch it."""
+        moment = service.moment
+        if moment is None:
+            return self
+        facts = self.record.facts
+        kept = tuple(f for f in facts.all if not (isinstance(f.data, PlanChanged) and f.time > moment))
+        if len(kept) == len(facts.all):
+            return self
+        return replace(self, record=Record(Facts(kept, facts.retracted, facts.broken)))
 
     def since(self, events: Iterable[str]) -> datetime:
         """When a condition became true here: the last of its facts had happened and was known. Never after now."""

@@ -16,6 +16,19 @@ from domain.events.base import Stage
 from domain.stages import monitoring
 from domain.stages.shape import Finding, Wait, wait
 
+ENDS = frozenset(
+    {
+        "withdrawn",
+        "infusion_stopped",
+        "crs_drug_reminder",
+        "readmission_elsewhere",
+        "manufacturing_failed",
+        "product_delayed",
+        "appointment_missed",
+    }
+)
+"""Alerts that ask for something to be done while the encounter is open; questions to the record stay."""
+
 OUTCOMES = {"death": Outcome.DECEASED, "product_unusable": Outcome.PRODUCT_LOST}
 
 

@@ -1,8 +1,9 @@
 """The chain of identity and custody as content: one entry for each hand-over, correction and disposition (corrections G).
 
-Entries carry `by`, `second_verifier` and `verified_by` as the sender gave them; the activity that writes them replaces
-staff by pseudonyms before anything is hashed or stored. A corrected event is a new entry under a new key that names the
-reason, so a chain that already holds the original keeps it; a retracted one is an entry that says so.
+Entries carry `by`, `second_verifier`, `verified_by` and `signer` as the sender gave them; the activity that writes them
+replaces staff by pseudonyms before anything is hashed or stored. The key of an entry is its event. A corrected event keeps
+its key and says why and by whom, so that a chain which already holds the original appends the correction behind it; a
+retracted one says that it was retracted.
 """
 
 from __future__ import annotations
@@ -46,17 +47,15 @@ def custody(facts: Facts) -> tuple[CustodyEntry, ...]:
 
 
 def _entry(fact: Fact[EventData], corrections: dict[str, Fact[CorrectionMade]], retracted: bool) -> CustodyEntry:
-    content: dict[str, Any] = {
-        "event": fact.event_id,
-        "type": fact.type,
-        "step": _step(fact.data),
-        "at": fact.occurred.isoformat(),
-    }
-    content |= {} if retracted else _content(fact.data)
+    content: dict[str, Any] = {"event": fact.event_id, "type": fact.type, "at": fact.occurred.isoformat()}
+    if retracted:
+        content["step"] = "retracted"
+    else:
+        content |= {"step": _step(fact.data), **_content(fact.data)}
     if fact.corrected_by:
-        content["retracted" if retracted else "corrected"] = [_reason(corrections[e]) for e in fact.corrected_by]
-    key = "+".join((fact.event_id, *fact.corrected_by))
-    return CustodyEntry(key, fact.occurred, content)
+        last = corrections[fact.corrected_by[-1]]
+        content |= {"corrected_by": list(fact.corrected_by), "reason": last.data.reason, "signer": last.data.signer}
+    return CustodyEntry(fact.event_id, fact.occurred, content)
 
 
 def _step(data: EventData) -> str:
@@ -71,12 +70,3 @@ def _content(data: EventData) -> dict[str, Any]:
     if "signer" in body:
         body["by"] = body.pop("signer")
     return body
-
-
-def _reason(correction: Fact[CorrectionMade]) -> dict[str, Any]:
-    return {
-        "event": correction.event_id,
-        "at": correction.time.isoformat(),
-        "reason": correction.data.reason,
-        "by": correction.data.signer,
-    }

@@ -19,6 +19,7 @@ from domain.facts import Fact, Facts
 from domain.gates.product import overlap
 from domain.holds import claim_holds, holds, judge
 from domain.lapses import lapses
+from domain.outlook import outlook
 from domain.record import Record
 from domain.rulebook import Rulebook
 from domain.site import Site
@@ -64,7 +65,7 @@ def decide(
         stage=Stage.CLOSED if outcome else stage,
         gates=tuple(gate for gate, _ in judged),
         holds=(*holds(case, relevant, stage), *claim_holds(claims)),
-        alerts=alerts(case, found),
+        alerts=alerts(case, (finding for finding in found if not (outcome and finding.kind in closure.ENDS))),
         deadlines=() if outcome else ahead,
         claims=claims,
         custody=custody(facts),
@@ -140,7 +141,12 @@ def _waits(case: Case, claims: Sequence[Claim]) -> Iterator[Wait]:
 
 
 def _findings(case: Case) -> Iterator[Finding]:
-    yield from chain.from_iterable(module.findings(case) for module in STAGES)
+    if case.record.withdrawal is None:
+        yield from outlook(case)
+        yield from chain.from_iterable(module.findings(case) for module in STAGES)
+    else:
+        yield from monitoring.findings(case)
+        yield from lymphodepletion.doses(case)
     yield from (Finding("broken_correction", event, (event,)) for event in case.record.facts.broken)
 
 

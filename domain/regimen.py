@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 from domain.case import Case, Dose
@@ -21,7 +22,7 @@ def exceeds(case: Case, course: tuple[Dose, ...]) -> list[str]:
         doses = _of(course, label.drug)
         if len({dose.data.date for dose in doses}) > len(label.days):
             found.append(f"{label.drug}: documented on more days than the label has")
-        if any(_ratio(case, dose, label) > 1 + _tolerance(regimen) for dose in doses):
+        if any(ratio > 1 + _tolerance(regimen) for ratio in _ratios(case, doses, label)):
             found.append(f"{label.drug}: a documented dose above the label's")
     return found
 
@@ -37,9 +38,9 @@ def differs(case: Case, course: tuple[Dose, ...]) -> list[str]:
         doses = _of(course, label.drug)
         if len({dose.data.date for dose in doses}) < len(label.days):
             found.append(f"{label.drug}: documented on fewer days than the label has")
-        if any(0 < _ratio(case, dose, label) < 1 - _tolerance(regimen) for dose in doses):
+        if any(ratio < 1 - _tolerance(regimen) for ratio in _ratios(case, doses, label)):
             found.append(f"{label.drug}: a documented dose below the label's")
-        if _off_days(case, doses, label):
+        if course == case.course and _off_days(case, doses, label):
             found.append(f"{label.drug}: given on other days before the infusion than the label has")
     return found
 
@@ -52,10 +53,15 @@ def _tolerance(regimen: Regimen) -> Decimal:
     return Decimal(regimen.dose_tolerance_percent) / 100
 
 
-def _ratio(case: Case, dose: Dose, label: RegimenDose) -> Decimal:
-    """Documented dose of the day over the label's dose for the documented body surface; 0 where that is unknown."""
+def _ratios(case: Case, doses: list[Dose], label: RegimenDose) -> list[Decimal]:
+    """Documented dose of each day over the label's for the documented body surface; none where that is unknown."""
     surface = body_surface(case)
-    return dose.data.dose_mg / (label.mg_per_m2 * surface) if surface else Decimal(0)
+    if surface is None:
+        return []
+    by_day: dict[date, Decimal] = {}
+    for dose in doses:
+        by_day[dose.data.date] = by_day.get(dose.data.date, Decimal(0)) + dose.data.dose_mg
+    return [given / (label.mg_per_m2 * surface) for given in by_day.values()]
 
 
 def body_surface(case: Case) -> Decimal | None:

@@ -23,11 +23,14 @@ def required(case: Case) -> bool:
 
 
 def authorization(case: Case, service: Service) -> list[Requirement]:
-    """What the payer's approval must say for the service; nothing where the payer asks for none."""
+    """What the payer's approval must say for the service; nothing where the payer asks for none.
+
+    Before the service the approval must cover the planned infusion (corrections C6); of a service that was performed, the
+    approval must cover its own day.
+    """
     if case.record.referral is None or not required(case):
         return []
-    this_attempt = service.after == case.attempt.since
-    target = (infusion_day(case) if this_attempt else None) or service.on
+    target = service.on if service.performed else infusion_day(case) or service.on
     usable = [a for a in case.record.authorizations if _names_product(case, a)]
     covering = [a for a in usable if a.covers(target)]
     asked = [_approved(case, target, covering)]

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from domain.case import Case, Service
 from domain.decision import Milestone, Requirement
-from domain.events.access import AppointmentMissed, BookableStage
+from domain.events.access import BookableStage
 from domain.events.base import Stage
-from domain.gates.authorization import authorization, infusion_day, pended_or_denied, required
+from domain.gates.authorization import authorization, required
 from domain.gates.eligibility import eligibility
 from domain.gates.product import label, referral
 from domain.gates.readiness import readiness
 from domain.gates.site_of_care import site_of_care
-from domain.stages.shape import Finding, Wait, wait, wait_until
+from domain.stages.shape import Finding, Wait, freed, missed, wait
 
 STAGE = Stage.APHERESIS
 
@@ -70,11 +70,11 @@ def waits(case: Case) -> Iterator[Wait]:
             booking.starts_at,
             "apheresis_documented",
             booking.events,
-            booking.id and booking.events[0],
+            booking.events[0],
         )
-    start = case.attempt.lost[-1:] or ((known.event_id,) if known else ())
+    start = (*case.attempt.lost[-1:], *((known.event_id,) if known else ()), *freed(case, BookableStage.APHERESIS))
     if not booked and start:
-        begun = case.by_event[start[0]].occurred
+        begun = max(case.by_event[event].occurred for event in start)
         yield wait(case, "apheresis_unbooked", STAGE, "a collection is booked", begun, "booking", start)
 
 
@@ -84,8 +84,7 @@ def findings(case: Case) -> Iterator[Finding]:
     if case.record.referral is None and standing:
         yield Finding("referral_missing", events=standing)
     if not happened(case):
-        yield from _missed(case)
-    yield from _authorization(case)
+        yield from missed(case, BookableStage.APHERESIS)
 
 
 def milestones(case: Case) -> Iterator[Milestone]:
@@ -139,27 +138,3 @@ def _authorization_waits(case: Case) -> Iterator[Wait]:
                 found.events,
                 found.events[0],
             )
-
-
-def _missed(case: Case) -> Iterator[Finding]:
-    missed = {fact.data.appointment_id: fact.event_id for fact in case.record.facts.of(AppointmentMissed)}
-    for a in case.record.appointments:
-        if a.status == "missed" and a.stage is BookableStage.APHERESIS and not case.bookings(a.stage):
-            yield Finding("appointment_missed", STAGE.value, (missed.get(a.id, a.events[-1]),))
-
-
-def _authorization(case: Case) -> Iterator[Finding]:
-    """An approval that ends soon and before the infusion."""
-    if case.record.given or not required(case):
-        return
-    target = infusion_day(case)
-    notice = case.window("authorization_expiring").days or 0
-    approved = [a for a in case.record.authorizations if a.valid_to is not None and pended_or_denied(case) is None]
-    if target is None and approved:
-        last = max(approved, key=lambda a: (a.valid_to or case.today, a.number))
-        assert last.valid_to is not None
-        if 0 <= (last.valid_to - case.today).days <= notice:
-            yield Finding("authorization_expiring", events=last.events)
-
-
-__all__ = ["STAGE", "asks", "collections", "findings", "happened", "milestones", "service", "wait_until", "waits"]

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from domain.case import Case, Service
 from domain.decision import Milestone, Requirement
 from domain.events.access import BookableStage
 from domain.events.base import Stage
-from domain.events.cells import CustodyStep
 from domain.gates.authorization import authorization
 from domain.gates.cells import confirmed_on_site, depleted, in_time, last_dose_day, slipped
+from domain.gates.chain import hand_overs
+from domain.gates.condition import thaw_end
 from domain.gates.eligibility import eligibility
 from domain.gates.identity import identity, quarantined
 from domain.gates.product import label, referral
 from domain.gates.readiness import readiness
 from domain.gates.site_of_care import site_of_care
-from domain.rulebook.rows import CustodyRule
-from domain.stages.shape import Finding, Wait, wait, wait_until
+from domain.stages.shape import Finding, Wait, missed, wait, wait_until
 
 STAGE = Stage.INFUSION
 
@@ -87,6 +86,8 @@ def waits(case: Case) -> Iterator[Wait]:
 def findings(case: Case) -> Iterator[Finding]:
     """Bags in quarantine, a planned infusion too long after lymphodepletion, an infusion stopped midway."""
     planned = service(case)
+    if case.course and not case.record.infusions:
+        yield from missed(case, BookableStage.INFUSION)
     for bag_events in quarantined(case, planned).values():
         yield Finding("quarantined_bag", bag_events[0], bag_events)
     limit = slipped(case)
@@ -107,10 +108,7 @@ def milestones(case: Case) -> Iterator[Milestone]:
 
 
 def _thaw_clock(case: Case) -> Iterator[Wait]:
-    for fact in case.record.custody:
-        if fact.data.step is not CustodyStep.THAW or fact.occurred <= case.attempt.since:
-            continue
-        row = case.rules.maybe(CustodyRule, case.day(fact.occurred), step=fact.data.step.value, product=case.product)
-        if row is not None and row.hours_max is not None:
-            end = fact.occurred + timedelta(hours=float(row.hours_max))
+    for fact in hand_overs(case, None):
+        end = thaw_end(case, fact)
+        if end is not None:
             yield Wait(f"thaw_clock:{fact.event_id}", None, end, STAGE, "the thaw clock", (fact.event_id,))

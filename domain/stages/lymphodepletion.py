@@ -18,7 +18,7 @@ from domain.gates.product import label, referral
 from domain.gates.readiness import readiness
 from domain.regimen import differs, exceeds
 from domain.stages.manufacturing import recorded
-from domain.stages.shape import Finding, Wait, day_start, wait
+from domain.stages.shape import Finding, Wait, day_start, freed, missed, wait
 
 STAGE = Stage.LYMPHODEPLETION
 NAMES = {CustodyStep.SHIPPED: "shipped", CustodyStep.SITE_RECEIPT: "site_receipt"}
@@ -95,19 +95,23 @@ def waits(case: Case) -> Iterator[Wait]:
                 booking.events,
                 booking.events[0],
             )
-    if not booked and received is not None and not case.course:
-        yield wait(
-            case,
-            "lymphodepletion_unbooked",
-            STAGE,
-            "lymphodepletion is booked",
-            received.occurred,
-            "lymphodepletion_booking",
-            (received.event_id,),
-        )
+    if case.course:
+        yield _rest(case)
+    elif not booked and received is not None:
+        start = (received.event_id, *freed(case, BookableStage.LYMPHODEPLETION))
+        begun = max(case.by_event[event].occurred for event in start)
+        title = "lymphodepletion is booked"
+        yield wait(case, "lymphodepletion_unbooked", STAGE, title, begun, "lymphodepletion_booking", start)
 
 
 def findings(case: Case) -> Iterator[Finding]:
+    """Missed appointments, and documented doses against the label."""
+    if case.attempt.release is not None and not happened(case):
+        yield from missed(case, BookableStage.LYMPHODEPLETION)
+    yield from doses(case)
+
+
+def doses(case: Case) -> Iterator[Finding]:
     """Documented doses against the label of the indication (corrections A1, G438)."""
     for course in case.courses:
         first = course[0].event_id
@@ -131,6 +135,16 @@ def milestones(case: Case) -> Iterator[Milestone]:
     yield from days.values()
     if not case.course and not case.record.infusions:
         yield from _planned(case)
+
+
+def _rest(case: Case) -> Wait:
+    """The rest of a course that has begun, by the days that the label's regimen spans."""
+    first, last = case.course[0], case.course[-1]
+    regimen = case.regimen(first.data.date)
+    days = [day for dose in regimen.doses for day in dose.days] if regimen else [0]
+    end = day_start(case, first.data.date + timedelta(days=max(days) - min(days) + 1), first.data.facility)
+    title = "the rest of the lymphodepletion is documented"
+    return wait(case, "lymphodepletion_missing", STAGE, title, end, "lymphodepletion_documented", (last.event_id,))
 
 
 def _planned(case: Case) -> Iterator[Milestone]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from domain.case import Case, Service
 from domain.decision import Milestone, Requirement, Severity
+from domain.events.access import BookableStage
 from domain.events.base import Stage
 
 
@@ -84,6 +85,22 @@ def wait_until(
     due = moment if heard is None else max(moment, heard + case.grace)
     base = kind or "wake"
     return Wait(f"{base}:{name}" if name else base, kind, due, stage, title, known)
+
+
+def missed(case: Case, stage: BookableStage) -> Iterator[Finding]:
+    """Appointments of a stage that were missed and not booked again."""
+    if case.bookings(stage):
+        return
+    for appointment in case.record.appointments:
+        if appointment.stage is stage and appointment.status == "missed" and appointment.starts_at > case.attempt.since:
+            yield Finding("appointment_missed", stage.value, appointment.events)
+
+
+def freed(case: Case, stage: BookableStage) -> tuple[str, ...]:
+    """The last event that took the stage's booking away (slot lost, cancelled, missed): a new booking counts from it."""
+    gone = [a for a in case.record.appointments if a.stage is stage and a.status != "booked"]
+    events = [a.events[-1] for a in gone if a.starts_at > case.attempt.since]
+    return (max(events, key=lambda event: case.by_event[event].order),) if events else ()
 
 
 def day_start(case: Case, day: date, facility: str | None = None) -> datetime:
