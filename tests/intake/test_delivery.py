@@ -1,0 +1,129 @@
+"""Delivery: in sequence, each encounter alone, again after every failure, without end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+
+import pytest
+from sqlmodel import col, select
+
+from activities.store.engine import Database
+from activities.store.inbox import receive
+from activities.store.keys import Keyring
+from activities.store.tables import EncounterEvent
+from domain.plan import Note
+from intake import delivery
+from intake.delivery import Deliverer
+from tests.store import examples as e
+
+Store = tuple[Database, Keyring]
+
+
+class Encounters:
+    """Stands for the workflows: takes notes, fails when told to, and sees whether two calls of one encounter overlap."""
+
+    def __init__(self, failures: float = 0.0, away: bool = False) -> None:
+        self.noted: dict[str, list[int]] = defaultdict(list)
+        self.keys: set[str] = set()
+        self.calls = 0
+        self.most_at_once = 0
+        self.away = away
+        self._failures, self._random = failures, random.Random(7)
+        self._busy: set[str] = set()
+
+    async def deliver(self, encounter: str, note: Note) -> None:
+        assert encounter not in self._busy, "two deliveries of one encounter at once"
+        self.calls += 1
+        self._busy.add(encounter)
+        self.most_at_once = max(self.most_at_once, len(self._busy))
+        try:
+            await asyncio.sleep(0.002)
+            if self.away or self._random.random() < self._failures:
+                raise ConnectionError("away")
+            self.noted[encounter].append(note.sequence)
+            self.keys.add(note.key)
+        finally:
+            self._busy.discard(encounter)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.05)
+
+
+def post_patients(store: Store, patients: int, events: int) -> None:
+    db, keys = store
+    for patient in range(patients):
+        for number in range(events):
+            receive(db, keys, e.booking(f"b-{patient}-{number}", f"ORD-{patient}", f"A-{patient}-{number}"), e.NOW, "t")
+
+
+def undelivered(db: Database) -> int:
+    with db.read() as session:
+        return len(session.exec(select(EncounterEvent).where(col(EncounterEvent.delivered_at).is_(None))).all())
+
+
+async def test_every_event_is_delivered_in_its_sequence_whatever_fails(store: Store) -> None:
+    post_patients(store, patients=5, events=4)
+    encounters = Encounters(failures=0.3)
+    await Deliverer(store[0], encounters.deliver).drain()
+    assert list(encounters.noted.values()) == [[1, 2, 3, 4]] * 5
+    assert encounters.calls > 20
+    assert undelivered(store[0]) == 0
+
+
+async def test_several_encounters_at_once_but_not_more_than_allowed(store: Store) -> None:
+    post_patients(store, patients=8, events=3)
+    encounters = Encounters()
+    await Deliverer(store[0], encounters.deliver, concurrency=3).drain()
+    assert 2 <= encounters.most_at_once <= 3
+
+
+async def test_a_new_event_wakes_delivery_and_an_outage_only_delays_it(store: Store) -> None:
+    encounters = Encounters(away=True)
+    deliverer = Deliverer(store[0], encounters.deliver, poll_seconds=0.02)
+    running = asyncio.create_task(deliverer.run())
+    try:
+        post_patients(store, patients=1, events=1)
+        deliverer.wake()
+        while encounters.calls < 3:
+            await asyncio.sleep(0.005)
+        assert undelivered(store[0]) == 1
+        encounters.away = False
+        while undelivered(store[0]):
+            await asyncio.sleep(0.005)
+    finally:
+        running.cancel()
+    assert list(encounters.noted.values()) == [[1]]
+
+
+async def test_what_was_delivered_but_not_marked_is_delivered_again_with_the_same_key(store: Store) -> None:
+    """Killed between the call and the mark: the workflow sees the same update id twice, and nothing is left out."""
+    post_patients(store, patients=1, events=2)
+    encounters = Encounters()
+    await Deliverer(store[0], encounters.deliver).drain()
+    with store[0].write() as session:
+        for row in session.exec(select(EncounterEvent)):
+            row.delivered_at = None
+    await Deliverer(store[0], encounters.deliver).drain()
+    assert list(encounters.noted.values()) == [[1, 2, 1, 2]]
+    assert len(encounters.keys) == 2
+
+
+async def test_the_database_may_go_away_and_come_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    encounters = Encounters()
+    deliverer = Deliverer(store[0], encounters.deliver, poll_seconds=0.01)
+    with store[0].engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE encounter_events RENAME TO away")
+    running = asyncio.create_task(deliverer.run())
+    await asyncio.sleep(0.1)
+    with store[0].engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO encounter_events")
+    post_patients(store, patients=1, events=1)
+    while undelivered(store[0]):
+        await asyncio.sleep(0.005)
+    running.cancel()
+    assert list(encounters.noted.values()) == [[1]]
