@@ -19,7 +19,9 @@ BOUNDS: Final[Mapping[str, int]] = {
     "age": 6,
     "band": 7,
     "denial": 13,
+    "digest": 2,
     "edit": 80,
+    "edition": 2,
     "feed": 30,
     "file": 2,
     "grade": 8,
@@ -41,6 +43,7 @@ BOUNDS: Final[Mapping[str, int]] = {
     "syndrome": 2,
     "table": 30,
     "type": 45,
+    "version": 2,
 }
 """The most values a label may have. What comes beyond is counted as `other`."""
 
@@ -69,6 +72,9 @@ def _days(name: str, meaning: str) -> Definition:
 
 
 SERVICE: Final = (
+    _gauge(
+        "cart_build_info", "version edition digest", "1; the version that runs, the edition and digest of its rulebook."
+    ),
     _gauge("cart_store_up", "", "1 while the database answers."),
     _gauge("cart_store_scrape_seconds", "", "How long the last reading of the database for these metrics took."),
     _gauge("cart_shelf_up", "file", "1 while the rulebook or the site file on disk can be read.", "min"),

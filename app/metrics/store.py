@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any, Generic, TypeVar
 
 from prometheus_client.metrics_core import Metric
@@ -27,6 +28,8 @@ from domain.site import SiteError
 
 CACHE_SECONDS = 5.0
 CHAIN_CACHE_SECONDS = 300.0
+WITHOUT_STORE = frozenset({"cart_build_info", "cart_shelf_up"})
+"""What is known while the database does not answer."""
 
 T = TypeVar("T")
 
@@ -71,6 +74,7 @@ class StoreMetrics(Collector):
         site = self._on_shelf("site", found, lambda shelf: shelf.site())
         if rules is not None:
             found += count_rules(rules, self.clock().date())
+            found.append(sample("cart_build_info", 1, version("cart-encounter"), rules.edition, rules.digest[:12]))
         try:
             with self.db.read() as session:
                 reading = Reading(session, self.clock(), self.shelf, self.keys, self._views, self._documents)
@@ -85,7 +89,7 @@ class StoreMetrics(Collector):
                 ):
                     found += part
         except SQLAlchemyError:
-            return [each for each in found if each.name == "cart_shelf_up"] + [sample("cart_store_up", 0)]
+            return [each for each in found if each.name in WITHOUT_STORE] + [sample("cart_store_up", 0)]
         return [
             *found,
             sample("cart_store_up", 1),
