@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
 from typing import TypeVar, cast, get_args
@@ -16,6 +16,12 @@ from pydantic import ValidationError
 from domain.rulebook.rows import ANY, TABLES, Edition, Row
 
 R = TypeVar("R", bound=Row)
+
+REMEMBERED = 50_000
+"""Answers kept: an encounter asks the same few hundred questions at every decision, and the rows do not change."""
+
+REMEMBERED = 20_000
+"""Answers of `find` kept in memory."""
 
 
 class RulebookError(ValueError):
@@ -42,6 +48,7 @@ class Rulebook:
     edition: Edition
     digest: str
     rows: Mapping[str, tuple[Row, ...]]
+    _answered: dict[tuple[object, ...], tuple[Row, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def table(self, kind: type[R]) -> tuple[R, ...]:
         """Every row of a table, of every date."""
@@ -52,8 +59,14 @@ class Rulebook:
 
         A column that holds `*` answers every value. A question that leaves a column out takes any value of it.
         """
-        answers = [row for row in self.table(kind) if row.holds_on(on) and _answers(row, match)]
-        return tuple(sorted(answers, key=lambda row: (-_exactness(row, match), row.id)))
+        asked = (kind, on, *sorted(match.items()))
+        if asked not in self._answered:
+            # One decision asks the same few questions hundreds of times; days pass, so the memory is emptied now and then.
+            if len(self._answered) >= REMEMBERED:
+                self._answered.clear()
+            answers = [row for row in self.table(kind) if row.holds_on(on) and _answers(row, match)]
+            self._answered[asked] = tuple(sorted(answers, key=lambda row: (-_exactness(row, match), row.id)))
+        return cast(tuple[R, ...], self._answered[asked])
 
     def one(self, kind: type[R], on: date, /, **match: object) -> R:
         """The one row that holds on the day, the most exact of those that answer.
