@@ -46,10 +46,12 @@ def departure_lines(departure: Departure) -> Iterator[str]:
 
 
 def stale_line(late: Stale) -> str:
-    """An overdue row: when its review was due, its cadence, and whether it also ran out."""
+    """An overdue row: when its review was due, its cadence, whether it also ran out, and where the review looks."""
     row = late.row
     ended = f", ended {row.effective_to} with no row after it" if late.ran_out else ""
-    return f"{row.id}  due {late.due.isoformat()}  {row.refresh}, reviewed {row.reviewed.isoformat()}{ended}  [{row.citation}]"
+    look = f"; look at: {late.trigger}" if late.trigger else ""
+    when = f"due {late.due.isoformat()}  {row.refresh}, reviewed {row.reviewed.isoformat()}"
+    return f"{row.id}  {when}{ended}  [{row.citation}]{look}"
 
 
 def coverage_lines(coverage: Coverage, found: Gaps, quiet: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from domain.rulebook.book import Rulebook
-from domain.rulebook.rows import Cadence, Row
+from domain.rulebook.rows import Cadence, Refresh, Row
 
 MONTHS: Mapping[Cadence, int] = {"quarterly": 3, "semi-annual": 6, "annual": 12}
 """Calendar months between two reviews. Event-driven and fixed rows have no date: they are reviewed on their trigger."""
@@ -16,11 +16,15 @@ MONTHS: Mapping[Cadence, int] = {"quarterly": 3, "semi-annual": 6, "annual": 12}
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A row that should have been reviewed again by `due`; `ran_out` when it also ended and nothing follows it."""
+    """A row that should have been reviewed again by `due`; `ran_out` when it also ended and nothing follows it.
+
+    `trigger` says where the review looks (G547-556), empty where no cadence of the table fits the row.
+    """
 
     row: Row
     due: date
     ran_out: bool
+    trigger: str
 
 
 def stale(book: Rulebook, on: date) -> tuple[Stale, ...]:
@@ -48,7 +52,12 @@ def _judge(book: Rulebook, row: Row, on: date) -> Stale | None:
         return None
     if ended and row.effective_to is not None:
         due = min(due, row.effective_to + timedelta(days=1))
-    return Stale(row, due, ended) if due < on else None
+    return Stale(row, due, ended, _trigger(book, row)) if due < on else None
+
+
+def _trigger(book: Rulebook, row: Row) -> str:
+    fitting = [each for each in book.table(Refresh) if row.table in each.tables and each.cadence == row.refresh]
+    return fitting[0].trigger if fitting else ""
 
 
 def _settled(row: Row) -> bool:

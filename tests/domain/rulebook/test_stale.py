@@ -85,5 +85,6 @@ def test_the_price_of_a_past_quarter_leads_the_list(rules: Rulebook) -> None:
     late = stale(rules, date(2027, 1, 15))
     assert late[0].row.id == "payments.asp.Q2053.2026Q2"
     assert late[0].ran_out
+    assert "import it" in late[0].trigger
     assert {each.row.table for each in late} >= {"payers", "eligibility", "site_of_care", "payments"}
     assert stale(rules, date(2026, 5, 23)) == ()
