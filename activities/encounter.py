@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from domain.timeline import vein_to_vein_days
 from prometheus_client import Counter as Metric
 from pydantic import TypeAdapter
 from sqlmodel import Session
@@ -133,7 +132,7 @@ def view_of(decision: Decision) -> dict[str, Any]:
         "deadlines": [asdict(deadline) for deadline in decision.deadlines],
         "advisories": list(decision.advisories),
         "outcome": decision.outcome,
-        "vein_to_vein_days": vein_to_vein_days(decision.milestones),
+        "vein_to_vein_days": decision.vein_to_vein_days,
         "claims_waiting": [
             {"claim": claim.key, "waiting_for": list(claim.waiting_for), "total": str(claim.total)}
             for claim in decision.claims

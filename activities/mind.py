@@ -37,12 +37,12 @@ class Mind:
             RulebookError, SiteError: a file on the shelf does not hold together.
         """
         rules, site = self.shelf.rules(), self.shelf.site()
-        events, holders = load_facts(self.db, self.keys, encounter, up_to_sequence)
-        key = (encounter, up_to_sequence, now, rules.digest, hash(site.model_dump_json()), len(holders))
+        key = (encounter, up_to_sequence, now, rules.digest, id(site))
         with self._lock:
             if key in self._recent:
                 return self._recent[key]
-        answer = decide(fold(events), site, rules, now, fold(holders).all)
+        events, holders = load_facts(self.db, self.keys, encounter, up_to_sequence)
+        answer = decide(fold(events), site, rules, now, holders)
         with self._lock:
             self._recent[key] = answer
             while len(self._recent) > REMEMBERED:
@@ -59,6 +59,7 @@ def plan_of(decision: Decision, question: Question) -> Plan:
     closed = decision.outcome is not None
     return Plan(
         sequence=question.up_to_sequence,
+        decided_at=question.now,
         stage=decision.stage.value,
         product=decision.product,
         payer_class=decision.payer_class,

@@ -205,6 +205,7 @@ class Decision:
     rulebook_digest: str
     edition: str
     advisories: tuple[str, ...] = field(default=())
+    vein_to_vein_days: int | None = None
 
     @property
     def next_deadline(self) -> Deadline | None:

@@ -55,6 +55,7 @@ class Plan(_Message):
     """Intent keys, the next deadline and the digest of the rulebook they were decided with."""
 
     sequence: int
+    decided_at: datetime
     stage: str
     product: str
     payer_class: str

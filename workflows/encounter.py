@@ -64,11 +64,11 @@ class CarTEncounter:
             raise ValueError("the note's type must be the update's name, and its sequence at least 1")
 
     async def _decide(self) -> Plan:
-        return await hands.decide(self._question(self.noted))
+        return await hands.decide(Question(encounter=self.encounter, up_to_sequence=self.noted, now=workflow.now()))
 
     async def _carry_out(self, plan: Plan) -> None:
         """The difference between what should be and what was done, by key."""
-        question = self._question(plan.sequence)
+        question = Question(encounter=self.encounter, up_to_sequence=plan.sequence, now=plan.decided_at)
         if plan.custody_content != self.custody:
             await hands.keep_custody(question)
             self.custody = plan.custody_content
@@ -121,16 +121,13 @@ class CarTEncounter:
         except TimeoutError:
             return
 
-    def _question(self, sequence: int) -> Question:
-        return Question(encounter=self.encounter, up_to_sequence=sequence, now=workflow.now())
-
     def _claim_question(self, plan: Plan, intent: ClaimIntent) -> ClaimQuestion:
         return ClaimQuestion(
             encounter=self.encounter,
             letter=intent.letter,
             ordinal=intent.ordinal,
             up_to_sequence=plan.sequence,
-            now=workflow.now(),
+            now=plan.decided_at,
         )
 
     def _carried(self) -> EncounterStart:
