@@ -17,6 +17,7 @@ from domain.claims.draft import Draft, LineDraft
 from domain.claims.drugs import add_lymphodepletion, add_medications
 from domain.claims.edits import find_edits
 from domain.claims.edits.case import Case
+from domain.claims.evaluation import add_evaluations
 from domain.claims.folding import explain
 from domain.claims.forms import add_fields
 from domain.claims.infusion import add_infusion
@@ -38,6 +39,7 @@ _WRITERS: tuple[Callable[[Draft], None], ...] = (
     add_lymphodepletion,
     add_infusion,
     add_medications,
+    add_evaluations,
     stay.add_room,
     add_diagnoses,
     stay.add_procedures,
@@ -66,7 +68,9 @@ def build_claims(record: Record, site: Site, rules: Rulebook, uncleared: Unclear
     drafts = [_write(desk, bundle) for bundle in bundles]
     used = frozenset[str]().union(*(price(draft) for draft in drafts)) if drafts else frozenset[str]()
     claims = [_claim(draft, explain(desk, draft.bundle, bundles)) for draft in drafts]
-    cases = [Case(draft, claim, tuple(claims), used, uncleared or {}) for draft, claim in zip(drafts, claims, strict=True)]
+    cases = [
+        Case(draft, claim, tuple(claims), used, uncleared or {}) for draft, claim in zip(drafts, claims, strict=True)
+    ]
     return tuple(case.claim.model_copy(update={"edits": find_edits(case)}) for case in cases)
 
 

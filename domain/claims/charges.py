@@ -41,7 +41,11 @@ def _may_use(draft: Draft, fact: Fact[ChargePosted]) -> bool:
 
 
 def _match(
-    lines: Sequence[LineDraft], charges: Sequence[Fact[ChargePosted]], taken: Sequence[Fact[ChargePosted]], *, by_code: bool
+    lines: Sequence[LineDraft],
+    charges: Sequence[Fact[ChargePosted]],
+    taken: Sequence[Fact[ChargePosted]],
+    *,
+    by_code: bool,
 ) -> list[Fact[ChargePosted]]:
     """Give posted amounts to lines of the same day with the same service code, or else the same revenue code."""
     groups: dict[tuple[str, date], list[LineDraft]] = {}
@@ -51,7 +55,9 @@ def _match(
             groups.setdefault((value, line.on), []).append(line)
     used: list[Fact[ChargePosted]] = []
     for (value, on), same in groups.items():
-        fitting = [f for f in charges if f not in taken and (_value(f.data, by_code=by_code), f.data.date) == (value, on)]
+        fitting = [
+            f for f in charges if f not in taken and (_value(f.data, by_code=by_code), f.data.date) == (value, on)
+        ]
         if fitting:
             _share(same, fitting)
             used += fitting

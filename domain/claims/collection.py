@@ -35,7 +35,9 @@ def _collection_line(draft: Draft, fact: Fact[ApheresisCompleted]) -> None:
             hcpcs=row.code,
             printed=printed,
             description=row.title,
-            reason=draft.say(row, "One collection of the patient's own cells was completed on this day.", fact.event_id),
+            reason=draft.say(
+                row, "One collection of the patient's own cells was completed on this day.", fact.event_id
+            ),
         )
     )
 

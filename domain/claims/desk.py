@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
+from typing import TypeVar, cast
 
 from domain.claims.ndc import belongs_to
 from domain.events.access import ReferralReceived
 from domain.facts import Fact
 from domain.record import Authorization, Record, Stay
 from domain.rulebook import NoRule, Rulebook
-from domain.rulebook.rows import Code, DrugCode, Payer, Policy, Product, Window
+from domain.rulebook.rows import Code, DrugCode, Payer, Policy, Product, Row, Window
 from domain.site import Facility, Site
+
+R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,14 @@ class Desk:
     site: Site
     rules: Rulebook
     referral: Fact[ReferralReceived]
+    _answers: dict[Hashable, Row] = field(default_factory=dict, compare=False, repr=False)
+
+    def one(self, kind: type[R], on: date, **match: str) -> R:
+        """`Rulebook.one`, asked once: a claim asks the same few questions for every line."""
+        key = (kind, on, *sorted(match.items()))
+        if key not in self._answers:
+            self._answers[key] = self.rules.one(kind, on, **match)
+        return cast(R, self._answers[key])
 
     @property
     def payer(self) -> str:
@@ -61,15 +73,15 @@ class Desk:
         return one == other or (a is not None and b is not None and a.owner_group == b.owner_group)
 
     def payer_row(self, on: date) -> Payer:
-        return self.rules.one(Payer, on, key=self.payer)
+        return self.one(Payer, on, key=self.payer)
 
     def product_row(self, on: date) -> Product:
-        return self.rules.one(Product, on, key=self.product)
+        return self.one(Product, on, key=self.product)
 
     def policy(self, key: str, on: date, facility: str = "") -> Policy:
         """The billing choice for this payer, its class and the contractor of the facility."""
         known = self.facility(facility)
-        return self.rules.one(
+        return self.one(
             Policy,
             on,
             key=key,
@@ -80,7 +92,7 @@ class Desk:
 
     def code(self, role: str, on: date, **narrow: str) -> Code:
         """The code that plays the role on that day."""
-        return self.rules.one(Code, on, role=role, product=self.product, payer=self.payer, **narrow)
+        return self.one(Code, on, role=role, product=self.product, payer=self.payer, **narrow)
 
     def codes(self, role: str, on: date) -> tuple[Code, ...]:
         return self.rules.find(Code, on, role=role, product=self.product, payer=self.payer)

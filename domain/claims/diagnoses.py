@@ -51,7 +51,13 @@ def _coded_or_referred(draft: Draft) -> None:
     if coding:
         text, events = "As the coder abstracted it.", (coding.event_id,)
         if coding.data.admitting_diagnosis and draft.inpatient:
-            _add(draft, "admitting", coding.data.admitting_diagnosis, None, _plain(draft, "admitting_diagnosis", text, events))
+            _add(
+                draft,
+                "admitting",
+                coding.data.admitting_diagnosis,
+                None,
+                _plain(draft, "admitting_diagnosis", text, events),
+            )
         principal = _plain(draft, "principal_diagnosis", text, events)
         _add(draft, "principal", coding.data.principal_diagnosis, coding.data.principal_poa, principal)
         for other in coding.data.other_diagnoses:
@@ -133,7 +139,11 @@ def _present(draft: Draft) -> str:
     stay, first = draft.stay, min((t.data.at for t in draft.bundle.toxicities), default=None)
     if stay is None or first is None:
         return "Y"
-    return "Y" if draft.bundle.letter == "D" and draft.desk.day(first, stay.facility) <= draft.desk.admitted_on(stay) else "N"
+    return (
+        "Y"
+        if draft.bundle.letter == "D" and draft.desk.day(first, stay.facility) <= draft.desk.admitted_on(stay)
+        else "N"
+    )
 
 
 def _plain(draft: Draft, value: str, text: str, events: tuple[str, ...]) -> Reason:

@@ -82,7 +82,7 @@ class Draft:
 
     def location(self, value: str, on: date) -> FormLocation:
         form = self.place.form if self.place else "UB-04"
-        return self.desk.rules.one(FormLocation, on, form=form, value=value)
+        return self.desk.one(FormLocation, on, form=form, value=value)
 
     def say(self, row: Row, text: str, *events: str) -> Reason:
         """A reason that cites the row."""
@@ -125,4 +125,3 @@ def _spoken(row: Row) -> Iterable[str]:
         yield f"{row.note} [{row.id}]"
     if row.doubt and (row.status == "unconfirmed" or row.edition != "both"):
         yield f"Not confirmed: {row.doubt} [{row.id}]"
-

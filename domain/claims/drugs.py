@@ -59,7 +59,9 @@ def add_medications(draft: Draft) -> None:
             continue
         with draft.section():
             _drug_lines(
-                draft, Charted(fact.event_id, data.drug, data.ndc, on, data.dose_mg, data.wasted_mg, data.acquired_340b), None
+                draft,
+                Charted(fact.event_id, data.drug, data.ndc, on, data.dose_mg, data.wasted_mg, data.acquired_340b),
+                None,
             )
         if not draft.inpatient:
             with draft.section():
@@ -81,7 +83,9 @@ def _day(draft: Draft, fact: Fact[LymphodepletionAdministered]) -> date:
 
 def _charted_dose(draft: Draft, fact: Fact[LymphodepletionAdministered]) -> Charted:
     data = fact.data
-    return Charted(fact.event_id, data.drug, data.ndc, _day(draft, fact), data.dose_mg, data.wasted_mg, data.acquired_340b)
+    return Charted(
+        fact.event_id, data.drug, data.ndc, _day(draft, fact), data.dose_mg, data.wasted_mg, data.acquired_340b
+    )
 
 
 def _drug_lines(draft: Draft, charted: Charted, printed_units: int | None) -> None:

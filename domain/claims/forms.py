@@ -89,7 +89,13 @@ def service_day(draft: Draft) -> date:
 
 
 def _field(
-    draft: Draft, on: date, value: str, text: str | None = None, *, vault: str | None = None, events: tuple[str, ...] = ()
+    draft: Draft,
+    on: date,
+    value: str,
+    text: str | None = None,
+    *,
+    vault: str | None = None,
+    events: tuple[str, ...] = (),
 ) -> None:
     with draft.section():
         row = draft.location(value, on)

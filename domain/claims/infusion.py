@@ -74,11 +74,15 @@ def _administration_line(draft: Draft, first: Infusion, on: date) -> None:
         return
     revenue = draft.code("rev_cell_administration", on)
     if draft.inpatient:
-        reason = draft.say(revenue, "The cells were infused on this day; the procedure code of the stay says how.", *first.events)
+        reason = draft.say(
+            revenue, "The cells were infused on this day; the procedure code of the stay says how.", *first.events
+        )
         draft.lines.append(LineDraft("cell_administration", on, 1, revenue.code, None, revenue.title, reason))
         return
     row = draft.code("cell_administration", on)
-    reason = draft.say(row, "The cells were infused on this day; the code is that of the day of service.", *first.events)
+    reason = draft.say(
+        row, "The cells were infused on this day; the code is that of the day of service.", *first.events
+    )
     draft.lines.append(LineDraft("cell_administration", on, 1, revenue.code, row.code, row.title, reason))
 
 
@@ -88,7 +92,9 @@ def _receipt_line(draft: Draft, first: Infusion, on: date) -> None:
         return
     row = draft.code("receipt_preparation", on)
     revenue = draft.code("rev_receipt_preparation", on)
-    reason = draft.say(row, "Receipt and preparation of the product, tracked apart from the product line.", *first.events)
+    reason = draft.say(
+        row, "Receipt and preparation of the product, tracked apart from the product line.", *first.events
+    )
     code = None if draft.inpatient else row.code
     draft.lines.append(LineDraft("receipt_preparation", on, 1, revenue.code, code, row.title, reason))
 

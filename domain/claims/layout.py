@@ -114,7 +114,9 @@ class _Layout:
         on = self.desk.day(data.started_at, data.facility)
         return self._bundle("A", data.setting, data.facility, stay, on, collections=tuple(facts))
 
-    def _in_infusion_stay(self, fact: Fact[ApheresisCompleted] | Fact[LymphodepletionAdministered], facility: str) -> bool:
+    def _in_infusion_stay(
+        self, fact: Fact[ApheresisCompleted] | Fact[LymphodepletionAdministered], facility: str
+    ) -> bool:
         stay = self.home(fact.data.started_at, facility)
         return stay is not None and stay.id in self.infusion_stays
 
@@ -122,7 +124,9 @@ class _Layout:
 
     def courses(self) -> list[Bundle]:
         """One claim per course, facility and setting of the doses that no infusion stay takes in."""
-        apart = [fact for fact in self.desk.record.lymphodepletion if not self._in_infusion_stay(fact, fact.data.facility)]
+        apart = [
+            fact for fact in self.desk.record.lymphodepletion if not self._in_infusion_stay(fact, fact.data.facility)
+        ]
         bundles: list[Bundle] = []
         for same_place in _grouped(apart, self._dose_place):
             bundles += [self._course_bundle(course) for course in self._split(same_place)]

@@ -129,7 +129,13 @@ def _append(
     location = draft.location(f"{role}_procedure", draft.coding_day)
     reason = Reason(rule=rule or location.id, citation=citation or location.citation, events=events, text=text)
     draft.procedures.append(
-        Procedure(role="principal" if role == "principal" else "other", code=code, date=on, field=location.field, reason=reason)
+        Procedure(
+            role="principal" if role == "principal" else "other",
+            code=code,
+            date=on,
+            field=location.field,
+            reason=reason,
+        )
     )
 
 

@@ -50,7 +50,7 @@ class Case:
         Raises:
             NoRule: the rulebook has no such edit; a defect of the rulebook.
         """
-        rule = self.desk.rules.one(EditRule, self.claim.statement_from, edit=edit)
+        rule = self.desk.one(EditRule, self.claim.statement_from, edit=edit)
         return Edit(
             id=edit,
             severity=EditSeverity(rule.severity),

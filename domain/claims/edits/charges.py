@@ -15,10 +15,17 @@ from domain.rulebook.rows import Code, Product
 def never_billed(case: Case) -> Iterator[Edit]:
     """Codes that no claim of the encounter may carry, on its lines or among its posted charges."""
     billed = {line.hcpcs for line in case.claim.lines} | {fact.data.hcpcs for fact in _owned(case)}
-    for role, edit in (("forbidden_allogeneic_collection", "allogeneic_collection"), ("forbidden_foreign", "foreign_code")):
+    for role, edit in (
+        ("forbidden_allogeneic_collection", "allogeneic_collection"),
+        ("forbidden_foreign", "foreign_code"),
+    ):
         if found := billed & _every(case, role):
             yield case.found(edit, "service code", ", ".join(sorted(filter(None, found))))
-    if case.bundle.collections and not case.bundle.infusions and (found := billed & _every(case, "cell_administration")):
+    if (
+        case.bundle.collections
+        and not case.bundle.infusions
+        and (found := billed & _every(case, "cell_administration"))
+    ):
         yield case.found("administration_on_collection", "service code", ", ".join(sorted(filter(None, found))))
     others = {row.hcpcs for row in case.desk.rules.table(Product) if row.key != case.desk.product}
     if found := billed & (others - {case.desk.product_row(case.bundle.first).hcpcs}):
@@ -33,7 +40,9 @@ def infusion_code(case: Case) -> Iterator[Edit]:
     explained = {line.hcpcs for line in case.draft.lines if line.on in days and line.service != "posted"}
     for fact in _owned(case):
         if fact.data.date in days and fact.data.hcpcs in _every(case, "forbidden_cell_infusion") - explained:
-            yield case.found("infusion_code_on_cells", "service code", f"{fact.data.hcpcs} of {fact.data.date.isoformat()}")
+            yield case.found(
+                "infusion_code_on_cells", "service code", f"{fact.data.hcpcs} of {fact.data.date.isoformat()}"
+            )
 
 
 def without_service(case: Case) -> Iterator[Edit]:

@@ -17,7 +17,9 @@ def label(case: Case) -> Iterator[Edit]:
     own = case.desk.product_row(case.bundle.first)
     for infusion in case.bundle.given:
         if infusion.last.data.label.hcpcs != own.hcpcs:
-            yield case.found("wrong_product_code", _field(case, "hcpcs"), f"the label names {infusion.last.data.label.hcpcs}")
+            yield case.found(
+                "wrong_product_code", _field(case, "hcpcs"), f"the label names {infusion.last.data.label.hcpcs}"
+            )
 
 
 def ndc(case: Case) -> Iterator[Edit]:

@@ -118,7 +118,9 @@ class Story:
     facts: list[Fact[EventData]] = field(default_factory=list)
 
     def at(self, day: int, hour: int = 9, minute: int = 0) -> datetime:
-        return datetime.combine(self.day0 + timedelta(days=day), datetime.min.time(), ZONE).replace(hour=hour, minute=minute)
+        return datetime.combine(self.day0 + timedelta(days=day), datetime.min.time(), ZONE).replace(
+            hour=hour, minute=minute
+        )
 
     def on(self, day: int) -> date:
         return self.day0 + timedelta(days=day)
@@ -153,7 +155,9 @@ class Story:
 
     def evidence(self, kind: str, day: int = -40, **values: Any) -> Story:
         extra = {"values": values} if values else {}
-        return self.add("cart.evidence.added", self.at(day), kind=kind, document=f"doc-{kind}", dated=self.on(day), **extra)
+        return self.add(
+            "cart.evidence.added", self.at(day), kind=kind, document=f"doc-{kind}", dated=self.on(day), **extra
+        )
 
     def authorization(self, number: str = "PA123", first: int = -40, last: int = 40) -> Story:
         return self.add(
@@ -190,7 +194,17 @@ class Story:
         }
         return self.add("cart.product.released", self.at(-10), **{**data, **changes})
 
-    def dose(self, drug: str, day: int, mg: float | str, wasted: float | str = 0, *, hour: int = 9, minutes: int = 30, **changes: Any) -> Story:
+    def dose(
+        self,
+        drug: str,
+        day: int,
+        mg: float | str,
+        wasted: float | str = 0,
+        *,
+        hour: int = 9,
+        minutes: int = 30,
+        **changes: Any,
+    ) -> Story:
         ndc = FLUDARABINE_NDC if drug == "fludarabine" else CYCLOPHOSPHAMIDE_NDC
         data = {
             "drug": drug,
@@ -225,7 +239,9 @@ class Story:
         return self.add("cart.admission.started", self.at(day, hour), **{**data, **changes})
 
     def discharged(self, day: int, name: str = "ADM1") -> Story:
-        return self.add("cart.admission.ended", self.at(day, 11), admission_id=name, at=self.at(day, 11), discharge_status="01")
+        return self.add(
+            "cart.admission.ended", self.at(day, 11), admission_id=name, at=self.at(day, 11), discharge_status="01"
+        )
 
     def infused(self, setting: str = "inpatient", day: int = 0, bag: str = "BAG1", **changes: Any) -> Story:
         data = {
@@ -242,9 +258,8 @@ class Story:
 
     def toxicity(self, day: int, crs: int | None = None, icans: int | None = None, hour: int = 15) -> Story:
         when = self.at(day, hour)
-        return self.add(
-            "cart.toxicity.assessed", when, at=when, crs_grade=crs, icans_grade=icans, scale="astct_2019", assessor_role="physician"
-        )
+        data = {"at": when, "crs_grade": crs, "icans_grade": icans, "scale": "astct_2019", "assessor_role": "physician"}
+        return self.add("cart.toxicity.assessed", when, **data)
 
     def tocilizumab(self, day: int, hour: int = 16, setting: str = "inpatient", **changes: Any) -> Story:
         when = self.at(day, hour)
@@ -271,8 +286,11 @@ class Story:
         }
         return self.add("cart.coding.completed", self.at(30), **{**data, **changes})
 
-    def charge(self, name: str, day: int, revenue: str, amount: str, hcpcs: str | None = None, units: int = 1, **changes: Any) -> Story:
-        data = {"charge_id": name, "revenue_code": revenue, "hcpcs": hcpcs, "units": units, "amount": amount, "date": self.on(day)}
+    def charge(
+        self, name: str, day: int, revenue: str, amount: str, hcpcs: str | None = None, units: int = 1, **changes: Any
+    ) -> Story:
+        what = {"charge_id": name, "revenue_code": revenue, "hcpcs": hcpcs}
+        data = {**what, "units": units, "amount": amount, "date": self.on(day)}
         return self.add("cart.charge.posted", self.at(day, 20), **{**data, **changes})
 
     # what comes of it
@@ -286,7 +304,7 @@ class Story:
     def claim(self, key: str, edition: Edition = "current") -> Claim:
         return next(claim for claim in self.claims(edition) if claim.key == key)
 
-    def keys(self, edition: Edition = "current") -> list[str]:
+    def claim_keys(self, edition: Edition = "current") -> list[str]:
         return [claim.key for claim in self.claims(edition)]
 
 
