@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from activities.store.engine import Database
 from activities.store.keys import Keyring
-from app.api import alerts, claims, encounters, events, health, later, problems, quarantine
+from app.api import alerts, claims, encounters, events, health, later, preflight, problems, quarantine
 from app.api.access import Access
 from app.api.parts import Parts, utc_now
 from domain.rulebook import Rulebook
@@ -45,7 +45,7 @@ def create_gateway(
     )
     api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock)
     problems.install(api)
-    for module in (events, encounters, claims, alerts, quarantine, later, health):
+    for module in (events, encounters, claims, alerts, quarantine, preflight, later, health):
         api.include_router(module.router)
     return api
 

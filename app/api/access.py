@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TOKEN_BYTES = 32
 REQUESTS_PER_SECOND = 500.0
 BURST = 2000.0
 
@@ -78,17 +75,6 @@ class Access:
 def digest(token: str) -> str:
     """Tokens are long and random, so one round of SHA-256 hides them well enough in memory."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def create_token_file(path: Path) -> str:
-    """Make a token, readable by its owner alone. Fails if the file exists."""
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(token + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return token
 
 
 def read_token(path: Path) -> str:

@@ -21,14 +21,3 @@ router = APIRouter(tags=["not built yet"])
 )
 def post_fhir(_actor: Caller) -> NoReturn:
     raise Refusal(501, "FHIR notifications are not taken in yet; send CloudEvents to /v1/events")
-
-
-@router.post(
-    "/v1/preflight",
-    responses=documented(501),
-    status_code=501,
-    response_model=ProblemDetails,
-    summary="What a referral still misses",
-)
-def post_preflight(_actor: Caller) -> NoReturn:
-    raise Refusal(501, "preflight is not answered yet; post the referral and read its holds")

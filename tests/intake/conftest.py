@@ -18,8 +18,10 @@ from activities.store.keys import Keyring, create_keyring
 from app.api.access import Access
 from app.gateway import create_gateway
 from domain.rulebook import Rulebook
+from domain.site import parse_site
 from tests.store import examples as e
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
 TOKEN = "a-token-of-the-tests"
 
 
@@ -65,9 +67,10 @@ def store(migrated: Path, tmp_path: Path) -> Iterator[tuple[Database, Keyring]]:
 
 @pytest.fixture
 async def gateway(store: tuple[Database, Keyring], rules: Rulebook) -> AsyncIterator[Gateway]:
+    site = parse_site((DEPLOY / "site.example.toml").read_text())
     db, keys = store
     api = create_gateway(
-        db=db, keys=keys, access=Access.of([("tests", TOKEN)]), rules=lambda: rules, clock=lambda: e.NOW
+        db=db, keys=keys, access=Access.of([("tests", TOKEN)]), site=site, rules=lambda: rules, clock=lambda: e.NOW
     )
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {TOKEN}"}

@@ -13,7 +13,7 @@ from cloudevents.core.v1.event import CloudEvent
 from sqlmodel import select
 
 from activities.store.chain import append_custody
-from activities.store.tables import AlertRecord, AuditEntry, ClaimVersion, Encounter, EncounterEvent
+from activities.store.tables import AlertRecord, AuditEntry, ClaimVersion, Encounter, EncounterEvent, Inbox
 from domain.decision import CustodyEntry
 from tests.intake.conftest import Gateway
 from tests.store import examples as e
@@ -379,8 +379,19 @@ async def test_every_line_hold_and_alert_is_explained_by_its_rule(gateway: Gatew
 
 
 async def test_what_comes_later_is_501_and_never_a_fake(gateway: Gateway) -> None:
-    for path in ("/v1/fhir", "/v1/preflight"):
-        problem(await gateway.http.post(path, json={}), 501)
+    problem(await gateway.http.post("/v1/fhir", json={}), 501)
+
+
+async def test_preflight_says_what_is_missing_and_stores_nothing(gateway: Gateway) -> None:
+    for body in (e.referral(), e.referral()["data"]):
+        answer = await gateway.http.post("/v1/preflight", json=body)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["cleared"] is False
+        assert "CANARY" not in answer.text
+    found = problem(await gateway.http.post("/v1/preflight", json={"product": 7}), 422)
+    assert "data.product" in [one["path"] for one in found["problems"]]
+    with gateway.db.read() as session:
+        assert session.exec(select(Inbox)).all() == []
 
 
 async def test_health_needs_no_token(gateway: Gateway) -> None:

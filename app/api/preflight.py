@@ -1,0 +1,39 @@
+"""`POST /v1/preflight`: a referral in, what is missing out; nothing is stored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from activities.store.facts import holder_facts
+from app.api.parts import Caller, PartsOf
+from app.api.problems import FieldProblem, Refusal, documented
+from domain.events import InvalidEvent, parse_data
+from domain.events.access import ReferralReceived
+from domain.facts import fold
+from domain.preflight import Preflight, preflight
+
+router = APIRouter(tags=["preflight"])
+
+
+@router.post("/v1/preflight", responses=documented(422, 501), summary="What a referral still misses")
+def post_preflight(body: Annotated[dict[str, Any], Body()], parts: PartsOf, _actor: Caller) -> Preflight:
+    """The data of a referral, or the whole event: gates, papers, risked denials, planned dates and costs."""
+    if parts.site is None or parts.rules is None:
+        raise Refusal(501, "this gateway runs without a site file or rulebook")
+    referral = _referral(body)
+    with parts.db.read() as session:
+        holders = fold(holder_facts(session, parts.keys)).all
+    return preflight(referral, parts.site, parts.rules(), parts.clock(), holders)
+
+
+def _referral(body: dict[str, Any]) -> ReferralReceived:
+    whole = body.get("type") == ReferralReceived.event_type and isinstance(body.get("data"), dict)
+    try:
+        parsed = parse_data(ReferralReceived.event_type, body["data"] if whole else body)
+    except InvalidEvent as error:
+        problems = [FieldProblem(path=problem.path, message=problem.message) for problem in error.problems]
+        raise Refusal(422, "not the data of a referral", problems) from None
+    assert isinstance(parsed, ReferralReceived)
+    return parsed
