@@ -14,7 +14,7 @@ from rich.console import Console
 from temporalio.client import Client
 
 from app.demo_player import Course, DemoFailed, Gateway, Player
-from app.demo_report import Board, summary
+from app.demo_report import WIDTH, Board, summary
 from app.demo_stack import RunningStack, start_stack, stop_stack
 from app.installation import CannotStart
 from app.outcomes import Scenario, scenarios
@@ -29,6 +29,8 @@ async def run_demo(keep: bool = False, data_dir: Path | None = None) -> int:
         CannotStart: the stack does not come up, or the directory was used before.
     """
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     began = time.monotonic()
     where = data_dir or Path(tempfile.mkdtemp(prefix="cart-demo-"))
     if (where / "token").exists():

@@ -84,14 +84,16 @@ def _moment(text: str) -> str:
 
 
 def _claims(course: Course) -> Table:
-    table = Table("claim", "state", "form", "from", "through", "lines", "total", "what is on it", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("claim", "state", "form", "days of service", "lines", "total"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what is on it")
     for key, claim in sorted(course.claims.items()):
         table.add_row(
             key,
             claim["state"],
             f"{claim['form']} {claim['type_of_bill'] or ''}",
-            claim["statement_from"],
-            claim["statement_through"],
+            f"{claim['statement_from']} to {claim['statement_through'][5:]}",
             str(len(claim["lines"])),
             f"${float(claim['total']):,.2f}",
             _services(claim),
