@@ -85,8 +85,14 @@ def _requirement(case: Case, service: Service, row: Certification) -> Requiremen
         overridable=row.overridable,
         layer=row.layer,
         evidence=events,
-        alert="certification_missing" if row.layer in CERTIFICATES else "readiness_missing",
+        alert=_alert(row),
     )
+
+
+def _alert(row: Certification) -> str:
+    if row.layer in CERTIFICATES:
+        return "certification_missing"
+    return "readiness_missing" if row.minimum is None else "stock_missing"
 
 
 Answer = tuple[bool, str, tuple[str, ...], str]

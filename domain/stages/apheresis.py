@@ -10,7 +10,7 @@ from domain.events.access import BookableStage
 from domain.events.base import Stage
 from domain.gates.authorization import authorization, required
 from domain.gates.eligibility import eligibility
-from domain.gates.product import label, referral
+from domain.gates.product import label, overlap, referral
 from domain.gates.readiness import readiness
 from domain.gates.site_of_care import site_of_care
 from domain.stages.shape import Finding, Wait, freed, missed, wait
@@ -84,6 +84,9 @@ def findings(case: Case) -> Iterator[Finding]:
     if case.record.referral is None and standing:
         yield Finding("referral_missing", events=standing)
     if not happened(case):
+        if overlap(case, service(case).on):
+            assert case.record.referral is not None
+            yield Finding("label_overlap", events=(case.record.referral.event_id,))
         yield from missed(case, BookableStage.APHERESIS)
 
 

@@ -96,13 +96,13 @@ def last_infusion(case: Case) -> Infusion | None:
 
 
 def window_end(case: Case) -> datetime | None:
-    """When the readmission window is over and late feeds have had their grace; None before an infusion."""
+    """When the readmission window is over and a late feed has had its grace; None before an infusion."""
     last = last_infusion(case)
     if last is None:
         return None
     day0 = case.day(last.started_at, last.facility)
     end = case.day_end(day0 + timedelta(days=case.window("readmission", day0).days or 0), last.facility)
-    return max(end + case.grace, (case.known_at(last.events) or case.now) + case.grace)
+    return max(end, (case.known_at(last.events) or case.now) + case.grace)
 
 
 def open_stays(case: Case) -> tuple[Stay, ...]:
