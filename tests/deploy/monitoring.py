@@ -104,6 +104,7 @@ def start_prometheus(
         f"--config.file={directory / 'prometheus.yml'}",
         f"--storage.tsdb.path={directory / 'tsdb'}",
         f"--web.listen-address={where}",
+        f"--web.console.templates={DEPLOY / 'prometheus' / 'consoles'}",
         "--log.level=warn",
     )
     return program, where

@@ -190,3 +190,34 @@ class World:
                 **(defaults | values),
             )
         )
+
+
+def furnish(world: World) -> None:
+    """One of everything that a dashboard shows."""
+    steps = (("referral", 60), ("apheresis", 25), ("release", 10), ("infusion", 7))
+    passed = [{"name": n, "at": (NOW - timedelta(days=d)).isoformat(), "planned": False} for n, d in steps]
+    holds = [
+        {"kind": "readiness", "owner": "coordinator", "scope": "encounter", "override": None},
+        {"kind": "eligibility", "owner": "coordinator", "scope": "encounter", "override": {"role": "physician"}},
+    ]
+    waiting = [{"claim": "D/1", "total": "310.00", "through": "2026-05-28"}]
+    name = world.encounter(
+        holds_open=1,
+        decided_sequence=1,
+        next_due=NOW - timedelta(minutes=5),
+        view={"milestones": passed, "holds": holds, "claims_waiting": waiting},
+    )
+    world.encounter(status="closed", stage="closed", view={"outcome": "completed"})
+    world.event(name, "cart.apheresis.completed", NOW - timedelta(days=25), sequence=1)
+    event = world.event(name, "cart.manufacturing.failed", NOW - timedelta(minutes=9), sequence=2)
+    world.conflict(event)
+    world.quarantine("waiting", NOW - timedelta(hours=1))
+    world.chain(name, 3)
+    world.alert(name, "certification_missing", acknowledge_by=NOW - timedelta(hours=1))
+    edit = {"id": "edits.units", "severity": "error", "owner": "biller", "denial": 3}
+    held = {"statement_through": "2026-05-20", "edits": [edit], "diagnoses": []}
+    world.claim(name, "A", emitted_at=NOW - timedelta(days=3))
+    world.claim(name, "B", state="held", document=held)
+    coded = {"statement_through": "2026-05-20", "edits": [], "diagnoses": [{"code": "D89.832"}, {"code": "G92.01"}]}
+    world.claim(name, "C", document=coded)
+    world.certificate("st_mary", "fact", None, NOW.date() + timedelta(days=20))
