@@ -21,9 +21,18 @@ from domain.events.governance import CertificationChanged, CorrectionMade
 OPEN = "open"
 
 
+class NotAllowed(PermissionError):
+    """The sender may not write for the facility the event or its encounter belongs to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A checked event on its way in. `event_id` is the opaque id it will keep."""
+    """A checked event on its way in.
+
+    Attributes:
+        event_id: the opaque id it will keep.
+        allowed: the facilities its sender may write for; None means all of them.
+    """
 
     envelope: Envelope
     data: EventData
@@ -33,6 +42,7 @@ class Arrival:
     received_at: datetime
     feed: str
     hint: matching.Hint | None = None
+    allowed: frozenset[str] | None = None
 
     def dedupe_key(self, keys: Keyring) -> str:
         return matching.event_key(keys, self.envelope.source, self.envelope.id)
@@ -48,16 +58,27 @@ class Placed:
 
 
 def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
-    """Put an event into the encounter it belongs to, opening one where its type may."""
+    """Put an event into the encounter it belongs to, opening one where its type may.
+
+    Raises:
+        NotAllowed: its sender may not write there.
+    """
     own_key = arrival.dedupe_key(keys)
+    named = facilities_of(arrival.data)
+    _may_write(arrival, named)
     if _concerns_holders(session, keys, arrival):
+        if not named and arrival.allowed is not None:
+            raise NotAllowed("its sender may not correct what concerns every facility")
         return _attach_to_all_open(session, keys, arrival)
     match = matching.find(session, keys, arrival.envelope, arrival.data, arrival.hint)
     if match.reason:
         return Placed(reason=match.reason)
     encounter_id = match.encounter_id or _open_encounter(session, arrival.received_at)
-    patient_ref = _write_inbox(session, keys, arrival, holder=False)
     encounter = _locked(session, encounter_id)
+    if encounter.facilities and not named:
+        _may_write(arrival, frozenset(encounter.facilities), some=True)
+    patient_ref = _write_inbox(session, keys, arrival, holder=False)
+    encounter.facilities = sorted(named | set(encounter.facilities))
     _take_sequence(session, encounter, arrival, own_key)
     if isinstance(arrival.data, ReferralReceived):
         encounter.patient_ref = patient_ref
@@ -67,6 +88,23 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
         session, keys, encounter_id, arrival.envelope, arrival.data, arrival.hint, arrival.received_at
     )
     return Placed(encounter_id, frozenset(known | {own_key}))
+
+
+def facilities_of(data: EventData) -> frozenset[str]:
+    """The facilities an event names: where something is planned or was done, or whose readiness or certificate it is."""
+    planned = getattr(data, "facilities", None)
+    named = {getattr(planned, "apheresis", None), getattr(planned, "infusion", None), getattr(data, "facility", None)}
+    if isinstance(data, CertificationChanged):
+        named.add(data.holder)
+    return frozenset(name for name in named if name)
+
+
+def _may_write(arrival: Arrival, facilities: frozenset[str], *, some: bool = False) -> None:
+    """A sender writes for its own facilities only: for all that an event names, for one of those of an encounter."""
+    if arrival.allowed is None:
+        return
+    if not (facilities & arrival.allowed if some else facilities <= arrival.allowed):
+        raise NotAllowed("its sender may not write for this facility")
 
 
 def _concerns_holders(session: Session, keys: Keyring, arrival: Arrival) -> bool:

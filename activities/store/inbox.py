@@ -58,6 +58,7 @@ def receive(
     received_at: datetime,
     feed: str,
     hint: matching.Hint | None = None,
+    allowed: frozenset[str] | None = None,
 ) -> ReceiptResult:
     """Take one event in, durably. The same event again changes nothing; whatever cannot be used is kept in quarantine.
 
@@ -65,10 +66,14 @@ def receive(
         envelope_body: the CloudEvents JSON object.
         feed: the authenticated sender, for feed health.
         hint: who the message says the patient is, where the format carries that beside the event.
+        allowed: the facilities the sender may write for; None means all of them.
+
+    Raises:
+        NotAllowed: the sender may not write there; nothing is stored.
     """
     with db.write() as session:
         serialise(session)
-        return receive_in(session, keys, envelope_body, received_at, feed, hint)
+        return receive_in(session, keys, envelope_body, received_at, feed, hint, allowed)
 
 
 def replay(db: Database, keys: Keyring, quarantine_id: str, now: datetime, actor: str) -> ReceiptResult:
@@ -119,6 +124,7 @@ def receive_in(
     received_at: datetime,
     feed: str,
     hint: matching.Hint | None = None,
+    allowed: frozenset[str] | None = None,
 ) -> ReceiptResult:
     """`receive` inside a transaction that is already serialised."""
     try:
@@ -126,7 +132,7 @@ def receive_in(
         _check_correction(session, keys, data)
     except InvalidEvent as error:
         return _keep_invalid(session, keys, body, error, received_at, feed)
-    arrival = Arrival(envelope, data, body, body_hash(keys, body), new_id("evt"), received_at, feed, hint)
+    arrival = Arrival(envelope, data, body, body_hash(keys, body), new_id("evt"), received_at, feed, hint, allowed)
     seen = _seen_before(session, keys, arrival)
     if seen is not None:
         return seen

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from activities.store import matching
-from activities.store.attaching import Arrival, Placed, attach
+from activities.store.attaching import Arrival, NotAllowed, Placed, attach
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import Inbox, Quarantine, QuarantineKey, sealed_for
@@ -39,7 +39,9 @@ def keep(session: Session, keys: Keyring, arrival: Arrival, reason: str, state: 
     row = _row(session, arrival.dedupe_key(keys), arrival.body_hash)
     if row is not None:
         return row
-    row = _new_row(keys, arrival.body, [reason], state, arrival.received_at, arrival.feed, arrival.hint)
+    row = _new_row(
+        keys, arrival.body, [reason], state, arrival.received_at, arrival.feed, arrival.hint, arrival.allowed
+    )
     row.dedupe_key, row.body_hash = arrival.dedupe_key(keys), arrival.body_hash
     row.type = arrival.envelope.type
     row.subject_key = matching.alias_key(keys, arrival.envelope.subject)
@@ -87,9 +89,14 @@ def _new_row(
     received_at: datetime,
     feed: str,
     hint: matching.Hint | None = None,
+    allowed: frozenset[str] | None = None,
 ) -> Quarantine:
     quarantine_id = new_id("qua")
-    kept = {"event": dict(body), "hint": asdict(hint) if hint else None}
+    kept = {
+        "event": dict(body),
+        "hint": asdict(hint) if hint else None,
+        "allowed": None if allowed is None else sorted(allowed),
+    }
     return Quarantine(
         quarantine_id=quarantine_id,
         dedupe_key="",
@@ -104,10 +111,20 @@ def _new_row(
     )
 
 
-def open_body(keys: Keyring, row: Quarantine) -> tuple[dict[str, Any], matching.Hint | None]:
-    """The original as it came, and what its message said of the patient beside it."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What quarantine keeps of an event: as it came, what its message said beside it, where its sender may write."""
+
+    event: dict[str, Any]
+    hint: matching.Hint | None
+    allowed: frozenset[str] | None
+
+
+def open_body(keys: Keyring, row: Quarantine) -> Kept:
+    """The original with what belongs to it."""
     kept: dict[str, Any] = json.loads(keys.open(row.body, sealed_for("quarantine.body", row.quarantine_id)))
-    return kept["event"], matching.Hint(**kept["hint"]) if kept["hint"] else None
+    hint, allowed = kept["hint"], kept["allowed"]
+    return Kept(kept["event"], matching.Hint(**hint) if hint else None, None if allowed is None else frozenset(allowed))
 
 
 def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime) -> int:
@@ -160,13 +177,18 @@ def try_again(session: Session, keys: Keyring, row: Quarantine, now: datetime) -
         InvalidEvent: it still does not fit the catalogue.
         NeverApplied: an event of the same source and id has been applied since.
     """
-    body, hint = open_body(keys, row)
-    envelope, data = parse(body)
+    kept = open_body(keys, row)
+    envelope, data = parse(kept.event)
     event_id = row.event_id or new_id("evt")
-    arrival = Arrival(envelope, data, body, row.body_hash, event_id, row.received_at, row.feed, hint)
+    arrival = Arrival(
+        envelope, data, kept.event, row.body_hash, event_id, row.received_at, row.feed, kept.hint, kept.allowed
+    )
     if session.exec(select(Inbox.event_id).where(Inbox.dedupe_key == arrival.dedupe_key(keys))).first():
         raise NeverApplied(row.quarantine_id)
-    placed = attach(session, keys, arrival)
+    try:
+        placed = attach(session, keys, arrival)
+    except NotAllowed as error:
+        placed = Placed(reason=str(error))
     if placed.reason:
         row.reasons = [placed.reason]
     else:

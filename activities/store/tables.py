@@ -291,6 +291,15 @@ class Counter(SQLModel, table=True):
     value: int = 0
 
 
+class WebhookSeen(SQLModel, table=True):
+    """A signed message that was taken, so that a copy of it is refused. Forgotten when its time is over."""
+
+    __tablename__ = "webhook_seen"
+
+    message_key: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
 class AuditEntry(SQLModel, table=True):
     """Who looked at or changed what. `actor` is a token's name, `target` an opaque id."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
-from activities.store.tables import AlertRecord, sealed_for
+from activities.store.tables import AlertRecord, Encounter, sealed_for
 from activities.store.vault import audit
 from app.api import reading
+from app.api.access import Actor
 from app.api.answers import Acknowledgement, AlertAnswer, Alerts
-from app.api.parts import Caller, PartsOf
+from app.api.parts import AlertReader, AlertTaker, PartsOf
 from app.api.problems import Refusal, documented
 
 LARGEST_PAGE = 1000
@@ -24,7 +25,7 @@ Kind = Annotated[str | None, Query(max_length=100)]
 
 
 @router.get("/v1/encounters/{ref}/alerts", responses=documented(404, 409, 422), summary="The alerts of an encounter")
-def get_encounter_alerts(ref: str, parts: PartsOf, actor: Caller, state: State = None) -> Alerts:
+def get_encounter_alerts(ref: str, parts: PartsOf, actor: AlertReader, state: State = None) -> Alerts:
     """Every alert of the encounter, oldest first; resolved ones stay listed."""
     encounter = reading.read_encounter(parts, actor, "alerts", ref)
     query = select(AlertRecord).where(AlertRecord.encounter_id == encounter.encounter_id)
@@ -37,7 +38,7 @@ def get_encounter_alerts(ref: str, parts: PartsOf, actor: Caller, state: State =
 
 @router.get("/v1/alerts", responses=documented(422), summary="Alerts of every encounter")
 def list_alerts(
-    parts: PartsOf, _actor: Caller, state: State = None, severity: Severity = None, kind: Kind = None
+    parts: PartsOf, actor: AlertReader, state: State = None, severity: Severity = None, kind: Kind = None
 ) -> Alerts:
     """The newest thousand alerts, by state, severity and kind."""
     query = select(AlertRecord)
@@ -50,15 +51,24 @@ def list_alerts(
     order = (col(AlertRecord.opened_at).desc(), AlertRecord.alert_id)
     with parts.db.read() as session:
         rows = session.exec(query.order_by(*order).limit(LARGEST_PAGE)).all()
-    return Alerts(alerts=[reading.alert_answer(row) for row in rows])
+        seen = [row for row in rows if _visible(session, actor, row)]
+    return Alerts(alerts=[reading.alert_answer(row) for row in seen])
+
+
+def _visible(session: Session, actor: Actor, row: AlertRecord) -> bool:
+    """Alerts of no encounter are for those who see every facility."""
+    if actor.facilities is None:
+        return True
+    encounter = session.get(Encounter, row.encounter_id) if row.encounter_id else None
+    return encounter is not None and actor.sees(encounter.facilities)
 
 
 @router.post("/v1/alerts/{alert_id}/acknowledge", responses=documented(404, 409, 422), summary="Take an alert")
-def acknowledge(alert_id: str, body: Acknowledgement, parts: PartsOf, actor: Caller) -> AlertAnswer:
+def acknowledge(alert_id: str, body: Acknowledgement, parts: PartsOf, actor: AlertTaker) -> AlertAnswer:
     """Somebody takes the alert; it stays until its condition is gone. Taking it again changes nothing."""
     with parts.db.write() as session:
         row = session.get(AlertRecord, alert_id, with_for_update=True)
-        if row is None:
+        if row is None or not _visible(session, actor, row):
             raise Refusal(404, "no alert has this id")
         if row.state == "resolved":
             raise Refusal(409, "this alert is resolved already")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from app.api import reading
 from app.api.answers import ClaimAnswer, Claims
-from app.api.parts import Caller, Parts, PartsOf
+from app.api.parts import ClaimReader, Parts, PartsOf
 from app.api.problems import Refusal, documented
 
 X12 = "application/edi-x12"
@@ -21,7 +21,7 @@ Ordinal = Annotated[int, Path(ge=1, le=99)]
 
 
 @router.get("/v1/encounters/{ref}/claims", responses=documented(404, 409, 422), summary="The claims of an encounter")
-def get_claims(ref: str, parts: PartsOf, actor: Caller, history: History = False) -> Claims:
+def get_claims(ref: str, parts: PartsOf, actor: ClaimReader, history: History = False) -> Claims:
     """The current version of each claim, in order of letter and ordinal."""
     encounter = reading.read_encounter(parts, actor, "claims", ref)
     with parts.db.read() as session:
@@ -34,7 +34,7 @@ def get_claims(ref: str, parts: PartsOf, actor: Caller, history: History = False
     responses=documented(404, 409, 422, 501),
     summary="The first claim of a letter",
 )
-def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor: Caller) -> ClaimAnswer:
+def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor: ClaimReader) -> ClaimAnswer:
     """The current version of the first claim of that letter."""
     return _claim(
         parts, actor.name, reading.read_encounter(parts, actor, "claim", ref).encounter_id, letter, None, request
@@ -45,7 +45,7 @@ def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor:
     "/v1/encounters/{ref}/claims/{letter}/{ordinal}", responses=documented(404, 409, 422, 501), summary="One claim"
 )
 def get_claim_of_ordinal(
-    ref: str, letter: Letter, ordinal: Ordinal, request: Request, parts: PartsOf, actor: Caller
+    ref: str, letter: Letter, ordinal: Ordinal, request: Request, parts: PartsOf, actor: ClaimReader
 ) -> ClaimAnswer:
     """The current version of one claim."""
     encounter = reading.read_encounter(parts, actor, "claim", ref)

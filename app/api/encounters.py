@@ -12,7 +12,7 @@ from activities.store.tables import Encounter
 from app.api import reading
 from app.api.answers import EncounterAnswer, EncounterPage, Explanations, Holds, MilestoneAnswer, Timeline
 from app.api.explaining import explanations
-from app.api.parts import Caller, PartsOf
+from app.api.parts import EncounterReader, PartsOf, TimelineReader
 from app.api.problems import documented
 
 PAGE = 100
@@ -26,7 +26,7 @@ StageName = Literal["apheresis", "manufacturing", "lymphodepletion", "infusion",
 @router.get("/v1/encounters", responses=documented(422), summary="List encounters")
 def list_encounters(
     parts: PartsOf,
-    _actor: Caller,
+    actor: EncounterReader,
     stage: StageName | None = None,
     hold: Annotated[str | None, Query(description="kind, layer or rule of a hold that stands", max_length=100)] = None,
     after: Annotated[str | None, Query(max_length=40)] = None,
@@ -41,8 +41,9 @@ def list_encounters(
     if after:
         query = query.where(Encounter.encounter_id > after)
     with parts.db.read() as session:
-        rows = list(session.exec(query if hold else query.limit(limit + 1)))
-    kept = [row for row in rows if hold is None or _holds(row, hold)]
+        filtered = hold is not None or actor.facilities is not None
+        rows = list(session.exec(query if filtered else query.limit(limit + 1)))
+    kept = [row for row in rows if actor.sees(row.facilities) and (hold is None or _holds(row, hold))]
     following = kept[limit - 1].encounter_id if len(kept) > limit else None
     return EncounterPage(encounters=[reading.summary(row) for row in kept[:limit]], next=following)
 
@@ -52,7 +53,7 @@ def _holds(row: Encounter, wanted: str) -> bool:
 
 
 @router.get("/v1/encounters/{ref}", responses=documented(404, 409), summary="One encounter")
-def get_encounter(ref: str, parts: PartsOf, actor: Caller) -> EncounterAnswer:
+def get_encounter(ref: str, parts: PartsOf, actor: EncounterReader) -> EncounterAnswer:
     """Stage, gates, holds, milestones and deadlines. `ref` is the encounter's id or any identifier of it."""
     encounter = reading.read_encounter(parts, actor, "encounter", ref)
     with parts.db.read() as session:
@@ -61,7 +62,7 @@ def get_encounter(ref: str, parts: PartsOf, actor: Caller) -> EncounterAnswer:
 
 
 @router.get("/v1/encounters/{ref}/timeline", responses=documented(404, 409), summary="The chain of identity")
-def get_timeline(ref: str, parts: PartsOf, actor: Caller) -> Timeline:
+def get_timeline(ref: str, parts: PartsOf, actor: TimelineReader) -> Timeline:
     """What stands, in clinical order, and every link as it was appended; the hashes are computed anew at each call."""
     encounter = reading.read_encounter(parts, actor, "timeline", ref)
     with parts.db.read() as session:
@@ -78,14 +79,14 @@ def get_timeline(ref: str, parts: PartsOf, actor: Caller) -> Timeline:
 
 
 @router.get("/v1/encounters/{ref}/holds", responses=documented(404, 409), summary="What holds an encounter")
-def get_holds(ref: str, parts: PartsOf, actor: Caller) -> Holds:
+def get_holds(ref: str, parts: PartsOf, actor: EncounterReader) -> Holds:
     """Every hold with its owner, what is missing and what cures it; overridden ones stay listed."""
     encounter = reading.read_encounter(parts, actor, "holds", ref)
     return Holds(encounter_id=encounter.encounter_id, holds=encounter.view.get("holds", []))
 
 
 @router.get("/v1/encounters/{ref}/explain", responses=documented(404, 409), summary="Why")
-def get_explanations(ref: str, parts: PartsOf, actor: Caller) -> Explanations:
+def get_explanations(ref: str, parts: PartsOf, actor: EncounterReader) -> Explanations:
     """For every claim line, hold and alert: the rule, its dates and source, and the events it was read from."""
     encounter = reading.read_encounter(parts, actor, "explain", ref)
     with parts.db.read() as session:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
+from activities.store.attaching import NotAllowed
 from activities.store.inbox import Disposition, ReceiptResult, receive
 from app.api import counters
 from app.api.access import Actor
 from app.api.answers import Receipt, Receipts
-from app.api.parts import Caller, Parts, PartsOf
+from app.api.parts import Parts, PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
+from app.api.senders import Sender, body_of
 from intake.cloudevents import BATCH, STRUCTURED, NotReadable, Posted, read_http
 
 MAX_EVENT = 256 * 1024
-MAX_BATCH = 4 * 1024 * 1024
 EVENT_SCHEMA = {"type": "object", "description": "a CloudEvent 1.0 of docs/contract/events"}
 BATCH_SCHEMA = {"type": "array", "items": EVENT_SCHEMA}
 BODY = {
@@ -43,12 +45,12 @@ router = APIRouter(tags=["events"])
     openapi_extra=BODY,
     summary="Send system events",
 )
-async def post_events(request: Request, parts: PartsOf, actor: Caller) -> Any:
+async def post_events(request: Request, parts: PartsOf, actor: Sender) -> Any:
     """One CloudEvent gives one receipt, 409 when it contradicts an earlier one, 422 when it does not fit the catalogue.
 
     An array gives 202 with a receipt per event, each decided alone. Sending again is always safe.
     """
-    posted = await _read(request)
+    posted = read_posted(request, await body_of(request))
     results = await run_in_threadpool(_take_in, parts, actor, posted)
     if parts.deliverer is not None:
         parts.deliverer.wake()
@@ -57,14 +59,10 @@ async def post_events(request: Request, parts: PartsOf, actor: Caller) -> Any:
     return _single(results[0])
 
 
-async def _read(request: Request) -> Posted:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BATCH:
-            raise Refusal(413, f"a request carries at most {MAX_BATCH} bytes; send the events in smaller batches")
+def read_posted(request: Request, body: bytes) -> Posted:
+    """The events of a request, none of them too large."""
     try:
-        posted = read_http({name.lower(): value for name, value in request.headers.items()}, bytes(body))
+        posted = read_http({name.lower(): value for name, value in request.headers.items()}, body)
     except NotReadable as error:
         raise Refusal(400, str(error)) from None
     for place, event in enumerate(posted.events):
@@ -76,10 +74,19 @@ async def _read(request: Request) -> Posted:
 
 
 def _take_in(parts: Parts, actor: Actor, posted: Posted) -> list[ReceiptResult]:
-    results = [receive(parts.db, parts.keys, event, parts.clock(), actor.name) for event in posted.events]
-    for result in results:
-        counters.RECEIVED.labels(disposition=result.disposition.value).inc()
-    return results
+    return [_take_one(parts, actor, event, posted.batch) for event in posted.events]
+
+
+def _take_one(parts: Parts, actor: Actor, event: Mapping[str, Any], batch: bool) -> ReceiptResult:
+    try:
+        result = receive(parts.db, parts.keys, event, parts.clock(), actor.name, allowed=actor.facilities)
+    except NotAllowed as error:
+        parts.record(actor.name, "POST /v1/events", "(event)", "denied")
+        if not batch:
+            raise Refusal(403, str(error)) from None
+        result = ReceiptResult(None, None, Disposition.INVALID, (str(error),))
+    counters.RECEIVED.labels(disposition=result.disposition.value).inc()
+    return result
 
 
 def receipt_of(result: ReceiptResult) -> Receipt:

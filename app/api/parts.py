@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -14,13 +14,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from activities.store.engine import Database
 from activities.store.keys import Keyring
 from activities.store.vault import audit
-from app.api.access import Access, Actor
+from app.api import counters
+from app.api.access import ANONYMOUS, Access, Actor
 from app.api.problems import Refusal
+from app.api.roles import Right
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
-
-ANONYMOUS = "(anonymous)"
 
 
 def utc_now() -> datetime:
@@ -50,22 +50,61 @@ def parts_of(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
-Bearer = HTTPBearer(auto_error=False, description="the token of the installation, one per caller")
+Bearer = HTTPBearer(auto_error=False, description="a token of the installation, one per caller")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(Bearer)]
 
 
-def caller(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(Bearer)]) -> Actor:
-    """The caller of a request; refused without a valid token, or when it calls too often."""
+def caller(request: Request, credentials: Credentials) -> Actor:
+    """The caller of a request by its token; refused without a valid one, or when it calls too often."""
     parts = parts_of(request)
     actor = parts.access.actor(credentials.credentials) if credentials else None
     if actor is None:
-        route = request.scope.get("route")
-        parts.record(ANONYMOUS, f"{request.method} {getattr(route, 'path', '')}", "(gateway)", "denied")
-        raise Refusal(401, "send `Authorization: Bearer` with a valid token", headers={"WWW-Authenticate": "Bearer"})
+        raise denied(request, 401, ANONYMOUS, "send `Authorization: Bearer` with a valid token")
+    return admitted(parts, actor)
+
+
+def admitted(parts: Parts, actor: Actor) -> Actor:
+    """The actor, unless its budget of requests is used up."""
     wait = parts.access.admit(actor)
     if wait:
+        counters.DENIED.labels(status="429").inc()
         raise Refusal(429, "slow down", headers={"Retry-After": str(max(1, math.ceil(wait)))})
+    return actor
+
+
+def denied(request: Request, status: int, actor: str, detail: str) -> Refusal:
+    """The refusal of an attempt, which goes on record; a flood of nameless ones is counted only."""
+    parts = parts_of(request)
+    counters.DENIED.labels(status=str(status)).inc()
+    if actor != ANONYMOUS or parts.access.admit_anonymous():
+        route = getattr(request.scope.get("route"), "path", "")
+        parts.record(actor, f"{request.method} {route}", "(gateway)", "denied")
+    return Refusal(status, detail, headers={"WWW-Authenticate": "Bearer"} if status == 401 else None)
+
+
+def allowed(right: Right) -> Any:
+    """A dependency: the caller, where one of its roles has the right (`app.api.roles`)."""
+
+    def check(request: Request, actor: Annotated[Actor, Depends(caller)]) -> Actor:
+        return with_right(request, actor, right)
+
+    return Depends(check)
+
+
+def with_right(request: Request, actor: Actor, right: Right) -> Actor:
+    """The actor, unless none of its roles has the right."""
+    if not actor.may(right):
+        raise denied(request, 403, actor.name, f"this needs a role with the right {right.value}")
     return actor
 
 
 Caller = Annotated[Actor, Depends(caller)]
 PartsOf = Annotated[Parts, Depends(parts_of)]
+Preflighter = Annotated[Actor, allowed(Right.PREFLIGHT)]
+EncounterReader = Annotated[Actor, allowed(Right.READ_ENCOUNTERS)]
+TimelineReader = Annotated[Actor, allowed(Right.READ_TIMELINE)]
+ClaimReader = Annotated[Actor, allowed(Right.READ_CLAIMS)]
+AlertReader = Annotated[Actor, allowed(Right.READ_ALERTS)]
+AlertTaker = Annotated[Actor, allowed(Right.TAKE_ALERTS)]
+QuarantineReader = Annotated[Actor, allowed(Right.READ_QUARANTINE)]
+Replayer = Annotated[Actor, allowed(Right.REPLAY_QUARANTINE)]

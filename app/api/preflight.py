@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 
 from activities.store.facts import holder_facts
-from app.api.parts import Caller, PartsOf
+from app.api.parts import PartsOf, Preflighter
 from app.api.problems import FieldProblem, Refusal, documented
 from domain.events import InvalidEvent, parse_data
 from domain.events.access import ReferralReceived
@@ -18,7 +18,7 @@ router = APIRouter(tags=["preflight"])
 
 
 @router.post("/v1/preflight", responses=documented(422, 501), summary="What a referral still misses")
-def post_preflight(body: Annotated[dict[str, Any], Body()], parts: PartsOf, _actor: Caller) -> Preflight:
+def post_preflight(body: Annotated[dict[str, Any], Body()], parts: PartsOf, _actor: Preflighter) -> Preflight:
     """The data of a referral, or the whole event: gates, papers, risked denials, planned dates and costs."""
     if parts.site is None or parts.rules is None:
         raise Refusal(501, "this gateway runs without a site file or rulebook")

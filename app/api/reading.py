@@ -20,25 +20,26 @@ from domain.claims.model import EditSeverity
 OUTDATED = ("superseded", "withdrawn")
 
 
-def encounter_of(session: Session, parts: Parts, reference: str) -> Encounter:
-    """The encounter an id or identifier names.
+def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -> Encounter:
+    """The encounter an id or identifier names, among those the actor may see.
 
     Raises:
         Refusal: 404 when none does, 409 when several do.
     """
-    found = look_up(session, parts.keys, reference)
+    named = (session.get_one(Encounter, one) for one in look_up(session, parts.keys, reference))
+    found = [encounter for encounter in named if actor.sees(encounter.facilities)]
     if not found:
         raise Refusal(404, "no encounter is known by this id or identifier")
     if len(found) > 1:
         raise Refusal(409, "several encounters carry this identifier; ask by the encounter's own id")
-    return session.get_one(Encounter, found[0])
+    return found[0]
 
 
 def read_encounter(parts: Parts, actor: Actor, action: str, reference: str) -> Encounter:
     """The encounter named, with an audit entry that it was read; an unknown one is on record, too."""
     with parts.db.write() as session:
         try:
-            encounter = encounter_of(session, parts, reference)
+            encounter = encounter_of(session, parts, actor, reference)
         except Refusal as refusal:
             outcome = refusal
         else:

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from activities.store.engine import Database
 from activities.store.keys import Keyring, create_keyring
-from app.api.access import Access
+from app.api.access import Access, Actor, digest
 from app.gateway import create_gateway
 from domain.rulebook import Rulebook
 from domain.site import parse_site
@@ -70,7 +70,12 @@ async def gateway(store: tuple[Database, Keyring], rules: Rulebook) -> AsyncIter
     site = parse_site((DEPLOY / "site.example.toml").read_text())
     db, keys = store
     api = create_gateway(
-        db=db, keys=keys, access=Access.of([("tests", TOKEN)]), site=site, rules=lambda: rules, clock=lambda: e.NOW
+        db=db,
+        keys=keys,
+        access=Access({digest(TOKEN): Actor("tests")}),
+        site=site,
+        rules=lambda: rules,
+        clock=lambda: e.NOW,
     )
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {TOKEN}"}

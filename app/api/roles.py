@@ -1,0 +1,53 @@
+"""The access table: which role may do what. One table, read by the endpoints, the tests and the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Role(StrEnum):
+    """What a caller is to the installation."""
+
+    FEED = "feed"
+    COORDINATOR = "coordinator"
+    BILLER = "biller"
+    LAB = "lab"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+class Right(StrEnum):
+    """What an endpoint asks for."""
+
+    SEND_EVENTS = "send_events"
+    PREFLIGHT = "preflight"
+    READ_ENCOUNTERS = "read_encounters"
+    READ_TIMELINE = "read_timeline"
+    READ_CLAIMS = "read_claims"
+    READ_ALERTS = "read_alerts"
+    TAKE_ALERTS = "take_alerts"
+    READ_QUARANTINE = "read_quarantine"
+    REPLAY_QUARANTINE = "replay_quarantine"
+
+
+_STAFF = frozenset({Role.COORDINATOR, Role.BILLER, Role.LAB, Role.ADMIN})
+_READERS = _STAFF | {Role.AUDITOR}
+
+TABLE: Final[Mapping[Right, frozenset[Role]]] = {
+    Right.SEND_EVENTS: frozenset({Role.FEED, Role.ADMIN}),
+    Right.PREFLIGHT: frozenset({Role.COORDINATOR, Role.BILLER, Role.ADMIN}),
+    Right.READ_ENCOUNTERS: _READERS,
+    Right.READ_TIMELINE: frozenset({Role.COORDINATOR, Role.LAB, Role.AUDITOR, Role.ADMIN}),
+    Right.READ_CLAIMS: frozenset({Role.COORDINATOR, Role.BILLER, Role.AUDITOR, Role.ADMIN}),
+    Right.READ_ALERTS: _READERS,
+    Right.TAKE_ALERTS: _STAFF,
+    Right.READ_QUARANTINE: frozenset({Role.COORDINATOR, Role.AUDITOR, Role.ADMIN}),
+    Right.REPLAY_QUARANTINE: frozenset({Role.COORDINATOR, Role.ADMIN}),
+}
+
+
+def may(roles: frozenset[Role], right: Right) -> bool:
+    """True when one of the roles has the right."""
+    return bool(roles & TABLE[right])

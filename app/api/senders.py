@@ -1,0 +1,60 @@
+"""Who may send events: a caller with a token, or a sender that signs its requests."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+
+from app.api import webhooks
+from app.api.access import ANONYMOUS, Actor
+from app.api.parts import Credentials, Parts, admitted, caller, denied, parts_of, with_right
+from app.api.problems import Refusal
+from app.api.roles import Right
+
+MAX_BODY = 4 * 1024 * 1024
+
+
+async def body_of(request: Request) -> bytes:
+    """The body, read once and never beyond the limit."""
+    known: bytes | None = getattr(request.state, "body", None)
+    if known is not None:
+        return known
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise Refusal(413, f"a request carries at most {MAX_BODY} bytes; send the events in smaller batches")
+    request.state.body = bytes(body)
+    return bytes(body)
+
+
+async def sender(request: Request, credentials: Credentials) -> Actor:
+    """The sender of events, by token or by signature."""
+    if credentials is None and webhooks.SIGNATURE in request.headers:
+        body = await body_of(request)
+        actor = await run_in_threadpool(_signer, request, body)
+    else:
+        actor = await run_in_threadpool(caller, request, credentials)
+    return await run_in_threadpool(with_right, request, actor, Right.SEND_EVENTS)
+
+
+def _signer(request: Request, body: bytes) -> Actor:
+    parts: Parts = parts_of(request)
+    headers = {name: request.headers.get(name, "") for name in (webhooks.ID, webhooks.TIMESTAMP, webhooks.SIGNATURE)}
+    now = parts.clock()
+    found = [actor for actor, hook in parts.access.webhooks if hook.signed(headers, body)]
+    if not found or not headers[webhooks.ID]:
+        raise denied(request, 401, ANONYMOUS, "the signature is no known sender's")
+    if not webhooks.is_fresh(headers, now):
+        raise denied(request, 401, found[0].name, "signed too long ago, or a clock is wrong; sign anew")
+    actor = admitted(parts, found[0])
+    with parts.db.write() as session:
+        fresh = webhooks.first_time(session, parts.keys, actor.name, headers, now)
+    if not fresh:
+        raise denied(request, 401, actor.name, "this very request was taken before; sign a new try anew")
+    return actor
+
+
+Sender = Annotated[Actor, Depends(sender)]

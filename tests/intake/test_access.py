@@ -1,0 +1,278 @@
+"""Every endpoint, every role, inside and outside its facility; signed webhooks; nothing let in without a right."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from itertools import product
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlmodel import select
+
+from activities.store.tables import AlertRecord, AuditEntry, Encounter, Inbox
+from app.api import webhooks
+from app.api.access import Access, AccessError, Actor, digest, parse_access
+from app.api.roles import TABLE, Right, Role
+from app.api.webhooks import Webhook
+from tests.intake.conftest import Gateway
+from tests.store import examples as e
+
+SECRET = b"a secret of the tests, long enough"
+REFERRAL = json.dumps(e.referral()).encode()
+
+ENDPOINTS: dict[tuple[str, str], Right] = {
+    ("POST", "/v1/events"): Right.SEND_EVENTS,
+    ("POST", "/v1/fhir"): Right.SEND_EVENTS,
+    ("POST", "/v1/preflight"): Right.PREFLIGHT,
+    ("GET", "/v1/encounters"): Right.READ_ENCOUNTERS,
+    ("GET", "/v1/encounters/{ref}"): Right.READ_ENCOUNTERS,
+    ("GET", "/v1/encounters/{ref}/holds"): Right.READ_ENCOUNTERS,
+    ("GET", "/v1/encounters/{ref}/explain"): Right.READ_ENCOUNTERS,
+    ("GET", "/v1/encounters/{ref}/timeline"): Right.READ_TIMELINE,
+    ("GET", "/v1/encounters/{ref}/claims"): Right.READ_CLAIMS,
+    ("GET", "/v1/encounters/{ref}/claims/{letter}"): Right.READ_CLAIMS,
+    ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}"): Right.READ_CLAIMS,
+    ("GET", "/v1/encounters/{ref}/alerts"): Right.READ_ALERTS,
+    ("GET", "/v1/alerts"): Right.READ_ALERTS,
+    ("POST", "/v1/alerts/{alert_id}/acknowledge"): Right.TAKE_ALERTS,
+    ("GET", "/v1/quarantine"): Right.READ_QUARANTINE,
+    ("POST", "/v1/quarantine/{quarantine_id}/replay"): Right.REPLAY_QUARANTINE,
+}
+OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+
+
+def use(gateway: Gateway, *actors: Actor) -> None:
+    """Let these callers in, each with its name as its token."""
+    gateway.api.state.parts.access.actors = {digest(actor.name): actor for actor in actors}
+
+
+async def call(gateway: Gateway, actor: str, method: str, path: str) -> httpx.Response:
+    filled = path.format(ref="ORD-1", letter="A", ordinal=1, alert_id="none", quarantine_id="none")
+    body = {"by": "x"} if "acknowledge" in path else e.referral()
+    return await gateway.http.request(method, filled, json=body, headers={"Authorization": f"Bearer {actor}"})
+
+
+def test_every_endpoint_of_the_interface_stands_in_the_table_or_is_open(gateway: Gateway) -> None:
+    paths = gateway.api.openapi()["paths"]
+    served = {(method.upper(), path) for path, operations in paths.items() for method in operations}
+    assert served == set(ENDPOINTS) | OPEN
+    assert set(ENDPOINTS.values()) == set(TABLE)
+
+
+async def test_every_endpoint_answers_every_role_as_the_table_says(gateway: Gateway) -> None:
+    await gateway.opened()
+    use(gateway, *(Actor(role.value, frozenset({role})) for role in Role))
+    for role, ((method, path), right) in product(Role, ENDPOINTS.items()):
+        answer = await call(gateway, role.value, method, path)
+        allowed = role in TABLE[right]
+        assert (answer.status_code == 403) is not allowed, (role, method, path, answer.text)
+        assert answer.status_code != 401
+
+
+async def test_outside_its_facilities_a_caller_sees_nothing_and_changes_nothing(gateway: Gateway) -> None:
+    encounter = await gateway.opened()
+    with gateway.db.write() as session:
+        assert session.get_one(Encounter, encounter).facilities == ["st_mary"]
+        session.add(alert(encounter))
+    everyone = frozenset(Role)
+    use(
+        gateway,
+        Actor("here", everyone, frozenset({"st_mary"})),
+        Actor("there", everyone, frozenset({"lakeside"})),
+    )
+    for (method, path), right in ENDPOINTS.items():
+        if method == "GET" and "{ref}" in path and "{letter}" not in path:
+            assert (await call(gateway, "here", method, path)).status_code == 200, path
+            assert (await call(gateway, "there", method, path)).status_code == 404, path
+        if right in (Right.READ_QUARANTINE, Right.REPLAY_QUARANTINE):
+            assert (await call(gateway, "here", method, path)).status_code == 403
+    for name, seen in (("here", 1), ("there", 0)):
+        headers = {"Authorization": f"Bearer {name}"}
+        assert len((await gateway.http.get("/v1/encounters", headers=headers)).json()["encounters"]) == seen
+        assert len((await gateway.http.get("/v1/alerts", headers=headers)).json()["alerts"]) == seen
+        taken = await gateway.http.post("/v1/alerts/alr_1/acknowledge", json={"by": "x"}, headers=headers)
+        assert taken.status_code == (200 if seen else 404)
+
+
+def alert(encounter: str) -> AlertRecord:
+    return AlertRecord(
+        alert_id="alr_1",
+        encounter_id=encounter,
+        key="k",
+        kind="k",
+        severity="info",
+        owner="lab",
+        title="t",
+        action="a",
+        citation="G1",
+        rule="r",
+        since=e.NOW,
+        opened_at=e.NOW,
+        acknowledge_by=e.NOW,
+    )
+
+
+async def test_a_feed_writes_for_its_own_facilities_only_also_when_its_event_waited(gateway: Gateway) -> None:
+    use(
+        gateway,
+        Actor("here", frozenset({Role.FEED}), frozenset({"st_mary"})),
+        Actor("there", frozenset({Role.FEED}), frozenset({"lakeside"})),
+        Actor("all", frozenset({Role.FEED})),
+    )
+    charge = e.event(
+        "ch-1",
+        "cart.charge.posted",
+        {"charge_id": "C-1", "revenue_code": "0871", "units": 1, "amount": "10.00", "date": "2026-03-02"},
+    )
+    foreign = {**charge, "id": "ch-2"}
+
+    async def send(name: str, body: object) -> httpx.Response:
+        return await gateway.http.post("/v1/events", json=body, headers={"Authorization": f"Bearer {name}"})
+
+    assert (await send("there", charge)).json()["disposition"] == "quarantined"
+    assert (await send("there", e.referral())).status_code == 403
+    receipts = (await send("there", [e.referral(), e.booking()])).json()["receipts"]
+    assert [receipt["disposition"] for receipt in receipts] == ["invalid", "invalid"]
+    opened = await send("here", e.referral())
+    assert opened.status_code == 202
+    assert (await send("there", foreign)).status_code == 403
+    assert (await send("here", {**charge, "id": "ch-3"})).status_code == 202
+    assert (await send("here", e.certificate())).status_code == 202
+    assert (await send("there", e.certificate("c-2"))).status_code == 403
+    assert (await send("there", e.correction("x", e.certificate(), subject="st_mary"))).status_code == 403
+    with gateway.db.read() as session:
+        types = sorted(session.exec(select(Inbox.type)))
+    assert types == ["cart.certification.changed", "cart.charge.posted", "cart.referral.received"]
+
+
+async def test_a_denied_attempt_is_on_record_under_the_callers_name(gateway: Gateway) -> None:
+    use(gateway, Actor("biller", frozenset({Role.BILLER})))
+    await call(gateway, "biller", "POST", "/v1/events")
+    with gateway.db.read() as session:
+        row = session.exec(select(AuditEntry)).one()
+    assert (row.actor, row.action, row.outcome) == ("biller", "POST /v1/events", "denied")
+
+
+async def test_a_flood_of_nameless_attempts_does_not_fill_the_database(gateway: Gateway) -> None:
+    for _ in range(120):
+        assert (await call(gateway, "nobody", "GET", "/v1/alerts")).status_code == 401
+    with gateway.db.read() as session:
+        assert len(session.exec(select(AuditEntry)).all()) < 70
+
+
+def hook_headers(body: bytes, *, id: str = "msg_1", at: float | None = None, secret: bytes = SECRET) -> dict[str, str]:
+    """Signed as the specification of Standard Webhooks writes it, without our own code."""
+    timestamp = str(int(e.NOW.timestamp() if at is None else at))
+    signed = hmac.new(secret, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": "v1,b3RoZXI= v1," + base64.b64encode(signed).decode(),
+        "content-type": "application/json",
+    }
+
+
+async def post_hook(gateway: Gateway, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway.api), base_url="http://gateway") as stranger:
+        return await stranger.post("/v1/events", content=body, headers=headers)
+
+
+@pytest.fixture
+def signing(gateway: Gateway) -> Gateway:
+    gateway.api.state.parts.access.webhooks = [(Actor("ehr", frozenset({Role.FEED})), Webhook(SECRET))]
+    return gateway
+
+
+async def test_a_signed_webhook_is_taken_once_and_a_new_try_is_a_duplicate(signing: Gateway) -> None:
+    headers = hook_headers(REFERRAL)
+    first = await post_hook(signing, REFERRAL, headers)
+    assert first.status_code == 202, first.text
+    assert (await post_hook(signing, REFERRAL, headers)).status_code == 401
+    again = await post_hook(signing, REFERRAL, hook_headers(REFERRAL, at=e.NOW.timestamp() + 2))
+    assert again.json()["disposition"] == "duplicate"
+    with signing.db.read() as session:
+        assert session.exec(select(Inbox.feed)).one() == "ehr"
+
+
+@pytest.mark.parametrize("late", [-301, 301])
+async def test_an_old_or_future_signature_is_refused(signing: Gateway, late: float) -> None:
+    headers = hook_headers(REFERRAL, at=e.NOW.timestamp() + late)
+    assert (await post_hook(signing, REFERRAL, headers)).status_code == 401
+
+
+async def test_any_change_breaks_the_signature(signing: Gateway) -> None:
+    good = hook_headers(REFERRAL)
+    changed = [
+        (REFERRAL + b" ", good),
+        (REFERRAL, good | {"webhook-id": "msg_2"}),
+        (REFERRAL, good | {"webhook-timestamp": str(int(e.NOW.timestamp()) + 1)}),
+        (REFERRAL, good | {"webhook-timestamp": "soon"}),
+        (REFERRAL, good | {"webhook-signature": "v1,"}),
+        (REFERRAL, hook_headers(REFERRAL, secret=b"another secret, as long as the first")),
+        (REFERRAL, hook_headers(REFERRAL, id="")),
+    ]
+    for body, headers in changed:
+        assert (await post_hook(signing, body, headers)).status_code == 401
+    with signing.db.read() as session:
+        assert session.exec(select(Inbox)).all() == []
+    assert (await post_hook(signing, REFERRAL, good)).status_code == 202
+
+
+async def test_a_signature_opens_no_other_door(signing: Gateway) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(signing.api), base_url="http://gateway") as stranger:
+        answer = await stranger.get("/v1/encounters", headers=hook_headers(b""))
+    assert answer.status_code == 401
+
+
+ACCESS_FILE = f"""
+[[callers]]
+name = "scheduling"
+token_sha256 = "{digest("token-1")}"
+roles = ["feed"]
+facilities = ["st_mary"]
+requests_per_second = 5
+
+[[webhooks]]
+name = "ehr"
+secret_file = "ehr.secret"
+roles = ["feed"]
+"""
+
+
+def test_an_access_file_names_callers_and_signers(tmp_path: Path) -> None:
+    (tmp_path / "ehr.secret").write_text("whsec_" + base64.b64encode(SECRET).decode() + "\n")
+    (tmp_path / "access.toml").write_text(ACCESS_FILE)
+    access = Access.from_access_file(tmp_path / "access.toml")
+    actor = access.actor("token-1")
+    assert actor == Actor("scheduling", frozenset({Role.FEED}), frozenset({"st_mary"}), 5)
+    assert access.actor("token-2") is None
+    assert [(hook[0].name, hook[1].secret) for hook in access.webhooks] == [("ehr", SECRET)]
+    assert access.configured
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("callers = 1", "callers"),
+        ("[[callers]]\nname='a'\nroles=['king']\ntoken_sha256='" + "0" * 64 + "'", "callers.0.roles"),
+        ("[[callers]]\nname='a'\nroles=['feed']\ntoken='CANARY'", "callers.0.token"),
+        ("[[callers]]", "callers.0.name"),
+        ("not toml", "TOML"),
+        ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='gone'", "gone"),
+        ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='short'", "short"),
+        (2 * ("[[callers]]\nname='a'\nroles=['feed']\ntoken_sha256='" + "0" * 64 + "'\n"), "a stands twice"),
+    ],
+)
+def test_an_access_file_that_does_not_fit_names_the_field_and_no_secret(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "short").write_text("CANA")
+    with pytest.raises(AccessError, match=named) as raised:
+        parse_access(text, tmp_path)
+    assert "CANA" not in str(raised.value)
+
+
+def test_webhook_limits_are_those_of_the_specification() -> None:
+    assert webhooks.TOLERANCE.total_seconds() == 300
