@@ -138,7 +138,7 @@ def _modifiers(draft: Draft, charted: Charted, *, wasted: bool, rest: int) -> tu
 def _course_units(draft: Draft) -> dict[str, int]:
     """Units per dose where the rulebook rounds over the course or prints a number (edition `guide`); else none."""
     planned: dict[str, int] = {}
-    course = draft.desk.record.lymphodepletion
+    course = draft.desk.record.lymphodepletion if draft.bundle.doses else ()
     for drug in dict.fromkeys(fact.data.drug for fact in course):
         doses = [fact for fact in course if fact.data.drug == drug]
         with draft.section():

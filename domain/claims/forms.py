@@ -38,6 +38,8 @@ def add_fields(draft: Draft, period: tuple[date, date]) -> None:
         _field(draft, on, "signature", vault="provider.signature_on_file")
     if draft.stay:
         _stay(draft, on, draft.stay)
+    elif not draft.professional:
+        _visit(draft, on)
     with draft.section():
         _authorization(draft, on)
 
@@ -54,8 +56,24 @@ def _billing(draft: Draft, on: date) -> None:
     _field(draft, on, "tax_id", facility.tax_id)
     if draft.professional:
         _field(draft, on, "service_facility", facility.name)
-    attending = draft.stay.attending_npi if draft.stay else None
-    _field(draft, on, "attending", attending or facility.attending_npi)
+    _field(draft, on, "attending", attending_npi(draft) or facility.attending_npi)
+
+
+def attending_npi(draft: Draft) -> str | None:
+    """The stay's attending provider, where the site file can name the person; None where it cannot."""
+    charted = draft.stay.attending_npi if draft.stay else None
+    return charted if charted in {facility.attending_npi for facility in draft.desk.site.facilities} else None
+
+
+def _visit(draft: Draft, on: date) -> None:
+    """What an outpatient bill says of the visit, as the rulebook fixes it: no event documents it."""
+    for value, key in (
+        ("admission_type", "outpatient_visit_type"),
+        ("admission_source", "outpatient_point_of_origin"),
+        ("discharge_status", "outpatient_discharge_status"),
+    ):
+        with draft.section():
+            _field(draft, on, value, draft.policy(key, on).value)
 
 
 def _stay(draft: Draft, on: date, stay: Stay) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from stdnum.us import ein
 
 from domain.claims.edits.case import Case
+from domain.claims.forms import attending_npi
 from domain.claims.model import Claim, Edit, Form, Line
 from domain.claims.ndc import eleven
 from domain.rulebook.rows import DrugCode
@@ -87,10 +88,12 @@ def provider_numbers(case: Case) -> Iterator[Edit]:
         yield case.found("unknown_facility", "billing provider", case.claim.facility)
         return
     stay = case.bundle.stay
-    attending = stay.attending_npi if stay and stay.attending_npi else facility.attending_npi
-    for npi, field in ((facility.npi, "billing provider"), (attending, "attending provider")):
+    charted = stay.attending_npi if stay else None
+    for npi, field in ((facility.npi, "billing provider"), (charted or facility.attending_npi, "attending provider")):
         if not npi_is_valid(npi):
             yield case.found("npi_check_digit", field)
+    if charted and attending_npi(case.draft) is None:
+        yield case.found("attending_unknown", "attending provider")
     if not ein.is_valid(facility.tax_id):
         yield case.found("tax_id", "federal tax number")
 

@@ -1,0 +1,47 @@
+"""A claim as an X12 file: 837I 005010X223A2 or 837P 005010X222A1, one claim to an interchange (corrections H).
+
+Belongs here: placing the values of a finished claim and of the vault into segments, and checking a file against the guide
+maps of `pyx12`. Does not belong here: deciding a value, control numbers, files on disk, sending.
+"""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pyx12.segment
+from pyx12.x12file import X12Writer
+
+from domain.claims.model import Claim, Form
+from domain.claims.x12 import institutional, professional
+from domain.claims.x12.check import validate
+from domain.claims.x12.envelope import Segments, headers
+from domain.claims.x12.parties import Control, Identity
+from domain.site import PayerId, Site
+
+_ISA = "ISA"
+
+
+def render(claim: Claim, identity: Identity, site: Site, payer: PayerId, control: Control) -> str:
+    """The claim as one interchange, segment per line, with counts and trailers written by `pyx12`.
+
+    Raises:
+        ValueError: the site file does not know the claim's facility; such a claim is held by an edit.
+    """
+    body = professional.body if claim.form is Form.CMS1500 else institutional.body
+    segments: Segments = [*headers(claim, site, payer, control), *body(claim, identity, site, payer, control)]
+    out = StringIO()
+    with X12Writer(out, seg_term="~", ele_term="*", subele_term=":", eol="\n", repetition_term="^") as writer:
+        for segment in segments:
+            writer.Write(pyx12.segment.Segment("*".join(_trimmed(segment)), "~", "*", ":"))
+    return out.getvalue()
+
+
+def _trimmed(segment: tuple[str, ...]) -> tuple[str, ...]:
+    """Without empty elements at the end; the interchange header keeps its fixed width."""
+    if segment[0] == _ISA:
+        return segment
+    last = max((index for index, value in enumerate(segment) if value), default=0)
+    return segment[: last + 1]
+
+
+__all__ = ["Control", "Identity", "render", "validate"]

@@ -1,0 +1,157 @@
+"""The files: every claim passes the guide maps, says what the claim says, and leaks nothing when it does not pass."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.claims.x12 import Control, Identity, render, validate
+from domain.claims.x12.envelope import number, text
+from domain.claims.x12.parties import Address
+from tests.domain.claims.stories import Story, b_all_inpatient, mcl_inpatient, site
+
+PAT = Identity(
+    "Müller-O'Neil", "Pat*", date(1959, 6, 12), "male", Address("1 Elm", "Columbus", "OH", "43215"), "1EG4TE5MK73", "M1"
+)
+
+
+def control(**changes: object) -> Control:
+    data: dict[str, object] = {
+        "interchange": 7,
+        "claim": "ENC1-C1",
+        "created": datetime(2026, 7, 1, 12, tzinfo=UTC),
+        "filing": "MA",
+    }
+    return Control(**{**data, **changes})  # type: ignore[arg-type]
+
+
+def files(story: Story, **changes: object) -> dict[str, str]:
+    payer = site().payer(story.claims()[0].payer)
+    assert payer is not None
+    return {claim.key: render(claim, PAT, site(), payer, control(**changes)) for claim in story.claims()}
+
+
+def outpatient(payer: str = "medicare") -> Story:
+    story = Story().referral(planned_setting="outpatient", coverage={"payer": payer, "member_id": "W1"}).authorization()
+    story.collection().release().mcl_course().infused("outpatient").admitted(5, "ADM2").toxicity(5, 2).tocilizumab(5)
+    return story.discharged(10, "ADM2").coded("ADM2", "A41.9", ("T80.82XA", "Y"), ("D89.832", "Y"))
+
+
+def office() -> Story:
+    story = Story().referral(coverage={"payer": "aetna", "member_id": "W1"}).authorization()
+    story.collection(facility="st_mary_office", setting="office")
+    return story.mcl_course(facility="st_mary_office", setting="office")
+
+
+def treated_as_outpatient() -> Story:
+    story = Story().referral().collection().release().mcl_course().infused("outpatient")
+    return story.toxicity(4, 2).tocilizumab(4, setting="outpatient")
+
+
+STORIES = {
+    "mcl": mcl_inpatient,
+    "b_all": b_all_inpatient,
+    "outpatient": outpatient,
+    "commercial": lambda: outpatient("aetna"),
+    "office": office,
+    "tocilizumab": treated_as_outpatient,
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_every_claim_passes_the_guide_maps(name: str) -> None:
+    found = files(STORIES[name]())
+    assert found
+    assert {key: validate(file) for key, file in found.items()} == {key: [] for key in found}
+
+
+def segments(file: str, tag: str) -> list[list[str]]:
+    return [line.rstrip("~").split("*") for line in file.splitlines() if line.split("*")[0] == tag]
+
+
+def test_the_stay_is_placed_where_a_clearinghouse_looks_for_it() -> None:
+    file = files(mcl_inpatient().toxicity(4, 3))["C/1"]
+    assert segments(file, "CLM")[0][1:6] == ["ENC1-C1", "523540", "", "", "11:A:1"]
+    assert ["DTP", "434", "RD8", "20260611-20260629"] in segments(file, "DTP")
+    assert ["DTP", "435", "DT", "202606140700"] in segments(file, "DTP")
+    information = [part for segment in segments(file, "HI") for part in segment[1:]]
+    assert {"ABK:C8318:::::::Y", "DR:018", "BBR:XW033M7:D8:20260615", "BE:86:::373000", "ABF:D89833:::::::N"} <= set(
+        information
+    )
+    assert ["SV2", "0891", "HC:Q2053", "463000", "UN", "1"] in segments(file, "SV2")
+    assert ["LIN", "", "N4", "71287021901"] in segments(file, "LIN")
+    assert segments(file, "NTE") == [["NTE", "ADD", "TECARTUS (BREXUCABTAGENE AUTOLEUCEL), LOT LOT20260A"]]
+
+
+def test_the_lines_add_up_to_the_claim() -> None:
+    for file in files(outpatient()).values():
+        assert sum(Decimal(line[3]) for line in segments(file, "SV2")) == Decimal(segments(file, "CLM")[0][2])
+
+
+def test_authorization_is_quoted_for_a_payer_that_gives_one_and_not_for_medicare() -> None:
+    assert segments(files(outpatient("aetna"))["C/1"], "REF")[1] == ["REF", "G1", "PA123"]
+    assert all(line[1] != "G1" for line in segments(files(outpatient())["C/1"], "REF"))
+
+
+def test_an_office_claim_points_its_lines_at_the_diagnoses() -> None:
+    file = files(office())["B/1"]
+    assert segments(file, "CLM")[0][5] == "11:B:1"
+    assert segments(file, "HI") == [["HI", "ABK:Z5111", "ABF:C8318"]]
+    assert ["SV1", "HC:J9185:JZ", "360", "UN", "2", "", "", "1:2"] in segments(file, "SV1")
+
+
+def test_shadow_mode_says_test_and_a_replacement_names_what_it_replaces() -> None:
+    shadow = files(mcl_inpatient())["C/1"]
+    assert segments(shadow, "ISA")[0][15] == "T"
+    live = files(mcl_inpatient(), test=False, frequency="7", replaces="ICN99")["C/1"]
+    assert segments(live, "ISA")[0][15] == "P"
+    assert segments(live, "CLM")[0][5] == "11:A:7"
+    assert ["REF", "F8", "ICN99"] in segments(live, "REF")
+    assert validate(live) == []
+
+
+def test_a_long_remark_is_cut_into_notes_of_eighty() -> None:
+    claim = mcl_inpatient().claim("C/1").model_copy(update={"remarks": "word " * 60})
+    payer = site().payers[0]
+    file = render(claim, PAT, site(), payer, control())
+    assert len(segments(file, "NTE")) == 4
+    assert validate(file) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("CL1*3*1*01~\n", ""),
+        ("ABK:C8318:::::::Y", "ABK:C8318:::::::Q"),
+        ("D8*19590612*M", "D8*1959061*M"),
+        ("DTP*434*RD8*20260611-20260629~\n", ""),
+        ("NM1*85*2", "NM1*85*9"),
+        ("SE*", "SE*1"),
+        ("X223A2*X223A2", ""),
+    ],
+)
+def test_a_broken_file_is_refused_without_naming_a_value(old: str, new: str) -> None:
+    file = files(mcl_inpatient())["C/1"]
+    broken = file.replace(old, new) if old in file else file.replace("005010X223A2", "005010X999")
+    findings = validate(broken)
+    assert findings
+    assert not any(secret in finding for finding in findings for secret in ("1959", "ONEIL", "1EG4TE5MK73", "C8318"))
+
+
+def test_a_file_that_is_none_is_refused() -> None:
+    assert validate("no file at all")
+
+
+@given(st.text(max_size=80))
+def test_no_text_can_break_out_of_its_element(value: str) -> None:
+    assert not set(text(value)) & set("*~:^\n")
+
+
+@given(st.decimals(min_value=0, max_value=10**9, places=2))
+def test_amounts_have_no_exponent_and_keep_their_value(value: Decimal) -> None:
+    assert Decimal(number(value)) == value
+    assert "E" not in number(value)
