@@ -14,12 +14,45 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
+from app.api import answers
+from app.api.problems import ProblemDetails
 from domain.events import CATALOGUE, Envelope
+from domain.preflight import Preflight
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 ROOT: Final = Path(__file__).resolve().parent.parent / "docs" / "contract"
 EXTENSION: Final = "^[a-z0-9]{1,20}$"
 """Names of CloudEvents extension attributes: allowed in the envelope, ignored."""
+
+
+class Refused(ProblemDetails):
+    """A refusal of one event: problem details with the receipt as an extension member (RFC 9457)."""
+
+    receipt: answers.Receipt
+
+
+ANSWERS: Final[Mapping[str, type[BaseModel]]] = {
+    "acknowledgement": answers.Acknowledgement,
+    "alert": answers.AlertAnswer,
+    "alerts": answers.Alerts,
+    "claim": answers.ClaimAnswer,
+    "claims": answers.Claims,
+    "conflict": Refused,
+    "encounter": answers.EncounterAnswer,
+    "encounters": answers.EncounterPage,
+    "explain": answers.Explanations,
+    "health": answers.Health,
+    "holds": answers.Holds,
+    "invalid": Refused,
+    "preflight": Preflight,
+    "problem": ProblemDetails,
+    "quarantine": answers.QuarantinePage,
+    "readiness": answers.Readiness,
+    "receipt": answers.Receipt,
+    "receipts": answers.Receipts,
+    "timeline": answers.Timeline,
+}
+"""Every body of the HTTP interface besides the events, by the name it has in `docs/contract/answers/`."""
 
 
 def event_schema(event_type: str) -> dict[str, Any]:
@@ -40,9 +73,9 @@ def answer_schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
 
 def documents() -> Mapping[Path, str]:
     """Every generated file under `docs/contract/` with its text."""
-    return {
-        Path("events") / f"{event_type}.schema.json": _text(event_schema(event_type)) for event_type in sorted(CATALOGUE)
-    }
+    events = {Path("events") / f"{name}.schema.json": _text(event_schema(name)) for name in sorted(CATALOGUE)}
+    sent = {Path("answers") / f"{name}.schema.json": _text(answer_schema(name, ANSWERS[name])) for name in ANSWERS}
+    return events | sent
 
 
 def _headed(urn: str, title: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def answer(refusal: Refusal) -> JSONResponse:
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of an endpoint, for its OpenAPI; those every endpoint may give are added."""
-    every = sorted({401, 403, 429, 500, 503, *statuses})
+    every = sorted({401, 403, 422, 429, 500, 503, *statuses})
     schema = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
     return {
         status: {"model": ProblemDetails, "description": TITLES[status], "content": {PROBLEM_JSON: schema}}

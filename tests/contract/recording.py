@@ -1,0 +1,162 @@
+"""Answers as a gateway really gives them, recorded on a real database with scenario (d) held and scenario (a) whole.
+
+`python -m tests.contract.recording` writes them as the examples of `docs/contract/answers/`; ids and hashes are new each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from fastapi import FastAPI
+from sqlmodel import select
+from temporalio.client import Client
+
+from activities.encounter import Activities
+from activities.mind import Mind
+from activities.rules import Shelf
+from activities.store.engine import Database
+from activities.store.keys import create_keyring
+from activities.store.tables import Encounter
+from app import contract
+from app.api.access import Access
+from app.gateway import create_gateway
+from app.outcomes import SCENARIOS
+from domain.events.care import InfusionStarted
+from domain.plan import ClaimQuestion, Question
+from intake.feeds import expand, load_feed
+
+ANSWERS = contract.ROOT / "answers"
+SITE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
+TOKEN = "a-token-of-the-recording-long-enough"
+ANCHOR = date(2026, 6, 10)
+NOW = datetime(2026, 6, 25, 16, 0, tzinfo=UTC)
+
+
+class Recorder:
+    """A gateway without a socket, and the worker's hands without a workflow."""
+
+    def __init__(self, api: FastAPI, http: httpx.AsyncClient, mind: Mind) -> None:
+        self.api, self.http, self.mind = api, http, mind
+        self.hands = Activities(mind, cast(Client, None))
+        self.answers: dict[str, Any] = {}
+
+    async def send(self, name: str | None, method: str, path: str, body: object = None) -> Any:
+        """Call, and keep the answer under a name of the contract."""
+        answer = await self.http.request(method, path, json=body)
+        if name:
+            self.answers[name] = answer.json()
+        return answer.json()
+
+    async def post(self, events: object, name: str | None = None) -> Any:
+        return await self.send(name, "POST", "/v1/events", events)
+
+    def decide(self, encounter: str, now: datetime) -> None:
+        """What the workflow would have done: custody, alerts, reading side, claims."""
+        with self.mind.db.read() as session:
+            upto = session.exec(select(Encounter).where(Encounter.encounter_id == encounter)).one().next_sequence - 1
+        question = Question(encounter=encounter, up_to_sequence=upto, now=now)
+        plan = self.hands.decide(question)
+        self.hands.keep_custody(question)
+        self.hands.raise_alerts(question)
+        for intent in plan.claims:
+            letter, ordinal = intent.letter, intent.ordinal
+            self.hands.build_claim(
+                ClaimQuestion(encounter=encounter, letter=letter, ordinal=ordinal, up_to_sequence=upto, now=now)
+            )
+        self.hands.show_encounter(question)
+
+
+@asynccontextmanager
+async def recorder(directory: Path) -> AsyncIterator[Recorder]:
+    """A recorder on a fresh database in a directory."""
+    db = Database(f"sqlite:///{directory / 'encounters.db'}")
+    db.migrate()
+    keys = create_keyring(directory / "keys.json")
+    (directory / "token").write_text(TOKEN, encoding="utf-8")
+    mind = Mind(db, keys, Shelf("current", None, SITE))
+    api = create_gateway(
+        db=db,
+        keys=keys,
+        access=Access.from_token_file(directory / "token"),
+        site=mind.shelf.site(),
+        rules=mind.shelf.rules,
+        clock=lambda: NOW,
+    )
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    transport = httpx.ASGITransport(api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as http:
+        yield Recorder(api, http, mind)
+    db.close()
+
+
+def feed(name: str, parts: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    return expand(load_feed(SCENARIOS / f"{name}.json"), ANCHOR, parts=None if parts is None else set(parts))
+
+
+async def record(directory: Path) -> Mapping[str, Any]:
+    """Every answer of the contract, by its name."""
+    async with recorder(directory) as r:
+        await _refusals(r, feed("d_missing_tecartus_certificate", {"first"}))
+        await _held(r)
+        await _whole(r)
+        await r.send("health", "GET", "/healthz")
+        await r.send("readiness", "GET", "/readyz")
+        return r.answers
+
+
+async def _refusals(r: Recorder, events: list[dict[str, Any]]) -> None:
+    first, rest = events[0], events[1:]
+    await r.post(first, "receipt")
+    changed, broken = copy.deepcopy(first), copy.deepcopy(rest[0])
+    changed["data"]["weight_kg"] = 71
+    del broken["data"]["number"]
+    await r.post(changed, "conflict")
+    await r.post(broken, "invalid")
+    infused = next(e for e in feed("a_mcl_medicare_inpatient") if e["type"] == InfusionStarted.event_type)
+    stray = infused | {"id": "stray", "subject": "ORD-UNHEARD-OF"}
+    await r.post([*rest, first, broken, stray], "receipts")
+    await r.send("quarantine", "GET", "/v1/quarantine")
+    await r.send("problem", "GET", "/v1/encounters/ORD-UNHEARD-OF")
+    await r.send("preflight", "POST", "/v1/preflight", first["data"])
+
+
+async def _held(r: Recorder) -> None:
+    encounter = r.answers["receipt"]["encounter_id"]
+    r.decide(encounter, datetime(2026, 5, 1, 16, tzinfo=UTC))
+    for name, path in (("encounter", ""), ("holds", "/holds"), ("alerts", "/alerts")):
+        await r.send(name, "GET", f"/v1/encounters/{encounter}{path}")
+    await r.send("encounters", "GET", "/v1/encounters")
+    r.answers["acknowledgement"] = {"by": "coordinator", "note": "certificates asked for at the manufacturer"}
+    alert = r.answers["alerts"]["alerts"][0]["alert_id"]
+    await r.send("alert", "POST", f"/v1/alerts/{alert}/acknowledge", r.answers["acknowledgement"])
+
+
+async def _whole(r: Recorder) -> None:
+    receipts = await r.post(feed("a_mcl_medicare_inpatient"))
+    encounter = receipts["receipts"][0]["encounter_id"]
+    r.decide(encounter, NOW)
+    await r.send("timeline", "GET", f"/v1/encounters/{encounter}/timeline")
+    await r.send("claims", "GET", f"/v1/encounters/{encounter}/claims")
+    await r.send("claim", "GET", f"/v1/encounters/{encounter}/claims/C")
+    await r.send("explain", "GET", f"/v1/encounters/{encounter}/explain")
+
+
+def main() -> None:
+    """Write the examples."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, body in asyncio.run(record(Path(directory))).items():
+            text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+            (ANSWERS / f"{name}.example.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
