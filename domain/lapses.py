@@ -19,6 +19,10 @@ def lapses(case: Case, services: Sequence[Service]) -> Iterator[Wait]:
                 yield Wait(
                     f"wake:{service.stage.value}:{name}", None, case.day_end(day), service.stage, "an end of validity"
                 )
+    release = case.attempt.release
+    if release is not None and not case.record.infusions:
+        end = case.day_end(release.data.expires_on, case.infusion_facility)
+        yield Wait("wake:expiry", None, end, Stage.INFUSION, "the expiry of the product", (release.event_id,))
     for fact in case.record.overrides:
         yield Wait(f"wake:override:{fact.event_id}", None, fact.data.expires, Stage.APHERESIS, "the end of an override")
     for booking in case.record.appointments:

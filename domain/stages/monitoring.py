@@ -138,6 +138,8 @@ def _assessment_wait(case: Case, last: Infusion) -> Iterator[Wait]:
     days = case.window("monitoring_daily", day0).days or 0
     if case.today > day0 + timedelta(days=days) or case.record.withdrawal is not None:
         return
+    end = case.day_end(day0 + timedelta(days=days))
+    yield Wait("wake:daily_end", None, end, STAGE, "the end of daily assessment", last.events)
     assessed = {case.day(fact.occurred, last.facility) for fact in case.record.toxicities}
     missing = next((d for n in range(1, days + 1) if (d := day0 + timedelta(days=n)) not in assessed), None)
     if missing is not None:
