@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import signal
 import socket
@@ -63,6 +64,8 @@ async def run_stack(options: StackOptions, say: Callable[[str], None] = print) -
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
+    # Everything in the data directory is its owner's alone, databases and logs too.
+    os.umask(0o077)
     with locked(options.data_dir):
         await _serve(options, stop, say)
 

@@ -107,7 +107,8 @@ class Stack:
         """The encounter once it has decided on every event of its inbox."""
         return dict(
             eventually(
-                lambda: (shown := self.get(f"/v1/encounters/{subject}"))["up_to_date"] and shown, f"{subject} is settled"
+                lambda: (shown := self.get(f"/v1/encounters/{subject}"))["up_to_date"] and shown,
+                f"{subject} is settled",
             )
         )
 
