@@ -79,7 +79,9 @@ Progress = Callable[[Course, date], None]
 class Player:
     """Plays one scenario to its end and compares it with what stands beside its feed."""
 
-    def __init__(self, scenario: Scenario, anchor: date, gateway: Gateway, temporal: Client, progress: Progress) -> None:
+    def __init__(
+        self, scenario: Scenario, anchor: date, gateway: Gateway, temporal: Client, progress: Progress
+    ) -> None:
         self.course = Course(scenario, anchor)
         self.gateway, self.temporal, self.progress = gateway, temporal, progress
         self.skipper = TimeSkipper(temporal, config=TimeSkippingConfig(enabled=False))
@@ -120,7 +122,9 @@ class Player:
         await self.skipper.fast_forward(self._handle(), CLOSING)
         await self._until(lambda view: bool(view["stage"] == "closed"), "closed")
         self.course.stage = "closed"
-        self.progress(self.course, self.course.anchor + timedelta(days=self.course.scenario.expected["closed"]["by_day"]))
+        self.progress(
+            self.course, self.course.anchor + timedelta(days=self.course.scenario.expected["closed"]["by_day"])
+        )
 
     def _handle(self) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(encounter_workflow_id(self.course.encounter))

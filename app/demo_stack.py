@@ -61,9 +61,7 @@ async def start_stack(data_dir: Path) -> RunningStack:
         raise
     where = dict(part.split("=", 1) for part in line.split()[1:])
     token = Path(where["token_file"]).read_text(encoding="utf-8").strip()
-    return RunningStack(
-        data_dir, process.pid, where["http"], where["ui"], where["metrics"], where["temporal"], token
-    )
+    return RunningStack(data_dir, process.pid, where["http"], where["ui"], where["metrics"], where["temporal"], token)
 
 
 async def _ready_line(process: subprocess.Popen[bytes], log: Path) -> str:

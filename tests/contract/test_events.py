@@ -80,7 +80,9 @@ def test_schema_and_code_require_the_same_fields(event_type: str) -> None:
         del body["data"][field]
         schema_refuses = not validator(event_type).is_valid(body)
         missing = _refusal(body)
-        assert schema_refuses == any("required field is missing" in text or "kind must be" in text for text in missing), field
+        assert schema_refuses == any(
+            "required field is missing" in text or "kind must be" in text for text in missing
+        ), field
 
 
 def test_extension_attributes_are_allowed_in_the_envelope() -> None:
@@ -111,7 +113,11 @@ def _refusal(body: dict[str, Any]) -> list[str]:
 def _same(read: Any, written: Any) -> bool:
     """Equal in value and spelling; a quantity may be a number in the example and leaves the model as decimal text."""
     if isinstance(written, dict):
-        return isinstance(read, dict) and read.keys() == written.keys() and all(_same(read[k], written[k]) for k in written)
+        return (
+            isinstance(read, dict)
+            and read.keys() == written.keys()
+            and all(_same(read[k], written[k]) for k in written)
+        )
     if isinstance(written, list):
         return isinstance(read, list) and len(read) == len(written) and all(map(_same, read, written))
     if isinstance(written, (int, float)) and isinstance(read, str):

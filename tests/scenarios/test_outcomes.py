@@ -40,7 +40,10 @@ SEEN: dict[str, Any] = {
         {"rule": "certifications.fact", "kind": "readiness", "layer": "fact", "override": None},
         {"rule": "eligibility.ecog", "kind": "eligibility", "layer": None, "override": {"role": "medical director"}},
     ],
-    "alerts": [{"kind": "certification_missing", "severity": "critical"}, {"kind": "apheresis_unbooked", "severity": "warning"}],
+    "alerts": [
+        {"kind": "certification_missing", "severity": "critical"},
+        {"kind": "apheresis_unbooked", "severity": "warning"},
+    ],
     "claims": {"A/1": CLAIM},
     "vein_to_vein_days": None,
     "custody_verified": True,

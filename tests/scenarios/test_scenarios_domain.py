@@ -66,7 +66,8 @@ def seen(decision: Decision, days: int | None = None) -> dict[str, Any]:
         "outcome": decision.outcome.value if decision.outcome else None,
         "cleared": [stage.value for stage in decision.cleared],
         "holds": [
-            {"rule": hold.rule, "kind": hold.kind, "layer": hold.layer, "override": hold.override} for hold in decision.holds
+            {"rule": hold.rule, "kind": hold.kind, "layer": hold.layer, "override": hold.override}
+            for hold in decision.holds
         ],
         "alerts": [{"kind": alert.kind, "severity": alert.severity.value} for alert in decision.alerts],
         "claims": {
