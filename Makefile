@@ -33,6 +33,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 lock: ## needs uv; the lock names no index
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -c requirements.lock -o deploy/requirements.lock
 
 contract: setup ## write docs/contract anew from the models
 	@$(BIN)/python -m app.contract

@@ -1,0 +1,184 @@
+"""Container, compose file and Kubernetes manifests: every command, setting and file they name exists."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from app.cli import cli
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text())
+KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+COMMANDS = typer.main.get_command(cli)
+PINNED = re.compile(r"^[a-z0-9./-]+:v?\d+(\.\d+)+[\w.-]*$")
+NAMED = re.compile(r"\bCART_[A-Z_]+\b")
+
+
+def documents() -> Iterator[dict[str, Any]]:
+    for path in KUBERNETES:
+        yield from yaml.safe_load_all(path.read_text())
+
+
+def workloads() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every pod's specification and each of its containers."""
+    for document in documents():
+        if document["kind"] in ("Deployment", "Job"):
+            pod = document["spec"]["template"]["spec"]
+            for container in [*pod.get("initContainers", ()), *pod["containers"]]:
+                yield pod, container
+
+
+def ours() -> Iterator[list[str]]:
+    """Every command that is given to our image."""
+    for service in COMPOSE["services"].values():
+        if service["image"].startswith("cart-encounter:"):
+            yield service["command"]
+    for _, container in workloads():
+        yield container["args"]
+
+
+def test_every_command_is_one_of_the_command_line() -> None:
+    for words in ours():
+        command: Any = COMMANDS
+        for word in words:
+            if word.startswith("-"):
+                break
+            command = command.commands[word]
+        assert not hasattr(command, "commands"), f"{words} stops before a command"
+
+
+@pytest.mark.parametrize(
+    "path", [DEPLOY / "compose.yml", DEPLOY / "Dockerfile", *KUBERNETES], ids=lambda path: path.name
+)
+def test_every_variable_is_a_setting(path: Path) -> None:
+    known = {f"CART_{name.upper()}" for name in Settings.model_fields}
+    assert set(NAMED.findall(path.read_text())) <= known
+
+
+def test_every_image_is_pinned() -> None:
+    images = [service["image"] for service in COMPOSE["services"].values()]
+    images += [container["image"] for _, container in workloads()]
+    for image in images:
+        assert PINNED.match(image), image
+    for base in re.findall(r"^FROM (\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE):
+        assert PINNED.match(base), base
+
+
+def test_our_image_carries_the_version_of_the_project() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    text = "".join(path.read_text() for path in (DEPLOY / "compose.yml", *KUBERNETES))
+    assert set(re.findall(r"cart-encounter:(\d[\w.]*)", text)) == {version}
+
+
+def test_compose_mounts_files_that_exist() -> None:
+    for name, service in COMPOSE["services"].items():
+        for mount in service.get("volumes", ()):
+            source = mount.split(":")[0]
+            if source.startswith("."):
+                assert (DEPLOY / source).exists(), f"{name}: {source}"
+            else:
+                assert source in COMPOSE["volumes"], f"{name}: {source}"
+
+
+def test_compose_opens_ports_to_this_machine_only() -> None:
+    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_no_secret_stands_in_a_manifest() -> None:
+    for path in (DEPLOY / "compose.yml", *KUBERNETES):
+        for line in path.read_text().splitlines():
+            found = re.search(r"(?i)^\s*\w*(password|pwd)\w*:\s*(\S+)", line)
+            assert found is None or found[2].startswith("${"), line
+    assert not any(document["kind"] == "Secret" for document in documents())
+
+
+def test_prometheus_of_compose_scrapes_services_and_ports_of_compose() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    for job in config["scrape_configs"]:
+        host, port = job["static_configs"][0]["targets"][0].split(":")
+        assert host == "localhost" or host in COMPOSE["services"], host
+        assert port.isdigit()
+
+
+def test_pods_run_without_privileges() -> None:
+    for pod, container in workloads():
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+        closed = container["securityContext"]
+        assert closed["readOnlyRootFilesystem"] is True
+        assert closed["allowPrivilegeEscalation"] is False
+        assert closed["capabilities"]["drop"] == ["ALL"]
+        assert "memory" in container["resources"]["limits"]
+
+
+def test_a_gateway_stays_in_service_while_temporal_is_away() -> None:
+    gateway = next(container for _, container in workloads() if container["name"] == "gateway")
+    assert gateway["startupProbe"]["httpGet"]["path"] == "/readyz"
+    assert gateway["readinessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_selectors_budgets_and_services_find_their_pods() -> None:
+    labels = [d["spec"]["template"]["metadata"]["labels"] for d in documents() if d["kind"] == "Deployment"]
+    for document in documents():
+        if document["kind"] in ("Service", "PodDisruptionBudget", "Deployment"):
+            selector = document["spec"]["selector"]
+            wanted = selector.get("matchLabels", selector)
+            assert any(wanted.items() <= mine.items() for mine in labels), document["metadata"]["name"]
+
+
+def test_every_network_policy_names_pods_that_exist() -> None:
+    labels = [
+        document["spec"]["template"]["metadata"]["labels"]
+        for document in documents()
+        if document["kind"] in ("Deployment", "Job")
+    ]
+    for document in documents():
+        if document["kind"] == "NetworkPolicy":
+            wanted = document["spec"]["podSelector"].get("matchLabels", {})
+            assert any(wanted.items() <= mine.items() for mine in labels), document["metadata"]["name"]
+
+
+def locked(path: Path) -> dict[str, set[str]]:
+    """Package and version to hashes."""
+    found: dict[str, set[str]] = {}
+    name = ""
+    for line in path.read_text().splitlines():
+        if match := re.match(r"^([A-Za-z0-9_.-]+==\S+)", line):
+            name = match[1]
+            found[name] = set()
+        found.setdefault(name, set()).update(re.findall(r"sha256:[0-9a-f]{64}", line))
+    return found
+
+
+def test_the_runtime_lock_is_part_of_the_whole_lock_and_leaves_nothing_out() -> None:
+    whole, runtime = locked(ROOT / "requirements.lock"), locked(DEPLOY / "requirements.lock")
+    for name, hashes in runtime.items():
+        assert hashes, name
+        assert whole.get(name) == hashes, f"{name}: run make lock"
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    held = {spelling(name) for name in runtime}
+    assert {spelling(each) for each in wanted} <= held
+
+
+def spelling(requirement: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[._-]+", "-", re.split(r"[\[><=~]", requirement)[0].strip().lower())
+
+
+def test_the_image_runs_as_nobody_of_the_machine() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    user = next(line for line in reversed(lines) if line.startswith("USER"))
+    assert user == "USER 10001:10001"
+    assert 'ENTRYPOINT ["cart-encounter"]' in lines
