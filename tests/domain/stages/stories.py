@@ -84,7 +84,9 @@ class Story:
             "planned_setting": "inpatient",
             "weight_kg": 70,
             "bsa_m2": 1.85,
-            "prior_therapies": [{"regimen": "first", "line": 1, "class": "chemoimmunotherapy", "stop_reason": "progression"}],
+            "prior_therapies": [
+                {"regimen": "first", "line": 1, "class": "chemoimmunotherapy", "stop_reason": "progression"}
+            ],
             "evidence": self.papers(day - 2) if evidence is None else evidence,
         }
         return self.tell(day, "cart.referral.received", data | changes)
@@ -124,9 +126,7 @@ class Story:
 
     def book(self, stage: str, day: int, told: int, facility: str = "st_mary", setting: str = "outpatient") -> str:
         data = {"appointment_id": f"APT-{stage}-{told}-{day}", "stage": stage, "facility": facility, "setting": setting}
-        return self.tell(
-            told, "cart.appointment.booked", data | {"starts_at": self.at(day, 9).isoformat()}
-        )
+        return self.tell(told, "cart.appointment.booked", data | {"starts_at": self.at(day, 9).isoformat()})
 
     def collect(self, day: int = -24, ordinal: int = 1, coi: str = COI, **changes: Any) -> str:
         data = {

@@ -21,13 +21,16 @@ def referred(payer: str = "aetna") -> Story:
 
 
 @pytest.mark.parametrize(
-    ("payer", "asks"), [("medicare", False), ("medicare_advantage", True), ("uhc", True), ("aetna", True), ("cigna", True)]
+    ("payer", "asks"),
+    [("medicare", False), ("medicare_advantage", True), ("uhc", True), ("aetna", True), ("cigna", True)],
 )
 def test_fee_for_service_medicare_alone_asks_for_none(payer: str, asks: bool) -> None:
     assert (APPROVED in holds(referred(payer).decide(-40))) is asks
 
 
-@pytest.mark.parametrize(("first", "last", "open_"), [(-24, -24, True), (-23, 60, False), (-60, -25, False), (-60, -24, True)])
+@pytest.mark.parametrize(
+    ("first", "last", "open_"), [(-24, -24, True), (-23, 60, False), (-60, -25, False), (-60, -24, True)]
+)
 def test_both_ends_of_an_approval_are_inclusive(first: int, last: int, open_: bool) -> None:
     story = referred()
     story.book("apheresis", -24, -42)
@@ -73,7 +76,8 @@ def test_an_approval_that_ends_before_the_expected_infusion_warns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decision", "kind", "severity"), [("pended", "authorization_pended", "warning"), ("denied", "authorization_denied", "critical")]
+    ("decision", "kind", "severity"),
+    [("pended", "authorization_pended", "warning"), ("denied", "authorization_denied", "critical")],
 )
 def test_pended_and_denied_hold_and_say_so(decision: str, kind: str, severity: str) -> None:
     story = referred()
@@ -105,7 +109,9 @@ def test_an_approval_for_another_product_does_not_count() -> None:
 
 def failed(payer: str = "aetna") -> Story:
     story = until_collected(payer)
-    story.tell(-10, "cart.manufacturing.failed", {"coi_id": "COI-1", "at": story.at(-10).isoformat(), "reason": "no growth"})
+    story.tell(
+        -10, "cart.manufacturing.failed", {"coi_id": "COI-1", "at": story.at(-10).isoformat(), "reason": "no growth"}
+    )
     return story
 
 

@@ -134,7 +134,9 @@ def test_a_later_hand_over_shows_the_earlier_ones() -> None:
     story = until_collected()
     story.hand_over(-23, "manufacturing_start")
 
-    assert not {"pickup_overdue", "manufacturer_receipt_overdue", "manufacturing_start_overdue"} & set(kinds(story.decide(-10)))
+    assert not {"pickup_overdue", "manufacturer_receipt_overdue", "manufacturing_start_overdue"} & set(
+        kinds(story.decide(-10))
+    )
 
 
 def test_a_delay_moves_the_release_and_is_said() -> None:
@@ -197,7 +199,14 @@ def _shifted(fact, days: int):  # type: ignore[no-untyped-def]
         return datetime.combine(here.date() + timedelta(days=days), here.time(), ZONE)
 
     data = fact.data.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return Fact(fact.event_id, fact.source, fact.id, local(fact.time), local(fact.received_at), parse_data(fact.type, move(data)))
+    return Fact(
+        fact.event_id,
+        fact.source,
+        fact.id,
+        local(fact.time),
+        local(fact.received_at),
+        parse_data(fact.type, move(data)),
+    )
 
 
 @pytest.mark.parametrize(("indication", "diagnosis", "days"), [("mcl", "C83.18", 7), ("b_all", "C91.02", 14)])

@@ -29,7 +29,12 @@ FOR: dict[str, dict[str, Any]] = {
     "cns_status": {"status": 2},
     "autoimmune": {"active": False},
     "pulmonary_function": {"adequate": True},
-    "btk_inhibitor": {"agent": "zanubrutinib", "started": "2025-01-01", "stopped": "2026-01-01", "reason": "intolerance"},
+    "btk_inhibitor": {
+        "agent": "zanubrutinib",
+        "started": "2025-01-01",
+        "stopped": "2026-01-01",
+        "reason": "intolerance",
+    },
 }
 
 
@@ -57,7 +62,17 @@ def test_the_btk_inhibitor_is_asked_of_mantle_cell_lymphoma() -> None:
 
 def test_a_line_in_the_therapy_log_is_not_the_explicit_paper() -> None:
     story = Story()
-    log = [{"regimen": "ibrutinib", "line": 2, "class": "btk_inhibitor", "agent": "ibrutinib", "started": "2025-01-01", "stopped": "2026-01-01", "stop_reason": "progression"}]
+    log = [
+        {
+            "regimen": "ibrutinib",
+            "line": 2,
+            "class": "btk_inhibitor",
+            "agent": "ibrutinib",
+            "started": "2025-01-01",
+            "stopped": "2026-01-01",
+            "stop_reason": "progression",
+        }
+    ]
     story.refer(coverage=MA, prior_therapies=log, evidence=story.papers(-47, "btk_inhibitor"))
 
     assert "apheresis.eligibility.btk_inhibitor" in holds(story.decide(-40))
@@ -156,7 +171,10 @@ def test_outpatient_infusion_of_mcl_wants_a_low_burden(level: str, open_: bool) 
 def test_b_all_as_outpatient_is_held_by_commercial_payers() -> None:
     story = Story()
     story.refer(
-        coverage={"payer": "uhc", "member_id": "X"}, indication="b_all", diagnosis="C91.02", planned_setting="outpatient"
+        coverage={"payer": "uhc", "member_id": "X"},
+        indication="b_all",
+        diagnosis="C91.02",
+        planned_setting="outpatient",
     )
 
     hold = holds(story.decide(-40))["apheresis.site_of_care.setting"]

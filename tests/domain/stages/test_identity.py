@@ -113,7 +113,13 @@ def test_a_broken_condition_waits_for_a_signed_disposition(name: str) -> None:
     decision = story.decide(-5)
     assert f"lymphodepletion.identity.{name}" in holds(decision)
     assert kinds(decision)[kind].severity == "critical"
-    data = {"bag_id": BAG, "disposition": "expanded_access", "reason": "reviewed", "role": "director", "signer": "staff-9"}
+    data = {
+        "bag_id": BAG,
+        "disposition": "expanded_access",
+        "reason": "reviewed",
+        "role": "director",
+        "signer": "staff-9",
+    }
     story.tell(-5, "cart.disposition.signed", data, hour=20)
 
     decision = story.decide(-5)

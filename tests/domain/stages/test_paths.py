@@ -234,7 +234,13 @@ def test_a_product_out_of_specification_goes_on_under_expanded_access_alone() ->
     fact = {"coi_id": "COI-1", "at": story.at(-9).isoformat(), "reason": "viability", "out_of_specification": True}
     story.tell(-9, "cart.manufacturing.failed", fact | {"bag_id": BAG})
     assert story.decide(-9).stage is Stage.APHERESIS
-    data = {"bag_id": BAG, "disposition": "expanded_access", "reason": "agreed", "role": "director", "signer": "staff-9"}
+    data = {
+        "bag_id": BAG,
+        "disposition": "expanded_access",
+        "reason": "agreed",
+        "role": "director",
+        "signer": "staff-9",
+    }
     story.tell(-9, "cart.disposition.signed", data, hour=15)
     assert story.decide(-9).stage is Stage.MANUFACTURING
     story.release()

@@ -59,7 +59,10 @@ def test_the_right_certificate_opens_the_gate() -> None:
     assert decision.alerts == ()
 
 
-@pytest.mark.parametrize(("first", "last", "open_"), [(-24, -24, True), (-23, 30, False), (-60, -25, False), (-60, -24, True), (-24, 30, True)])
+@pytest.mark.parametrize(
+    ("first", "last", "open_"),
+    [(-24, -24, True), (-23, 30, False), (-60, -25, False), (-60, -24, True), (-24, 30, True)],
+)
 def test_both_ends_of_a_certificate_are_inclusive(first: int, last: int, open_: bool) -> None:
     """Judged for the booked day, not for today."""
     story = at("lakeside")
@@ -157,7 +160,10 @@ def test_tocilizumab_and_intensive_care_are_asked_before_the_infusion_alone() ->
 
     decision = story.decide(-1)
 
-    assert {"infusion.readiness.tocilizumab_on_hand.infusion_facility", "infusion.readiness.icu_backup.infusion_facility"} <= set(holds(decision))
+    assert {
+        "infusion.readiness.tocilizumab_on_hand.infusion_facility",
+        "infusion.readiness.icu_backup.infusion_facility",
+    } <= set(holds(decision))
     assert Stage.LYMPHODEPLETION in decision.cleared
     story.tell(0, "cart.readiness.changed", readiness | {"tocilizumab_doses": 2, "icu_backup": True}, hour=8)
     assert Stage.INFUSION in story.decide(0).cleared
@@ -201,7 +207,11 @@ def test_a_certificate_counts_exactly_on_its_days(first: int, length: int) -> No
 def test_certificates_of_the_site_file_count_like_reported_ones() -> None:
     certificates = [
         SiteCertificate(layer=layer, product="tecartus", holder=holder, valid_from=date(2020, 1, 1))
-        for layer, holder in (("authorized_center", "lakeside"), ("rems_facility", "lakeside"), ("rems_pharmacy", "lakeside_pharmacy"))
+        for layer, holder in (
+            ("authorized_center", "lakeside"),
+            ("rems_facility", "lakeside"),
+            ("rems_pharmacy", "lakeside_pharmacy"),
+        )
     ]
     story = at("lakeside")
     story.site = site().model_copy(update={"certifications": (*site().certifications, *certificates)})
