@@ -95,7 +95,18 @@ def _write(desk: Desk, bundle: Bundle) -> Draft:
         writer(draft)
     with draft.section():
         _attest(draft)
+    with draft.section():
+        _cite_window(draft)
     return draft
+
+
+def _cite_window(draft: Draft) -> None:
+    """The rule that took outpatient services into the stay speaks on the claim."""
+    if draft.stay:
+        given = [(f.data.facility, f.data.started_at) for f in draft.bundle.doses]
+        given += [(f.data.facility, f.data.started_at) for f in draft.bundle.collections]
+        for facility in sorted({facility for facility, began in given if not draft.stay.covers(began)}):
+            draft.cite(draft.desk.window_policy(draft.desk.admitted_on(draft.stay), facility))
 
 
 def _attest(draft: Draft) -> None:

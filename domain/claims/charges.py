@@ -27,7 +27,7 @@ def price(draft: Draft) -> frozenset[str]:
         if line.charge is None:
             _from_chargemaster(draft, line)
     if draft.stay:
-        rest = [fact for fact in ours if fact not in used and fact.data.admission_id]
+        rest = [fact for fact in ours if fact not in used and draft.desk.stay_of(fact.data)]
         _carry(draft, rest)
         used += rest
     return frozenset(fact.event_id for fact in used)
@@ -35,8 +35,8 @@ def price(draft: Draft) -> frozenset[str]:
 
 def _may_use(draft: Draft, fact: Fact[ChargePosted]) -> bool:
     """Charges of the stay, and charges of no stay on the days of the claim's services."""
-    if fact.data.admission_id is not None:
-        return draft.stay is not None and fact.data.admission_id == draft.stay.id
+    if (stay := draft.desk.stay_of(fact.data)) is not None:
+        return draft.stay is not None and stay == draft.stay.id
     return fact.data.date in {line.on for line in draft.lines}
 
 

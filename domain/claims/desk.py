@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 
 from domain.claims.ndc import belongs_to
 from domain.events.access import ReferralReceived
+from domain.events.revenue import ChargePosted
 from domain.facts import Fact
 from domain.record import Authorization, Record, Stay
 from domain.rulebook import NoRule, Rulebook
@@ -90,6 +91,12 @@ class Desk:
             mac=known.mac if known and known.mac else "",
         )
 
+    def window_policy(self, on: date, facility: str) -> Policy:
+        """Whether services of the facility fold into an admission; a practice has a row of its own."""
+        known = self.facility(facility)
+        office = known is not None and known.hospital_class == "office"
+        return self.policy("payment_window_office" if office else "payment_window", on, facility)
+
     def code(self, role: str, on: date, **narrow: str) -> Code:
         """The code that plays the role on that day."""
         return self.one(Code, on, role=role, product=self.product, payer=self.payer, **narrow)
@@ -114,6 +121,15 @@ class Desk:
         """The length of a window in days; zero where no row gives one."""
         row = self.rules.maybe(Window, on, key=window, **narrow)
         return row.days or 0 if row else 0
+
+    @cached_property
+    def outpatient_stays(self) -> frozenset[str]:
+        """Stays that never became inpatient: their charges go by the day of service."""
+        return frozenset(stay.id for stay in self.record.stays if not stay.inpatient)
+
+    def stay_of(self, charge: ChargePosted) -> str | None:
+        """The inpatient stay a posted charge belongs to, None for every other charge."""
+        return None if charge.admission_id in self.outpatient_stays else charge.admission_id
 
     def authorization(self, on: date) -> Authorization | None:
         """The latest approval that covers the day and fits the product."""

@@ -17,7 +17,7 @@ def add_evaluations(draft: Draft) -> None:
             charge = fact.data
             row = visits.get(charge.hcpcs or "")
             papers = [event for paper, event in _notes(draft) if paper.dated == charge.date]
-            if row is None or charge.date not in days or charge.admission_id or not papers:
+            if row is None or charge.date not in days or draft.desk.stay_of(charge) or not papers:
                 continue
             modifier = draft.code("modifier_separate_evaluation", charge.date)
             text = "A separate evaluation of a new complication is documented for this day."

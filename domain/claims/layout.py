@@ -69,13 +69,17 @@ class _Layout:
             admitted = self.desk.admitted_on(stay)
             if not on <= admitted or not self.desk.same_house(facility, stay.facility):
                 continue
-            if on >= admitted - timedelta(days=self.window_days(stay)) and self._folds(stay) and not self.unrelated(on):
+            if (
+                on >= admitted - timedelta(days=self.window_days(stay))
+                and self._folds(stay, facility)
+                and not self.unrelated(on)
+            ):
                 return stay
         return None
 
-    def _folds(self, stay: Stay) -> bool:
+    def _folds(self, stay: Stay, facility: str) -> bool:
         try:
-            return self.desk.policy("payment_window", self.desk.admitted_on(stay), stay.facility).value == "fold"
+            return self.desk.window_policy(self.desk.admitted_on(stay), facility).value == "fold"
         except NoRule:
             return False
 
@@ -164,7 +168,7 @@ class _Layout:
             on = self.desk.day(fact.data.started_at, fact.data.facility)
             for stay in self.stays:
                 span = (self.desk.admitted_on(stay) - on).days
-                if 0 <= span <= self.window_days(stay) and self._folds(stay):
+                if 0 <= span <= self.window_days(stay) and self._folds(stay, fact.data.facility):
                     return True
         return False
 
@@ -172,13 +176,18 @@ class _Layout:
         """Until the infusion or the end is documented, a payer's window could still take the doses into a stay."""
         on = self.desk.day(moment, facility)
         try:
-            folds = self.desk.policy("payment_window", on, facility).value == "fold"
+            folds = self.desk.window_policy(on, facility).value == "fold" and self._infused_in_house(facility)
         except NoRule:
             return ()
         later = any(infusion.started_at >= moment for infusion in self.desk.record.infusions)
         if not folds or later or self.desk.record.withdrawal:
             return ()
         return ("the infusion: until then the payment window of an admission could take these services in",)
+
+    def _infused_in_house(self, facility: str) -> bool:
+        """False when the infusion is planned at a centre of another owner, whose window cannot reach these services."""
+        planned = self.desk.record.facilities
+        return planned is None or self.desk.same_house(facility, planned.infusion)
 
     # C
 

@@ -78,7 +78,7 @@ def _owned(case: Case) -> list[Fact[ChargePosted]]:
         fact
         for fact in case.desk.record.charges
         if (stay is not None and fact.data.admission_id == stay.id)
-        or (fact.data.admission_id is None and _owner(case, fact.data.date).key == case.claim.key)
+        or (case.desk.stay_of(fact.data) is None and _owner(case, fact.data.date).key == case.claim.key)
     ]
 
 

@@ -1,4 +1,7 @@
-"""A file against the guide maps of `pyx12`. Findings name segment and element, never a value: it may name a person."""
+"""A file against the guide maps of `pyx12`, and then against what those do not see.
+
+Findings name segment and element, never a value: it may name a person.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ import pyx12.map_if
 import pyx12.map_index
 import pyx12.params
 import pyx12.x12n_document
+
+from domain.claims.x12.audit import audit
 
 _STALE_LISTS = "claim_status,claim_status_cat,remark_code"
 """Code lists of the maps that are older than the codes in use."""
@@ -66,7 +71,9 @@ def validate(file: str) -> list[str]:
     except (pyx12.errors.EngineError, pyx12.errors.X12Error):
         return ["envelope: not a file of a guide that is known here"]
     told = list(_told(json.loads(findings.getvalue()))) if findings.getvalue() else []
-    return told or ([] if passed else ["envelope: not a readable interchange"])
+    if not told and not passed:
+        return ["envelope: not a readable interchange"]
+    return [*told, *audit(file)]
 
 
 def _told(node: Any, segment: str = "envelope") -> Iterator[str]:

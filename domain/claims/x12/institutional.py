@@ -11,6 +11,8 @@ from domain.claims.x12.parties import Control, Identity
 from domain.site import Facility, PayerId, Site
 
 _IN_ONE_HI = 12
+_OTHERS = 24
+"""Further diagnoses that the guide has room for."""
 _NOTE = 80
 
 
@@ -64,7 +66,7 @@ def _health_information(claim: Claim) -> Iterator[tuple[str, ...]]:
     yield from _hi([_diagnosis("ABJ", d) for d in by_role["admitting"]])
     if claim.drg:
         yield ("HI", f"DR:{claim.drg}")
-    yield from _hi([_diagnosis("ABF", d) for d in by_role["other"]])
+    yield from _hi([_diagnosis("ABF", d) for d in by_role["other"][:_OTHERS]])
     for qualifier, role in (("BBR", "principal"), ("BBQ", "other")):
         yield from _hi([f"{qualifier}:{p.code}:D8:{day(p.date)}" for p in claim.procedures if p.role == role])
     yield from _hi([_occurrence(value) for value in claim.codes if value.kind in ("occurrence", "occurrence_span")])
