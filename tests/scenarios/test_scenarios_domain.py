@@ -101,6 +101,16 @@ def test_it_closes_when_its_windows_have_passed(player: Player) -> None:
     assert decision.next_deadline is None
 
 
+def test_a_feed_whose_days_are_still_to_come_gives_the_same_claims(player: Player) -> None:
+    """A future `time` is legal: posted whole on the day of the referral, it shows what it will show at its end."""
+    today = player.at(player.scenario.feed.first_day)
+
+    decision = player.decide(player.events(), today, today)
+
+    expected = {key: player.scenario.expected["end"][key] for key in ("stage", "holds", "open_alerts", "claims")}
+    assert differences(expected, seen(decision), player.anchor) == []
+
+
 def test_a_backfilled_feed_ends_like_a_live_one(player: Player) -> None:
     received, now = player.at(60), player.at(62)
 
