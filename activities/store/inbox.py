@@ -22,7 +22,7 @@ from activities.store.engine import Database
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
-from activities.store.vault import audit
+from activities.store.vault import ERASED, audit
 from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
 from domain.events.governance import CorrectionMade
 
@@ -81,14 +81,14 @@ def replay(db: Database, keys: Keyring, quarantine_id: str, now: datetime, actor
 
     Raises:
         UnknownEntry: no entry has this id.
-        NeverApplied: the entry is a second body of an event.
+        NeverApplied: the entry is a second body of an event, or its patient was erased.
     """
     with db.write() as session:
         serialise(session)
         row = session.get(Quarantine, quarantine_id)
         if row is None:
             raise quarantine.UnknownEntry(quarantine_id)
-        if row.state == quarantine.CONFLICT:
+        if row.state in (quarantine.CONFLICT, ERASED):
             raise quarantine.NeverApplied(quarantine_id)
         result = _replayed(session, keys, row, now)
         audit(session, actor, "replay", quarantine_id, result.disposition.value, now)

@@ -41,7 +41,7 @@ class Keyring:
         """Encrypt with the newest key."""
         key = self.data_keys[0]
         nonce = os.urandom(NONCE_BYTES)
-        return _key_id(key) + nonce + AESGCM(key).encrypt(nonce, plain, purpose.encode())
+        return key_id(key) + nonce + AESGCM(key).encrypt(nonce, plain, purpose.encode())
 
     def open(self, sealed: bytes, purpose: str) -> bytes:
         """Decrypt with the key the bytes name.
@@ -51,7 +51,7 @@ class Keyring:
         """
         name, nonce, body = sealed[:4], sealed[4 : 4 + NONCE_BYTES], sealed[4 + NONCE_BYTES :]
         for key in self.data_keys:
-            if _key_id(key) == name:
+            if key_id(key) == name:
                 try:
                     return AESGCM(key).decrypt(nonce, body, purpose.encode())
                 except InvalidTag:
@@ -64,13 +64,14 @@ class Keyring:
         return hmac.new(self.hash_key, message, hashlib.sha256).hexdigest()[:40]
 
 
-def _key_id(key: bytes) -> bytes:
+def key_id(key: bytes) -> bytes:
+    """The four bytes by which sealed values name their key."""
     return hashlib.sha256(b"cart-encounter key id" + key).digest()[:KEY_ID_BYTES]
 
 
 def create_keyring(path: Path) -> Keyring:
     """Make a key file, mode 0600. Fails if it exists: keys are never overwritten."""
-    body = {"data_keys": [_new_key()], "hash_key": _new_key()}
+    body = {"data_keys": [fresh_key()], "hash_key": fresh_key()}
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(body, file)
@@ -98,5 +99,6 @@ def read_keyring(path: Path) -> Keyring:
     return Keyring(data_keys, hash_key)
 
 
-def _new_key() -> str:
+def fresh_key() -> str:
+    """A new random key, as the key file holds it."""
     return base64.b64encode(secrets.token_bytes(32)).decode()

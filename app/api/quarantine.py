@@ -21,7 +21,9 @@ LARGEST_PAGE = 1000
 
 router = APIRouter(tags=["quarantine"])
 
-State = Annotated[Literal["waiting", "released", "invalid", "conflict"] | None, Query(description="all if absent")]
+State = Annotated[
+    Literal["waiting", "released", "invalid", "conflict", "erased"] | None, Query(description="all if absent")
+]
 
 
 @router.get("/v1/quarantine", responses=documented(422), summary="What waits or was refused")
@@ -56,7 +58,9 @@ def replay_entry(quarantine_id: str, parts: PartsOf, actor: Replayer) -> Receipt
     except quarantine.UnknownEntry:
         raise Refusal(404, "no quarantine entry has this id") from None
     except quarantine.NeverApplied:
-        raise Refusal(409, "another body of the same event stands; a conflict is never applied") from None
+        raise Refusal(
+            409, "another body of the same event stands, or the patient was erased; it is never applied"
+        ) from None
     counters.REPLAYED.labels(outcome=result.disposition.value).inc()
     if result.disposition is Disposition.ACCEPTED and parts.deliverer is not None:
         parts.deliverer.wake()

@@ -1,0 +1,198 @@
+"""Erasure of one patient: who it was is gone, what was done and billed stays, anonymous.
+
+Gone: name, record number, member number, birth day and month, street, order and visit numbers, document references, free
+text, refused and quarantined originals, every identifier by which the encounter could be found. Kept, because billing
+and the chain of identity must stay verifiable: services, dates, codes, amounts, cell identifiers, the year of birth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete
+from sqlmodel import Session, col, select
+
+from activities.store.engine import Database
+from activities.store.facts import open_body
+from activities.store.inbox import serialise
+from activities.store.keys import Keyring
+from activities.store.quarantine import CONFLICT, INVALID, WAITING
+from activities.store.tables import (
+    Alias,
+    Encounter,
+    EncounterEvent,
+    Inbox,
+    InboxConflict,
+    Patient,
+    Quarantine,
+    QuarantineKey,
+    sealed_for,
+)
+from activities.store.vault import ERASED, Json, audit, identities
+from domain.events.governance import CorrectionMade
+
+TEXTS = frozenset({"reason", "document", "certificate", "signer", "assessor_role"})
+"""Fields of event data that carry free text or another system's reference; replaced wherever they stand."""
+
+VOCABULARY = frozenset({"progression", "intolerance", "completed", "other", "death", "choice", "product_unusable"})
+"""Words of the catalogue's own that may stand in such a field; they name nobody and decide gates."""
+
+SHORTEST_NEEDLE = 4
+
+
+Reference = tuple[str, str]
+"""Source and id of an event."""
+
+
+class StillOpen(ValueError):
+    """An encounter of the patient is not closed: its claims still need the identity."""
+
+
+def erase_patient(db: Database, keys: Keyring, encounter_id: str, actor: str, now: datetime) -> list[str]:
+    """Erase the patient of an encounter, in all encounters of the patient; returns their ids.
+
+    Raises:
+        LookupError: there is no such encounter, or no patient is known of it.
+        StillOpen: an encounter of the patient is still open.
+    """
+    with db.write() as session:
+        serialise(session)
+        patients = _patients(session, encounter_id)
+        encounters = _encounters(session, patients)
+        for encounter in encounters:
+            if session.get_one(Encounter, encounter).status != "closed":
+                raise StillOpen("an encounter of this patient is open; it closes by itself when nothing is due")
+        rows = [session.get_one(Patient, patient) for patient in patients]
+        _erase_originals(session, keys, {needle for row in rows for needle in _needles(keys, row)})
+        for row in rows:
+            _erase_identity(session, keys, row)
+        events = _events(session, encounters)
+        ranks = _ranks(keys, events)
+        for event in events:
+            _erase_event(session, keys, event, ranks)
+        session.execute(delete(Alias).where(col(Alias.encounter_id).in_(encounters)))
+        for encounter in encounters:
+            audit(session, actor, "erase", encounter, ERASED, now)
+        return encounters
+
+
+def _patients(session: Session, encounter_id: str) -> list[str]:
+    found = {row.patient_ref for row in _events(session, [encounter_id]) if row.patient_ref}
+    if not found:
+        raise LookupError("no patient is known of this encounter")
+    return sorted(found)
+
+
+def _encounters(session: Session, patients: Iterable[str]) -> list[str]:
+    query = (
+        select(EncounterEvent.encounter_id)
+        .join(Inbox, col(Inbox.event_id) == EncounterEvent.event_id)
+        .where(col(Inbox.patient_ref).in_(list(patients)))
+        .distinct()
+    )
+    return sorted(session.exec(query))
+
+
+def _events(session: Session, encounters: list[str]) -> list[Inbox]:
+    """The encounters' own events; what concerns a facility is nobody's identity."""
+    query = (
+        select(Inbox)
+        .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
+        .where(col(EncounterEvent.encounter_id).in_(encounters), col(Inbox.holder_event).is_(False))
+    )
+    return list(session.exec(query))
+
+
+def _erase_identity(session: Session, keys: Keyring, patient: Patient) -> None:
+    versions = {event: _anonymous(identity) for event, identity in identities(keys, patient).items()}
+    purpose = sealed_for("patients.identity", patient.patient_ref)
+    patient.identity = keys.seal(json.dumps(versions, sort_keys=True).encode(), purpose)
+    patient.mrn_key = f"{ERASED}:{patient.patient_ref}"
+    session.add(patient)
+
+
+def _needles(keys: Keyring, patient: Patient) -> set[str]:
+    """The record and member numbers of a patient, as they would stand in an original that was never applied."""
+    found = set()
+    for identity in identities(keys, patient).values():
+        known = identity.get("patient")
+        found |= {str(identity.get("member_id", "")), str(known.get("mrn", "")) if isinstance(known, dict) else ""}
+    return {json.dumps(needle)[1:-1] for needle in found if len(needle) >= SHORTEST_NEEDLE and needle != ERASED}
+
+
+def _erase_originals(session: Session, keys: Keyring, needles: set[str]) -> None:
+    """Refused and waiting originals that carry one of the patient's numbers."""
+    for row in session.exec(select(Quarantine).where(col(Quarantine.state).in_((WAITING, INVALID, CONFLICT)))):
+        plain = keys.open(row.body, sealed_for("quarantine.body", row.quarantine_id)).decode()
+        if any(needle in plain for needle in needles):
+            _erase_original(session, keys, row)
+            row.state = ERASED
+
+
+def _erase_original(session: Session, keys: Keyring, row: Quarantine) -> None:
+    row.body = keys.seal(b"{}", sealed_for("quarantine.body", row.quarantine_id))
+    row.subject_key, row.reasons = ERASED, []
+    session.execute(delete(QuarantineKey).where(col(QuarantineKey.quarantine_id) == row.quarantine_id))
+    session.add(row)
+
+
+def _anonymous(identity: Mapping[str, Any]) -> Json:
+    """What the catalogue asks of a patient, without the patient; state, sex and year of birth stay for statistics."""
+    known = identity.get("patient")
+    if not isinstance(known, dict):
+        return dict.fromkeys(identity, ERASED)
+    address = known.get("address")
+    state = address.get("state", "XX") if isinstance(address, dict) else "XX"
+    patient = {
+        "mrn": ERASED,
+        "name": {"family": ERASED, "given": ERASED},
+        "birth_date": f"{str(known.get('birth_date', '1900'))[:4]}-01-01",
+        "sex": known.get("sex", "unknown"),
+        "address": {"line": ERASED, "city": ERASED, "state": state, "postal_code": "00000"},
+    }
+    return {"patient": patient} | ({"member_id": ERASED} if "member_id" in identity else {})
+
+
+def _ranks(keys: Keyring, events: Iterable[Inbox]) -> dict[Reference, str]:
+    """New ids in the order of the old: events of one moment are ordered by source and id, and must stay so."""
+    named = sorted({_reference(open_body(keys, event)) for event in events})
+    return {reference: f"{ERASED}-{rank:06d}" for rank, reference in enumerate(named, start=1)}
+
+
+def _reference(body: Mapping[str, Any]) -> Reference:
+    return str(body["source"]), str(body["id"])
+
+
+def _erase_event(session: Session, keys: Keyring, row: Inbox, ranks: Mapping[Reference, str]) -> None:
+    body = open_body(keys, row)
+    data = _without_texts(body["data"])
+    if row.type == CorrectionMade.event_type:
+        data["of"] = {"source": data["of"]["source"], "id": ranks.get(_reference(body["data"]["of"]), ERASED)}
+    own = {"id": ranks[_reference(body)], "source": body["source"], "subject": ERASED, "data": data}
+    whole = _attributes(body) | own
+    row.body = keys.seal(json.dumps(whole, sort_keys=True).encode(), sealed_for("inbox.body", row.event_id))
+    row.subject_key = ERASED
+    session.add(row)
+    session.execute(delete(InboxConflict).where(col(InboxConflict.event_id) == row.event_id))
+    for kept in session.exec(select(Quarantine).where(Quarantine.dedupe_key == row.dedupe_key)):
+        _erase_original(session, keys, kept)
+
+
+def _attributes(body: Mapping[str, Any]) -> Json:
+    """The envelope's own attributes; extensions of a sender may name anybody."""
+    return {name: body[name] for name in ("specversion", "type", "time") if name in body}
+
+
+def _without_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: ERASED if _is_text(key, inner) else _without_texts(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_texts(inner) for inner in value]
+    return value
+
+
+def _is_text(key: str, value: Any) -> bool:
+    return key in TEXTS and isinstance(value, str) and value not in VOCABULARY

@@ -1,0 +1,70 @@
+"""`cart-encounter vault`: key rotation and erasure, on the database of the settings."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from activities.store import rotation
+from activities.store.engine import Database
+from activities.store.erasure import StillOpen, erase_patient
+from activities.store.keys import KeyFileError, read_keyring
+from app.settings import Settings
+
+vault_app = typer.Typer(no_args_is_help=True, help="Keys of the vault and erasure of a patient.")
+
+DataDir = Annotated[str, typer.Option("--data-dir", help="data directory of the stack; the environment's if absent")]
+
+
+def _settings(data_dir: str) -> Settings:
+    settings = Settings()
+    return settings.model_copy(update={"data_dir": type(settings.data_dir)(data_dir)}) if data_dir else settings
+
+
+@vault_app.command("stage-key")
+def stage_key(data_dir: DataDir = "") -> None:
+    """Add a new key that nothing is sealed with yet. Restart every process, then `activate-key`."""
+    keys = rotation.stage_key(_settings(data_dir).key_file)
+    print(f"{len(keys.data_keys)} keys; restart every process, then activate-key")
+
+
+@vault_app.command("activate-key")
+def activate_key(data_dir: DataDir = "") -> None:
+    """Seal with the key staged last. Restart every process, then `reseal`."""
+    rotation.activate_key(_settings(data_dir).key_file)
+    print("the staged key is the newest; restart every process, then reseal")
+
+
+@vault_app.command("reseal")
+def reseal(data_dir: DataDir = "") -> None:
+    """Seal again with the newest key whatever an older one sealed. May run beside a running stack."""
+    settings = _settings(data_dir)
+    try:
+        keys = read_keyring(settings.key_file)
+    except KeyFileError as error:
+        sys.exit(f"cart-encounter: {error}")
+    db = Database(settings.database)
+    for column, count in rotation.reseal(db, keys).items():
+        print(f"{column}: {count}")
+    db.close()
+
+
+@vault_app.command("erase")
+def erase(
+    encounter: str,
+    by: Annotated[str, typer.Option(help="who decided it: a role, for the audit")],
+    data_dir: DataDir = "",
+) -> None:
+    """Erase the patient of a closed encounter; what was billed stays, anonymous. It cannot be undone."""
+    settings = _settings(data_dir)
+    db = Database(settings.database)
+    try:
+        erased = erase_patient(db, read_keyring(settings.key_file), encounter, by, datetime.now(UTC))
+    except (LookupError, StillOpen, KeyFileError) as error:
+        sys.exit(f"cart-encounter: {error}")
+    finally:
+        db.close()
+    print(f"erased in {', '.join(erased)}")
