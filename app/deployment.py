@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from google.protobuf.duration_pb2 import Duration
+from sqlmodel import col, func, select
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
@@ -16,6 +17,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.store.engine import Database
+from activities.store.tables import Encounter, EncounterEvent
 from app.installation import CannotStart, install
 from app.settings import Settings
 from workflows.search_attributes import MEANING, REGISTRY
@@ -58,6 +60,35 @@ def migrate() -> None:
 def temporal() -> None:
     """Make the namespace and its search attributes on the Temporal server."""
     asyncio.run(_temporal(Settings()))
+
+
+@deploy_app.command()
+def redeliver() -> None:
+    """After a restore of the Temporal server: wake every open encounter, which folds all of its facts anew."""
+    db = Database(Settings().database)
+    try:
+        count = wake_encounters(db)
+    finally:
+        db.close()
+    typer.echo(f"{count} open encounters will be woken by a gateway")
+
+
+def wake_encounters(db: Database) -> int:
+    """Mark the last event of every open encounter as undelivered; returns how many.
+
+    The last one alone: a note carries the encounter's facts up to its sequence, and a decision on fewer of them than were
+    decided on before would take back what followed from the others.
+    """
+    with db.write() as session:
+        last = session.exec(
+            select(EncounterEvent.encounter_id, func.max(EncounterEvent.sequence))
+            .join(Encounter, col(Encounter.encounter_id) == col(EncounterEvent.encounter_id))
+            .where(Encounter.status == "open")
+            .group_by(EncounterEvent.encounter_id)
+        ).all()
+        for encounter, sequence in last:
+            session.get_one(EncounterEvent, (encounter, sequence)).delivered_at = None
+    return len(last)
 
 
 @deploy_app.command("search-attributes")

@@ -111,7 +111,7 @@ ENCOUNTERS: Final = (
     _gauge(
         "cart_encounters",
         "stage held age",
-        "Open encounters by stage, whether a hold stands, and days since they began.",
+        "Open encounters by stage, whether a hold stands, and days since the first milestone.",
     ),
     _gauge("cart_encounters_open", "product payer_class", "Open encounters by product and class of payer."),
     _gauge("cart_encounters_closed", "outcome", "Closed encounters by how they ended."),

@@ -47,7 +47,8 @@ def count_encounters(reading: Reading) -> Iterator[Sample]:
         if status != "open":
             yield sample("cart_encounters_closed", 1, view.get("outcome"))
             continue
-        yield sample("cart_encounters", 1, stage, holds > 0, age_band(reading.now - created))
+        began = min([created, *(at for _, at in view.get("milestones", ()))])
+        yield sample("cart_encounters", 1, stage, holds > 0, age_band(reading.now - began))
         yield sample("cart_encounters_open", 1, product, payer_class)
         if due and due < reading.now:
             yield sample("cart_encounters_overdue", 1, stage)

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from typer.testing import CliRunner
 
-from app.deployment import deploy_app, register
+from activities.store.tables import EncounterEvent
+from app.deployment import deploy_app, register, wake_encounters
 from app.metrics import free_port
+from tests.deploy.store_world import NOW, World
 from workflows.search_attributes import MEANING, REGISTRY
 
 
@@ -90,3 +93,18 @@ def test_every_search_attribute_says_what_it_means() -> None:
     shown = CliRunner().invoke(deploy_app, ["search-attributes"]).output
     assert REGISTRY.keys() == MEANING.keys()
     assert all(name in shown for name in REGISTRY)
+
+
+def test_after_a_restore_open_encounters_are_woken_by_their_last_event(world: World) -> None:
+    running, ended = world.encounter(), world.encounter(status="closed")
+    for sequence in (1, 2, 3):
+        world.event(running, "cart.charge.posted", NOW, sequence=sequence)
+    world.event(ended, "cart.referral.received", NOW, sequence=1)
+    assert wake_encounters(world.db) == 1
+    with world.db.read() as session:
+        waiting = [
+            (event.encounter_id, event.sequence)
+            for event in session.exec(select(EncounterEvent))
+            if event.delivered_at is None
+        ]
+    assert waiting == [(running, 3)]

@@ -102,6 +102,11 @@ def test_vein_to_vein_counts_the_collection_that_was_infused(world: World) -> No
     assert value(found, "cart_inbox_events_total", "cart.manufacturing.failed") == 1
 
 
+def test_an_encounter_is_as_old_as_its_first_milestone(world: World) -> None:
+    world.encounter(stage="infusion", view=milestones(("referral", 33)))
+    assert value(scrape(world), "cart_encounters", "infusion", "false", "29-60d") == 1
+
+
 def test_a_planned_infusion_is_no_observation(world: World) -> None:
     world.encounter(view=milestones(("apheresis", 5), ("infusion", -12)))
     assert value(scrape(world), "cart_vein_to_vein_days_count") == 0
