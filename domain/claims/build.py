@@ -61,21 +61,25 @@ def build_claims(record: Record, site: Site, rules: Rulebook, uncleared: Unclear
     Returns:
         Claims with `ready` False and `waiting_for` while a document that makes them due is missing.
     """
+    found = cases(record, site, rules, uncleared)
+    return tuple(case.claim.model_copy(update={"edits": find_edits(case)}) for case in found)
+
+
+def cases(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | None = None) -> tuple[Case, ...]:
+    """Every claim before its edits, with what it was written from."""
     if record.referral is None:
         return ()
     desk = Desk(record, site, rules, record.referral)
-    bundles = _dated(desk, lay_out(desk))
+    bundles = _billed(desk, lay_out(desk))
     drafts = [_write(desk, bundle) for bundle in bundles]
-    used = frozenset[str]().union(*(price(draft) for draft in drafts)) if drafts else frozenset[str]()
-    claims = [_claim(draft, explain(desk, draft.bundle, bundles)) for draft in drafts]
-    cases = [
-        Case(draft, claim, tuple(claims), used, uncleared or {}) for draft, claim in zip(drafts, claims, strict=True)
-    ]
-    return tuple(case.claim.model_copy(update={"edits": find_edits(case)}) for case in cases)
+    used = frozenset(event for draft in drafts for event in price(draft))
+    claims = tuple(_claim(draft, explain(desk, draft.bundle, bundles)) for draft in drafts)
+    pairs = zip(drafts, claims, strict=True)
+    return tuple(Case(draft, claim, claims, used, uncleared or {}) for draft, claim in pairs)
 
 
-def _dated(desk: Desk, bundles: Sequence[Bundle]) -> tuple[Bundle, ...]:
-    """Claims that a payer's rule leaves out are not claims."""
+def _billed(desk: Desk, bundles: Sequence[Bundle]) -> tuple[Bundle, ...]:
+    """Without the claims that a payer's rule leaves out."""
     return tuple(bundle for bundle in bundles if not _refused(desk, bundle))
 
 
