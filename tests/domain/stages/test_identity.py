@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,6 +182,17 @@ def test_a_running_thaw_clock_wakes_the_encounter_and_alerts() -> None:
     assert ahead[f"thaw_clock:{thaw}"] == story.at(0, 12)
     assert "thaw_clock" not in kinds(story.decide(0, 11))
     assert kinds(story.decide(0, 12))["thaw_clock"].severity == "critical"
+
+
+def test_a_thaw_that_is_heard_of_late_is_judged_by_its_own_time() -> None:
+    story = until_received()
+    story.deplete()
+    story.hand_over(0, "thaw", hour=6, bag_id=BAG)
+    story.infuse()
+    thaw = next(fact for fact in story.facts if getattr(fact.data, "step", None) == "thaw")
+    story.facts[story.facts.index(thaw)] = replace(thaw, received_at=story.at(9))
+
+    assert "infusion.identity.thaw" in holds(story.decide(9))
 
 
 def test_a_second_release_of_the_receiver_settles_a_refusal() -> None:

@@ -105,6 +105,15 @@ def test_a_withdrawal_closes_at_every_stage_before_the_infusion(
     assert all(claim.ready and not claim.errors for claim in later.claims)
 
 
+def test_a_withdrawal_heard_of_late_leaves_a_day_for_what_else_is_late() -> None:
+    story = referred()
+    told = {"reason": "choice", "at": story.at(-30).isoformat()}
+    story.tell(-30, "cart.encounter.withdrawn", told, received=10)
+
+    assert story.decide(10).outcome is None
+    assert story.decide(11).outcome is Outcome.WITHDRAWN
+
+
 def test_a_withdrawal_waits_for_the_discharge_and_its_claim() -> None:
     story = until_received()
     story.admit(-6)
@@ -227,6 +236,25 @@ def test_a_failed_manufacture_goes_back_to_apheresis_and_on() -> None:
     assert "manufacturing_failed" not in kinds(second)
     story.release(12)
     assert story.decide(13).stage is Stage.LYMPHODEPLETION
+
+
+def test_lymphodepletion_given_before_a_failure_does_not_count_for_the_next_product() -> None:
+    story = until_collected()
+    story.deplete(-20)
+    story.tell(-10, "cart.manufacturing.failed", {"coi_id": "COI-1", "at": story.at(-10).isoformat(), "reason": "x"})
+    story.collect(-5, ordinal=2, din="DIN-2")
+    story.release(10)
+
+    assert story.decide(11).stage is Stage.LYMPHODEPLETION
+
+
+def test_a_failure_within_specification_is_not_rescued_by_a_disposition() -> None:
+    story = until_collected()
+    story.tell(-10, "cart.manufacturing.failed", {"coi_id": "COI-1", "at": story.at(-10).isoformat(), "reason": "x"})
+    data = {"bag_id": BAG, "disposition": "expanded_access", "reason": "x", "role": "director", "signer": "staff-9"}
+    story.tell(-9, "cart.disposition.signed", data)
+
+    assert story.decide(-8).stage is Stage.APHERESIS
 
 
 def test_a_product_out_of_specification_goes_on_under_expanded_access_alone() -> None:

@@ -92,6 +92,13 @@ def test_the_same_certificate_reported_again_replaces_the_first_report() -> None
     assert f"apheresis.{CENTRE}" in holds(story.decide(-42))
 
 
+def test_a_certificate_that_names_no_product_does_not_count_for_one() -> None:
+    story = at("lakeside")
+    story.certify(-44, "authorized_center", "lakeside", "2020-01-01", None, product=None)
+
+    assert f"apheresis.{CENTRE}" in holds(story.decide(-43))
+
+
 def test_a_renewal_does_not_end_the_certificate_before_it() -> None:
     story = at("lakeside")
     certify_all(story, -44, "2026-01-01", story.on(-30))
