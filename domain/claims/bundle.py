@@ -50,9 +50,3 @@ class Bundle:
     def given(self) -> tuple[Infusion, ...]:
         """Infusions in which cells went into the patient."""
         return tuple(i for i in self.infusions if i.given and i.last.data.cells_infused != 0)
-
-    @property
-    def events(self) -> tuple[str, ...]:
-        """Every event that put a service here."""
-        facts = (*self.collections, *self.doses, *self.medications)
-        return (*(fact.event_id for fact in facts), *(event for i in self.infusions for event in i.events))

@@ -56,7 +56,6 @@ class Draft:
     cited: dict[str, Row] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
-    unmatched: list[str] = field(default_factory=list)
     place: Place | None = None
 
     @contextmanager

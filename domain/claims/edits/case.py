@@ -41,16 +41,21 @@ class Case:
     def bundle(self) -> Bundle:
         return self.draft.bundle
 
-    def knows(self, edit: str) -> bool:
-        return self.desk.rules.maybe(EditRule, self.claim.statement_from, edit=edit) is not None
+    def rule(self, edit: str) -> EditRule | None:
+        """The row of the edit for the day of the claim; on a day before the first row, that first row."""
+        rows = [row for row in self.desk.rules.table(EditRule) if row.edit == edit]
+        holding = [row for row in rows if row.holds_on(self.claim.statement_from)]
+        return min(holding or rows, key=lambda row: row.effective_from, default=None)
 
     def found(self, edit: str, field: str, detail: str = "", *, denial: int | None = None) -> Edit:
         """The finding as the rulebook words it. `detail` names rows, codes or days, never a value that names a person.
 
         Raises:
-            NoRule: the rulebook has no such edit; a defect of the rulebook.
+            KeyError: the rulebook has no such edit; a defect of the rulebook.
         """
-        rule = self.desk.one(EditRule, self.claim.statement_from, edit=edit)
+        rule = self.rule(edit)
+        if rule is None:
+            raise KeyError(edit)
         return Edit(
             id=edit,
             severity=EditSeverity(rule.severity),

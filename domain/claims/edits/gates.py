@@ -45,7 +45,7 @@ def papers(case: Case) -> Iterator[Edit]:
     for paper in case.claim.attachments:
         if paper.event is None:
             named = f"paper_{paper.kind}"
-            yield case.found(named if case.knows(named) else "paper", "attachment", paper.title)
+            yield case.found(named if case.rule(named) else "paper", "attachment", paper.title)
 
 
 def timeline(case: Case) -> Iterator[Edit]:

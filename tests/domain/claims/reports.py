@@ -52,10 +52,14 @@ def worked_patients() -> str:
     parts = [
         "# The guide's two worked patients, in both editions\n",
         "Edition `current` follows the official record, edition `guide` prints what the guide prints. Generated; tested.\n",
-        "Dates count from the day of infusion. Prices are those of the test site.\n",
+        "Days count from the day of infusion.\n",
     ]
     for title, story in (
         ("Adult with MCL, 70 kg, 1.85 m2, Medicare, admitted from day -1 (G135-157)", mcl_inpatient()),
+        (
+            "The same adult with a commercial payer, so that nothing folds before the stay",
+            mcl_inpatient(payer="aetna").authorization(),
+        ),
         ("Adult of 28 with B-ALL, 70 kg, commercial payer, admitted from day -5 (G158-169)", b_all_inpatient()),
         ("The same with three doses of cyclophosphamide, as the guide has it (G163)", b_all_inpatient((-4, -3, -2))),
     ):
