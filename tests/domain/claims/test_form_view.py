@@ -1,0 +1,64 @@
+"""The page for people who check by eye: whole, explained, escaped, and without a person in it."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from domain.claims.form_view import form_view
+from tests.domain.claims.stories import Story, mcl_inpatient
+
+
+class Balanced(HTMLParser):
+    """Fails on a tag that is closed without being open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.cells: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.cells.append(data)
+
+
+def read(page: str) -> str:
+    reader = Balanced()
+    reader.feed(page)
+    assert reader.open == []
+    return " ".join(reader.cells)
+
+
+@pytest.mark.parametrize("key", ["A/1", "B/1", "C/1"])
+def test_every_line_stands_on_the_page_with_its_rule_and_event(key: str) -> None:
+    claim = mcl_inpatient().claim(key)
+    page = read(form_view(claim))
+    for line in claim.lines:
+        assert line.reason.rule in page
+        assert all(event in page for event in line.reason.events)
+        assert f"{line.charge:,.2f}" in page
+    assert f"{claim.total:,.2f}" in page
+    assert all(edit.fix in page for edit in claim.edits)
+
+
+def test_the_page_names_the_vault_and_no_person() -> None:
+    page = form_view(mcl_inpatient().claim("C/1"))
+    assert "in the vault: patient.name" in page
+    assert not any(secret in page for secret in ("Pat", "1959", "1EG4TE5MK73", "Elm"))
+
+
+def test_a_waiting_claim_says_what_it_waits_for() -> None:
+    story = Story().referral().release().admitted(-1).infused()
+    assert "Waiting for the discharge" in form_view(story.claim("C/1"))
+
+
+def test_a_text_that_looks_like_markup_stays_text() -> None:
+    claim = mcl_inpatient().claim("C/1").model_copy(update={"remarks": "<script>alert(1)</script>"})
+    assert "<script>" not in form_view(claim)
