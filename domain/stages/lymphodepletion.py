@@ -105,9 +105,11 @@ def waits(case: Case) -> Iterator[Wait]:
 
 
 def findings(case: Case) -> Iterator[Finding]:
-    """Missed appointments, and documented doses against the label."""
+    """Missed appointments, bookings that do not fit each other, and documented doses against the label."""
     if case.attempt.release is not None and not happened(case):
         yield from missed(case, BookableStage.LYMPHODEPLETION)
+    if not case.course and not case.record.infusions:
+        yield from _apart(case)
     yield from doses(case)
 
 
@@ -135,6 +137,18 @@ def milestones(case: Case) -> Iterator[Milestone]:
     yield from days.values()
     if not case.course and not case.record.infusions:
         yield from _planned(case)
+
+
+def _apart(case: Case) -> Iterator[Finding]:
+    """The first booked day is not the first day of the regimen, counted back from the booked infusion."""
+    booked, day0 = case.bookings(BookableStage.LYMPHODEPLETION), infusion_day(case)
+    regimen = case.regimen(day0) if day0 else None
+    if not booked or day0 is None or regimen is None:
+        return
+    first = case.day(booked[0].starts_at, booked[0].facility)
+    if (first - day0).days != min(day for dose in regimen.doses for day in dose.days):
+        infusions = case.bookings(BookableStage.INFUSION)
+        yield Finding("lymphodepletion_replan", events=(*booked[0].events, *infusions[0].events))
 
 
 def _rest(case: Case) -> Wait:

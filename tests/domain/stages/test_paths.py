@@ -310,6 +310,38 @@ def test_an_infusion_more_than_fourteen_days_after_lymphodepletion_asks_for_a_re
         assert "lymphodepletion_repeat_due" not in kinds(story.decide(day - 1))
 
 
+@pytest.mark.parametrize(("day", "fits"), [(-5, True), (-4, False), (-6, False)])
+def test_lymphodepletion_is_planned_anew_when_the_infusion_moves(day: int, fits: bool) -> None:
+    story = until_received()
+    story.book("lymphodepletion", day, -20)
+    story.book("infusion", 0, -20, setting="inpatient")
+    assert ("lymphodepletion_replan" not in kinds(story.decide(-6))) is fits
+    move = {"appointment_id": "APT-infusion--20-0", "starts_at": story.at(day + 5).isoformat()}
+    story.tell(-6, "cart.appointment.rescheduled", move)
+    assert "lymphodepletion_replan" not in kinds(story.decide(-6))
+
+
+def test_a_product_that_is_not_there_on_the_booked_day_is_critical() -> None:
+    story = until_collected()
+    story.release()
+    story.book("lymphodepletion", -5, -20)
+
+    assert "uncleared_service_booked" not in kinds(story.decide(-6))
+    decision = story.decide(-5, 1)
+    assert kinds(decision)["uncleared_service_booked"].severity == "critical"
+    assert "product_on_site_missing" in kinds(decision)
+    story.receive(-5)
+    assert not {"uncleared_service_booked", "product_on_site_missing"} & set(kinds(story.decide(-5)))
+
+
+def test_a_cancelled_admission_leaves_no_stay() -> None:
+    story = whole()
+    story.admit(20, stay="ADM-2")
+    assert story.decide(40).outcome is None
+    story.tell(21, "cart.admission.cancelled", {"admission_id": "ADM-2"})
+    assert story.decide(40).outcome is Outcome.COMPLETED
+
+
 def test_a_transfer_moves_the_gates_ahead_and_not_the_ones_behind() -> None:
     story = until_received("aetna")
     plan = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}, "reason": "nearer to home"}
