@@ -21,6 +21,12 @@ def rulebook_texts() -> dict[str, str]:
     }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-histories", action="store_true", help="keep the histories of the workflow tests under tests/replay"
+    )
+
+
 @pytest.fixture(scope="session")
 def rules() -> Rulebook:
     return load(rulebook_texts(), "current")

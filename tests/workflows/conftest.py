@@ -75,7 +75,11 @@ def shelf() -> Shelf:
 
 @pytest.fixture(scope="session")
 async def world(
-    server: WorkflowEnvironment, database: Database, keys: Keyring, shelf: Shelf
+    server: WorkflowEnvironment,
+    database: Database,
+    keys: Keyring,
+    shelf: Shelf,
+    pytestconfig: pytest.Config,
 ) -> AsyncIterator[World]:
     """A worker on the server; encounters of different tests share it and nothing else."""
     mind = Mind(database, keys, shelf)
@@ -88,4 +92,6 @@ async def world(
             activity_executor=pool,
         )
         async with worker:
-            yield World(server, database, keys, mind)
+            asked = pytestconfig.getoption("--record-histories")
+            recording = ROOT / "tests" / "replay" / "histories" if asked else None
+            yield World(server, database, keys, mind, recording)

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from intake.feeds import expand, load_feed
+from app.outcomes import scenarios
+from intake.feeds import expand
 from tests.workflows.world import World
+from workflows.names import claim_workflow_id, encounter_workflow_id
 
-SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
-NAMES = sorted(path.name.removesuffix(".expected.json") for path in SCENARIOS.glob("*.expected.json"))
+SCENARIOS = {scenario.feed.name[0]: scenario for scenario in scenarios()}
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_a_scenario_runs_to_its_end(world: World, name: str) -> None:
-    feed = load_feed(SCENARIOS / f"{name}.json")
-    first = min(event.day for event in feed.events)
-    anchor = datetime.now(UTC).date() - timedelta(days=first)
-    events = expand(feed, anchor, suffix=f"-wf-{name[0]}")
-    encounter = await play(world, events)
+@pytest.mark.parametrize("letter", sorted(SCENARIOS))
+async def test_a_scenario_runs_to_its_end(world: World, letter: str) -> None:
+    feed, expected = SCENARIOS[letter].feed, SCENARIOS[letter].expected
+    anchor = datetime.now(UTC).date() - timedelta(days=min(event.day for event in feed.events))
+    encounter = await play(world, expand(feed, anchor, suffix=f"-live-{letter}"))
     await world.skip(encounter, timedelta(days=60))
-    await world.eventually(lambda: world.encounter(encounter).status == "closed", f"{name} closes")
-    assert world.encounter(encounter).stage == "closed"
-    assert {key for key, claim in world.claims(encounter).items() if claim.state == "emitted"}
+    row = await world.eventually(lambda: (e := world.encounter(encounter)).status == "closed" and e, f"{letter} closes")
+    assert row.stage == "closed"
+    assert row.view["outcome"] == expected["closed"]["outcome"]
+    assert {key: claim.state for key, claim in world.claims(encounter).items()} == {
+        key: claim["state"] for key, claim in expected["end"]["claims"].items()
+    }
+    assert world.alerts(encounter) == {}
+    result = await world.handle(encounter).result()
+    assert result["outcome"] == expected["closed"]["outcome"]
+    if letter in "acf":  # the others take the same paths
+        await world.record(encounter_workflow_id(encounter), f"encounter_{feed.name}")
+        await world.record(claim_workflow_id(encounter, "C", 1), f"claim_{feed.name}")
 
 
 async def play(world: World, events: list[dict[str, Any]]) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlmodel import col, select
@@ -30,6 +32,7 @@ class World:
     db: Database
     keys: Keyring
     mind: Mind
+    recording: Path | None = None
 
     async def post(self, *events: Mapping[str, Any]) -> str:
         """Take events in through the real inbox and deliver them; returns the encounter of the last one."""
@@ -38,7 +41,9 @@ class World:
             receipt = await asyncio.to_thread(
                 receive, self.db, self.keys, dict(event), datetime.now(UTC), str(event["source"])
             )
-            assert receipt.disposition in (Disposition.ACCEPTED, Disposition.DUPLICATE, Disposition.QUARANTINED), receipt
+            assert receipt.disposition in (Disposition.ACCEPTED, Disposition.DUPLICATE, Disposition.QUARANTINED), (
+                receipt
+            )
             encounter = receipt.encounter_id or encounter
         await Deliverer(self.db, TemporalDoor(self.server.client).deliver).drain()
         return encounter
@@ -69,6 +74,12 @@ class World:
                 return value
             await asyncio.sleep(0.05)
         raise AssertionError(f"not within {seconds} s: {what}")
+
+    async def record(self, workflow_id: str, name: str) -> None:
+        """Keep a history for the replay tests, when the run was asked to (`--record-histories`)."""
+        if self.recording is not None:
+            history = await self.server.client.get_workflow_handle(workflow_id).fetch_history()
+            (self.recording / f"{name}.json.gz").write_bytes(gzip.compress(history.to_json().encode(), mtime=0))
 
     def encounter(self, name: str) -> Encounter:
         with self.db.read() as session:
