@@ -25,7 +25,6 @@ from domain.claims.layout import lay_out
 from domain.claims.model import Claim, CodedValue, Form, Line
 from domain.claims.papers import attachments
 from domain.claims.remarks import remarks
-from domain.events.base import Stage
 from domain.record import Record
 from domain.rulebook import NoRule, Rulebook
 from domain.rulebook.rows import Place
@@ -46,7 +45,7 @@ _WRITERS: tuple[Callable[[Draft], None], ...] = (
     stay.await_stay,
 )
 
-Uncleared = Mapping[Stage, "tuple[Requirement, ...]"]
+Uncleared = Mapping[str, "tuple[Requirement, ...]"]
 
 
 def build_claims(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | None = None) -> tuple[Claim, ...]:
@@ -56,7 +55,7 @@ def build_claims(record: Record, site: Site, rules: Rulebook, uncleared: Unclear
         record: the encounter. Without a referral there is neither payer nor product, and no claim.
         site: facilities, prices and payer identifiers; facility time zones decide dates of service.
         rules: the rulebook of one edition; rows are chosen by date of service or discharge.
-        uncleared: unmet requirements of stages whose service was performed behind a closed gate.
+        uncleared: by event, the unmet requirements of services that were performed behind a closed gate.
 
     Returns:
         Claims with `ready` False and `waiting_for` while a document that makes them due is missing.

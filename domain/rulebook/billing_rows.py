@@ -152,7 +152,10 @@ class Policy(Row):
 
 
 class EditRule(Row):
-    """A claim edit: what it finds, how to cure it, which denial it prevents."""
+    """A claim edit: what it finds, how to cure it, which denial it prevents.
+
+    `overridable` errors become warnings once somebody signs for the services as they are charted.
+    """
 
     table = "edits"
     match_on = ("edit",)
@@ -164,6 +167,7 @@ class EditRule(Row):
     owner: str = "biller"
     denial: int | None = None
     releases_on: tuple[str, ...] = ()
+    overridable: bool = False
 
 
 class Denial(Row):

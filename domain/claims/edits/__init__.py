@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from domain.claims.edits import charges, coding, gates, lines, product, regimen
 from domain.claims.edits.case import Case
+from domain.claims.edits.sign_off import signed_off
 from domain.claims.model import Edit, EditSeverity
 from domain.rulebook import AmbiguousRule, NoRule
 
@@ -31,7 +32,7 @@ def find_edits(case: Case) -> tuple[Edit, ...]:
             found += check(case)
         except (NoRule, AmbiguousRule) as error:
             found.append(case.found("no_rule", "claim", str(error)))
-    merged = _merged(found)
+    merged = [signed_off(case, edit) for edit in _merged(found)]
     return tuple(sorted(merged, key=lambda edit: (edit.severity is not EditSeverity.ERROR, edit.id)))
 
 

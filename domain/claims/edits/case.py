@@ -10,7 +10,6 @@ from domain.claims.bundle import Bundle
 from domain.claims.desk import Desk
 from domain.claims.draft import Draft
 from domain.claims.model import Claim, Edit, EditSeverity
-from domain.events.base import Stage
 from domain.rulebook.rows import EditRule
 
 if TYPE_CHECKING:
@@ -24,14 +23,14 @@ class Case:
     Attributes:
         siblings: every claim of the encounter, this one included.
         used: events of the posted charges that stand on some claim.
-        uncleared: unmet requirements of stages whose service was performed behind a closed gate.
+        uncleared: by event, the unmet requirements of services that were performed behind a closed gate.
     """
 
     draft: Draft
     claim: Claim
     siblings: tuple[Claim, ...]
     used: frozenset[str]
-    uncleared: Mapping[Stage, tuple[Requirement, ...]]
+    uncleared: Mapping[str, tuple[Requirement, ...]]
 
     @property
     def desk(self) -> Desk:

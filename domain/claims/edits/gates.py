@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from domain.claims.edits.case import Case
 from domain.claims.forms import service_day
 from domain.claims.model import Edit
-from domain.events.base import Stage
 from domain.events.cells import CustodyStep
 from domain.rulebook.rows import SiteOfCare
 
@@ -23,9 +22,9 @@ _TIMELINE = (
 def performed_uncleared(case: Case) -> Iterator[Edit]:
     """A service of this claim was given while its gate was closed."""
     bundle = case.bundle
-    stages = [Stage.APHERESIS] * bool(bundle.collections)
-    stages += [Stage.LYMPHODEPLETION] * bool(bundle.doses) + [Stage.INFUSION] * bool(bundle.infusions)
-    unmet = [requirement for stage in stages for requirement in case.uncleared.get(stage, ())]
+    events = [fact.event_id for fact in (*bundle.collections, *bundle.doses)]
+    events += [event for infusion in bundle.infusions for event in infusion.events]
+    unmet = [requirement for event in events for requirement in case.uncleared.get(event, ())]
     if unmet:
         titles = "; ".join(dict.fromkeys(requirement.title for requirement in unmet))
         denial = next((requirement.denial for requirement in unmet if requirement.denial), None)

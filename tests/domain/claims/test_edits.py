@@ -17,7 +17,16 @@ from domain.rulebook import load
 from domain.rulebook.rows import EditRule
 from tests.domain.claims.alterations import ALTERED, Altered
 from tests.domain.claims.breaks import ERRORS, WARNINGS, Charted, outpatient
-from tests.domain.claims.stories import RULES, Story, edit_ids, error_ids, mcl_inpatient, rulebook, site
+from tests.domain.claims.stories import (
+    RULES,
+    Story,
+    b_all_inpatient,
+    edit_ids,
+    error_ids,
+    mcl_inpatient,
+    rulebook,
+    site,
+)
 
 CUSTODY = ("courier_pickup", "manufacturing_start", "shipped", "site_receipt")
 
@@ -147,3 +156,31 @@ def test_no_edit_names_a_person_or_a_bag() -> None:
     for broken in (*ERRORS, *WARNINGS):
         text = " ".join(edit.message for edit in broken.story().claim(broken.key).edits)
         assert not any(secret in text for secret in ("LOT20260A", "COI1", "BAG1", "Columbus", "1EG4TE5MK73", "PA123"))
+
+
+def signed(story: Story, day: int, hold: str = "claim.C.1.regimen_extra_dose") -> Story:
+    when = story.at(day, 23)
+    return story.add(
+        "cart.hold.overridden",
+        when,
+        hold=hold,
+        reason="confirmed with physician",
+        role="pharmacist",
+        signer="S1",
+        expires=story.at(day + 30),
+    )
+
+
+def test_a_signature_lets_three_documented_doses_be_billed_as_given() -> None:
+    claim = signed(b_all_inpatient((-4, -3, -2)), 20).claim("C/1")
+    assert "regimen_extra_dose" in edit_ids(claim) - error_ids(claim)
+    assert "signed off by pharmacist" in next(e.message for e in claim.edits if e.id == "regimen_extra_dose")
+
+
+def test_a_signature_falls_when_another_dose_is_charted_and_never_covers_another_claim_or_error() -> None:
+    later = signed(b_all_inpatient((-4, -3, -2)), -3)
+    assert "regimen_extra_dose" in error_ids(later.claim("C/1"))
+    other = signed(b_all_inpatient((-4, -3, -2)), 20, "claim.A.1.regimen_extra_dose")
+    assert "regimen_extra_dose" in error_ids(other.claim("C/1"))
+    wrong = signed(outpatient().infused("outpatient", bag="BAG9"), 20, "claim.C.1.release_missing")
+    assert "release_missing" in error_ids(wrong.claim("C/1"))
