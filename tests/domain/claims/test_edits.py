@@ -12,7 +12,6 @@ from domain.claims.build import cases
 from domain.claims.edits import find_edits
 from domain.claims.model import EditSeverity
 from domain.decision import Enforcement, Requirement
-from domain.events.base import Stage
 from domain.rulebook import load
 from domain.rulebook.rows import EditRule
 from tests.domain.claims.alterations import ALTERED, Altered
@@ -87,14 +86,16 @@ def requirement(**changes: object) -> Requirement:
 
 def test_a_service_behind_a_closed_gate_holds_its_claim_only() -> None:
     story = mcl_inpatient()
-    claims = build_claims(story.record(), site(), rulebook(), {Stage.APHERESIS: (requirement(denial=5),)})
+    event = story.record().collections[0].event_id
+    claims = build_claims(story.record(), site(), rulebook(), {event: (requirement(denial=5),)})
     held = {claim.key: [e.denial for e in claim.errors] for claim in claims if claim.errors}
     assert held == {"A/1": [5]}
 
 
 def test_a_stage_whose_services_folded_holds_the_stay() -> None:
     story = mcl_inpatient(-3)
-    claims = build_claims(story.record(), site(), rulebook(), {Stage.LYMPHODEPLETION: (requirement(),)})
+    event = story.record().lymphodepletion[0].event_id
+    claims = build_claims(story.record(), site(), rulebook(), {event: (requirement(),)})
     assert [claim.key for claim in claims if claim.errors] == ["C/1"]
 
 
