@@ -11,6 +11,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from activities.store.engine import Database
+from activities.store.inbox import Reader
 from activities.store.keys import Keyring
 from app.api import alerts, claims, encounters, events, health, later, preflight, problems, quarantine
 from app.api.access import Access
@@ -18,6 +19,7 @@ from app.api.parts import Parts, utc_now
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
+from intake.hl7.mllp import MllpServer
 
 DESCRIPTION = "One CAR-T encounter, from the referral to its claims. Errors are problem details (RFC 9457)."
 
@@ -31,6 +33,8 @@ def create_gateway(
     rules: Callable[[], Rulebook] | None = None,
     deliverer: Deliverer | None = None,
     temporal_reachable: Callable[[], Awaitable[bool]] | None = None,
+    reader: Reader | None = None,
+    mllp: MllpServer | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
     """The HTTP interface over a migrated database.
@@ -39,11 +43,14 @@ def create_gateway(
         rules: the rulebook of this moment, for explanations.
         deliverer: runs while the application serves.
         temporal_reachable: for `/readyz`; the gateway takes events in without it.
+        reader: translates kept HL7 messages anew when they are replayed (`Hl7Door.read_again`).
+        mllp: serves HL7 v2 beside HTTP while the application serves.
     """
     api = FastAPI(
         title="CAR-T encounter", version=version("cart-encounter"), description=DESCRIPTION, lifespan=_lifespan
     )
-    api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock)
+    api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock, reader)
+    api.state.mllp = mllp
     problems.install(api)
     for module in (events, encounters, claims, alerts, quarantine, preflight, later, health):
         api.include_router(module.router)
@@ -54,9 +61,14 @@ def create_gateway(
 async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     deliverer = api.state.parts.deliverer
     delivery = asyncio.create_task(deliverer.run()) if deliverer else None
+    mllp: MllpServer | None = api.state.mllp
+    if mllp:
+        await mllp.start()
     try:
         yield
     finally:
+        if mllp:
+            await mllp.stop()
         if delivery:
             delivery.cancel()
             with contextlib.suppress(asyncio.CancelledError):

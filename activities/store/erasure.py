@@ -19,7 +19,7 @@ from activities.store.engine import Database
 from activities.store.facts import open_body
 from activities.store.inbox import serialise
 from activities.store.keys import Keyring
-from activities.store.quarantine import CONFLICT, INVALID, WAITING
+from activities.store.quarantine import CONFLICT, INVALID, UNMAPPED, WAITING
 from activities.store.tables import (
     Alias,
     Encounter,
@@ -125,7 +125,9 @@ def _needles(keys: Keyring, patient: Patient) -> set[str]:
 
 def _erase_originals(session: Session, keys: Keyring, needles: set[str]) -> None:
     """Refused and waiting originals that carry one of the patient's numbers."""
-    for row in session.exec(select(Quarantine).where(col(Quarantine.state).in_((WAITING, INVALID, CONFLICT)))):
+    for row in session.exec(
+        select(Quarantine).where(col(Quarantine.state).in_((WAITING, INVALID, CONFLICT, UNMAPPED)))
+    ):
         plain = keys.open(row.body, sealed_for("quarantine.body", row.quarantine_id)).decode()
         if any(needle in plain for needle in needles):
             _erase_original(session, keys, row)

@@ -7,7 +7,7 @@ not at all. Transactions are serialised: by SQLite's write lock, on PostgreSQL b
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -76,8 +76,26 @@ def receive(
         return receive_in(session, keys, envelope_body, received_at, feed, hint, allowed)
 
 
-def replay(db: Database, keys: Keyring, quarantine_id: str, now: datetime, actor: str) -> ReceiptResult:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A kept message read again: its event, and what its message and its sender say beside it."""
+
+    event: Mapping[str, Any]
+    hint: matching.Hint | None
+    allowed: frozenset[str] | None
+
+
+Reader = Callable[[str], Reading]
+"""Translates a kept original with the mapping of today; raises InvalidEvent where it still cannot."""
+
+
+def replay(
+    db: Database, keys: Keyring, quarantine_id: str, now: datetime, actor: str, reader: Reader | None = None
+) -> ReceiptResult:
     """Try a kept event again, by hand; the replay is on record.
+
+    Args:
+        reader: for messages that could not be translated when they came.
 
     Raises:
         UnknownEntry: no entry has this id.
@@ -88,11 +106,29 @@ def replay(db: Database, keys: Keyring, quarantine_id: str, now: datetime, actor
         row = session.get(Quarantine, quarantine_id)
         if row is None:
             raise quarantine.UnknownEntry(quarantine_id)
-        if row.state in (quarantine.CONFLICT, ERASED):
+        if row.state in (quarantine.CONFLICT, ERASED) or (row.state == quarantine.UNMAPPED and reader is None):
             raise quarantine.NeverApplied(quarantine_id)
-        result = _replayed(session, keys, row, now)
+        if row.state == quarantine.UNMAPPED and reader is not None:
+            result = _read_again(session, keys, row, reader, now)
+        else:
+            result = _replayed(session, keys, row, now)
         audit(session, actor, "replay", quarantine_id, result.disposition.value, now)
         return result
+
+
+def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader, now: datetime) -> ReceiptResult:
+    try:
+        reading = reader(quarantine.open_body(keys, row).raw or "")
+    except InvalidEvent as error:
+        row.reasons = [problem.message for problem in error.problems]
+        return ReceiptResult(None, None, Disposition.INVALID, tuple(row.reasons), error.problems, row.quarantine_id)
+    result = receive_in(
+        session, keys, reading.event, row.received_at, row.feed, hint=reading.hint, allowed=reading.allowed
+    )
+    if result.disposition is not Disposition.INVALID:
+        row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
+    session.add(row)
+    return result
 
 
 def _replayed(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> ReceiptResult:

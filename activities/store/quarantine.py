@@ -31,6 +31,7 @@ WAITING = "waiting"
 RELEASED = "released"
 INVALID = "invalid"
 CONFLICT = "conflict"
+UNMAPPED = "unmapped"
 UNREADABLE_TYPE = "(none)"
 
 
@@ -71,6 +72,37 @@ def keep_invalid(
         return row
     row = _new_row(keys, body, list(reasons), INVALID, received_at, feed)
     row.dedupe_key, row.body_hash = dedupe_key, body_hash
+    session.add(row)
+    session.flush()
+    return row
+
+
+def keep_raw(
+    session: Session, keys: Keyring, raw: str, kind: str, reason: str, received_at: datetime, feed: str
+) -> Quarantine:
+    """Keep a message that could not be translated, as it came; the same one again is kept once.
+
+    Args:
+        kind: format and trigger, for example `hl7v2:SIU^S12`.
+    """
+    key = keys.digest("raw", feed, raw)
+    row = _row(session, key, key)
+    if row is not None:
+        return row
+    quarantine_id = new_id("qua")
+    kept: dict[str, Any] = {"event": {}, "hint": None, "allowed": None, "raw": raw}
+    row = Quarantine(
+        quarantine_id=quarantine_id,
+        dedupe_key=key,
+        body_hash=key,
+        type=kind,
+        feed=feed,
+        subject_key="",
+        reasons=[reason],
+        received_at=received_at,
+        body=keys.seal(json.dumps(kept).encode(), sealed_for("quarantine.body", quarantine_id)),
+        state=UNMAPPED,
+    )
     session.add(row)
     session.flush()
     return row
@@ -118,13 +150,19 @@ class Kept:
     event: dict[str, Any]
     hint: matching.Hint | None
     allowed: frozenset[str] | None
+    raw: str | None = None
 
 
 def open_body(keys: Keyring, row: Quarantine) -> Kept:
     """The original with what belongs to it."""
     kept: dict[str, Any] = json.loads(keys.open(row.body, sealed_for("quarantine.body", row.quarantine_id)))
     hint, allowed = kept["hint"], kept["allowed"]
-    return Kept(kept["event"], matching.Hint(**hint) if hint else None, None if allowed is None else frozenset(allowed))
+    return Kept(
+        kept["event"],
+        matching.Hint(**hint) if hint else None,
+        None if allowed is None else frozenset(allowed),
+        kept.get("raw"),
+    )
 
 
 def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime) -> int:

@@ -76,7 +76,8 @@ class Quarantine(SQLModel, table=True):
     """An event that could not be matched, mapped or believed.
 
     State: waiting (until its subject is known, or a replay by hand), released, invalid (does not fit the catalogue),
-    conflict (another body of an event that still waits), erased (with its patient). `event_id` is the one the event
+    conflict (another body of an event that still waits), unmapped (a message that could not be translated), erased (with
+    its patient). `event_id` is the one the event
     keeps when it is released.
     """
 

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from activities.store.engine import Database
+from activities.store.inbox import Reader
 from activities.store.keys import Keyring
 from activities.store.vault import audit
 from app.api import counters
@@ -39,6 +40,7 @@ class Parts:
     deliverer: Deliverer | None
     temporal_reachable: Callable[[], Awaitable[bool]] | None
     clock: Callable[[], datetime]
+    reader: Reader | None = None
 
     def record(self, actor: str, action: str, target: str, outcome: str) -> None:
         """Write an audit entry in a transaction of its own."""

@@ -9,16 +9,16 @@ from fastapi import APIRouter, Body
 from activities.store.facts import holder_facts
 from app.api.parts import PartsOf, Preflighter
 from app.api.problems import FieldProblem, Refusal, documented
-from domain.events import InvalidEvent, parse_data
+from domain.events import InvalidEvent
 from domain.events.access import ReferralReceived
 from domain.facts import fold
-from domain.preflight import Preflight, preflight
+from domain.preflight import Preflight, preflight, read_referral
 
 router = APIRouter(tags=["preflight"])
 
 
 @router.post("/v1/preflight", responses=documented(422, 501), summary="What a referral still misses")
-def post_preflight(body: Annotated[dict[str, Any], Body()], parts: PartsOf, _actor: Preflighter) -> Preflight:
+def post_preflight(body: Annotated[Any, Body()], parts: PartsOf, _actor: Preflighter) -> Preflight:
     """The data of a referral, or the whole event: gates, papers, risked denials, planned dates and costs."""
     if parts.site is None or parts.rules is None:
         raise Refusal(501, "this gateway runs without a site file or rulebook")
@@ -28,12 +28,9 @@ def post_preflight(body: Annotated[dict[str, Any], Body()], parts: PartsOf, _act
     return preflight(referral, parts.site, parts.rules(), parts.clock(), holders)
 
 
-def _referral(body: dict[str, Any]) -> ReferralReceived:
-    whole = body.get("type") == ReferralReceived.event_type and isinstance(body.get("data"), dict)
+def _referral(body: object) -> ReferralReceived:
     try:
-        parsed = parse_data(ReferralReceived.event_type, body["data"] if whole else body)
+        return read_referral(body)
     except InvalidEvent as error:
         problems = [FieldProblem(path=problem.path, message=problem.message) for problem in error.problems]
         raise Refusal(422, "not the data of a referral", problems) from None
-    assert isinstance(parsed, ReferralReceived)
-    return parsed

@@ -22,7 +22,8 @@ LARGEST_PAGE = 1000
 router = APIRouter(tags=["quarantine"])
 
 State = Annotated[
-    Literal["waiting", "released", "invalid", "conflict", "erased"] | None, Query(description="all if absent")
+    Literal["waiting", "released", "invalid", "conflict", "unmapped", "erased"] | None,
+    Query(description="all if absent"),
 ]
 
 
@@ -54,7 +55,7 @@ def replay_entry(quarantine_id: str, parts: PartsOf, actor: Replayer) -> Receipt
     """Look for the place of the event once more; the replay itself is on record. A released entry answers `duplicate`."""
     whole_house(actor)
     try:
-        result = replay(parts.db, parts.keys, quarantine_id, parts.clock(), actor.name)
+        result = replay(parts.db, parts.keys, quarantine_id, parts.clock(), actor.name, parts.reader)
     except quarantine.UnknownEntry:
         raise Refusal(404, "no quarantine entry has this id") from None
     except quarantine.NeverApplied:

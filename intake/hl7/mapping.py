@@ -1,0 +1,162 @@
+"""The site's mapping file: which sender, which appointment type and location, which identifier mean what."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from domain.events.access import BookableStage
+from domain.events.base import FacilityKey, Setting
+from domain.events.care import AdmissionClass
+from intake.hl7.message import Message, NotUsable, parse_path
+
+
+class MappingError(ValueError):
+    """The mapping file cannot be used; every problem is named with its field."""
+
+
+def _is_path(value: str) -> str:
+    parse_path(value)
+    return value
+
+
+Path = Annotated[str, AfterValidator(_is_path)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Feed(_Part):
+    """A sender, known by MSH-3 and MSH-4, and where its messages carry what.
+
+    Attributes:
+        record_facility: the facility whose record numbers (MRN) the feed uses.
+        order: where an order number may stand, the first present wins; it is the subject of the events.
+        facilities: the facilities the sender may write for.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    sending_application: str
+    sending_facility: str
+    record_facility: FacilityKey
+    facilities: Annotated[frozenset[FacilityKey], Field(min_length=1)]
+    time_zone: str
+    record_number_type: str = "MR"
+    order: tuple[Path, ...] = ("SCH-26.1", "ORC-2.1", "PV1-50.1")
+    appointment_id: tuple[Path, ...] = ("SCH-2.1", "SCH-1.1")
+    appointment_type: tuple[Path, ...] = ("SCH-8.1",)
+    starts_at: tuple[Path, ...] = ("SCH-11.4", "TQ1-7.1", "AIS-4.1")
+    location: tuple[Path, ...] = ("AIL-3.1", "PV1-3.1")
+    visit: tuple[Path, ...] = ("PV1-19.1",)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("not a zone of the IANA database, for example America/New_York") from None
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of what this feed sends."""
+        return f"urn:hl7v2:{self.sending_application}:{self.sending_facility}"
+
+
+class Appointment(_Part):
+    """What an appointment type of the scheduling system is. Types marked `ignore` have nothing to do with CAR-T."""
+
+    type: str
+    stage: BookableStage | None = None
+    ignore: bool = False
+
+
+class Location(_Part):
+    """Which facility and setting a location of the hospital is."""
+
+    location: str
+    facility: FacilityKey
+    setting: Setting
+
+
+class Mapping(_Part):
+    """The whole file.
+
+    Attributes:
+        unmapped: what happens with an appointment type or location that is not listed: `quarantine` it, or `ignore` it
+            where a feed carries the whole hospital.
+        patient_classes: PV1-2 to the class of a stay.
+        discharge: PV1-36 to the NUBC code of FL 17, where the hospital uses codes of its own.
+    """
+
+    unmapped: Literal["quarantine", "ignore"] = "quarantine"
+    feeds: Annotated[tuple[Feed, ...], Field(min_length=1)]
+    appointments: tuple[Appointment, ...] = ()
+    locations: tuple[Location, ...] = ()
+    patient_classes: dict[str, AdmissionClass] = {
+        "I": AdmissionClass.INPATIENT,
+        "O": AdmissionClass.OUTPATIENT,
+        "B": AdmissionClass.OBSERVATION,
+    }
+    discharge: dict[str, str] = {}
+    admission_types: dict[str, str] = {}
+    admission_sources: dict[str, str] = {}
+
+    def feed_of(self, message: Message) -> Feed | None:
+        """The feed a message comes from, or None."""
+        sender = (message.get("MSH-3.1"), message.get("MSH-4.1"))
+        return next((f for f in self.feeds if (f.sending_application, f.sending_facility) == sender), None)
+
+    def appointment(self, kind: str) -> Appointment | None:
+        return next((one for one in self.appointments if one.type == kind), None)
+
+    def location(self, name: str) -> Location | None:
+        return next((one for one in self.locations if one.location == name), None)
+
+
+def first(message: Message, paths: tuple[str, ...], what: str) -> str:
+    """The value at the first of the paths that has one.
+
+    Raises:
+        NotUsable: none has.
+    """
+    for path in paths:
+        value = message.get(path)
+        if value is not None:
+            return value
+    raise NotUsable(f"{' or '.join(paths)}: {what} is missing")
+
+
+def parse_mapping(text: str) -> Mapping:
+    """Read a mapping file.
+
+    Raises:
+        MappingError: it is not TOML or does not fit; every problem is named.
+    """
+    try:
+        mapping = Mapping.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise MappingError(f"not TOML: {error}") from None
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        raise MappingError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)) from None
+    for name, keys in (
+        ("feeds", [(f.sending_application, f.sending_facility) for f in mapping.feeds]),
+        ("appointments", [a.type for a in mapping.appointments]),
+        ("locations", [one.location for one in mapping.locations]),
+    ):
+        if len(keys) != len(set(keys)):
+            raise MappingError(f"{name}: an entry stands twice; keep one")
+    both = [a.type for a in mapping.appointments if a.ignore is (a.stage is not None)]
+    if both:
+        raise MappingError(f"appointments: {', '.join(both)}: give a stage, or ignore = true")
+    return mapping

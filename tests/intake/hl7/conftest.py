@@ -1,0 +1,86 @@
+"""A real MLLP server on a socket, over a real SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from activities.store.engine import Database
+from activities.store.keys import Keyring
+from intake.hl7.check import messages
+from intake.hl7.door import Hl7Door
+from intake.hl7.mapping import Mapping, parse_mapping
+from intake.hl7.message import Message, read
+from intake.hl7.mllp import END, RETURN, START, MllpServer
+from tests.store import examples as e
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+FILES = Path(__file__).parent / "messages"
+PATIENCE = 20
+
+
+def recorded(name: str) -> list[bytes]:
+    """The messages of a recorded file."""
+    return messages((FILES / f"{name}.hl7").read_bytes())
+
+
+def framed(message: bytes) -> bytes:
+    return START + message + END + RETURN
+
+
+class Client:
+    """A sender: writes bytes, reads answers one by one."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def write(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self) -> Message:
+        frame = await asyncio.wait_for(self.reader.readuntil(END + RETURN), PATIENCE)
+        assert frame.startswith(START)
+        return read(frame[1:-2])
+
+    async def send(self, message: bytes) -> Message:
+        await self.write(framed(message))
+        return await self.answer()
+
+    async def close(self) -> None:
+        self.writer.close()
+        await self.writer.wait_closed()
+
+
+@dataclass
+class Mllp:
+    """The server's address and what stands behind it."""
+
+    port: int
+    door: Hl7Door
+    db: Database
+    keys: Keyring
+    woken: list[int]
+
+    async def connect(self) -> Client:
+        return Client(*await asyncio.open_connection("127.0.0.1", self.port))
+
+
+@pytest.fixture(scope="session")
+def mapping() -> Mapping:
+    return parse_mapping((DEPLOY / "hl7.example.toml").read_text())
+
+
+@pytest.fixture
+async def mllp(store: tuple[Database, Keyring], mapping: Mapping) -> AsyncIterator[Mllp]:
+    db, keys = store
+    woken: list[int] = []
+    door = Hl7Door(db, keys, mapping, lambda: e.NOW, lambda: woken.append(1))
+    server = MllpServer(door, "127.0.0.1", 0)
+    port = await server.start()
+    yield Mllp(port, door, db, keys, woken)
+    await server.stop()

@@ -1,0 +1,218 @@
+"""Broken frames and messages: a refusal or a kept original, never a crash, a lost connection or half an effect."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlmodel import select
+
+from activities.store.keys import Keyring
+from activities.store.tables import Alias, Encounter, Inbox, Quarantine
+from app.api.access import Access, Actor, digest
+from app.gateway import create_gateway
+from intake.hl7 import mllp as transport
+from intake.hl7.check import check
+from intake.hl7.door import Hl7Door
+from intake.hl7.mapping import Mapping, MappingError, parse_mapping
+from intake.hl7.message import NotHl7, NotUsable, moment, read
+from intake.hl7.mllp import END, RETURN, START, Framer, MllpServer, tls_context
+from tests.intake.hl7.certificates import make as make_certificates
+from tests.intake.hl7.conftest import DEPLOY, Client, Mllp, framed, recorded
+from tests.store import examples as e
+
+GOOD = recorded("story")[0]
+
+
+async def test_every_broken_message_is_named_and_what_could_be_read_is_kept(mllp: Mllp) -> None:
+    client = await mllp.connect()
+    answers = [await client.send(message) for message in recorded("broken")]
+    await client.close()
+    codes = [answer.get("MSA-1") for answer in answers]
+    assert codes == ["AE", "AE", "AE", "AE", "AE", "AR", "AR", "AE", "AE", "AE", "AR"]
+    assert all(answer.get("MSA-3") for answer in answers)
+    assert [answer.get("MSA-2") for answer in answers] == [str(3001 + n) for n in range(11)]
+    with mllp.db.read() as session:
+        rows = session.exec(select(Quarantine)).all()
+        assert session.exec(select(Inbox)).all() == []
+    assert Counter(row.state for row in rows) == {"unmapped": 7, "invalid": 1}
+    assert not any("CANARY" in json.dumps(row.reasons) for row in rows)
+    assert not any(b"CANARY" in row.body for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "faults"),
+    [
+        (b"no frame at all" + framed(GOOD), 1),
+        (START + b"MSH|cut" + framed(GOOD), 1),
+        (START + GOOD + END + b"x" + framed(GOOD), 2),
+        (framed(b"") + framed(GOOD), 1),
+        (b"\r\n" + framed(GOOD), 0),
+        (framed(b"\x00\xff\xfe") + framed(GOOD), 1),
+        (START + b"x" * (transport.LARGEST + 10) + END + RETURN + framed(GOOD), 1),
+    ],
+)
+async def test_a_malformed_frame_is_refused_and_the_connection_goes_on(mllp: Mllp, data: bytes, faults: int) -> None:
+    client = await mllp.connect()
+    await client.write(data)
+    codes = [(await client.answer()).get("MSA-1") for _ in range(faults + 1)]
+    assert codes == ["AR"] * faults + ["AA"]
+    assert (await client.send(GOOD)).get("MSA-1") == "AA"
+    await client.close()
+
+
+async def test_a_half_frame_is_given_up_in_time(mllp: Mllp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "HALF_FRAME_SECONDS", 0.05)
+    client = await mllp.connect()
+    await client.write(START + b"MSH|")
+    assert (await client.answer()).get("MSA-1") == "AR"
+    assert (await client.send(GOOD)).get("MSA-1") == "AA"
+    await client.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([framed(GOOD), b"junk", START, END, RETURN, b"", b"\r\n"]), max_size=8), st.data())
+def test_frames_do_not_depend_on_how_the_bytes_arrive(parts: list[bytes], data: st.DataObject) -> None:
+    whole = b"".join(parts)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    framer = Framer()
+    found = [frame for piece in pieces for frame in framer.feed(piece)]
+    assert [frame.data for frame in found if frame.data] == [f.data for f in Framer().feed(whole) if f.data]
+
+
+def test_cut_at_any_byte_a_message_is_refused_or_kept_and_changes_nothing(mllp: Mllp) -> None:
+    for message in (recorded("story")[0], recorded("story")[3], recorded("story")[7], recorded("merge")[0]):
+        for length in range(len(message)):
+            answer = read(mllp.door.take(message[:length]))
+            assert answer.get("MSA-1") in ("AR", "AE"), length
+    with mllp.db.read() as session:
+        for table in (Inbox, Encounter, Alias):
+            assert session.exec(select(table)).all() == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200) | st.binary(max_size=80).map(lambda tail: GOOD[:60] + tail))
+def test_no_bytes_at_all_break_the_reader(data: bytes) -> None:
+    try:
+        message = read(data)
+    except NotHl7:
+        return
+    assert isinstance(message.trigger, tuple)
+    assert isinstance(message.get("PID-3.1"), str | None)
+
+
+async def test_the_database_away_is_a_refusal_to_be_sent_again(mllp: Mllp) -> None:
+    with mllp.db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE inbox RENAME TO away")
+    client = await mllp.connect()
+    answer = await client.send(recorded("story")[2])
+    assert (answer.get("MSA-1"), answer.get("ERR-3.1")) == ("AR", "207")
+    with mllp.db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO inbox")
+    assert (await client.send(recorded("story")[2])).get("MSA-1") == "AA"
+    await client.close()
+
+
+async def test_a_conflict_is_an_error_and_a_facility_of_others_is_refused(mllp: Mllp, mapping: Mapping) -> None:
+    assert read(mllp.door.take(GOOD)).get("MSA-1") == "AA"
+    other = read(mllp.door.take(GOOD.replace(b"20260302090000", b"20260304090000")))
+    assert (other.get("MSA-1"), "content" in str(other.get("MSA-3"))) == ("AE", True)
+    feeds = tuple(feed.model_copy(update={"facilities": frozenset({"lakeside"})}) for feed in mapping.feeds)
+    mllp.door.mapping = mapping.model_copy(update={"feeds": feeds})
+    assert read(mllp.door.take(recorded("story")[4])).get("MSA-1") == "AR"
+
+
+async def test_a_kept_message_is_replayed_by_the_mapping_of_today(mllp: Mllp, mapping: Mapping) -> None:
+    knee = recorded("broken")[0]
+    assert read(mllp.door.take(knee)).get("MSA-1") == "AE"
+    api = create_gateway(
+        db=mllp.db,
+        keys=mllp.keys,
+        access=Access({digest("t"): Actor("tests")}),
+        clock=lambda: e.NOW,
+        reader=mllp.door.read_again,
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(api), base_url="http://gateway", headers={"Authorization": "Bearer t"}
+    ) as http:
+        entry = (await http.get("/v1/quarantine?state=unmapped")).json()["entries"][0]
+        assert entry["type"] == "hl7v2:SIU^S12"
+        path = f"/v1/quarantine/{entry['quarantine_id']}/replay"
+        assert (await http.post(path)).json()["disposition"] == "invalid"
+        known = mapping.appointments[0].model_copy(update={"type": "KNEE"})
+        mllp.door.mapping = mapping.model_copy(update={"appointments": (*mapping.appointments, known)})
+        replayed = (await http.post(path)).json()
+        assert replayed["disposition"] == "accepted"
+        assert (await http.post(path)).json()["disposition"] == "duplicate"
+    assert read(mllp.door.take(knee)).get("MSA-1") == "AA"
+
+
+def test_an_unlisted_type_or_place_passes_where_the_site_says_so(mapping: Mapping) -> None:
+    lenient = mapping.model_copy(update={"unmapped": "ignore"})
+    data = b"".join(recorded("broken")[:2])
+    assert [finding.outcome for finding in check(data, lenient)] == ["ignored", "ignored"]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (('time_zone = "America/New_York"', 'time_zone = "Mars"'), "time_zone"),
+        (('order = ["PV1-50.1"]', 'order = ["PV1_50"]'), "order"),
+        (('stage = "apheresis"', 'stage = "surgery"'), "stage"),
+        (('type = "CARTLD"', 'type = "CARTAPH"'), "twice"),
+        (("ignore = true", ""), "DIET"),
+        (("unmapped =", "mapped ="), "mapped"),
+        (("[[feeds]]", "[[feeds]"), "TOML"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_names_what_is_wrong(change: tuple[str, str], named: str) -> None:
+    text = (DEPLOY / "hl7.example.toml").read_text()
+    with pytest.raises(MappingError, match=named):
+        parse_mapping(text.replace(*change))
+
+
+def test_times_of_the_site_know_their_clock_changes(mapping: Mapping) -> None:
+    zone = mapping.feeds[0].zone
+    assert moment("202603081000", zone, "x").utcoffset() == moment("202607010000", zone, "x").utcoffset()
+    for text in ("20260308023000", "20260302", "2026-03-02", "202613010000", "202603020900+9900"):
+        with pytest.raises(NotUsable):
+            moment(text, zone, "SCH-11.4")
+
+
+def test_escapes_and_own_delimiters_are_read() -> None:
+    message = read(b'MSH$*~\\&$A$B\rNTE$1$$x\\F\\y\\S\\z\\E\\ \\X41\\*second~rep\rNTE$2$""\r')
+    assert message.get("NTE-3.1") == "x$y*z\\ A"
+    assert message.get("NTE-3.2") == "second"
+    assert message.get("NTE-2") is None
+
+
+async def test_tls_asks_every_client_for_its_certificate(
+    store: tuple[object, Keyring], mapping: Mapping, tmp_path: Path
+) -> None:
+    make_certificates(tmp_path)
+    door = Hl7Door(store[0], store[1], mapping, lambda: e.NOW, lambda: None)  # type: ignore[arg-type]
+    context = tls_context(tmp_path / "server.pem", tmp_path / "server.key", tmp_path / "ca.pem")
+    server = MllpServer(door, "127.0.0.1", 0, context)
+    port = await server.start()
+    mine = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    mine.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key")
+    client = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=mine, server_hostname="localhost"))
+    assert (await client.send(GOOD)).get("MSA-1") == "AA"
+    await client.close()
+    stranger = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+        await _send_once(port, stranger)
+    await server.stop()
+
+
+async def _send_once(port: int, context: ssl.SSLContext) -> None:
+    client = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost"))
+    await client.send(GOOD)
