@@ -49,7 +49,7 @@ def decide(
     judged = tuple((judge(case, module, service), service) for module, service in services(case))
     stage = stage_of(case)
     done = tuple(performed(case))
-    claims = build_claims(case.record, site, rules, uncleared(done))
+    claims = build_claims(case.record, site, rules, uncleared(case, done))
     outcome = closure.outcome(case, claims)
     relevant = [(gate, service) for gate, service in judged if _matters(case, stage, gate.stage, service)]
     ahead, overdue = deadlines(case, _waits(case, claims))
@@ -112,13 +112,19 @@ def performed(case: Case) -> Iterator[Judged]:
         yield judge(case, infusion, service), service
 
 
-def uncleared(done: Sequence[Judged]) -> dict[Stage, tuple[Requirement, ...]]:
-    """Stages whose service was performed behind a closed gate, with what held: their claims are held (G47)."""
-    found: dict[Stage, tuple[Requirement, ...]] = {}
-    for gate, _ in done:
-        if not gate.open:
-            found[gate.stage] = (*found.get(gate.stage, ()), *gate.holding)
-    return found
+def uncleared(case: Case, done: Sequence[Judged]) -> dict[str, tuple[Requirement, ...]]:
+    """By event, what held when a service was performed behind a closed gate: its claim is held (G47)."""
+    return {event: gate.holding for gate, service in done if not gate.open for event in _events_of(case, service)}
+
+
+def _events_of(case: Case, service: Service) -> tuple[str, ...]:
+    """All events of a service: the collection, every dose of the course, every event of the infusions."""
+    if service.stage is Stage.LYMPHODEPLETION:
+        course = next(found for found in case.courses if found[0].event_id in service.events)
+        return tuple(dose.event_id for dose in course)
+    if service.stage is Stage.INFUSION:
+        return tuple(event for infusion in case.record.infusions for event in infusion.events)
+    return service.events
 
 
 def _matters(case: Case, stage: Stage, of: Stage, service: Service) -> bool:

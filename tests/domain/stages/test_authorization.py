@@ -159,6 +159,9 @@ def test_the_first_collection_stays_cleared_after_the_failure() -> None:
     assert len(uncleared) == 1, "the second collection went ahead without the fresh approval, the first did not"
     first = next(fact for fact in story.facts if fact.type == "cart.apheresis.completed")
     assert first.event_id not in uncleared[0].events
+    held = {claim.key: [edit.id for edit in claim.errors] for claim in decision.claims}
+    assert held["A/1"] == []
+    assert "performed_uncleared" in held["A/2"]
 
 
 @settings(max_examples=80, deadline=None)
