@@ -149,18 +149,23 @@ class Case:
         return attempt(self.record)
 
     @cached_property
-    def courses(self) -> tuple[tuple[Dose, ...], ...]:
-        """The lymphodepletion of this attempt in courses; a long gap begins a new one (corrections E)."""
+    def all_courses(self) -> tuple[tuple[Dose, ...], ...]:
+        """Lymphodepletion in courses: a long gap, or the end of an attempt, begins a new one (corrections E)."""
         gap = self.window("lymphodepletion_course_gap").days or 0
         courses: list[list[Dose]] = []
         for dose in sorted(self.record.lymphodepletion, key=lambda fact: (fact.data.date, *fact.order)):
-            if dose.occurred <= self.attempt.since:
-                continue
-            if courses and (dose.data.date - courses[-1][-1].data.date).days <= gap:
+            last = courses[-1][-1] if courses else None
+            near = last is not None and (dose.data.date - last.data.date).days <= gap
+            if last is not None and near and not any(last.occurred < end <= dose.occurred for end in self.attempt.ends):
                 courses[-1].append(dose)
             else:
                 courses.append([dose])
         return tuple(tuple(course) for course in courses)
+
+    @property
+    def courses(self) -> tuple[tuple[Dose, ...], ...]:
+        """The courses of this attempt."""
+        return tuple(course for course in self.all_courses if course[0].occurred > self.attempt.since)
 
     @property
     def course(self) -> tuple[Dose, ...]:

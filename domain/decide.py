@@ -103,7 +103,7 @@ def performed(case: Case) -> Iterator[Judged]:
     """Every service that was performed, of every attempt and course, with its gate."""
     for service in apheresis.collections(case):
         yield judge(case, apheresis, service), service
-    for course in case.courses:
+    for course in case.all_courses:
         first = course[0]
         service = case.performed(Stage.LYMPHODEPLETION, first, first.data.facility, first.data.setting)
         yield judge(case, lymphodepletion, service), service
@@ -120,7 +120,7 @@ def uncleared(case: Case, done: Sequence[Judged]) -> dict[str, tuple[Requirement
 def _events_of(case: Case, service: Service) -> tuple[str, ...]:
     """All events of a service: the collection, every dose of the course, every event of the infusions."""
     if service.stage is Stage.LYMPHODEPLETION:
-        course = next(found for found in case.courses if found[0].event_id in service.events)
+        course = next(found for found in case.all_courses if found[0].event_id in service.events)
         return tuple(dose.event_id for dose in course)
     if service.stage is Stage.INFUSION:
         return tuple(event for infusion in case.record.infusions for event in infusion.events)

@@ -115,7 +115,7 @@ def findings(case: Case) -> Iterator[Finding]:
 
 def doses(case: Case) -> Iterator[Finding]:
     """Documented doses against the label of the indication (corrections A1, G438)."""
-    for course in case.courses:
+    for course in case.all_courses:
         first = course[0].event_id
         events = tuple(dose.event_id for dose in course)
         too_much = exceeds(case, course)

@@ -245,7 +245,10 @@ def test_lymphodepletion_given_before_a_failure_does_not_count_for_the_next_prod
     story.collect(-5, ordinal=2, din="DIN-2")
     story.release(10)
 
-    assert story.decide(11).stage is Stage.LYMPHODEPLETION
+    decision = story.decide(11)
+    assert decision.stage is Stage.LYMPHODEPLETION
+    assert "performed_uncleared" in kinds(decision), "it was given before any product was at the centre"
+    assert ["performed_uncleared"] in [[e.id for e in c.errors] for c in decision.claims if c.letter == "B"]
 
 
 def test_a_failure_within_specification_is_not_rescued_by_a_disposition() -> None:
