@@ -9,6 +9,7 @@ from datetime import datetime
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from activities.store.engine import Database
 from activities.store.inbox import Reader
@@ -19,6 +20,7 @@ from app.api.parts import Parts, utc_now
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
+from intake.health import FeedMetrics, FeedWatch
 from intake.hl7.mllp import MllpServer
 
 DESCRIPTION = "One CAR-T encounter, from the referral to its claims. Errors are problem details (RFC 9457)."
@@ -35,6 +37,7 @@ def create_gateway(
     temporal_reachable: Callable[[], Awaitable[bool]] | None = None,
     reader: Reader | None = None,
     mllp: MllpServer | None = None,
+    watch: FeedWatch | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
     """The HTTP interface over a migrated database.
@@ -45,12 +48,16 @@ def create_gateway(
         temporal_reachable: for `/readyz`; the gateway takes events in without it.
         reader: translates kept HL7 messages anew when they are replayed (`Hl7Door.read_again`).
         mllp: serves HL7 v2 beside HTTP while the application serves.
+        watch: alerts when a feed falls silent.
     """
     api = FastAPI(
         title="CAR-T encounter", version=version("cart-encounter"), description=DESCRIPTION, lifespan=_lifespan
     )
     api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock, reader)
     api.state.mllp = mllp
+    api.state.watch = watch
+    api.state.registry = CollectorRegistry()
+    api.state.registry.register(FeedMetrics(db))
     problems.install(api)
     for module in (events, encounters, claims, alerts, quarantine, preflight, later, health):
         api.include_router(module.router)
@@ -59,17 +66,15 @@ def create_gateway(
 
 @contextlib.asynccontextmanager
 async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
-    deliverer = api.state.parts.deliverer
-    delivery = asyncio.create_task(deliverer.run()) if deliverer else None
     mllp: MllpServer | None = api.state.mllp
     if mllp:
         await mllp.start()
+    background = [asyncio.create_task(part.run()) for part in (api.state.parts.deliverer, api.state.watch) if part]
     try:
         yield
     finally:
         if mllp:
             await mllp.stop()
-        if delivery:
-            delivery.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await delivery
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)

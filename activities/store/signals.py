@@ -62,6 +62,39 @@ def alias_collision(session: Session, encounter_id: str, kind: str, key: str, ce
     )
 
 
+def silence_key(feed: str) -> str:
+    """The dedupe key of a feed's silence."""
+    return f"{PREFIX}feed_silent.{feed}"
+
+
+def feed_silent(session: Session, feed: str, now: datetime) -> None:
+    """A feed that should speak is silent: bookings and admissions may be missing without anybody knowing."""
+    _open_once(
+        session,
+        AlertRecord(
+            alert_id=new_id("alr"),
+            key=silence_key(feed),
+            kind="feed_silent",
+            severity="warning",
+            owner=OWNER,
+            title="a system that sends events is silent longer than it should be",
+            action="ask whether the sender's interface is down; have it send again what was not acknowledged",
+            citation="operations: feed health",
+            rule="intake.feed_silent",
+            since=now,
+            opened_at=now,
+            acknowledge_by=now + ACKNOWLEDGE_WITHIN,
+        ),
+    )
+
+
+def resolve(session: Session, key: str, now: datetime) -> None:
+    """End the standing alerts of a key."""
+    for alert in session.exec(select(AlertRecord).where(AlertRecord.key == key, AlertRecord.state != "resolved")):
+        alert.state, alert.resolved_at = "resolved", now
+        session.add(alert)
+
+
 def _open_once(session: Session, alert: AlertRecord) -> None:
     known = select(AlertRecord).where(AlertRecord.key == alert.key, AlertRecord.encounter_id == alert.encounter_id)
     if session.exec(known.where(AlertRecord.state != "resolved")).first() is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -37,6 +38,7 @@ class Feed(_Part):
         record_facility: the facility whose record numbers (MRN) the feed uses.
         order: where an order number may stand, the first present wins; it is the subject of the events.
         facilities: the facilities the sender may write for.
+        silent_after_hours: how long it may be silent before an alert opens; never when absent.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
@@ -46,6 +48,7 @@ class Feed(_Part):
     facilities: Annotated[frozenset[FacilityKey], Field(min_length=1)]
     time_zone: str
     record_number_type: str = "MR"
+    silent_after_hours: Annotated[float, Field(gt=0)] | None = None
     order: tuple[Path, ...] = ("SCH-26.1", "ORC-2.1", "PV1-50.1")
     appointment_id: tuple[Path, ...] = ("SCH-2.1", "SCH-1.1")
     appointment_type: tuple[Path, ...] = ("SCH-8.1",)
@@ -110,6 +113,12 @@ class Mapping(_Part):
     discharge: dict[str, str] = {}
     admission_types: dict[str, str] = {}
     admission_sources: dict[str, str] = {}
+
+    @property
+    def longest_silences(self) -> dict[str, timedelta]:
+        """For `FeedWatch`: the feeds that should speak."""
+        named = ((feed.name, feed.silent_after_hours) for feed in self.feeds)
+        return {name: timedelta(hours=hours) for name, hours in named if hours is not None}
 
     def feed_of(self, message: Message) -> Feed | None:
         """The feed a message comes from, or None."""
