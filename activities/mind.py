@@ -8,12 +8,11 @@ import threading
 from collections import OrderedDict
 from datetime import datetime
 
-from domain.decide import decide
-
 from activities.rules import Shelf
 from activities.store.engine import Database
 from activities.store.facts import load_facts
 from activities.store.keys import Keyring
+from domain.decide import decide
 from domain.decision import CustodyEntry, Decision
 from domain.facts import fold
 from domain.plan import AlertIntent, ClaimIntent, Closure, Plan, Question

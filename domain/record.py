@@ -9,7 +9,7 @@ from functools import cached_property
 
 from domain.events import access, care, cells, governance, revenue
 from domain.events.access import BookableStage
-from domain.events.base import EventData, Setting
+from domain.events.base import Setting
 from domain.events.care import AdmissionClass
 from domain.facts import Fact, Facts
 
@@ -298,7 +298,7 @@ def _stays(facts: Facts) -> list[Stay]:
             attending_npi=s.attending_npi,
             events=(started.event_id,),
         )
-    changes: tuple[Fact[EventData], ...] = (
+    changes: tuple[Fact[care.AdmissionChanged | care.AdmissionEnded | care.AdmissionCancelled], ...] = (
         *facts.of(care.AdmissionChanged),
         *facts.of(care.AdmissionEnded),
         *facts.of(care.AdmissionCancelled),

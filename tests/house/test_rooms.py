@@ -15,7 +15,15 @@ FORBIDDEN_MODULES = {
     "time", "random", "secrets", "uuid", "os", "socket", "subprocess", "threading", "requests", "httpx", "urllib",
     "sqlite3", "sqlalchemy", "sqlmodel", "psycopg", "prometheus_client", "structlog", "logging", "shutil", "tempfile",
 }  # fmt: skip
-FORBIDDEN_CALLS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"), ("", "open"), ("", "print"), ("", "input")}  # fmt: skip
+FORBIDDEN_CALLS = {
+    ("datetime", "now"),
+    ("datetime", "utcnow"),
+    ("datetime", "today"),
+    ("date", "today"),
+    ("", "open"),
+    ("", "print"),
+    ("", "input"),
+}
 
 CODE_SHAPES = (
     re.compile(r"^[A-CEGHJKLPQRSTV]\d{4}$"),  # HCPCS level II
