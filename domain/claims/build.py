@@ -124,9 +124,9 @@ def _attest(draft: Draft) -> None:
 
 
 def _claim(draft: Draft, folded: tuple[str, ...]) -> Claim:
-    period = _period(draft)
-    add_fields(draft, period)
-    lines = _lines(draft)
+    period, lines = _period(draft), _lines(draft)
+    total, drg, noted = sum((line.charge for line in lines), Decimal(0)), stay.group(draft), remarks(draft)
+    add_fields(draft, period, {"total": f"{total:.2f}", "drg": drg, "remarks": noted})
     bundle, place, rules = draft.bundle, draft.place, draft.desk.rules
     return Claim(
         letter=bundle.letter,
@@ -148,9 +148,9 @@ def _claim(draft: Draft, folded: tuple[str, ...]) -> Claim:
         procedures=tuple(draft.procedures),
         codes=tuple(draft.codes),
         attachments=attachments(draft),
-        drg=stay.group(draft),
-        total=sum((line.charge for line in lines), Decimal(0)),
-        remarks=remarks(draft),
+        drg=drg,
+        total=total,
+        remarks=noted,
         advisories=draft.advisories,
         folded=folded,
         edition=rules.edition,

@@ -5,6 +5,7 @@ What names the patient is not here: those fields name the place in the vault tha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from domain.claims.draft import Draft
@@ -23,8 +24,11 @@ _VAULT = {
 }
 
 
-def add_fields(draft: Draft, period: tuple[date, date]) -> None:
-    """Every field of the form that is no line, diagnosis, procedure or coded value."""
+def add_fields(draft: Draft, period: tuple[date, date], sums: Mapping[str, str | None]) -> None:
+    """Every field of the form that is no line, diagnosis, procedure or coded value.
+
+    `sums` are what follows from all of the claim: total, group, remarks; an empty one has no field.
+    """
     on = period[0]
     for value, reference in _VAULT.items():
         _field(draft, on, value, vault=reference)
@@ -42,6 +46,9 @@ def add_fields(draft: Draft, period: tuple[date, date]) -> None:
         _visit(draft, on)
     with draft.section():
         _authorization(draft, on)
+    for value, text in sums.items():
+        if text:
+            _field(draft, on, value, text)
 
 
 def _billing(draft: Draft, on: date) -> None:

@@ -210,7 +210,9 @@ class _Layout:
         waiting = (*bundle.waiting, "the end of the infusion") if running else bundle.waiting
         if stay is None:
             same_day = [m for m in self.treatments if self._goes_with(m, bundle)]
-            return replace(bundle, waiting=waiting, medications=tuple(same_day))
+            return replace(
+                bundle, waiting=waiting, medications=tuple(same_day), toxicities=self._graded_on(bundle.facility, on)
+            )
         record = self.desk.record
         return replace(
             bundle,
@@ -289,10 +291,13 @@ class _Layout:
     def _outpatient_return(self, facts: Sequence[Fact[MedicationAdministered]]) -> Bundle:
         facility = self._place(facts[0])
         on = self.desk.day(facts[0].data.at, facility)
-        graded = [t for t in self.desk.record.toxicities if t.data.crs_grade or t.data.icans_grade]
-        today = tuple(t for t in graded if self.desk.day(t.data.at, facility) == on)
         bundle = self._bundle("D", facts[0].data.setting, facility, None, on, medications=tuple(facts))
-        return replace(bundle, toxicities=today)
+        return replace(bundle, toxicities=self._graded_on(facility, on))
+
+    def _graded_on(self, facility: str, on: date) -> tuple[Fact[ToxicityAssessed], ...]:
+        """Grades above zero that were documented on the day, outside of any inpatient stay."""
+        graded = [t for t in self.desk.record.toxicities if t.data.crs_grade or t.data.icans_grade]
+        return tuple(t for t in graded if self.desk.day(t.data.at, facility) == on and self.covering(t.data.at) is None)
 
     def _place(self, fact: Fact[MedicationAdministered]) -> str:
         """Where a drug was given; the infusion centre when the chart does not say."""

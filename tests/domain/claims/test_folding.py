@@ -206,7 +206,9 @@ def test_outpatient_tocilizumab_is_a_line_with_its_administration_on_an_outpatie
 def test_outpatient_treatment_on_the_day_of_the_infusion_stands_on_its_claim() -> None:
     story = outpatient_infusion().toxicity(0, crs=2, hour=18).tocilizumab(0, 19, setting="outpatient")
     assert story.claim_keys() == ["A/1", "B/1", "C/1"]
-    assert "J3262" in [line.hcpcs for line in story.claim("C/1").lines]
+    claim = story.claim("C/1")
+    assert "J3262" in [line.hcpcs for line in claim.lines]
+    assert [d.code for d in claim.diagnoses] == ["C83.18", "T80.82XA", "D89.832"]
 
 
 @settings(max_examples=40, deadline=None)
