@@ -50,6 +50,12 @@ SDK: Final = (
         "Attempts of activities that failed and are tried again; absent until the first.",
     ),
     Definition(
+        "temporal_local_activity_execution_failed_total",
+        "counter",
+        (*_QUEUE, "workflow_type", "activity_type", "failure_reason"),
+        "The same of local activities, `decide` among them; absent until the first.",
+    ),
+    Definition(
         "temporal_local_activity_execution_latency_seconds",
         "histogram",
         (*_QUEUE, "activity_type"),
