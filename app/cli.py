@@ -16,6 +16,7 @@ from app.client import ApiError, api_from
 from app.connect import connect_temporal, open_home
 from app.deployment import deploy_app
 from app.installation import CannotStart
+from app.preflight_cli import preflight
 from app.rules_cli import rules_app
 from app.settings import Settings
 from app.supervisor import StackOptions, run_stack
@@ -24,6 +25,7 @@ from app.worker import run_worker
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The CAR-T encounter orchestrator.")
 cli.add_typer(rules_app, name="rules")
 cli.add_typer(deploy_app, name="deploy")
+cli.command()(preflight)
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="keys, token, databases and logs of the embedded stack")]
 Url = Annotated[Optional[str], typer.Option("--url", help="the gateway; from the data directory's run file if absent")]
@@ -133,12 +135,6 @@ def feed(
 
     day = date.fromisoformat(anchor) if anchor else datetime.now().astimezone().date()
     _print(api_from(data_dir, url).post("/v1/events", expand(load_feed(file), day, subject)))
-
-
-@cli.command()
-def preflight(file: Path, data_dir: DataDir = Path("data"), url: Url = None) -> None:
-    """A referral's data in, the gates' answer out; nothing is stored."""
-    _print(api_from(data_dir, url).post("/v1/preflight", json.loads(file.read_text())))
 
 
 @cli.command()
