@@ -10,7 +10,7 @@ from domain.rulebook.row import ANY, Row
 
 
 class Assistance(Row):
-    """A patient assistance programme (G420-425)."""
+    """A patient assistance programme (G420-425). `manufacturers` empty: for the products of every maker."""
 
     table = "assistance"
     match_on = ("key",)
@@ -21,6 +21,7 @@ class Assistance(Row):
     condition: str
     check: str
     indication: str = ANY
+    manufacturers: tuple[str, ...] = ()
     income_percent_fpl: int | None = None
     distance_miles: int | None = None
 

@@ -1,0 +1,58 @@
+"""Which of the twelve denials the missing things invite (G429-443)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from domain.case import Case
+from domain.decision import Enforcement, Requirement
+from domain.gates.authorization import required
+from domain.preflight.answer import Paper, RiskedDenial
+from domain.rulebook.rows import Denial, EditRule
+
+
+@dataclass(frozen=True, slots=True)
+class _Risk:
+    number: int
+    because: str
+    holds: bool
+
+
+def denials(case: Case, on: date, unmet: Sequence[Requirement], papers: Sequence[Paper]) -> tuple[RiskedDenial, ...]:
+    """By number, each with everything that invites it."""
+    risks = [*_of_requirements(unmet), *_of_papers(case, on, papers)]
+    return tuple(
+        _told(row, [risk for risk in risks if risk.number == row.number])
+        for number in sorted({risk.number for risk in risks})
+        if (row := case.rules.maybe(Denial, on, number=number))
+    )
+
+
+def _told(row: Denial, risks: Sequence[_Risk]) -> RiskedDenial:
+    return RiskedDenial(
+        number=row.number,
+        title=row.title,
+        cause=row.cause,
+        fix=row.fix,
+        holds=any(risk.holds for risk in risks),
+        because=tuple(dict.fromkeys(risk.because for risk in risks)),
+    )
+
+
+def _of_requirements(unmet: Sequence[Requirement]) -> Iterator[_Risk]:
+    for requirement in unmet:
+        if requirement.denial is not None:
+            yield _Risk(requirement.denial, requirement.key, requirement.enforcement is Enforcement.HOLD)
+
+
+def _of_papers(case: Case, on: date, papers: Sequence[Paper]) -> Iterator[_Risk]:
+    """Papers that a request would lack; each kind prevents the denial that its claim edit names."""
+    if not required(case):
+        return
+    for paper in papers:
+        for kind in paper.lacking:
+            row = case.rules.maybe(EditRule, on, edit=f"paper_{kind}")
+            if row is not None and row.denial is not None:
+                yield _Risk(row.denial, f"papers.{kind}", False)

@@ -1,0 +1,129 @@
+"""Preflight as a whole: one referral, judged as if it had just arrived, by the gates of the stages themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+
+from domain.case import Case, Service
+from domain.decision import Gate, Requirement
+from domain.events import EventData
+from domain.events.access import ReferralReceived
+from domain.events.base import Stage
+from domain.facts import Fact, fold
+from domain.gates.authorization import required
+from domain.gates.product import overlap
+from domain.holds import judge
+from domain.preflight.answer import JudgedGate, Missing, Preflight
+from domain.preflight.assistance import assistance
+from domain.preflight.costs import costs
+from domain.preflight.denials import denials
+from domain.preflight.papers import papers
+from domain.preflight.schedule import Schedule, schedule
+from domain.record import Record
+from domain.rulebook import Rulebook
+from domain.site import Site
+from domain.stages import apheresis, infusion, lymphodepletion
+from domain.stages.shape import StageModule
+
+PREFLIGHT_EVENT = "preflight"
+NOT_YET = frozenset({"product", "identity"})
+"""Kinds of requirement that come with the cells in the ordinary course: nobody can meet them before a collection."""
+
+
+def preflight(
+    referral: ReferralReceived,
+    site: Site,
+    rules: Rulebook,
+    now: datetime,
+    holders: Sequence[Fact[EventData]] = (),
+) -> Preflight:
+    """Judge a referral. The day of `now` stands for the collection, which nobody booked yet; later gates have planned days.
+
+    Args:
+        holders: changes of certificates and readiness on record, besides those of the site file.
+
+    Raises:
+        NoRule: the rulebook lacks a window or an alert kind that the stages need.
+    """
+    fact: Fact[EventData] = Fact(PREFLIGHT_EVENT, PREFLIGHT_EVENT, PREFLIGHT_EVENT, now, now, referral)
+    case = Case(Record(fold([fact])), site, rules, now, tuple(holders))
+    plan = schedule(case)
+    gates = tuple(_gates(case, plan))
+    on, unmet = gates[0].on, tuple(_unmet(gates))
+    listed = papers(case, on)
+    return Preflight(
+        cleared=gates[0].open,
+        product=case.product,
+        indication=case.indication,
+        payer=case.payer,
+        payer_class=case.payer_class,
+        authorization_required=required(case),
+        judged_for=on,
+        gates=tuple(JudgedGate(gate=gate.stage.value, on=gate.on, open=gate.open) for gate in gates),
+        missing=tuple(_missing(gate, requirement) for gate, requirement in unmet),
+        denials=denials(case, on, [requirement for _, requirement in unmet], listed),
+        papers=listed,
+        dates=plan.dates,
+        assistance=assistance(case, on),
+        costs=costs(case, plan.infusion or on, on),
+        assumptions=tuple(_assumptions(case, plan)),
+        advisories=overlap(case, on),
+        edition=rules.edition,
+        rulebook_digest=rules.digest,
+    )
+
+
+def _gates(case: Case, plan: Schedule) -> Iterator[Gate]:
+    """The gate of the collection on the judged day, then the later ones on their planned days."""
+    yield judge(case, apheresis, apheresis.service(case))
+    if plan.lymphodepletion:
+        yield _ahead(case, lymphodepletion, plan.lymphodepletion)
+    if plan.infusion:
+        yield _ahead(case, infusion, plan.infusion)
+
+
+def _ahead(case: Case, module: StageModule, on: date) -> Gate:
+    setting = case.record.planned_setting if module.STAGE is Stage.INFUSION else None
+    service = Service(module.STAGE, on, False, False, case.infusion_facility, setting, None)
+    gate = judge(case, module, service)
+    return Gate(gate.stage, gate.on, tuple(r for r in gate.requirements if r.kind not in NOT_YET))
+
+
+def _unmet(gates: Sequence[Gate]) -> Iterator[tuple[Gate, Requirement]]:
+    said: set[str] = set()
+    for gate in gates:
+        for requirement in gate.unmet:
+            if requirement.key not in said:
+                said.add(requirement.key)
+                yield gate, requirement
+
+
+def _missing(gate: Gate, requirement: Requirement) -> Missing:
+    return Missing(
+        requirement=requirement.key,
+        gate=gate.stage.value,
+        on=gate.on,
+        enforcement=requirement.enforcement.value,
+        owner=requirement.owner,
+        missing=requirement.missing,
+        fix=requirement.fix,
+        rule=requirement.rule,
+        citation=requirement.citation,
+        denial=requirement.denial,
+    )
+
+
+def _assumptions(case: Case, plan: Schedule) -> Iterator[str]:
+    """What the whole answer rests on; parts name their own."""
+    yield "nothing is booked: the collection is judged for today, later stages for their planned days"
+    if case.payer_row is None:
+        yield "the rulebook does not know this payer: authorization and help are not judged"
+    elif required(case):
+        yield "an authorization is asked for; it must cover the day of the infusion"
+    else:
+        yield "this payer asks for no authorization; the papers stay in the chart and support the claim"
+    if case.payer_class != "medicare_ffs":
+        yield "amounts are those of fee-for-service Medicare; the contract with this payer decides"
+    if plan.infusion is None:
+        yield "no day after the collection is planned: the rulebook does not know this product"
