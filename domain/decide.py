@@ -53,14 +53,7 @@ def decide(
     outcome = closure.outcome(case, claims)
     relevant = [(gate, service) for gate, service in judged if _matters(case, stage, gate.stage, service)]
     ahead, overdue = deadlines(case, _waits(case, claims))
-    found = chain(
-        of_gates(case, relevant),
-        performed_uncleared(done),
-        _findings(case),
-        of_claims(case, claims),
-        closure.findings(case),
-        overdue,
-    )
+    found = (*of_gates(case, relevant), *performed_uncleared(done), *_findings(case, claims), *overdue)
     return Decision(
         stage=Stage.CLOSED if outcome else stage,
         gates=tuple(gate for gate, _ in judged),
@@ -146,13 +139,16 @@ def _waits(case: Case, claims: Sequence[Claim]) -> Iterator[Wait]:
     yield from closure.waits(case, claims)
 
 
-def _findings(case: Case) -> Iterator[Finding]:
+def _findings(case: Case, claims: Sequence[Claim]) -> Iterator[Finding]:
+    """What every stage, the claims and the end of the encounter find; after a withdrawal only what was done matters."""
     if case.record.withdrawal is None:
         yield from outlook(case)
         yield from chain.from_iterable(module.findings(case) for module in STAGES)
     else:
         yield from monitoring.findings(case)
         yield from lymphodepletion.doses(case)
+    yield from of_claims(case, claims)
+    yield from closure.findings(case)
     yield from (Finding("broken_correction", event, (event,)) for event in case.record.facts.broken)
 
 

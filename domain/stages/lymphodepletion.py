@@ -9,13 +9,15 @@ from domain.case import Case, Service
 from domain.decision import Milestone, Requirement
 from domain.events.access import BookableStage
 from domain.events.base import Stage
-from domain.events.cells import CustodyStep
+from domain.events.cells import CustodyStep, ProductReleased
+from domain.facts import Fact
 from domain.gates.authorization import authorization, infusion_day
 from domain.gates.cells import arrival, confirmed_on_site, regimen_given
 from domain.gates.eligibility import eligibility
 from domain.gates.identity import identity
 from domain.gates.product import label, referral
 from domain.gates.readiness import readiness
+from domain.record import Appointment
 from domain.regimen import differs, exceeds
 from domain.stages.manufacturing import recorded
 from domain.stages.shape import Finding, Wait, day_start, freed, missed, wait
@@ -58,50 +60,54 @@ def waits(case: Case) -> Iterator[Wait]:
     release = case.attempt.release
     if release is None or case.record.infusions:
         return
-    shipped, received = recorded(case, CustodyStep.SHIPPED), arrival(case)
-    if shipped is None:
-        yield wait(
-            case,
-            "shipment_overdue",
-            STAGE,
-            "the shipment of the product is recorded",
-            release.occurred,
-            "shipped",
-            (release.event_id,),
-        )
-    elif received is None:
-        yield wait(
-            case,
-            "site_receipt_overdue",
-            STAGE,
-            "the product is received at the centre",
-            shipped.occurred,
-            "site_receipt",
-            (shipped.event_id,),
-        )
+    yield from _journey(case, release)
     if happened(case):
         return
-    booked = case.bookings(BookableStage.LYMPHODEPLETION)
-    for booking in booked:
-        given = any(dose.data.date >= case.day(booking.starts_at, booking.facility) for dose in case.course)
-        if not given:
-            yield wait(
-                case,
-                "lymphodepletion_undocumented",
-                STAGE,
-                "the booked lymphodepletion is documented",
-                booking.starts_at,
-                "lymphodepletion_documented",
-                booking.events,
-                booking.events[0],
-            )
+    for booking in case.bookings(BookableStage.LYMPHODEPLETION):
+        day = case.day(booking.starts_at, booking.facility)
+        if not any(dose.data.date >= day for dose in case.course):
+            yield _undocumented(case, booking)
     if case.course:
         yield _rest(case)
-    elif not booked and received is not None:
-        start = (received.event_id, *freed(case, BookableStage.LYMPHODEPLETION))
-        begun = max(case.by_event[event].occurred for event in start)
-        title = "lymphodepletion is booked"
-        yield wait(case, "lymphodepletion_unbooked", STAGE, title, begun, "lymphodepletion_booking", start)
+    else:
+        yield from _unbooked(case)
+
+
+def _journey(case: Case, release: Fact[ProductReleased]) -> Iterator[Wait]:
+    """Shipment after the release, then receipt at the centre."""
+    shipped = recorded(case, CustodyStep.SHIPPED)
+    if shipped is None:
+        title, events = "the shipment of the product is recorded", (release.event_id,)
+        yield wait(case, "shipment_overdue", STAGE, title, release.occurred, "shipped", events)
+    elif arrival(case) is None:
+        title, events = "the product is received at the centre", (shipped.event_id,)
+        yield wait(case, "site_receipt_overdue", STAGE, title, shipped.occurred, "site_receipt", events)
+
+
+def _undocumented(case: Case, booking: Appointment) -> Wait:
+    """A booked day without a dose on or after it."""
+    title, start = "the booked lymphodepletion is documented", booking.starts_at
+    return wait(
+        case,
+        "lymphodepletion_undocumented",
+        STAGE,
+        title,
+        start,
+        "lymphodepletion_documented",
+        booking.events,
+        booking.events[0],
+    )
+
+
+def _unbooked(case: Case) -> Iterator[Wait]:
+    """The product is there and nobody booked the course."""
+    received = arrival(case)
+    if received is None or case.bookings(BookableStage.LYMPHODEPLETION):
+        return
+    start = (received.event_id, *freed(case, BookableStage.LYMPHODEPLETION))
+    begun = max(case.by_event[event].occurred for event in start)
+    title = "lymphodepletion is booked"
+    yield wait(case, "lymphodepletion_unbooked", STAGE, title, begun, "lymphodepletion_booking", start)
 
 
 def findings(case: Case) -> Iterator[Finding]:
