@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from domain.claims.x12 import Control, Identity, render, validate
 from domain.claims.x12.envelope import number, text
 from domain.claims.x12.parties import Address
+from tests.domain.claims import golden
 from tests.domain.claims.alterations import REWRITTEN, Rewritten
 from tests.domain.claims.stories import Story, b_all_inpatient, mcl_inpatient, site
 
 PAT = Identity(
     "Müller-O'Neil", "Pat*", date(1959, 6, 12), "male", Address("1 Elm", "Columbus", "OH", "43215"), "1EG4TE5MK73", "M1"
 )
+
+FILES = list(golden.files())
 
 
 def control(**changes: object) -> Control:
@@ -145,3 +148,15 @@ def test_no_text_can_break_out_of_its_element(value: str) -> None:
 def test_amounts_have_no_exponent_and_keep_their_value(value: Decimal) -> None:
     assert Decimal(number(value)) == value
     assert "E" not in number(value)
+
+
+@pytest.mark.parametrize(("name", "file"), FILES, ids=[name for name, _ in FILES])
+def test_the_file_is_the_one_that_was_reviewed(name: str, file: str) -> None:
+    assert (golden.FOLDER / name).read_text(encoding="ascii") == file, (
+        "run python -m tests.domain.claims.golden and review"
+    )
+    assert validate(file) == []
+
+
+def test_no_reviewed_file_is_left_over() -> None:
+    assert {path.name for path in golden.FOLDER.glob("*.x12")} == {name for name, _ in FILES}
