@@ -68,3 +68,10 @@ def test_every_infusion_stay_groups_to_the_car_t_group_and_passes_the_code_edito
         )
         assert grouper.findings(coded) == ()
         assert (claim.drg == "018") == (claim.letter == "C")
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_the_guide_edition_answers_every_question_too(name: str) -> None:
+    claims = build_claims(record_of(name), SITE, rulebook("guide"))
+    assert [claim.key for claim in claims] == [claim.key for claim in build_claims(record_of(name), SITE, rulebook())]
+    assert all(edit.id != "no_rule" for claim in claims for edit in claim.edits)
