@@ -138,6 +138,11 @@ def view_of(decision: Decision) -> dict[str, Any]:
             for claim in decision.claims
             if not claim.ready
         ],
+        "unbilled": [
+            {"letter": claim.letter, "total": str(claim.total), "through": claim.statement_through.isoformat()}
+            for claim in decision.claims
+            if not claim.ready
+        ],
         "edition": decision.edition,
         "rulebook_digest": decision.rulebook_digest,
     }

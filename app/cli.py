@@ -19,12 +19,14 @@ from app.installation import CannotStart
 from app.preflight_cli import preflight
 from app.rules_cli import rules_app
 from app.settings import Settings
+from app.simulate import simulate
 from app.supervisor import StackOptions, run_stack
 from app.worker import run_worker
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The CAR-T encounter orchestrator.")
 cli.add_typer(rules_app, name="rules")
 cli.add_typer(deploy_app, name="deploy")
+cli.command()(simulate)
 cli.command()(preflight)
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="keys, token, databases and logs of the embedded stack")]

@@ -51,6 +51,7 @@ class Journey:
     age_days: int
     crs: Course
     icans: Course
+    collected: int
     replacement_days: int | None
     moved_days: int | None
     missing_paper: float | None
@@ -86,6 +87,7 @@ def draw(rates: Rates, seed: int, number: int, until: date, days: int) -> Journe
         age_days=round(dice.uniform(payer.ages[0], payer.ages[1]) * DAYS_A_YEAR),
         crs=_course(dice, rates, "crs", path),
         icans=_course(dice, rates, "icans", path),
+        collected=_day(dice, rates, "collection"),
         replacement_days=_day(dice, rates, "replacement")
         if _happens(dice, rates, "manufacture_failed", kind)
         else None,

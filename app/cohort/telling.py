@@ -18,6 +18,10 @@ from domain.rulebook.rows import Code, Payer
 from intake.feeds import RELATIVE, Feed, FeedEvent, expand
 
 SYNDROMES = ("crs", "icans")
+COLLECTION = "collection"
+TEMPLATE_COLLECTION = -24
+"""The day of the collection in the feeds."""
+BEFORE_REPLACEMENT = frozenset({"referral", "authorization", "coi", COLLECTION})
 COMPLICATION = "therapy_complication"
 TREATED_FROM = 2
 """The guide's grade from which the drug is given and, after an outpatient infusion, the patient admitted (G156, G497)."""
@@ -30,21 +34,15 @@ class Teller:
     rules: Rulebook
 
     def feed(self, journey: Journey) -> Feed:
-        """The journey as a feed, its own events only, before days become dates."""
-        first, later = self._template(journey, 1), self._template(journey, 2)
-        shift = journey.replacement_days
-        events = list(self._chosen(first if shift is None else later, journey))
-        if shift is not None:
-            early = [event for event in first.events if event.part in ("collection", "authorization")]
-            events = [
-                _shifted(event, -shift) if event.part in ("referral", "authorization", "coi") else event
-                for event in events
-                if event.part != "collection"
-            ]
-            events += [_again(event) for event in later.events if event.part == "collection"]
-            events += [_shifted(event, -shift) for event in early if event.part == "collection"]
-        events = [changed for event in events for changed in self._changed(event, journey)]
-        return first.model_copy(update={"events": tuple(events)})
+        """The journey as a feed, before days become dates."""
+        first = self._template(journey, 1)
+        events = list(self._chosen(first, journey))
+        if journey.replacement_days is not None:
+            again = [event for event in self._template(journey, 2).events if event.part == COLLECTION]
+            events = [_earlier(event, journey.replacement_days) for event in events] + list(map(_again, again))
+        events = [_collected(event, journey) for event in events]
+        told = [changed for event in events for changed in self._changed(event, journey)]
+        return first.model_copy(update={"events": tuple(told)})
 
     def _template(self, journey: Journey, attempt: int) -> Feed:
         text = (files("app.cohort") / f"{journey.template}.json").read_text(encoding="utf-8")
@@ -139,8 +137,18 @@ def _with(event: FeedEvent, changes: Mapping[str, Any]) -> FeedEvent:
     return event.model_copy(update={"data": {**event.data, **changes}})
 
 
+def _earlier(event: FeedEvent, days: int) -> FeedEvent:
+    """What lies before a replaced collection lies earlier by the days of the replacement."""
+    return _shifted(event, -days) if event.part in BEFORE_REPLACEMENT else event
+
+
 def _again(event: FeedEvent) -> FeedEvent:
     return event.model_copy(update={"id": f"{event.id}-again"})
+
+
+def _collected(event: FeedEvent, journey: Journey) -> FeedEvent:
+    """The collection, and what goes with the cells until manufacture starts, on the drawn day."""
+    return _shifted(event, journey.collected - TEMPLATE_COLLECTION) if event.part in (COLLECTION, "coi") else event
 
 
 def _shifted(event: FeedEvent, days: int) -> FeedEvent:

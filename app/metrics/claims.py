@@ -19,7 +19,6 @@ from domain.rulebook.rows import Code
 
 Key = tuple[str, str, int, int]
 SYNDROMES = ("crs", "icans")
-UNKNOWN_AGE = "unknown"
 VERSION = tuple(
     col(column)
     for column in (ClaimVersion.encounter_id, ClaimVersion.letter, ClaimVersion.ordinal, ClaimVersion.version)
@@ -74,7 +73,7 @@ def _read_documents(reading: Reading, keys: Sequence[Key]) -> Iterable[tuple[Key
                 "owner": errors[0]["owner"] if errors else None,
                 "edits": [edit["id"].removeprefix("edits.") for edit in errors],
                 "denials": sorted({edit["denial"] for edit in errors if edit.get("denial")}),
-                "through": document.get("statement_through"),
+                "through": document["statement_through"],
                 "codes": frozenset(diagnosis["code"] for diagnosis in document.get("diagnoses", ())),
             },
         )
@@ -86,12 +85,12 @@ def _held(
     for key, (state, built, total) in current.items():
         if state != "held":
             continue
-        letter, document = key[1], documents.get(key, {})
+        letter, document = key[1], documents[key]
         yield sample("cart_claims_held", 1, letter, document.get("owner"))
         yield sample("cart_claims_held_oldest_seconds", reading.seconds_since(built), letter)
         yield from (sample("cart_claims_held_edits", 1, edit) for edit in document.get("edits", ()))
         yield from (sample("cart_claims_held_denials", 1, denial) for denial in document.get("denials", ()))
-        yield from _unbilled(reading, letter, "held", document.get("through"), total)
+        yield from _unbilled(reading, letter, "held", document["through"], total)
 
 
 def _waiting(reading: Reading) -> Iterator[Sample]:
@@ -100,8 +99,8 @@ def _waiting(reading: Reading) -> Iterator[Sample]:
             yield from _unbilled(reading, letter, "waiting", through, Decimal(total))
 
 
-def _unbilled(reading: Reading, letter: str, state: str, through: str | None, total: Decimal) -> Iterator[Sample]:
-    age = age_band(reading.now.date() - date.fromisoformat(through)) if through else UNKNOWN_AGE
+def _unbilled(reading: Reading, letter: str, state: str, through: str, total: Decimal) -> Iterator[Sample]:
+    age = age_band(reading.now.date() - date.fromisoformat(through))
     yield sample("cart_unbilled_claims", 1, letter, state, age)
     yield sample("cart_unbilled_dollars", total, letter, state, age)
 

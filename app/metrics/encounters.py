@@ -73,10 +73,7 @@ def _read_views(reading: Reading, names: Sequence[str]) -> Iterable[tuple[str, d
                     for step in view.get("milestones", ())
                     if step["name"] in MILESTONES and not step["planned"]
                 ],
-                "waiting": [
-                    (entry["claim"].split("/")[0], entry.get("total") or "0", entry.get("through"))
-                    for entry in view.get("claims_waiting", ())
-                ],
+                "waiting": [(entry["letter"], entry["total"], entry["through"]) for entry in view.get("unbilled", ())],
             },
         )
 

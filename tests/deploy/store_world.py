@@ -200,12 +200,12 @@ def furnish(world: World) -> None:
         {"kind": "readiness", "owner": "coordinator", "scope": "encounter", "override": None},
         {"kind": "eligibility", "owner": "coordinator", "scope": "encounter", "override": {"role": "physician"}},
     ]
-    waiting = [{"claim": "D/1", "total": "310.00", "through": "2026-05-28"}]
+    waiting = [{"letter": "D", "total": "310.00", "through": "2026-05-28"}]
     name = world.encounter(
         holds_open=1,
         decided_sequence=1,
         next_due=NOW - timedelta(minutes=5),
-        view={"milestones": passed, "holds": holds, "claims_waiting": waiting},
+        view={"milestones": passed, "holds": holds, "unbilled": waiting},
     )
     world.encounter(status="closed", stage="closed", view={"outcome": "completed"})
     world.event(name, "cart.apheresis.completed", NOW - timedelta(days=25), sequence=1)

@@ -159,7 +159,7 @@ def test_alerts_open_overdue_and_ever_raised(world: World) -> None:
 
 
 def test_held_claims_name_owner_edit_and_denial(world: World) -> None:
-    name = world.encounter(view={"claims_waiting": [{"claim": "C/1", "total": "900.50", "through": None}]})
+    name = world.encounter(view={"unbilled": [{"letter": "C", "total": "900.50", "through": "2026-03-20"}]})
     edit = {"id": "edits.units", "severity": "error", "owner": "biller", "denial": 3}
     world.claim(name, "A", 1, state="superseded", emitted_at=None)
     world.claim(
@@ -176,7 +176,7 @@ def test_held_claims_name_owner_edit_and_denial(world: World) -> None:
     assert value(found, "cart_claims_held_edits", "units") == 1
     assert value(found, "cart_claims_held_denials", "3") == 1
     assert value(found, "cart_unbilled_dollars", "a", "held", "8-28d") == 4850
-    assert value(found, "cart_unbilled_dollars", "c", "waiting", "unknown") == 900.5
+    assert value(found, "cart_unbilled_dollars", "c", "waiting", "61-90d") == 900.5
     assert value(found, "cart_claims_first_version_total", "a", "held") == 1
 
 
