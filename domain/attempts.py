@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from domain.events import cells
+from domain.events import EventData, cells
 from domain.events.cells import CustodyStep
 from domain.facts import Fact
 from domain.record import Record
@@ -59,6 +59,18 @@ def attempt(record: Record) -> Attempt:
     return Attempt(1 + len(passed), since, lost, moments, collections, release)
 
 
+def ends_attempt(data: EventData) -> bool:
+    """The event gives up what an attempt made: a failure, or a disposition that destroys or returns the bag."""
+    match data:
+        case cells.ManufacturingFailed():
+            return True
+        case cells.CustodyRecorded():
+            return data.step is CustodyStep.MANUFACTURING_FAILED
+        case cells.DispositionSigned():
+            return data.disposition in LOST
+    return False
+
+
 def failed(record: Record) -> tuple[Fact[cells.ManufacturingFailed], ...]:
     """The manufactures that ended without a usable product: no disposition accepts what they made."""
     return tuple(fact for fact in record.failures if not _rescued(record, fact))
@@ -81,8 +93,10 @@ def _rescued(record: Record, failure: Fact[cells.ManufacturingFailed]) -> bool:
 
 
 def _ends(record: Record) -> list[tuple[datetime, str, str | None]]:
-    """When attempts ended: failures, and destroyed bags by the moment of their release (so that a disposition signed
-    late takes no later collection with it)."""
+    """When attempts ended: failures, and bags that a disposition gave up.
+
+    A disposition signed after the next collection has begun takes that collection not with it.
+    """
     ends: list[tuple[datetime, str, str | None]] = [(fact.occurred, fact.event_id, None) for fact in failed(record)]
     known = {fact.data.coi_id for fact in record.failures}
     ends += [
@@ -93,7 +107,8 @@ def _ends(record: Record) -> list[tuple[datetime, str, str | None]]:
     for fact in record.releases:
         signed = disposition_of(record, fact.data.bag_id)
         if signed is not None and signed.data.disposition in LOST:
-            ends.append((fact.occurred, signed.event_id, fact.data.bag_id))
+            again = [c.occurred - timedelta.resolution for c in record.collections if c.occurred > fact.occurred]
+            ends.append((min([signed.occurred, *again]), signed.event_id, fact.data.bag_id))
     return sorted(ends, key=lambda end: (end[0], end[1]))
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cached_property
 
-from domain.attempts import BEGINNING, Attempt, attempt
+from domain.attempts import BEGINNING, Attempt, attempt, ends_attempt
 from domain.days import end_of_day, local_day
 from domain.events import EventData, care
 from domain.events.access import BookableStage
 from domain.events.base import Setting, Stage
+from domain.events.cells import ProductReleased
 from domain.events.governance import PlanChanged
 from domain.facts import Fact, Facts
 from domain.record import Appointment, Record
@@ -193,13 +194,13 @@ class Case:
         on = self.day(fact.occurred, facility)
         return Service(stage, on, True, True, facility, setting, fact.occurred, (fact.event_id,), after)
 
-    def as_planned(self, service: Service) -> Case:
-        """The case with the plan that stood when a service was performed: later changes of the plan do not touch it."""
+    def as_of(self, service: Service) -> Case:
+        """The case as it stood when a service was performed: later plans, losses and products do not touch it."""
         moment = service.moment
         if moment is None:
             return self
         facts = self.record.facts
-        kept = tuple(f for f in facts.all if not (isinstance(f.data, PlanChanged) and f.time > moment))
+        kept = tuple(fact for fact in facts.all if fact.occurred <= moment or not _moves_on(fact, service.stage))
         if len(kept) == len(facts.all):
             return self
         return replace(self, record=Record(Facts(kept, facts.retracted, facts.broken)))
@@ -212,3 +213,9 @@ class Case:
     def known_at(self, events: Iterable[str]) -> datetime | None:
         """When the last of the facts was received."""
         return max((self.by_event[event].received_at for event in events if event in self.by_event), default=None)
+
+
+def _moves_on(fact: Fact[EventData], stage: Stage) -> bool:
+    """What changes the plan or the attempt of later services and says nothing of one that is done."""
+    released = isinstance(fact.data, ProductReleased) and stage is not Stage.INFUSION
+    return released or isinstance(fact.data, PlanChanged) or ends_attempt(fact.data)

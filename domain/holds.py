@@ -24,8 +24,8 @@ def hold_id(stage: Stage, requirement: Requirement) -> str:
 
 
 def judge(case: Case, module: StageModule, service: Service) -> Gate:
-    """A stage's gate for the day of a service, by the plan that stood then."""
-    asked = tuple(module.asks(case.as_planned(service), service))
+    """A stage's gate for the day of a service, as the case stood then."""
+    asked = tuple(module.asks(case.as_of(service), service))
     overridden = frozenset(r.key for r in asked if not r.met and override_of(case, service, r) is not None)
     return Gate(module.STAGE, service.on, asked, overridden)
 

@@ -88,8 +88,9 @@ def findings(case: Case) -> Iterator[Finding]:
     planned = service(case)
     if case.course and not case.record.infusions:
         yield from missed(case, BookableStage.INFUSION)
-    for bag_events in quarantined(case, planned).values():
+    for bag_events in quarantined(case.as_of(planned), planned).values():
         yield Finding("quarantined_bag", bag_events[0], bag_events)
+    yield from _elsewhere(case)
     limit = slipped(case)
     if limit is not None and planned.booked and planned.on > limit:
         yield Finding("lymphodepletion_repeat_due", events=(case.course[-1].event_id, *planned.events))
@@ -105,6 +106,14 @@ def milestones(case: Case) -> Iterator[Milestone]:
     if not case.record.infusions:
         for booking in case.bookings(BookableStage.INFUSION):
             yield Milestone("infusion", booking.starts_at, True, booking.events)
+
+
+def _elsewhere(case: Case) -> Iterator[Finding]:
+    """An infusion booked at another centre than the plan names."""
+    plan = case.record.facilities
+    for booking in case.bookings(BookableStage.INFUSION) if plan and not case.record.infusions else ():
+        if plan is not None and booking.facility != plan.infusion:
+            yield Finding("booking_elsewhere", booking.events[0], booking.events)
 
 
 def _thaw_clock(case: Case) -> Iterator[Wait]:

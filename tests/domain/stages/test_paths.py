@@ -251,6 +251,41 @@ def test_lymphodepletion_given_before_a_failure_does_not_count_for_the_next_prod
     assert ["performed_uncleared"] in [[e.id for e in c.errors] for c in decision.claims if c.letter == "B"]
 
 
+@pytest.mark.parametrize("loss", ["fails", "destroyed"])
+def test_what_was_cleared_on_its_day_stays_so_when_the_product_is_lost_later(loss: str) -> None:
+    story = depleted()
+    if loss == "fails":
+        failure = {"coi_id": "COI-1", "at": story.at(-1).isoformat(), "reason": "x"}
+        story.tell(-1, "cart.manufacturing.failed", failure)
+    else:
+        data = {"bag_id": BAG, "disposition": "destroy", "reason": "x", "role": "director", "signer": "staff-9"}
+        story.tell(-1, "cart.disposition.signed", data)
+
+    decision = story.decide(0)
+
+    assert decision.stage is Stage.APHERESIS
+    assert "performed_uncleared" not in kinds(decision)
+    assert [claim.errors for claim in decision.claims] == [(), ()]
+    story.collect(5, ordinal=2, din="DIN-2")
+    assert story.decide(6).stage is Stage.MANUFACTURING
+
+
+def test_a_disposition_signed_late_takes_no_later_collection_with_it() -> None:
+    story = until_received()
+    story.collect(10, ordinal=2, din="DIN-2")
+    data = {"bag_id": BAG, "disposition": "destroy", "reason": "x", "role": "director", "signer": "staff-9"}
+    story.tell(15, "cart.disposition.signed", data)
+
+    assert story.decide(16).stage is Stage.MANUFACTURING
+
+
+def test_an_infusion_booked_at_another_centre_than_planned_is_said() -> None:
+    story = depleted()
+    story.book("infusion", 0, -2, facility="lakeside", setting="inpatient")
+
+    assert "booking_elsewhere" in kinds(story.decide(-1))
+
+
 def test_a_failure_within_specification_is_not_rescued_by_a_disposition() -> None:
     story = until_collected()
     story.tell(-10, "cart.manufacturing.failed", {"coi_id": "COI-1", "at": story.at(-10).isoformat(), "reason": "x"})
