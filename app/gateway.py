@@ -14,13 +14,14 @@ from prometheus_client import CollectorRegistry
 from activities.store.engine import Database
 from activities.store.inbox import Reader
 from activities.store.keys import Keyring
-from app.api import alerts, claims, encounters, events, health, later, preflight, problems, quarantine
+from app.api import alerts, claims, encounters, events, fhir, health, preflight, problems, quarantine
 from app.api.access import Access
 from app.api.parts import Parts, utc_now
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
 from intake.health import FeedMetrics, FeedWatch
+from intake.hl7.mapping import Mapping
 from intake.hl7.mllp import MllpServer
 
 DESCRIPTION = "One CAR-T encounter, from the referral to its claims. Errors are problem details (RFC 9457)."
@@ -36,6 +37,7 @@ def create_gateway(
     deliverer: Deliverer | None = None,
     temporal_reachable: Callable[[], Awaitable[bool]] | None = None,
     reader: Reader | None = None,
+    mapping: Mapping | None = None,
     mllp: MllpServer | None = None,
     watch: FeedWatch | None = None,
     clock: Callable[[], datetime] = utc_now,
@@ -46,20 +48,21 @@ def create_gateway(
         rules: the rulebook of this moment, for explanations.
         deliverer: runs while the application serves.
         temporal_reachable: for `/readyz`; the gateway takes events in without it.
-        reader: translates kept HL7 messages anew when they are replayed (`Hl7Door.read_again`).
+        reader: translates kept HL7 messages anew when they are replayed and FHIR resources (`intake.rereading`).
+        mapping: the site's mapping file, for FHIR notifications.
         mllp: serves HL7 v2 beside HTTP while the application serves.
         watch: alerts when a feed falls silent.
     """
     api = FastAPI(
         title="CAR-T encounter", version=version("cart-encounter"), description=DESCRIPTION, lifespan=_lifespan
     )
-    api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock, reader)
+    api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock, reader, mapping)
     api.state.mllp = mllp
     api.state.watch = watch
     api.state.registry = CollectorRegistry()
     api.state.registry.register(FeedMetrics(db))
     problems.install(api)
-    for module in (events, encounters, claims, alerts, quarantine, preflight, later, health):
+    for module in (events, encounters, claims, alerts, quarantine, preflight, fhir, health):
         api.include_router(module.router)
     return api
 

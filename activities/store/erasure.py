@@ -153,7 +153,7 @@ def _anonymous(identity: Mapping[str, Any]) -> Json:
         "name": {"family": ERASED, "given": ERASED},
         "birth_date": f"{str(known.get('birth_date', '1900'))[:4]}-01-01",
         "sex": known.get("sex", "unknown"),
-        "address": {"line": ERASED, "city": ERASED, "state": state, "postal_code": "00000"},
+        "address": {"line": ERASED, "city": ERASED, "state": state, "postal_code": "0" * 5},
     }
     return {"patient": patient} | ({"member_id": ERASED} if "member_id" in identity else {})
 

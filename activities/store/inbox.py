@@ -78,15 +78,18 @@ def receive(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A kept message read again: its event, and what its message and its sender say beside it."""
+    """A kept message read again: its events, and what its message and its sender say beside them."""
 
-    event: Mapping[str, Any]
+    events: tuple[Mapping[str, Any], ...]
     hint: matching.Hint | None
     allowed: frozenset[str] | None
 
 
-Reader = Callable[[str], Reading]
-"""Translates a kept original with the mapping of today; raises InvalidEvent where it still cannot."""
+Reader = Callable[[str, str, str], Reading]
+"""Translates a kept original (its text, its kind, its feed) with the mapping of today.
+
+Raises InvalidEvent where it still cannot; gives at least one event.
+"""
 
 
 def replay(
@@ -118,13 +121,15 @@ def replay(
 
 def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader, now: datetime) -> ReceiptResult:
     try:
-        reading = reader(quarantine.open_body(keys, row).raw or "")
+        reading = reader(quarantine.open_body(keys, row).raw or "", row.type, row.feed)
     except InvalidEvent as error:
         row.reasons = [problem.message for problem in error.problems]
         return ReceiptResult(None, None, Disposition.INVALID, tuple(row.reasons), error.problems, row.quarantine_id)
-    result = receive_in(
-        session, keys, reading.event, row.received_at, row.feed, hint=reading.hint, allowed=reading.allowed
-    )
+    results = [
+        receive_in(session, keys, event, row.received_at, row.feed, hint=reading.hint, allowed=reading.allowed)
+        for event in reading.events
+    ]
+    result = next((one for one in results if one.disposition is Disposition.INVALID), results[0])
     if result.disposition is not Disposition.INVALID:
         row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
     session.add(row)

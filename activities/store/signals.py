@@ -88,6 +88,32 @@ def feed_silent(session: Session, feed: str, now: datetime) -> None:
     )
 
 
+def gap_key(subscription: str) -> str:
+    """The dedupe key of a gap in a subscription's notifications."""
+    return f"{PREFIX}notification_gap.{subscription}"
+
+
+def notification_gap(session: Session, subscription: str, now: datetime) -> None:
+    """Numbers of a subscription were skipped: what they told is not known here."""
+    _open_once(
+        session,
+        AlertRecord(
+            alert_id=new_id("alr"),
+            key=gap_key(subscription),
+            kind="notification_gap",
+            severity="warning",
+            owner=OWNER,
+            title="notifications of a FHIR subscription are missing",
+            action="have the server send the missing event numbers again ($events of the subscription)",
+            citation="FHIR Subscriptions: events since subscription start",
+            rule="intake.notification_gap",
+            since=now,
+            opened_at=now,
+            acknowledge_by=now + ACKNOWLEDGE_WITHIN,
+        ),
+    )
+
+
 def resolve(session: Session, key: str, now: datetime) -> None:
     """End the standing alerts of a key."""
     for alert in session.exec(select(AlertRecord).where(AlertRecord.key == key, AlertRecord.state != "resolved")):

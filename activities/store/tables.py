@@ -293,6 +293,18 @@ class Counter(SQLModel, table=True):
     value: int = 0
 
 
+class FhirSubscription(SQLModel, table=True):
+    """How far the notifications of a subscription go, and which of their numbers were skipped."""
+
+    __tablename__ = "fhir_subscriptions"
+
+    subscription_key: str = Field(primary_key=True)
+    feed: str
+    last_number: int = 0
+    missing: list[int] = Field(default_factory=list, sa_type=JSON)
+    heard_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class WebhookSeen(SQLModel, table=True):
     """A signed message that was taken, so that a copy of it is refused. Forgotten when its time is over."""
 

@@ -44,6 +44,14 @@ class Receipts(Answer):
     receipts: list[Receipt]
 
 
+class FhirAnswer(Answer):
+    """What became of a FHIR request: a receipt per event made of it, and the event numbers that were skipped."""
+
+    kind: str
+    receipts: list[Receipt]
+    missing: list[int]
+
+
 class RequirementAnswer(Answer):
     """One thing a gate asks for, judged for the gate's day."""
 

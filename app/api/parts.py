@@ -22,6 +22,7 @@ from app.api.roles import Right
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
+from intake.hl7.mapping import Mapping
 
 
 def utc_now() -> datetime:
@@ -41,6 +42,7 @@ class Parts:
     temporal_reachable: Callable[[], Awaitable[bool]] | None
     clock: Callable[[], datetime]
     reader: Reader | None = None
+    mapping: Mapping | None = None
 
     def record(self, actor: str, action: str, target: str, outcome: str) -> None:
         """Write an audit entry in a transaction of its own."""

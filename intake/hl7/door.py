@@ -11,10 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from activities.store import quarantine
 from activities.store.attaching import NotAllowed
 from activities.store.engine import Database
-from activities.store.inbox import Disposition, Reading, ReceiptResult, receive, serialise
+from activities.store.inbox import Disposition, ReceiptResult, receive, serialise
 from activities.store.keys import Keyring
 from activities.store.merging import merge_records
-from domain.events import InvalidEvent, Problem
 from intake.hl7.acks import Code, Fault, Verdict, acknowledge
 from intake.hl7.mapping import Feed, Mapping
 from intake.hl7.message import Message, NotHl7, NotUsable, read, text_of
@@ -57,22 +56,6 @@ class Hl7Door:
     def reject(self, reason: str) -> bytes:
         """The answer to bytes that are no frame."""
         return acknowledge(None, Verdict(Code.REJECT, reason, Fault.SEGMENT), self._clock())
-
-    def read_again(self, raw: str) -> Reading:
-        """A kept message by the mapping of today, for a replay.
-
-        Raises:
-            InvalidEvent: it still cannot be translated.
-        """
-        try:
-            message = read(raw.encode())
-            feed = self.mapping.feed_of(message)
-            translated = translate(message, feed, self.mapping) if feed else Translation()
-        except (NotHl7, NotUsable, Unsupported) as error:
-            raise InvalidEvent((Problem(path="(message)", message=str(error)),)) from None
-        if feed is None or translated.event is None:
-            raise InvalidEvent((Problem(path="(message)", message="the mapping makes no event of it"),))
-        return Reading(translated.event, translated.hint, feed.facilities)
 
     def _taken(self, message: Message, data: bytes) -> Verdict:
         feed = self.mapping.feed_of(message)

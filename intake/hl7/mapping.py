@@ -75,6 +75,22 @@ class Feed(_Part):
         return f"urn:hl7v2:{self.sending_application}:{self.sending_facility}"
 
 
+class FhirFeed(_Part):
+    """A FHIR server, known by the name of the caller that notifies for it.
+
+    Attributes:
+        source: the base address of the server; the CloudEvents source of what it sends.
+        record_number_system: system of the identifier that is the record number (MRN).
+        order_system: system of the identifier of the order an appointment or stay is based on.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    source: Annotated[str, Field(min_length=1, max_length=200)]
+    record_number_system: str
+    record_facility: FacilityKey
+    order_system: str | None = None
+
+
 class Appointment(_Part):
     """What an appointment type of the scheduling system is. Types marked `ignore` have nothing to do with CAR-T."""
 
@@ -102,7 +118,8 @@ class Mapping(_Part):
     """
 
     unmapped: Literal["quarantine", "ignore"] = "quarantine"
-    feeds: Annotated[tuple[Feed, ...], Field(min_length=1)]
+    feeds: tuple[Feed, ...] = ()
+    fhir_feeds: tuple[FhirFeed, ...] = ()
     appointments: tuple[Appointment, ...] = ()
     locations: tuple[Location, ...] = ()
     patient_classes: dict[str, AdmissionClass] = {
@@ -124,6 +141,10 @@ class Mapping(_Part):
         """The feed a message comes from, or None."""
         sender = (message.get("MSH-3.1"), message.get("MSH-4.1"))
         return next((f for f in self.feeds if (f.sending_application, f.sending_facility) == sender), None)
+
+    def fhir_feed(self, name: str) -> FhirFeed | None:
+        """The FHIR server that a caller notifies for, or None."""
+        return next((feed for feed in self.fhir_feeds if feed.name == name), None)
 
     def appointment(self, kind: str) -> Appointment | None:
         return next((one for one in self.appointments if one.type == kind), None)
@@ -160,6 +181,7 @@ def parse_mapping(text: str) -> Mapping:
         raise MappingError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)) from None
     for name, keys in (
         ("feeds", [(f.sending_application, f.sending_facility) for f in mapping.feeds]),
+        ("fhir_feeds", [f.name for f in mapping.fhir_feeds]),
         ("appointments", [a.type for a in mapping.appointments]),
         ("locations", [one.location for one in mapping.locations]),
     ):

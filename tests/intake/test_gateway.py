@@ -379,7 +379,7 @@ async def test_every_line_hold_and_alert_is_explained_by_its_rule(gateway: Gatew
     assert found[1]["source"] == "G184"
 
 
-async def test_what_comes_later_is_501_and_never_a_fake(gateway: Gateway) -> None:
+async def test_what_this_gateway_cannot_do_is_501_and_never_a_fake(gateway: Gateway) -> None:
     problem(await gateway.http.post("/v1/fhir", json={}), 501)
 
 

@@ -24,6 +24,7 @@ from intake.hl7.door import Hl7Door
 from intake.hl7.mapping import Mapping, MappingError, parse_mapping
 from intake.hl7.message import NotHl7, NotUsable, moment, read
 from intake.hl7.mllp import END, RETURN, START, Framer, MllpServer, tls_context
+from intake.rereading import reader_of
 from tests.intake.hl7.certificates import make as make_certificates
 from tests.intake.hl7.conftest import DEPLOY, Client, Mllp, framed, recorded
 from tests.store import examples as e
@@ -138,7 +139,7 @@ async def test_a_kept_message_is_replayed_by_the_mapping_of_today(mllp: Mllp, ma
         keys=mllp.keys,
         access=Access({digest("t"): Actor("tests")}),
         clock=lambda: e.NOW,
-        reader=mllp.door.read_again,
+        reader=reader_of(lambda: mllp.door.mapping),
     )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(api), base_url="http://gateway", headers={"Authorization": "Bearer t"}

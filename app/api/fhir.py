@@ -1,0 +1,50 @@
+"""`POST /v1/fhir`: notifications of a FHIR subscription, or one Appointment or Encounter."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+
+from app.api import counters
+from app.api.answers import FhirAnswer
+from app.api.events import receipt_of
+from app.api.parts import PartsOf
+from app.api.problems import FieldProblem, Refusal, documented
+from app.api.senders import Sender, body_of
+from intake.fhir.door import FhirDoor
+from intake.fhir.notification import NotFhir, Notification, read_notification
+
+FHIR_JSON = "application/fhir+json"
+SCHEMA = {"type": "object", "description": "a notification Bundle, an Appointment or an Encounter of FHIR R4"}
+BODY = {"requestBody": {"required": True, "content": {FHIR_JSON: {"schema": SCHEMA}}}}
+
+router = APIRouter(tags=["events"])
+
+
+@router.post("/v1/fhir", responses=documented(400, 413, 422, 501), openapi_extra=BODY, summary="FHIR R4 notifications")
+async def post_fhir(request: Request, parts: PartsOf, actor: Sender) -> FhirAnswer:
+    """Handshakes and heartbeats are counted, resources become events; skipped numbers are named and alerted."""
+    if parts.mapping is None:
+        raise Refusal(501, "this gateway runs without a mapping file; FHIR is taken in by one")
+    feed = parts.mapping.fhir_feed(actor.name)
+    if feed is None:
+        raise Refusal(422, "the mapping file has no fhir_feeds entry with the name of this caller")
+    notification = _read(await body_of(request))
+    door = FhirDoor(parts.db, parts.keys, parts.mapping)
+    receipts, missing = await run_in_threadpool(door.take, feed, notification, parts.clock(), actor.facilities)
+    for receipt in receipts:
+        counters.RECEIVED.labels(disposition=receipt.disposition.value).inc()
+    if parts.deliverer is not None:
+        parts.deliverer.wake()
+    return FhirAnswer(kind=notification.kind, receipts=[receipt_of(one) for one in receipts], missing=missing)
+
+
+def _read(body: bytes) -> Notification:
+    try:
+        return read_notification(json.loads(body))
+    except NotFhir as error:
+        raise Refusal(422, "not a notification", [FieldProblem(path="(body)", message=str(error))]) from None
+    except (ValueError, RecursionError):
+        raise Refusal(400, "not JSON (RFC 8259, UTF-8)") from None

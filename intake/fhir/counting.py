@@ -1,0 +1,47 @@
+"""Counting a subscription's events: a number that was skipped is missing until it comes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from activities.store import signals
+from activities.store.engine import Database
+from activities.store.inbox import serialise
+from activities.store.keys import Keyring
+from activities.store.tables import FhirSubscription
+from intake.fhir.notification import Notification
+
+MOST_MISSING = 1000
+
+
+def count(db: Database, keys: Keyring, feed: str, notification: Notification, now: datetime) -> list[int]:
+    """Note the numbers of a notification whose resources are stored; returns the numbers that are missing now.
+
+    A handshake begins to count anew. A heartbeat tells how many there should have been.
+    """
+    if notification.subscription is None:
+        return []
+    key = keys.digest("subscription", feed, notification.subscription)
+    with db.write() as session:
+        serialise(session)
+        row = session.get(FhirSubscription, key)
+        if row is None or notification.kind == "handshake":
+            row = row or FhirSubscription(subscription_key=key, feed=feed, heard_at=now)
+            row.last_number, row.missing = notification.since, []
+        _advance(row, notification)
+        row.heard_at = now
+        session.add(row)
+        session.flush()
+        if row.missing:
+            signals.notification_gap(session, key, now)
+        else:
+            signals.resolve(session, signals.gap_key(key), now)
+        return list(row.missing)
+
+
+def _advance(row: FhirSubscription, notification: Notification) -> None:
+    come = set(notification.numbers)
+    highest = max([row.last_number, notification.since, *come])
+    skipped = set(range(row.last_number + 1, highest + 1)[-MOST_MISSING:])
+    row.missing = sorted((set(row.missing) | skipped) - come)[-MOST_MISSING:]
+    row.last_number = highest

@@ -1,0 +1,81 @@
+"""One FHIR request through the door: its resources stored as events, what cannot be translated kept, its numbers counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from activities.store import quarantine
+from activities.store.attaching import NotAllowed
+from activities.store.engine import Database
+from activities.store.inbox import Disposition, ReceiptResult, receive, serialise
+from activities.store.keys import Keyring
+from domain.events import Problem
+from intake.fhir.counting import count
+from intake.fhir.notification import Notification
+from intake.fhir.translate import translate
+from intake.hl7.mapping import FhirFeed
+from intake.hl7.mapping import Mapping as SiteMapping
+from intake.hl7.message import NotUsable
+
+KIND = "fhir:"
+
+
+@dataclass(frozen=True, slots=True)
+class FhirDoor:
+    """Takes FHIR notifications in by the site's mapping."""
+
+    db: Database
+    keys: Keyring
+    mapping: SiteMapping
+
+    def take(
+        self, feed: FhirFeed, notification: Notification, now: datetime, allowed: frozenset[str] | None
+    ) -> tuple[list[ReceiptResult], list[int]]:
+        """Store every resource, then count; returns a receipt per event and the numbers that are missing.
+
+        The first notification of a subscription is counted from the numbers it carries.
+        """
+        receipts: list[ReceiptResult] = []
+        for resource in notification.resources:
+            receipts += self._resource(feed, resource, notification.others, now, allowed)
+        return receipts, count(self.db, self.keys, feed.name, notification, now)
+
+    def _resource(
+        self,
+        feed: FhirFeed,
+        resource: Mapping[str, Any],
+        others: Mapping[str, Mapping[str, Any]],
+        now: datetime,
+        allowed: frozenset[str] | None,
+    ) -> list[ReceiptResult]:
+        try:
+            events, hint = translate(resource, others, feed, self.mapping)
+        except NotUsable as error:
+            return [self._kept(feed, resource, others, str(error), now)]
+        receipts = []
+        for event in events:
+            try:
+                receipts.append(receive(self.db, self.keys, event, now, feed.name, hint, allowed))
+            except NotAllowed as error:
+                receipts.append(ReceiptResult(None, None, Disposition.INVALID, (str(error),)))
+        return receipts
+
+    def _kept(
+        self,
+        feed: FhirFeed,
+        resource: Mapping[str, Any],
+        others: Mapping[str, Mapping[str, Any]],
+        reason: str,
+        now: datetime,
+    ) -> ReceiptResult:
+        kind = f"{KIND}{resource.get('resourceType')}"
+        raw = json.dumps({"resource": resource, "others": others}, sort_keys=True)
+        with self.db.write() as session:
+            serialise(session)
+            row = quarantine.keep_raw(session, self.keys, raw, kind, reason, now, feed.name)
+        problem = Problem(path=str(resource.get("resourceType")), message=reason)
+        return ReceiptResult(None, None, Disposition.INVALID, (reason,), (problem,), row.quarantine_id)

@@ -1,0 +1,54 @@
+"""Kept originals read again by the mapping of today: what a replay of quarantine asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from activities.store.inbox import Reader, Reading
+from domain.events import InvalidEvent, Problem
+from intake.fhir import door as fhir
+from intake.fhir import translate as fhir_translate
+from intake.hl7.mapping import Mapping
+from intake.hl7.message import NotHl7, NotUsable, read
+from intake.hl7.translate import Unsupported, translate
+
+NO_EVENT = "the mapping makes no event of it"
+
+
+def reader_of(mapping: Callable[[], Mapping]) -> Reader:
+    """A reader of kept HL7 messages and FHIR resources; asks for the mapping at each use."""
+
+    def read_again(raw: str, kind: str, feed: str) -> Reading:
+        try:
+            reading = _fhir(raw, feed, mapping()) if kind.startswith(fhir.KIND) else _hl7(raw, mapping())
+        except (NotHl7, NotUsable, Unsupported) as error:
+            raise _invalid(str(error)) from None
+        if not reading.events:
+            raise _invalid(NO_EVENT)
+        return reading
+
+    return read_again
+
+
+def _hl7(raw: str, mapping: Mapping) -> Reading:
+    message = read(raw.encode())
+    feed = mapping.feed_of(message)
+    if feed is None:
+        raise NotUsable("MSH-3 and MSH-4: this sender is not in the mapping file")
+    translated = translate(message, feed, mapping)
+    events = () if translated.event is None else (translated.event,)
+    return Reading(events, translated.hint, feed.facilities)
+
+
+def _fhir(raw: str, name: str, mapping: Mapping) -> Reading:
+    feed = mapping.fhir_feed(name)
+    if feed is None:
+        raise NotUsable("the mapping file has no fhir_feeds entry of this name")
+    kept = json.loads(raw)
+    events, hint = fhir_translate.translate(kept["resource"], kept["others"], feed, mapping)
+    return Reading(tuple(events), hint, None)
+
+
+def _invalid(message: str) -> InvalidEvent:
+    return InvalidEvent((Problem(path="(message)", message=message),))

@@ -1,0 +1,259 @@
+"""FHIR R4 notifications: handshake, heartbeat, events, gaps, codes; the same story as the events it stands for."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from activities.store.facts import load_facts
+from activities.store.tables import AlertRecord, Encounter, Inbox, Quarantine
+from app.api.access import Actor, digest
+from domain.facts import fold
+from domain.record import Record
+from intake.hl7.mapping import parse_mapping
+from intake.rereading import reader_of
+from tests.intake.conftest import DEPLOY, TOKEN, Gateway
+from tests.store import examples as e
+
+FEED = "st-mary-fhir"
+MRN_SYSTEM = "urn:oid:1.2.36.146.595.217.0.1"
+Json = dict[str, Any]
+
+PATIENT: Json = {
+    "resourceType": "Patient",
+    "id": "p1",
+    "identifier": [{"system": "urn:other", "value": "X"}, {"system": MRN_SYSTEM, "value": "MRN-CANARY-77"}],
+}
+
+
+def appointment(
+    version: int, status: str = "booked", start: str = "2026-03-02T09:00:00-05:00", kind: str = "CARTAPH"
+) -> Json:
+    return {
+        "resourceType": "Appointment",
+        "id": "a1",
+        "meta": {"versionId": str(version), "lastUpdated": f"2026-03-01T08:0{version}:00Z"},
+        "status": status,
+        "appointmentType": {"coding": [{"code": kind}]},
+        "start": start,
+        "basedOn": [{"identifier": {"system": "https://fhir.stmary.example/orders", "value": "ORD-1"}}],
+        "participant": [
+            {"actor": {"reference": "Patient/p1"}, "status": "accepted"},
+            {"actor": {"reference": "Location/l1", "display": "APH1"}, "status": "accepted"},
+        ],
+    }
+
+
+def encounter(version: int, status: str = "in-progress", **more: Any) -> Json:
+    return {
+        "resourceType": "Encounter",
+        "id": "v1",
+        "meta": {"versionId": str(version), "lastUpdated": f"2026-04-0{version}T08:00:00Z"},
+        "status": status,
+        "class": {"code": "IMP"},
+        "subject": {"identifier": {"system": MRN_SYSTEM, "value": "MRN-CANARY-77"}},
+        "period": {"start": "2026-03-31T06:30:00-04:00"},
+        "location": [{"location": {"display": "8W"}}],
+        **more,
+    }
+
+
+def r4b(kind: str, numbers: list[int], since: int, *resources: Json) -> Json:
+    status = {
+        "resourceType": "SubscriptionStatus",
+        "type": kind,
+        "subscription": {"reference": "Subscription/s1"},
+        "eventsSinceSubscriptionStart": str(since),
+        "notificationEvent": [{"eventNumber": str(number)} for number in numbers],
+    }
+    return {"resourceType": "Bundle", "type": "history", "entry": [{"resource": one} for one in (status, *resources)]}
+
+
+def r4(kind: str, numbers: list[int], since: int, *resources: Json) -> Json:
+    """The same in the form of the R4 backport: the status is a Parameters resource."""
+    parameters: list[Json] = [
+        {"name": "subscription", "valueReference": {"reference": "Subscription/s1"}},
+        {"name": "type", "valueCode": kind},
+        {"name": "events-since-subscription-start", "valueString": str(since)},
+    ]
+    parameters += [
+        {"name": "notification-event", "part": [{"name": "event-number", "valueString": str(number)}]}
+        for number in numbers
+    ]
+    status = {"resourceType": "Parameters", "parameter": parameters}
+    return {"resourceType": "Bundle", "type": "history", "entry": [{"resource": one} for one in (status, *resources)]}
+
+
+@pytest.fixture
+def fhir(gateway: Gateway) -> Gateway:
+    mapping = parse_mapping((DEPLOY / "hl7.example.toml").read_text())
+    parts = gateway.api.state.parts
+    object.__setattr__(parts, "mapping", mapping)
+    object.__setattr__(parts, "reader", reader_of(lambda: parts.mapping))
+    parts.access.actors = {digest(TOKEN): Actor(FEED)}
+    return gateway
+
+
+async def send(gateway: Gateway, body: Any, status: int = 200) -> Json:
+    answer = await gateway.http.post("/v1/fhir", json=body)
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+def dispositions(answer: Json) -> list[str]:
+    return [receipt["disposition"] for receipt in answer["receipts"]]
+
+
+def record(gateway: Gateway) -> Record:
+    with gateway.db.read() as session:
+        encounter_id = session.exec(select(Encounter.encounter_id)).one()
+    return Record(fold(load_facts(gateway.db, gateway.keys, encounter_id, 10_000)[0]))
+
+
+@pytest.mark.parametrize("form", [r4, r4b])
+async def test_handshake_heartbeat_and_events_are_counted_and_a_gap_is_named_until_it_is_filled(
+    fhir: Gateway, form: Any
+) -> None:
+    assert (await send(fhir, form("handshake", [], 0)))["missing"] == []
+    first = await send(fhir, form("event-notification", [1], 1, appointment(1), PATIENT))
+    assert (dispositions(first), first["missing"]) == (["accepted"], [])
+    gap = await send(
+        fhir, form("event-notification", [4], 4, appointment(2, start="2026-03-03T09:00:00-05:00"), PATIENT)
+    )
+    assert gap["missing"] == [2, 3]
+    assert (await send(fhir, form("heartbeat", [], 5)))["missing"] == [2, 3, 5]
+    with fhir.db.read() as session:
+        assert session.exec(select(AlertRecord.kind, AlertRecord.state)).one() == ("notification_gap", "open")
+    assert (await send(fhir, form("event-notification", [2, 3], 5)))["missing"] == [5]
+    assert (await send(fhir, form("query-event", [5], 5)))["missing"] == []
+    with fhir.db.read() as session:
+        assert session.exec(select(AlertRecord.state)).one() == "resolved"
+
+
+async def test_resources_do_what_their_events_would(fhir: Gateway) -> None:
+    await fhir.post(e.referral())
+    versions = [
+        appointment(1),
+        appointment(2, start="2026-03-03T09:30:00-05:00"),
+        appointment(3, status="cancelled"),
+        appointment(4, start="2026-03-04T10:00:00-05:00"),
+        encounter(1, status="planned"),
+        encounter(2),
+        encounter(
+            3,
+            status="finished",
+            period={"start": "2026-03-31T06:30:00-04:00", "end": "2026-04-12T14:00:00-04:00"},
+            hospitalization={"dischargeDisposition": {"coding": [{"code": "HOME"}]}},
+        ),
+    ]
+    for number, version in enumerate(versions, start=1):
+        await send(fhir, r4b("event-notification", [number], number, version, PATIENT))
+    seen = record(fhir)
+    assert [(a.id, a.status, a.starts_at.isoformat()) for a in seen.appointments] == [
+        ("a1", "booked", "2026-03-04T10:00:00-05:00")
+    ]
+    stay = seen.stays[0]
+    assert (stay.id, stay.inpatient, stay.discharge_status) == ("v1", True, "01")
+    assert stay.ended_at is not None
+
+
+async def test_the_order_of_versions_does_not_matter(fhir: Gateway) -> None:
+    await fhir.post(e.referral())
+    versions = [appointment(1), appointment(2, status="noshow"), appointment(3, start="2026-03-05T09:00:00-05:00")]
+    for name, order in enumerate(itertools.permutations(versions)):
+        for version in order:
+            await send(fhir, r4b("event-notification", [], 0, version | {"id": f"perm-{name}"}, PATIENT))
+    results = {(a.status, a.starts_at.isoformat()) for a in record(fhir).appointments}
+    assert len(record(fhir).appointments) == 6
+    assert results == {("booked", "2026-03-05T09:00:00-05:00")}
+
+
+async def test_a_class_history_tells_when_a_stay_became_inpatient(fhir: Gateway) -> None:
+    await fhir.post(e.referral())
+    history = [
+        {"class": {"code": "IMP"}, "period": {"start": "2026-03-31T18:00:00-04:00"}},
+        {"class": {"code": "OBSENC"}, "period": {"start": "2026-03-31T06:30:00-04:00"}},
+    ]
+    await send(fhir, encounter(2, classHistory=history))
+    stay = record(fhir).stays[0]
+    assert (stay.started_at.isoformat(), stay.inpatient_from.isoformat() if stay.inpatient_from else None) == (
+        "2026-03-31T06:30:00-04:00",
+        "2026-03-31T18:00:00-04:00",
+    )
+
+
+def without(resource: Json, path: str) -> Json:
+    changed = copy.deepcopy(resource)
+    del changed[path]
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("resource", "named"),
+    [
+        (appointment(1, status="CANARY"), "status"),
+        (appointment(1, kind="CANARY"), "appointmentType"),
+        (without(appointment(1), "start"), "start"),
+        (without(appointment(1), "meta"), "versionId"),
+        (without(appointment(1), "participant"), "location"),
+        (encounter(1, **{"class": {"code": "CANARY"}}), "class"),
+        (encounter(1, status="finished"), "dischargeDisposition"),
+        (encounter(1, status="done"), "status"),
+        (without(encounter(1), "subject"), "record number"),
+        (encounter(1, location=[{"location": {"display": "CANARY"}}]), "location"),
+    ],
+)
+async def test_what_cannot_be_translated_is_kept_and_its_element_named(
+    fhir: Gateway, resource: Json, named: str
+) -> None:
+    answer = await send(fhir, r4b("event-notification", [1], 1, resource, PATIENT))
+    assert dispositions(answer) == ["invalid"]
+    assert named in answer["receipts"][0]["reasons"][0]
+    assert "CANARY" not in json.dumps(answer)
+    with fhir.db.read() as session:
+        assert session.exec(select(Quarantine.state)).one() == "unmapped"
+        assert session.exec(select(Inbox)).all() == []
+
+
+async def test_a_kept_resource_is_replayed_when_the_mapping_knows_it(fhir: Gateway) -> None:
+    answer = await send(fhir, r4b("event-notification", [1], 1, appointment(2, kind="NEWTYPE"), PATIENT))
+    path = f"/v1/quarantine/{answer['receipts'][0]['quarantine_id']}/replay"
+    assert (await fhir.http.post(path)).json()["disposition"] == "invalid"
+    parts = fhir.api.state.parts
+    known = parts.mapping.appointments[0].model_copy(update={"type": "NEWTYPE"})
+    changed = parts.mapping.model_copy(update={"appointments": (*parts.mapping.appointments, known)})
+    object.__setattr__(parts, "mapping", changed)
+    assert (await fhir.http.post(path)).json()["disposition"] == "accepted"
+    with fhir.db.read() as session:
+        assert len(session.exec(select(Inbox)).all()) == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"resourceType": "Patient"},
+        {"resourceType": "Bundle"},
+        {"resourceType": "Bundle", "entry": [1]},
+        {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Patient"}}]},
+        r4b("CANARY", [], 0),
+        r4b("heartbeat", [], -1),
+    ],
+)
+async def test_what_is_no_notification_is_422_without_its_values(fhir: Gateway, body: Any) -> None:
+    answer = await send(fhir, body, 422)
+    assert "CANARY" not in json.dumps(answer)
+
+
+async def test_a_caller_without_an_entry_in_the_mapping_is_refused(fhir: Gateway) -> None:
+    fhir.api.state.parts.access.actors = {digest(TOKEN): Actor("stranger")}
+    await send(fhir, appointment(1), 422)
+    assert (await fhir.http.post("/v1/fhir", content=b"{")).status_code == 422
+    fhir.api.state.parts.access.actors = {digest(TOKEN): Actor(FEED)}
+    assert (await fhir.http.post("/v1/fhir", content=b"{")).status_code == 400
