@@ -11,12 +11,17 @@ from sqlmodel import Session, col, select
 from activities.store.tables import AlertRecord
 from domain.decision import Alert
 
+OTHERS = ("intake.", "claim.", "watch.")
+"""Key prefixes of alerts that do not follow from an encounter's facts: each resolves by its own door."""
 
-def reconcile_alerts(session: Session, encounter: str, wanted: Sequence[Alert], now: datetime) -> tuple[int, int]:
+
+def reconcile_alerts(
+    session: Session, encounter: str | None, wanted: Sequence[Alert], now: datetime, prefix: str | None = None
+) -> tuple[int, int]:
     """Open what should be open, resolve the rest; returns how many of each.
 
-    A condition that comes back after its end is a new alert. Alerts that the intake raised (kinds without a rule of the
-    decision) are left alone: they resolve by their own door.
+    A condition that comes back after its end is a new alert. Only alerts of the caller's own kind are touched: those
+    whose key begins with `prefix`, or, without one, those of the encounter's decisions.
     """
     standing = {
         alert.key: alert
@@ -25,7 +30,7 @@ def reconcile_alerts(session: Session, encounter: str, wanted: Sequence[Alert], 
                 AlertRecord.encounter_id == encounter, col(AlertRecord.state).in_(("open", "acknowledged"))
             )
         )
-        if not alert.key.startswith("intake.")
+        if (alert.key.startswith(prefix) if prefix else not alert.key.startswith(OTHERS))
     }
     due = {alert.key: alert for alert in wanted}
     for key, alert in due.items():
@@ -46,7 +51,7 @@ def _refresh(standing: AlertRecord, alert: Alert) -> None:
     standing.events = list(alert.events)
 
 
-def _record(encounter: str, alert: Alert, now: datetime) -> AlertRecord:
+def _record(encounter: str | None, alert: Alert, now: datetime) -> AlertRecord:
     opened = max(now, alert.since)
     return AlertRecord(
         alert_id=f"alr_{secrets.token_hex(10)}",

@@ -17,8 +17,9 @@ from activities.claims import keep_claim
 from activities.mind import Mind, plan_of
 from activities.store.chain import append_custody
 from activities.store.tables import Encounter
+from activities.watch import watch
 from domain.decision import Decision
-from domain.plan import ClaimBuilt, ClaimIntent, ClaimQuestion, ClaimStart, Plan, Question
+from domain.plan import ClaimBuilt, ClaimIntent, ClaimQuestion, ClaimStart, Moment, Plan, Question, WatchReport
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
 DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])
@@ -46,6 +47,7 @@ class Activities:
             self.show_encounter,
             self.open_claim,
             self.build_claim,
+            self.watch,
         ]
 
     @activity.defn(name="decide")
@@ -113,6 +115,11 @@ class Activities:
             built = keep_claim(session, question, claim)
         CLAIMS_BUILT.labels(letter=question.letter, state=built.state).inc()
         return built
+
+    @activity.defn(name="watch")
+    def watch(self, moment: Moment) -> WatchReport:
+        with self.mind.db.write() as session:
+            return watch(session, self.mind.keys, self.mind.shelf.site(), self.mind.shelf.rules(), moment.now)
 
 
 def _stale(session: Session, question: Question) -> bool:

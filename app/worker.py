@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from temporalio.client import Client
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+)
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -18,11 +28,12 @@ from app.metrics import free_port, sdk_metrics, serve_metrics
 from app.settings import Settings
 from workflows.claim import ClaimLifecycle
 from workflows.encounter import CarTEncounter
-from workflows.names import TASK_QUEUE
+from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
+from workflows.watch import CertificationWatch
 
 ACTIVITY_THREADS = 8
 GRACE = timedelta(seconds=4)
-WORKFLOWS = [CarTEncounter, ClaimLifecycle]
+WORKFLOWS = [CarTEncounter, ClaimLifecycle, CertificationWatch]
 
 
 def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker:
@@ -47,6 +58,18 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
     )
 
 
+async def keep_schedule(client: Client) -> None:
+    """Make the schedule of the watch where it is missing; workers that start at once do not mind each other."""
+    action = ScheduleActionStartWorkflow(WATCH_TYPE, id=WATCH_SCHEDULE, task_queue=TASK_QUEUE)
+    schedule = Schedule(
+        action=action,
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=WATCH_EVERY)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+    )
+    with contextlib.suppress(ScheduleAlreadyRunningError):
+        await client.create_schedule(WATCH_SCHEDULE, schedule, trigger_immediately=True)
+
+
 async def run_worker(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; then finish what is under way and close."""
     stop = asyncio.Event()
@@ -61,6 +84,7 @@ async def run_worker(settings: Settings) -> None:
     try:
         with ThreadPoolExecutor(ACTIVITY_THREADS + 4, thread_name_prefix="activity") as pool:
             async with build_worker(client, home, pool):
+                await keep_schedule(client)
                 await stop.wait()
     finally:
         metrics.shutdown()

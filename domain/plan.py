@@ -92,6 +92,20 @@ class Question(_Message):
     now: datetime
 
 
+class Moment(_Message):
+    """The workflow's time, for what concerns no single encounter."""
+
+    now: datetime
+
+
+class WatchReport(_Message):
+    """What one look of the watch changed."""
+
+    opened: int
+    resolved: int
+    escalated: int
+
+
 class ClaimQuestion(_Message):
     """Input of the claim activities."""
 

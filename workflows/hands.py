@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from domain.plan import ClaimBuilt, ClaimIntent, ClaimQuestion, Plan, Question
+    from domain.plan import ClaimBuilt, ClaimIntent, ClaimQuestion, Moment, Plan, Question, WatchReport
 
 PATIENT_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
@@ -70,6 +70,19 @@ async def build_claim(question: ClaimQuestion) -> ClaimBuilt:
         summary=f"build claim {question.letter}/{question.ordinal}, run its edits",
     )
     return built
+
+
+async def watch(moment: Moment) -> WatchReport:
+    """Look at certificates, rows past review and overdue alerts."""
+    report: WatchReport = await workflow.execute_activity(
+        "watch",
+        moment,
+        result_type=WatchReport,
+        start_to_close_timeout=ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary="certificates, rows past review, overdue alerts",
+    )
+    return report
 
 
 async def _act(name: str, question: Question, summary: str) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 TASK_QUEUE = "cart-encounter"
 ENCOUNTER_TYPE = "CarTEncounter"
 CLAIM_TYPE = "ClaimLifecycle"
 CLAIM_SIGNAL = "facts_changed"
+WATCH_TYPE = "CertificationWatch"
+WATCH_SCHEDULE = "certification-watch"
+WATCH_EVERY = timedelta(hours=1)
 
 
 def encounter_workflow_id(encounter: str) -> str:

@@ -19,11 +19,10 @@ from activities.payloads import data_converter
 from activities.rules import Shelf
 from activities.store.engine import Database
 from activities.store.keys import Keyring
+from app.worker import WORKFLOWS
 from tests.replay.keys import RECORDING_KEYS
 from tests.workflows.world import World
 from workflows import search_attributes
-from workflows.claim import ClaimLifecycle
-from workflows.encounter import CarTEncounter
 from workflows.names import TASK_QUEUE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +86,7 @@ async def world(
         worker = Worker(
             server.client,
             task_queue=TASK_QUEUE,
-            workflows=[CarTEncounter, ClaimLifecycle],
+            workflows=WORKFLOWS,
             activities=Activities(mind, server.client).all,
             activity_executor=pool,
         )
