@@ -9,7 +9,7 @@ from domain.case import Case
 from domain.events import cells
 from domain.events.cells import CustodyStep
 from domain.facts import Fact
-from domain.rulebook.rows import CustodyRule
+from domain.rulebook.rows import CustodyRule, Product
 
 HandOver = Fact[cells.CustodyRecorded]
 
@@ -23,6 +23,7 @@ class Violation:
         name: which rule; the key of its requirement.
         what: what differs or is missing, in plain words.
         by_disposition: a signed disposition that accepts the bag settles it.
+        denial: which of the twelve it would lead to, where its alert does not say.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Violation:
     events: tuple[str, ...]
     bag_id: str | None = None
     by_disposition: bool = False
+    denial: int | None = None
 
 
 def hand_overs(case: Case, until: datetime | None) -> list[HandOver]:
@@ -59,6 +61,15 @@ def ndc_fits(case: Case, ndc: str, on: date) -> bool:
     if product is None or not product.ndc_prefixes:
         return True
     return product_part(ndc) in {product_part(prefix) for prefix in product.ndc_prefixes}
+
+
+def ndc_of_another(case: Case, ndc: str, on: date) -> bool:
+    """True when the NDC is one of a product other than the planned one."""
+    return any(
+        product_part(ndc) in {product_part(prefix) for prefix in row.ndc_prefixes}
+        for row in case.rules.find(Product, on)
+        if row.key != case.product
+    )
 
 
 def product_part(ndc: str) -> str:

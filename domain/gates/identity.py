@@ -7,6 +7,7 @@ signature; a broken condition also goes with a signed disposition that accepts t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 
 from domain.attempts import RESCUED, disposition_of
@@ -15,13 +16,16 @@ from domain.decision import Requirement
 from domain.events import cells
 from domain.events.base import Stage
 from domain.facts import Fact
-from domain.gates.chain import Violation, hand_overs, ndc_fits, own_keys, product_part
+from domain.gates.chain import Violation, hand_overs, ndc_fits, ndc_of_another, own_keys, product_part
 from domain.gates.condition import conditions
-from domain.gates.rows import from_alert
+from domain.gates.rows import alert_row, from_alert
 from domain.record import Infusion
+from domain.rulebook.rows import Denial
 
 CORRECTED = ("cart.correction.made",)
 SIGNED = ("cart.correction.made", "cart.disposition.signed")
+WRONG_PRODUCT, UNKNOWN_NDC = 9, 12
+"""The numbers of two denials as the guide counts them (G440, G443)."""
 
 
 def identity(case: Case, service: Service) -> list[Requirement]:
@@ -40,7 +44,7 @@ def standing(case: Case, service: Service) -> Iterator[Violation]:
             continue
         known = merged.get(found.name)
         events = tuple(dict.fromkeys((*(known.events if known else ()), *found.events)))
-        merged[found.name] = Violation(found.kind, found.name, found.what, events, found.bag_id, found.by_disposition)
+        merged[found.name] = replace(found, events=events)
     yield from merged.values()
 
 
@@ -78,7 +82,15 @@ def _requirement(case: Case, violation: Violation, met: bool) -> Requirement:
         releases_on=SIGNED if violation.by_disposition else CORRECTED,
         overridable=False,
         evidence=violation.events,
+        denial=violation.denial,
+        fix=_fix(case, violation),
     )
+
+
+def _fix(case: Case, violation: Violation) -> str:
+    """What the alert says to do, and the fix of the denial that this violation would lead to."""
+    row = case.rules.maybe(Denial, case.today, number=violation.denial) if violation.denial is not None else None
+    return f"{alert_row(case, violation.kind).action} {row.fix}" if row else ""
 
 
 def _accepted(case: Case, violation: Violation) -> bool:
@@ -96,8 +108,13 @@ def _run_out(case: Case, signed: Fact[cells.DispositionSigned]) -> bool:
     return signed.data.expires is not None and signed.data.expires <= min(used, default=case.now)
 
 
-def _mismatch(name: str, what: str, events: tuple[str, ...], bag: str | None) -> Violation:
-    return Violation("identity_mismatch", name, what, events, bag)
+def _mismatch(name: str, what: str, events: tuple[str, ...], bag: str | None, denial: int | None = None) -> Violation:
+    return Violation("identity_mismatch", name, what, events, bag, denial=denial)
+
+
+def _ndc_denial(case: Case, ndc: str, on: date) -> int:
+    """An NDC of a sister product is the wrong code (G440); one that nobody knows is not validated (G443)."""
+    return WRONG_PRODUCT if ndc_of_another(case, ndc, on) else UNKNOWN_NDC
 
 
 def _origin(case: Case, until: datetime | None) -> Iterator[Violation]:
@@ -127,7 +144,8 @@ def _release(case: Case, on: date, until: datetime | None) -> Iterator[Violation
         what = "a release under the chain-of-identity key of the collection"
         yield _mismatch("release.coi", what, (event,), data.bag_id)
     if not ndc_fits(case, data.ndc, on):
-        yield _mismatch("release.ndc", "a release with an NDC of the product", (event,), data.bag_id)
+        denial = _ndc_denial(case, data.ndc, on)
+        yield _mismatch("release.ndc", "a release with an NDC of the product", (event,), data.bag_id, denial)
     for fact in hand_overs(case, until):
         if fact.data.bag_id != data.bag_id:
             continue
@@ -152,7 +170,16 @@ def _label(case: Case, infusion: Infusion, on: date) -> Iterator[Violation]:
     )
     for name, what, fits in checks:
         if not fits:
-            yield _mismatch(name, f"a label at the bedside with {what}", (infusion.last.event_id,), infusion.bag_id)
+            denial = _label_denial(case, name, label.ndc, on)
+            what = f"a label at the bedside with {what}"
+            yield _mismatch(name, what, (infusion.last.event_id,), infusion.bag_id, denial)
+
+
+def _label_denial(case: Case, name: str, ndc: str, on: date) -> int | None:
+    """The denial that a field of the label would lead to; None where the alert itself says it."""
+    if name == "label.ndc":
+        return _ndc_denial(case, ndc, on)
+    return WRONG_PRODUCT if name == "label.hcpcs" else None
 
 
 def _lots(case: Case, bag_id: str) -> set[str]:

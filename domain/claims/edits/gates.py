@@ -48,13 +48,14 @@ def papers(case: Case) -> Iterator[Edit]:
 
 
 def timeline(case: Case) -> Iterator[Edit]:
-    """Hand-overs that a payer asks for between collection and infusion and nobody recorded (denial 6)."""
+    """Hand-overs between collection and infusion that nobody recorded: held for payers that approve on papers (denial 6)."""
     if case.claim.letter != "C" or not case.bundle.given:
         return
     seen = {fact.data.step for fact in case.desk.record.custody}
     missing = [step.value.replace("_", " ") for step in _TIMELINE if step not in seen]
     if missing:
-        yield case.found("timeline_undocumented", "attachment", ", ".join(missing))
+        asked = case.desk.payer_row(case.bundle.first).authorization_required
+        yield case.found("timeline_undocumented" if asked else "timeline_incomplete", "attachment", ", ".join(missing))
 
 
 def site_of_care(case: Case) -> Iterator[Edit]:

@@ -271,6 +271,12 @@ ERRORS = (
     Charted("an attending NPI with a wrong check digit", "npi_check_digit", "C/1", lambda: attended("1234567890")),
     Charted("two stays on the same days", "overlapping_claims", "C/1", returned_early),
     Charted("a discharge no grouper version covers", "drg_not_grouped", "C/1", long_ago),
+    Charted(
+        "no hand-over recorded for a payer that approves on papers",
+        "timeline_undocumented",
+        "C/1",
+        lambda: outpatient("uhc").infused("outpatient"),
+    ),
 )
 
 WARNINGS = (
@@ -279,7 +285,7 @@ WARNINGS = (
     Charted("two infusions at the same time", "overlapping_infusions", "B/1", both_at_nine),
     Charted("CRS left out of the abstract", "toxicity_added", "C/1", lambda: stay().toxicity(4, crs=3)),
     Charted("the cell procedure left out of the abstract", "procedure_added", "C/1", stay),
-    Charted("no hand-over recorded", "timeline_undocumented", "C/1", infused),
+    Charted("no hand-over recorded", "timeline_incomplete", "C/1", infused),
     Charted("the guide's NDC on the label", "ndc_not_in_formulary", "C/1", lambda: unlabelled(ndc="71287-129-01")),
     Charted("disease in remission", "remission_diagnosis", "A/1", lambda: collected(diagnosis="C83.1A")),
     Charted(

@@ -243,6 +243,13 @@ class Story:
             "cart.admission.ended", self.at(day, 11), admission_id=name, at=self.at(day, 11), discharge_status="01"
         )
 
+    def handed_over(self) -> Story:
+        """The hand-overs between collection and infusion that a payer's timeline asks for (G437)."""
+        for day, step in ((-20, "courier_pickup"), (-19, "manufacturing_start"), (-7, "shipped"), (-6, "site_receipt")):
+            when = self.at(day, 12)
+            self.add("cart.custody.recorded", when, step=step, coi_id="COI1", at=when, by="S1", location="lab")
+        return self
+
     def infused(self, setting: str = "inpatient", day: int = 0, bag: str = "BAG1", **changes: Any) -> Story:
         data = {
             "bag_id": bag,
@@ -328,7 +335,7 @@ def b_all_inpatient(cyclophosphamide: tuple[int, ...] = (-2,), admission: int = 
         indication="b_all", diagnosis="C91.02", patient=person, coverage={"payer": "aetna", "member_id": "W1"}
     )
     story.authorization().collection().release().b_all_course(cyclophosphamide, setting="inpatient")
-    return story.admitted(admission).infused(access="central").discharged(16).coded("ADM1", "C91.02")
+    return story.handed_over().admitted(admission).infused(access="central").discharged(16).coded("ADM1", "C91.02")
 
 
 def lines(claim: Claim, hcpcs: str) -> list[Line]:

@@ -27,8 +27,6 @@ from tests.domain.claims.stories import (
     site,
 )
 
-CUSTODY = ("courier_pickup", "manufacturing_start", "shipped", "site_receipt")
-
 
 @pytest.mark.parametrize("broken", ERRORS, ids=lambda b: b.what)
 def test_a_broken_claim_is_held(broken: Charted) -> None:
@@ -100,12 +98,9 @@ def test_a_stage_whose_services_folded_holds_the_stay() -> None:
 
 
 def test_documented_hand_overs_silence_the_timeline() -> None:
-    story = outpatient()
-    for step in CUSTODY:
-        story.add(
-            "cart.custody.recorded", story.at(-20), step=step, coi_id="COI1", at=story.at(-20), by="S1", location="lab"
-        )
-    assert "timeline_undocumented" not in edit_ids(story.infused("outpatient").claim("C/1"))
+    for payer in ("medicare", "uhc"):
+        story = outpatient(payer).handed_over().infused("outpatient")
+        assert not {"timeline_undocumented", "timeline_incomplete"} & edit_ids(story.claim("C/1"))
 
 
 def test_a_documented_separate_evaluation_is_billed_with_modifier_25() -> None:

@@ -163,6 +163,12 @@ class Story:
         data = {"bag_id": bag, "lot": LOT, "ndc": NDC, "seal_intact": True, "accepted": True}
         return self.hand_over(day, "site_receipt", **(data | changes))
 
+    def on_the_way(self) -> None:
+        """The hand-overs between collection and receipt that a payer's timeline asks for (G437)."""
+        self.hand_over(-24, "courier_pickup", hour=16)
+        self.hand_over(-23, "manufacturing_start")
+        self.hand_over(-7, "shipped", bag_id=BAG, lot=LOT)
+
     def dose(self, day: int, drug: str, mg: float, **changes: Any) -> str:
         data = {
             "drug": drug,
@@ -259,6 +265,7 @@ def until_received(payer: str = "medicare", **referral: Any) -> Story:
 def until_infused(payer: str = "medicare", **referral: Any) -> Story:
     """Lymphodepletion on the label's days, admitted on day -1, infused on day 0."""
     story = until_received(payer, **referral)
+    story.on_the_way()
     story.deplete()
     story.admit()
     story.infuse()
