@@ -41,6 +41,7 @@ ANSWERS: Final[Mapping[str, type[BaseModel]]] = {
     "encounter": answers.EncounterAnswer,
     "encounters": answers.EncounterPage,
     "explain": answers.Explanations,
+    "fhir": answers.FhirAnswer,
     "health": answers.Health,
     "holds": answers.Holds,
     "invalid": Refused,

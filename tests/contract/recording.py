@@ -33,12 +33,51 @@ from app.outcomes import SCENARIOS
 from domain.events.care import InfusionStarted
 from domain.plan import ClaimQuestion, Question
 from intake.feeds import expand, load_feed
+from intake.hl7.mapping import parse_mapping
 
 ANSWERS = contract.ROOT / "answers"
 SITE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
+HL7 = SITE.with_name("hl7.example.toml")
 TOKEN = "a-token-of-the-recording-long-enough"
 ANCHOR = date(2026, 6, 10)
 NOW = datetime(2026, 6, 25, 16, 0, tzinfo=UTC)
+
+
+NOTIFICATION: dict[str, Any] = {
+    "resourceType": "Bundle",
+    "type": "history",
+    "entry": [
+        {
+            "resource": {
+                "resourceType": "SubscriptionStatus",
+                "type": "event-notification",
+                "subscription": {"reference": "Subscription/car-t"},
+                "eventsSinceSubscriptionStart": "1",
+                "notificationEvent": [{"eventNumber": "1"}],
+            }
+        },
+        {
+            "resource": {
+                "resourceType": "Appointment",
+                "id": "appointment-100",
+                "meta": {"versionId": "1", "lastUpdated": "2026-06-20T14:00:00Z"},
+                "status": "booked",
+                "appointmentType": {"coding": [{"code": "CARTFU"}]},
+                "start": "2026-07-08T10:00:00-04:00",
+                "participant": [
+                    {
+                        "actor": {
+                            "type": "Patient",
+                            "identifier": {"system": "urn:oid:1.2.36.146.595.217.0.1", "value": "MRN-FHIR-EXAMPLE"},
+                        }
+                    },
+                    {"actor": {"type": "Location", "display": "INFC"}},
+                ],
+            }
+        },
+    ],
+}
+"""A notification as a FHIR server sends it: one follow-up appointment, the first event of its subscription."""
 
 
 class Recorder:
@@ -83,6 +122,8 @@ async def recorder(directory: Path) -> AsyncIterator[Recorder]:
     keys = create_keyring(directory / "keys.json")
     (directory / "token").write_text(TOKEN, encoding="utf-8")
     mind = Mind(db, keys, Shelf("current", None, SITE))
+    mapping = parse_mapping(HL7.read_text(encoding="utf-8"))
+    server = mapping.fhir_feeds[0]
     api = create_gateway(
         db=db,
         keys=keys,
@@ -90,6 +131,7 @@ async def recorder(directory: Path) -> AsyncIterator[Recorder]:
         site=mind.shelf.site(),
         rules=mind.shelf.rules,
         clock=lambda: NOW,
+        mapping=mapping.model_copy(update={"fhir_feeds": (server.model_copy(update={"name": "token"}),)}),
     )
     headers = {"Authorization": f"Bearer {TOKEN}"}
     transport = httpx.ASGITransport(api)
@@ -108,6 +150,7 @@ async def record(directory: Path) -> Mapping[str, Any]:
         await _refusals(r, feed("d_missing_tecartus_certificate", {"first"}))
         await _held(r)
         await _whole(r)
+        await r.send("fhir", "POST", "/v1/fhir", NOTIFICATION)
         await r.send("health", "GET", "/healthz")
         await r.send("readiness", "GET", "/readyz")
         return r.answers
