@@ -150,6 +150,25 @@ def _within(value: Decimal, row: Eligibility) -> bool:
     return (row.minimum is None or value >= row.minimum) and (row.maximum is None or value <= row.maximum)
 
 
+def _btk_inhibitor(case: Case, service: Service, row: Eligibility) -> Finding:
+    """The latest paper decides; without one, a log entry that names agent, both dates and the reason (G277, G433)."""
+    referral = case.record.referral
+    assert referral is not None
+    paper = _latest(case, service, row, ("btk_inhibitor",))
+    if paper is not None:
+        met = _speaks_for(paper[0], row)
+        said = "" if met else f"{row.title}; the latest paper speaks against it"
+        return Finding(met, said, _events(case, ("btk_inhibitor",)))
+    met = any(
+        therapy.agent in row.agents
+        and therapy.started is not None
+        and therapy.stopped is not None
+        and therapy.stop_reason in row.reasons
+        for therapy in referral.data.prior_therapies
+    )
+    return Finding(met, "" if met else row.title, (referral.event_id,))
+
+
 def _adult_age(case: Case, service: Service, row: Eligibility) -> Finding:
     referral = case.record.referral
     assert referral is not None
@@ -205,6 +224,7 @@ ALSO: dict[str, tuple[str, ...]] = {"imaging": ("imaging", "tumour_burden")}
 
 SPECIAL: dict[str, Callable[[Case, Service, Eligibility], Finding]] = {
     "adult_age": _adult_age,
+    "btk_inhibitor": _btk_inhibitor,
     "cd19_flow": _cd19_flow,
     "prior_therapy": _prior_therapy,
     "relapsed_refractory": _relapsed,

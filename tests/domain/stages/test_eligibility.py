@@ -60,24 +60,6 @@ def test_the_btk_inhibitor_is_asked_of_mantle_cell_lymphoma() -> None:
     assert released.alerts == ()
 
 
-def test_a_line_in_the_therapy_log_is_not_the_explicit_paper() -> None:
-    story = Story()
-    log = [
-        {
-            "regimen": "ibrutinib",
-            "line": 2,
-            "class": "btk_inhibitor",
-            "agent": "ibrutinib",
-            "started": "2025-01-01",
-            "stopped": "2026-01-01",
-            "stop_reason": "progression",
-        }
-    ]
-    story.refer(coverage=MA, prior_therapies=log, evidence=story.papers(-47, "btk_inhibitor"))
-
-    assert "apheresis.eligibility.btk_inhibitor" in holds(story.decide(-40))
-
-
 @pytest.mark.parametrize("kind", sorted(AGAINST))
 def test_missing_holds_contrary_closes_and_later_evidence_opens(kind: str) -> None:
     hold = f"apheresis.eligibility.{kind}"
@@ -203,3 +185,23 @@ def test_every_requirement_of_the_rulebook_can_be_judged(rules: Rulebook, guide_
     for book in (rules, guide_rules):
         asked = {row.requirement for row in book.table(Eligibility)}
         assert asked <= set(_EVIDENCE_KINDS) | set(SPECIAL)
+
+
+@pytest.mark.parametrize("lacking", [None, "agent", "started", "stopped", "stop_reason"])
+def test_a_complete_entry_of_the_therapy_log_documents_the_btk_inhibitor(lacking: str | None) -> None:
+    """G433 asks for agent, both dates and the reason, wherever they are written down; a part of them is not enough."""
+    entry = {
+        "regimen": "zanubrutinib",
+        "line": 2,
+        "class": "btk_inhibitor",
+        "agent": "zanubrutinib",
+        "started": "2024-01-01",
+        "stopped": "2025-01-01",
+        "stop_reason": "progression",
+    }
+    entry.pop(lacking or "", None)
+    story = Story()
+    story.refer(coverage=MA, evidence=story.papers(-47, "btk_inhibitor"), prior_therapies=[entry])
+    story.authorize(-42, -42, 40)
+    held = "apheresis.eligibility.btk_inhibitor" in holds(story.decide(-39))
+    assert held == (lacking is not None)
