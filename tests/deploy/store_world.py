@@ -32,9 +32,9 @@ MRN, NAME, NPI = "MRN-778899", "ROSALIND", "1234560211"
 class World:
     """The store of a test, and short ways to put rows into it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, url: str = "") -> None:
         self.keys: Keyring = create_keyring(directory / "keys.json")
-        self.db = Database(f"sqlite:///{directory / 'encounters.db'}")
+        self.db = Database(url or f"sqlite:///{directory / 'encounters.db'}")
         self.db.migrate()
         self.site_file = directory / "site.toml"
         self.site_file.write_text(SITE_FILE.read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -11,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS, BY_NAME, DEFINITIONS, OTHER
-from tests.deploy.store_world import MRN, NAME, NOW, NPI, World
+from tests.deploy.store_world import MRN, NAME, NOW, NPI, World, furnish
+from tests.store.databases import postgres_server, postgres_url
 
 
 def scrape_text(world: World, **options: object) -> str:
@@ -265,3 +267,18 @@ def test_every_name_keeps_the_conventions() -> None:
         assert definition.name.endswith("_total") == (definition.kind == "counter"), definition.name
         assert definition.meaning.endswith("."), definition.name
         assert set(definition.labels) <= set(BOUNDS), definition.name
+
+
+def test_postgresql_counts_as_sqlite_does(world: World, tmp_path: Path) -> None:
+    furnish(world)
+    with postgres_server(tmp_path / "server") as server:
+        (tmp_path / "other").mkdir()
+        other = World(tmp_path / "other", postgres_url(server, "metrics", create=True))
+        furnish(other)
+        mine, theirs = scrape(world), scrape(other)
+        other.db.close()
+    took = ("cart_store_scrape_seconds", frozenset[str]())
+    assert mine.pop(took) >= 0
+    assert theirs.pop(took) >= 0
+    assert mine == theirs
+    assert value(theirs, "cart_store_up") == 1
