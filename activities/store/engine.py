@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = _engine(url)
+        # SQLite's waiting writers poll and may starve; within a process they queue. PostgreSQL queues by itself.
+        self._turn = threading.Lock() if url.startswith("sqlite") else nullcontext()
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that commits at the end and rolls back on any error."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._turn, Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager

@@ -199,7 +199,11 @@ class CustodyRecord(SQLModel, table=True):
 
 
 class ClaimVersion(SQLModel, table=True):
-    """One version of one claim. State: held, emitted, superseded or withdrawn. `control_number` is CLM01, gap-free."""
+    """One version of one claim. `state` is one of `domain.claims.lifecycle.State`; `control_number` is CLM01, gap-free.
+
+    `frequency` is 1 original, 7 replacement, 8 void. `standing` is what the life after emission came to: the state it would
+    have were it not superseded, amounts, dates by which somebody must act.
+    """
 
     __tablename__ = "claims"
 
@@ -220,6 +224,43 @@ class ClaimVersion(SQLModel, table=True):
     built_at: datetime = Field(sa_type=UtcDateTime)
     emitted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     control_number: str | None = Field(default=None, unique=True)
+    frequency: str = "1"
+    standing: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+
+
+class Transmission(SQLModel, table=True):
+    """A version that went out, once. The file is rendered from this row, as often as a crash asks for it.
+
+    `interchange` (ISA13) counts without a gap for each receiver and mode. `replaces_event` is the reply that named the
+    payer's number of the claim this one replaces or voids.
+    """
+
+    __tablename__ = "transmissions"
+
+    encounter_id: str = Field(primary_key=True, foreign_key="encounters.encounter_id")
+    letter: str = Field(primary_key=True)
+    ordinal: int = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    control_number: str = Field(unique=True)
+    mode: str
+    receiver_id: str
+    interchange: int
+    payer: str
+    replaces_event: str | None = None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    written_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    __table_args__ = (UniqueConstraint("mode", "receiver_id", "interchange"),)
+
+
+class ReplyFile(SQLModel, table=True):
+    """A file of replies that was taken in. `digest` is HMAC of its content; `moved_at` None until it left the inbox."""
+
+    __tablename__ = "reply_files"
+
+    digest: str = Field(primary_key=True)
+    taken_at: datetime = Field(sa_type=UtcDateTime)
+    moved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    replies: int = 0
 
 
 class ClaimLine(SQLModel, table=True):
