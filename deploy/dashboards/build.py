@@ -40,6 +40,12 @@ def definitions() -> list[dict[str, Any]]:
     return list(tomllib.loads((HERE / "panels.toml").read_text(encoding="utf-8"))["dashboards"])
 
 
+def query_of(panel: dict[str, Any]) -> str:
+    """The panel's query; where nothing to count is a good answer it is 0, so that no answer always means trouble."""
+    query: str = panel["query"]
+    return f"({query}) or on() vector(0)" if panel.get("empty") == "good" else query
+
+
 def grafana(dashboard: dict[str, Any]) -> str:
     """The dashboard as Grafana reads it from a file."""
     panels: list[dict[str, Any]] = []
@@ -83,7 +89,7 @@ def _grafana_panel(panel: dict[str, Any], number: int, place: dict[str, int]) ->
             {
                 "refId": "A",
                 "datasource": DATASOURCE,
-                "expr": panel["query"],
+                "expr": query_of(panel),
                 "legendFormat": " ".join(f"{{{{{label}}}}}" for label in panel.get("legend", ())) or panel["title"],
                 "instant": instant,
                 "range": not instant,
@@ -137,11 +143,10 @@ def console(dashboard: dict[str, Any], every: list[dict[str, Any]]) -> str:
 def _section(panel: dict[str, Any]) -> str:
     labels = " ".join(f"{{{{ .Labels.{label} }}}}" for label in panel.get("legend", ())) or html.escape(panel["title"])
     shown = CONSOLE_FORMATS[panel.get("unit", "short")].replace("{{ . |", "{{ .Value |")
-    none = "none" if panel.get("empty") == "good" else "no data"
     return (
         f"<section>\n<h2>{html.escape(panel['title'])}</h2>\n<table>\n"
-        f'{{{{ range query `{panel["query"]}` }}}}<tr><td>{labels}</td><td class="value">{shown}</td></tr>\n'
-        f"{{{{ else }}}}<tr><td>{none}</td></tr>\n{{{{ end }}}}</table>\n</section>"
+        f'{{{{ range query `{query_of(panel)}` }}}}<tr><td>{labels}</td><td class="value">{shown}</td></tr>\n'
+        f"{{{{ else }}}}<tr><td>no data</td></tr>\n{{{{ end }}}}</table>\n</section>"
     )
 
 

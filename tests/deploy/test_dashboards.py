@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import httpx
 import pytest
@@ -74,7 +75,7 @@ def test_a_panel_asks_for_metrics_that_exist(name: str, panel: dict[str, str]) -
 
 
 def test_every_query_can_be_parsed(program: Callable[[str], str], tmp_path: Path) -> None:
-    rules = [{"record": f"panel:q{number}", "expr": panel["query"]} for number, (_, panel) in enumerate(PANELS)]
+    rules = [{"record": f"panel:q{number}", "expr": BUILD.query_of(panel)} for number, (_, panel) in enumerate(PANELS)]
     path = tmp_path / "panels.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     done = subprocess.run(
@@ -123,13 +124,13 @@ def prometheus(program: Callable[[str], str], tmp_path_factory: pytest.TempPathF
         world.db.close()
 
 
-def answers(where: str, query: str) -> list[object]:
+def answers(where: str, query: str) -> list[dict[str, Any]]:
     try:
         answer = httpx.get(f"http://{where}/api/v1/query", params={"query": query}, timeout=5).json()
     except httpx.HTTPError:
         return []
     assert answer["status"] == "success", answer
-    found: list[object] = answer["data"]["result"]
+    found: list[dict[str, Any]] = answer["data"]["result"]
     return found
 
 
@@ -137,7 +138,20 @@ def answers(where: str, query: str) -> list[object]:
     ("name", "panel"), PANELS, ids=lambda value: value["title"] if isinstance(value, dict) else value
 )
 def test_a_panel_is_answered_with_data(prometheus: str, name: str, panel: dict[str, str]) -> None:
-    assert answers(prometheus, panel["query"]), panel["query"]
+    assert answers(prometheus, BUILD.query_of(panel)), panel["query"]
+
+
+def test_nothing_to_count_is_shown_as_zero(prometheus: str) -> None:
+    panel = {"query": "cart_holds{kind='never heard of'}", "empty": "good"}
+    (only,) = answers(prometheus, BUILD.query_of(panel))
+    assert only["value"][1] == "0"
+
+
+def test_what_is_counted_is_shown_without_a_zero_beside_it(prometheus: str) -> None:
+    panel = {"query": "max by (kind) (cart_holds)", "empty": "good"}
+    found = answers(prometheus, BUILD.query_of(panel))
+    assert found
+    assert all(each["metric"] and each["value"][1] != "0" for each in found)
 
 
 @pytest.mark.parametrize("name", [dashboard["name"] for dashboard in BUILD.definitions()])
