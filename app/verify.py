@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from activities.store.chain import verify
 from sqlmodel import col, select
 
+from activities.store.chain import verify
 from activities.store.engine import Database
 from activities.store.tables import CustodyRecord
 from app.settings import Settings
