@@ -18,7 +18,7 @@ from app.api import webhooks
 from app.api.access import Access, AccessError, Actor, digest, parse_access
 from app.api.roles import TABLE, Right, Role
 from app.api.webhooks import Webhook
-from tests.intake.conftest import Gateway
+from tests.intake.conftest import DEPLOY, Gateway
 from tests.store import examples as e
 
 SECRET = b"a secret of the tests, long enough"
@@ -252,6 +252,18 @@ def test_an_access_file_names_callers_and_signers(tmp_path: Path) -> None:
     assert access.actor("token-2") is None
     assert [(hook[0].name, hook[1].secret) for hook in access.webhooks] == [("ehr", SECRET)]
     assert access.configured
+
+
+def test_the_example_of_an_access_file_fits_also_with_its_signer(tmp_path: Path) -> None:
+    text = (DEPLOY / "access.example.toml").read_text()
+    assert parse_access(text, tmp_path).actor("nobody has this token") is None
+    (tmp_path / "transplant.secret").write_text(base64.b64encode(SECRET).decode())
+    whole = text.replace("# [[webhooks]]", "[[webhooks]]")
+    for field in ("name", "secret_file", "roles", "facilities"):
+        whole = whole.replace(f"# {field} =", f"{field} =")
+    access = parse_access(whole, tmp_path)
+    assert len(access.actors) == 2
+    assert [actor.facilities for actor, _ in access.webhooks] == [frozenset({"st_mary"})]
 
 
 @pytest.mark.parametrize(
