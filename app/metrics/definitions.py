@@ -37,7 +37,7 @@ BOUNDS: Final[Mapping[str, int]] = {
     "scope": 2,
     "severity": 3,
     "stage": 7,
-    "state": 8,
+    "state": 14,
     "statistic": 3,
     "status": 5,
     "syndrome": 2,

@@ -61,6 +61,14 @@ def test_the_written_files_are_those_of_the_definitions() -> None:
     assert written == set(built)
 
 
+def test_grafana_and_the_consoles_ask_the_same() -> None:
+    for name, panel in PANELS:
+        query = BUILD.query_of(panel)
+        asked = json.loads((DEPLOY / "grafana" / "dashboards" / f"{name}.json").read_text())["panels"]
+        assert query in {each["targets"][0]["expr"] for each in asked}
+        assert f"`{query}`" in (DEPLOY / "prometheus" / "consoles" / f"{name}.html").read_text()
+
+
 def test_there_is_a_dashboard_for_every_question() -> None:
     assert [dashboard["name"] for dashboard in BUILD.definitions()] == ["service", "encounters", "revenue", "readiness"]
 
