@@ -123,6 +123,18 @@ def test_pods_run_without_privileges() -> None:
         assert "memory" in container["resources"]["limits"]
 
 
+def test_pods_find_keys_and_exchange_where_the_settings_look() -> None:
+    home = Settings(data_dir=Path("/var/lib/cart"))
+    wanted = {str(path) for path in (home.key_file, home.token_file)}
+    for pod, container in workloads():
+        if container["name"] in ("worker", "gateway"):
+            mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+            assert wanted <= set(mounts)
+            assert all(mounts[path]["readOnly"] for path in wanted)
+            assert not any(mounts[f"{home.data_dir}/{box}"].get("readOnly") for box in ("outbox", "inbox"))
+            assert {mount["name"] for mount in mounts.values()} <= {volume["name"] for volume in pod["volumes"]}
+
+
 def test_a_gateway_stays_in_service_while_temporal_is_away() -> None:
     gateway = next(container for _, container in workloads() if container["name"] == "gateway")
     assert gateway["startupProbe"]["httpGet"]["path"] == "/readyz"
