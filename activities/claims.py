@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from activities.store.tables import ClaimLine, ClaimVersion, Counter
+from domain.claims.lifecycle import AT_PAYER, ORIGINAL, REPLACEMENT, VOID, State
 from domain.claims.model import Claim, Line
 from domain.plan import ClaimBuilt, ClaimQuestion
 
@@ -16,50 +19,136 @@ def keep_claim(session: Session, question: ClaimQuestion, claim: Claim | None) -
     """Keep the claim as the facts up to the question's sequence make it.
 
     The same content twice is one version. Facts older than those already kept change nothing. A claim that is no longer
-    due is withdrawn, never deleted.
+    due is withdrawn, never deleted; once the payer has it, a change replaces it and its end voids it.
     """
-    latest = session.exec(
-        select(ClaimVersion)
-        .where(
-            ClaimVersion.encounter_id == question.encounter,
-            ClaimVersion.letter == question.letter,
-            ClaimVersion.ordinal == question.ordinal,
-        )
-        .order_by(col(ClaimVersion.version).desc())
-        .limit(1)
-    ).first()
+    versions = versions_of(session, question.encounter, question.letter, question.ordinal)
+    latest = current(versions)
     if latest is not None and latest.sequence > question.up_to_sequence:
         return _built(latest)
+    at_payer = version_at_payer(versions)
     if claim is None or not claim.ready:
-        return _withdraw(session, latest, question)
-    if latest is not None and latest.content_hash == claim.content_hash and latest.state != "withdrawn":
+        return _end(session, versions, at_payer, question)
+    if latest is not None and _says(latest, claim):
         latest.sequence = question.up_to_sequence
         session.add(latest)
         return _built(latest)
-    return _built(_next_version(session, latest, question, claim))
+    if at_payer is not None and latest is not at_payer and at_payer.content_hash == claim.content_hash:
+        return _built(_back_to(session, versions, at_payer, question))
+    return _built(_next_version(session, versions, at_payer, question, claim))
 
 
-def _withdraw(session: Session, latest: ClaimVersion | None, question: ClaimQuestion) -> ClaimBuilt:
+def versions_of(session: Session, encounter: str, letter: str, ordinal: int) -> list[ClaimVersion]:
+    """Every version of a claim, the first one first."""
+    return list(
+        session.exec(
+            select(ClaimVersion)
+            .where(
+                ClaimVersion.encounter_id == encounter,
+                ClaimVersion.letter == letter,
+                ClaimVersion.ordinal == ordinal,
+            )
+            .order_by(col(ClaimVersion.version))
+        )
+    )
+
+
+def current(versions: Sequence[ClaimVersion]) -> ClaimVersion | None:
+    """The version that counts: the newest that no other took the place of."""
+    return next((row for row in reversed(versions) if row.state != State.SUPERSEDED), None)
+
+
+def version_at_payer(versions: Sequence[ClaimVersion]) -> ClaimVersion | None:
+    """The version that the payer has; none while nothing was sent, after a rejection, and after a void."""
+    for row in reversed(versions):
+        state = row.standing.get("state")
+        if state in AT_PAYER:
+            return row
+        if state == State.VOIDED:
+            return None
+    return None
+
+
+def _says(latest: ClaimVersion, claim: Claim) -> bool:
+    """The newest version already bills this."""
+    over = latest.state in (State.WITHDRAWN, State.VOIDED) or latest.frequency == VOID
+    return latest.content_hash == claim.content_hash and not over
+
+
+def _end(
+    session: Session, versions: Sequence[ClaimVersion], at_payer: ClaimVersion | None, question: ClaimQuestion
+) -> ClaimBuilt:
+    latest = current(versions)
     if latest is None:
-        return ClaimBuilt(state="withdrawn", version=0, content="")
-    latest.state = "withdrawn"
+        return ClaimBuilt(state=State.WITHDRAWN, version=0, content="")
     latest.sequence = question.up_to_sequence
     session.add(latest)
-    return _built(latest)
+    if latest.frequency == VOID:
+        return _built(latest)
+    if at_payer is None:
+        latest.state = State.WITHDRAWN.value
+        return _built(latest)
+    return _built(_void(session, versions, at_payer, question))
 
 
-def _next_version(session: Session, latest: ClaimVersion | None, question: ClaimQuestion, claim: Claim) -> ClaimVersion:
-    if latest is not None and latest.state != "withdrawn":
-        latest.state = "superseded"
+def _void(
+    session: Session, versions: Sequence[ClaimVersion], at_payer: ClaimVersion, question: ClaimQuestion
+) -> ClaimVersion:
+    """A version that takes back what the payer has: the same bill under frequency 8."""
+    _supersede(session, versions)
+    same = at_payer.model_dump(
+        include={"content_hash", "form", "payer", "total", "document", "rulebook_digest", "edition"}
+    )
+    row = ClaimVersion(
+        **same,
+        encounter_id=question.encounter,
+        letter=question.letter,
+        ordinal=question.ordinal,
+        version=versions[-1].version + 1,
+        state=State.EMITTED.value,
+        sequence=question.up_to_sequence,
+        built_at=question.now,
+        emitted_at=question.now,
+        control_number=next_number(session, CONTROL_COUNTER),
+        frequency=VOID,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _back_to(
+    session: Session, versions: Sequence[ClaimVersion], at_payer: ClaimVersion, question: ClaimQuestion
+) -> ClaimVersion:
+    """The facts are again what the payer has: nothing more is to be sent."""
+    _supersede(session, versions)
+    at_payer.state, at_payer.sequence = at_payer.standing["state"], question.up_to_sequence
+    session.add(at_payer)
+    return at_payer
+
+
+def _supersede(session: Session, versions: Sequence[ClaimVersion]) -> None:
+    latest = current(versions)
+    if latest is not None and latest.state not in (State.WITHDRAWN, State.VOIDED):
+        latest.state = State.SUPERSEDED.value
         session.add(latest)
+
+
+def _next_version(
+    session: Session,
+    versions: Sequence[ClaimVersion],
+    at_payer: ClaimVersion | None,
+    question: ClaimQuestion,
+    claim: Claim,
+) -> ClaimVersion:
+    _supersede(session, versions)
     emitted = not claim.errors
     row = ClaimVersion(
         encounter_id=question.encounter,
         letter=claim.letter,
         ordinal=claim.ordinal,
-        version=latest.version + 1 if latest else 1,
+        version=versions[-1].version + 1 if versions else 1,
         content_hash=claim.content_hash,
-        state="emitted" if emitted else "held",
+        state=(State.EMITTED if emitted else State.HELD).value,
         form=claim.form.value,
         payer=claim.payer,
         total=claim.total,
@@ -71,6 +160,7 @@ def _next_version(session: Session, latest: ClaimVersion | None, question: Claim
         built_at=question.now,
         emitted_at=question.now if emitted else None,
         control_number=next_number(session, CONTROL_COUNTER) if emitted else None,
+        frequency=REPLACEMENT if at_payer else ORIGINAL,
     )
     session.add(row)
     session.flush()
@@ -97,12 +187,16 @@ def _line(row: ClaimVersion, line: Line) -> ClaimLine:
 
 def next_number(session: Session, name: str) -> str:
     """The next gap-free number of a counter, as text of at most 20 characters (CLM01)."""
+    return f"CE{next_count(session, name):010d}"
+
+
+def next_count(session: Session, name: str) -> int:
+    """The next value of a counter, taken in the transaction: without it committed, it is not taken."""
     changed = session.exec(update(Counter).where(col(Counter.name) == name).values(value=Counter.value + 1))
     if changed.rowcount == 0:
         session.add(Counter(name=name, value=1))
         session.flush()
-    value = session.exec(select(Counter.value).where(Counter.name == name)).one()
-    return f"CE{value:010d}"
+    return int(session.exec(select(Counter.value).where(Counter.name == name)).one())
 
 
 def _built(row: ClaimVersion) -> ClaimBuilt:

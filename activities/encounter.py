@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter as Metric
@@ -13,8 +14,9 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from activities.alerts import reconcile_alerts
+from activities.claim_life import ClaimLife, reply_marks
 from activities.claims import keep_claim
-from activities.mind import Mind, plan_of
+from activities.mind import Mind, plan_of, with_replies
 from activities.store.chain import append_custody
 from activities.store.tables import Encounter
 from activities.watch import watch
@@ -34,8 +36,9 @@ _JSON: TypeAdapter[Any] = TypeAdapter(Any)
 class Activities:
     """What the workflows can have done. Holds the processes' one store, keys and Temporal client."""
 
-    def __init__(self, mind: Mind, client: Client) -> None:
+    def __init__(self, mind: Mind, client: Client, outbox: Path) -> None:
         self.mind, self.client = mind, client
+        self.claim_life = ClaimLife(mind, outbox)
 
     @property
     def all(self) -> list[Any]:
@@ -48,13 +51,16 @@ class Activities:
             self.open_claim,
             self.build_claim,
             self.watch,
+            *self.claim_life.all,
         ]
 
     @activity.defn(name="decide")
     def decide(self, question: Question) -> Plan:
         decision = self.mind.answer(question)
         DECISIONS.labels(stage=decision.stage.value).inc()
-        return plan_of(decision, question)
+        with self.mind.db.read() as session:
+            marks = reply_marks(session, self.mind.keys, question.encounter, question.up_to_sequence)
+        return with_replies(plan_of(decision, question), marks)
 
     @activity.defn(name="keep_custody")
     def keep_custody(self, question: Question) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import datetime
 
 from activities.rules import Shelf
@@ -81,6 +82,25 @@ def plan_of(decision: Decision, question: Question) -> Plan:
         rulebook_digest=decision.rulebook_digest,
         closure=Closure(outcome=decision.outcome.value, at=question.now) if closed and decision.outcome else None,
     )
+
+
+def with_replies(plan: Plan, marks: Mapping[str, str]) -> Plan:
+    """The plan with what payers answered as part of each claim's content, so that an answer wakes the claim's workflow.
+
+    A claim that is no longer due and has an answer is in it, too: its void is followed to the end.
+    """
+    if not marks:
+        return plan
+    due = {intent.key: intent for intent in plan.claims}
+    answered = [key for key in sorted(marks) if key not in due]
+    gone = [ClaimIntent(letter=key.split("/")[0], ordinal=int(key.split("/")[1]), content="") for key in answered]
+    claims = [
+        intent.model_copy(update={"content": f"{intent.content}+{marks[intent.key]}"})
+        if intent.key in marks
+        else intent
+        for intent in (*plan.claims, *gone)
+    ]
+    return plan.model_copy(update={"claims": tuple(claims)})
 
 
 def custody_fingerprint(entries: tuple[CustodyEntry, ...]) -> str:

@@ -41,5 +41,15 @@ class Settings(BaseSettings):
         return self.data_dir / "keys.json"
 
     @property
+    def outbox(self) -> Path:
+        """Claim files that go to payers; they name patients."""
+        return self.data_dir / "outbox"
+
+    @property
+    def inbox(self) -> Path:
+        """Files of payers' answers; they name patients."""
+        return self.data_dir / "inbox"
+
+    @property
     def token_file(self) -> Path:
         return self.data_dir / "token"

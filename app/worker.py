@@ -47,7 +47,7 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
         client,
         task_queue=TASK_QUEUE,
         workflows=WORKFLOWS,
-        activities=Activities(home.mind, client).all,
+        activities=Activities(home.mind, client, settings.outbox).all,
         activity_executor=pool,
         max_concurrent_activities=ACTIVITY_THREADS,
         max_cached_workflows=settings.max_cached_workflows,

@@ -116,8 +116,30 @@ class ClaimQuestion(_Message):
     now: datetime
 
 
+class ClaimMoment(_Message):
+    """Input of the activities that follow a claim after its emission, at the claim's own time."""
+
+    encounter: str
+    letter: str
+    ordinal: int
+    now: datetime
+
+
+class ClaimStanding(_Message):
+    """How a claim stands: whether it goes out now, and the next moment somebody must look at it again."""
+
+    state: str
+    version: int
+    send: bool = False
+    due: datetime | None = None
+    due_title: str | None = None
+    settled: bool = False
+    alerts: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
 class ClaimStart(_Message):
-    """Input of `ClaimLifecycle`; carried over continue-as-new."""
+    """Input of `ClaimLifecycle`; carried over continue-as-new. `sequence` over 0: the claim was built before."""
 
     encounter: str
     letter: str

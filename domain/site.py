@@ -45,7 +45,11 @@ class Address(_Part):
 
 
 class Facility(_Part):
-    """A place of care. `hospital_class` decides the payment window (corrections C5); `owner_group` who counts as one."""
+    """A place of care. `hospital_class` decides the payment window (corrections C5); `owner_group` who counts as one.
+
+    `drg_base_rate` is what Medicare pays the hospital for a weight of one, in United States dollars; with it a stay's
+    payment is checked.
+    """
 
     key: FacilityKey
     name: str
@@ -58,6 +62,7 @@ class Facility(_Part):
     owner_group: str
     roles: tuple[Literal["apheresis", "infusion", "lymphodepletion", "office"], ...]
     mac: str | None = None
+    drg_base_rate: Annotated[Decimal, Field(gt=0, decimal_places=2)] | None = None
     address: Address
     phone: str
     pharmacy: str | None = None

@@ -12,7 +12,17 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from domain.plan import ClaimBuilt, ClaimIntent, ClaimQuestion, Moment, Plan, Question, WatchReport
+    from domain.plan import (
+        ClaimBuilt,
+        ClaimIntent,
+        ClaimMoment,
+        ClaimQuestion,
+        ClaimStanding,
+        Moment,
+        Plan,
+        Question,
+        WatchReport,
+    )
 
 PATIENT_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
@@ -83,6 +93,28 @@ async def watch(moment: Moment) -> WatchReport:
         summary="certificates, rows past review, overdue alerts",
     )
     return report
+
+
+async def follow_claim(moment: ClaimMoment) -> ClaimStanding:
+    """How the claim stands by what was sent and answered; opens and resolves its alerts."""
+    return await _claim("follow_claim", moment, f"follow claim {moment.letter}/{moment.ordinal}")
+
+
+async def transmit_claim(moment: ClaimMoment) -> ClaimStanding:
+    """Number the claim's file and put it into the outbox, if its time has come."""
+    return await _claim("transmit_claim", moment, f"transmit claim {moment.letter}/{moment.ordinal}")
+
+
+async def _claim(name: str, moment: ClaimMoment, summary: str) -> ClaimStanding:
+    standing: ClaimStanding = await workflow.execute_activity(
+        name,
+        moment,
+        result_type=ClaimStanding,
+        start_to_close_timeout=ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary=summary,
+    )
+    return standing
 
 
 async def _act(name: str, question: Question, summary: str) -> None:

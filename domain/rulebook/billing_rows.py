@@ -184,6 +184,21 @@ class Denial(Row):
     rarc: tuple[str, ...] = ()
 
 
+class AdjustmentReason(Row):
+    """What a claim adjustment reason (CARC) means for the bill; a reason without a row is a refusal.
+
+    contractual: the difference between charge and price; patient: owed by the patient; reduction: taken off the payment by
+    law, not by a judgement on the claim.
+    """
+
+    table = "adjustments"
+    match_on = ("carc",)
+
+    carc: str
+    meaning: Literal["contractual", "patient", "reduction"]
+    title: str
+
+
 class Payment(Row):
     """An amount, weight or rate that a payment is made of, in United States dollars.
 

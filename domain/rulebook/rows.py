@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.rulebook.billing_rows import (
+    AdjustmentReason,
     Checklist,
     Code,
     Denial,
@@ -32,6 +33,7 @@ from domain.rulebook.treatment_rows import (
 __all__ = [
     "ANY",
     "TABLES",
+    "AdjustmentReason",
     "AlertKind",
     "Assistance",
     "Cadence",
@@ -80,6 +82,7 @@ TABLES: tuple[type[Row], ...] = (
     AlertKind,
     EditRule,
     Denial,
+    AdjustmentReason,
     Payment,
     Assistance,
     Guideline,

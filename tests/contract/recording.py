@@ -83,9 +83,9 @@ NOTIFICATION: dict[str, Any] = {
 class Recorder:
     """A gateway without a socket, and the worker's hands without a workflow."""
 
-    def __init__(self, api: FastAPI, http: httpx.AsyncClient, mind: Mind) -> None:
+    def __init__(self, api: FastAPI, http: httpx.AsyncClient, mind: Mind, outbox: Path) -> None:
         self.api, self.http, self.mind = api, http, mind
-        self.hands = Activities(mind, cast(Client, None))
+        self.hands = Activities(mind, cast(Client, None), outbox)
         self.answers: dict[str, Any] = {}
 
     async def send(self, name: str | None, method: str, path: str, body: object = None) -> Any:
@@ -136,7 +136,7 @@ async def recorder(directory: Path) -> AsyncIterator[Recorder]:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     transport = httpx.ASGITransport(api)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as http:
-        yield Recorder(api, http, mind)
+        yield Recorder(api, http, mind, directory / "outbox")
     db.close()
 
 

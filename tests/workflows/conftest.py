@@ -79,18 +79,20 @@ async def world(
     keys: Keyring,
     shelf: Shelf,
     pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[World]:
     """A worker on the server; encounters of different tests share it and nothing else."""
     mind = Mind(database, keys, shelf)
+    outbox = tmp_path_factory.mktemp("outbox")
     with ThreadPoolExecutor(8) as pool:
         worker = Worker(
             server.client,
             task_queue=TASK_QUEUE,
             workflows=WORKFLOWS,
-            activities=Activities(mind, server.client).all,
+            activities=Activities(mind, server.client, outbox).all,
             activity_executor=pool,
         )
         async with worker:
             asked = pytestconfig.getoption("--record-histories")
             recording = ROOT / "tests" / "replay" / "histories" if asked else None
-            yield World(server, database, keys, mind, recording)
+            yield World(server, database, keys, mind, outbox, recording)

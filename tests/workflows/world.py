@@ -32,6 +32,7 @@ class World:
     db: Database
     keys: Keyring
     mind: Mind
+    outbox: Path
     recording: Path | None = None
 
     async def post(self, *events: Mapping[str, Any]) -> str:

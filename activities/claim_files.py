@@ -1,0 +1,110 @@
+"""A claim as its 837: the document from its row, who it is about from the vault, the numbers from the transmission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlmodel import Session
+
+from activities.store.facts import identity_of
+from activities.store.keys import Keyring
+from activities.store.tables import ClaimVersion
+from domain.claims.model import Claim, Form
+from domain.claims.x12 import Control, Identity, render
+from domain.claims.x12.parties import Address
+from domain.rulebook import Rulebook
+from domain.rulebook.rows import Payer
+from domain.site import PayerId, Site
+
+SHADOW, LIVE = "shadow", "live"
+
+
+class CannotRender(ValueError):
+    """The file cannot be made; the message says why and names no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What a file is numbered with: ISA13, when it was made, and the payer's number of the claim it replaces or voids."""
+
+    interchange: int
+    created: datetime
+    replaces: str | None = None
+
+
+def claim_of(row: ClaimVersion) -> Claim:
+    """The document of a version."""
+    return Claim.model_validate(row.document)
+
+
+def payer_of(row: ClaimVersion, site: Site) -> PayerId:
+    """The payer as the site knows it.
+
+    Raises:
+        CannotRender: the site file does not name it.
+    """
+    payer = site.payer(row.payer)
+    if payer is None:
+        raise CannotRender("the site file does not name this payer")
+    return payer
+
+
+def preview_numbers(row: ClaimVersion) -> Numbers:
+    """Numbers of a file that was not transmitted: its own count instead of an interchange number.
+
+    Raises:
+        CannotRender: the claim is held; it has no number.
+    """
+    if row.control_number is None:
+        raise CannotRender("this claim is held; cure its errors first")
+    return Numbers(int("".join(c for c in row.control_number if c.isdigit())), row.emitted_at or row.built_at)
+
+
+def file_of(
+    session: Session, keys: Keyring, rules: Rulebook, site: Site, row: ClaimVersion, numbers: Numbers, mode: str
+) -> str:
+    """The 837 of a version: the same row and numbers give the same file while identity, site and rows stay.
+
+    Raises:
+        CannotRender: payer, facility or patient is not known, or the patient was erased.
+        NoRule: the rulebook has no row of the payer for the day of the statement.
+    """
+    claim, payer = claim_of(row), payer_of(row, site)
+    facility = site.facility(claim.facility)
+    if facility is None:
+        raise CannotRender("the site file does not name the facility of this claim")
+    control = Control(
+        interchange=numbers.interchange,
+        claim=row.control_number or "",
+        created=numbers.created.astimezone(facility.zone),
+        filing=_filing(claim, rules),
+        test=mode != LIVE,
+        frequency=row.frequency,
+        replaces=numbers.replaces,
+    )
+    return render(claim, _identity(session, keys, row.encounter_id), site, payer, control)
+
+
+def _filing(claim: Claim, rules: Rulebook) -> str:
+    row = rules.one(Payer, claim.statement_from, key=claim.payer)
+    professional = row.claim_filing_professional if claim.form is Form.CMS1500 else None
+    return professional or row.claim_filing
+
+
+def _identity(session: Session, keys: Keyring, encounter: str) -> Identity:
+    who = identity_of(session, keys, encounter)
+    if who is None:
+        raise CannotRender("no referral has named the patient yet")
+    if who["erased"]:
+        raise CannotRender("the patient was erased")
+    patient = who["patient"]
+    return Identity(
+        family=patient["name"]["family"],
+        given=patient["name"]["given"],
+        birth_date=date.fromisoformat(patient["birth_date"]),
+        sex=patient["sex"],
+        address=Address(**{key: patient["address"][key] for key in ("line", "city", "state", "postal_code")}),
+        member_id=who["member_id"],
+        mrn=patient["mrn"],
+    )

@@ -1,0 +1,165 @@
+"""Sending a claim: its interchange number in the row's own transaction, then its file, whole, once, in the outbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from activities.claim_files import CannotRender, Numbers, file_of, payer_of
+from activities.claims import next_count
+from activities.rules import Shelf
+from activities.store.engine import Database
+from activities.store.facts import load_facts_in
+from activities.store.keys import Keyring
+from activities.store.tables import ClaimVersion, Encounter, Transmission
+from domain.claims.lifecycle import ORIGINAL, State
+from domain.claims.reply import Reply, payer_number, replies
+from domain.claims.x12 import validate
+from domain.facts import fold
+from domain.rulebook.book import NoRule
+
+Key = tuple[str, str, int, int]
+UNKNOWN_NUMBER = "the payer's number of the claim it refers to is not known yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What sending came to: the interchange, or why there is none."""
+
+    interchange: int | None
+    obstacle: str | None = None
+
+
+def transmit(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, key: Key, now: datetime) -> Sent:
+    """Number the version and write its file; whatever was done before is not done again.
+
+    Safe to retry at any point and beside another worker: the row takes the number once, the file is rendered from the row
+    and never overwritten.
+
+    Raises:
+        OSError: the outbox is full or away; the number stands, try again.
+    """
+    try:
+        with db.write() as session:
+            session.get_one(Encounter, key[0], with_for_update=True)
+            row = session.get_one(ClaimVersion, key)
+            sent = session.get(Transmission, key)
+            if sent is None and row.state != State.EMITTED:
+                return Sent(None)
+            if sent is None:
+                sent = _number(session, keys, shelf, row, now)
+            text = _text(session, keys, shelf, row, sent)
+    except (CannotRender, NoRule) as error:
+        return Sent(None, str(error))
+    if sent.written_at is None:
+        write_once(file_path(outbox, sent), text)
+        with db.write() as session:
+            session.get_one(Transmission, key).written_at = now
+    return Sent(sent.interchange)
+
+
+def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, now: datetime) -> Transmission:
+    """Take the next number for the version. A file that cannot be made or does not pass takes none: it rolls back."""
+    payer = payer_of(row, shelf.site())
+    named = payer_named(session, keys, row)
+    if row.frequency != ORIGINAL and named is None:
+        raise CannotRender(UNKNOWN_NUMBER)
+    sent = Transmission(
+        encounter_id=row.encounter_id,
+        letter=row.letter,
+        ordinal=row.ordinal,
+        version=row.version,
+        control_number=row.control_number or "",
+        mode=payer.mode,
+        receiver_id=payer.receiver_id,
+        interchange=next_count(session, f"interchange {payer.mode} {payer.receiver_id}"),
+        payer=payer.key,
+        replaces_event=named.event if named else None,
+        created_at=now,
+    )
+    findings = validate(_text(session, keys, shelf, row, sent))
+    if findings:
+        raise CannotRender("the file does not pass: " + "; ".join(findings[:5]))
+    session.add(sent)
+    row.state = State.TRANSMITTED.value
+    row.standing = {**row.standing, "state": row.state}
+    session.add(row)
+    session.flush()
+    return sent
+
+
+def _text(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, sent: Transmission) -> str:
+    numbers = numbers_of(session, keys, row, sent)
+    return file_of(session, keys, shelf.rules(), shelf.site(), row, numbers, sent.mode)
+
+
+def numbers_of(session: Session, keys: Keyring, row: ClaimVersion, sent: Transmission) -> Numbers:
+    """The numbers a version was sent with."""
+    heard = replies_of(session, keys, row.encounter_id) if sent.replaces_event else ()
+    named = payer_number([reply for reply in heard if reply.event == sent.replaces_event])
+    return Numbers(sent.interchange, sent.created_at, named)
+
+
+def payer_named(session: Session, keys: Keyring, row: ClaimVersion) -> Reply | None:
+    """The newest reply that names the payer's own number of an earlier version of this claim."""
+    if row.frequency == ORIGINAL:
+        return None
+    controls = set(
+        session.exec(
+            select(ClaimVersion.control_number).where(
+                ClaimVersion.encounter_id == row.encounter_id,
+                ClaimVersion.letter == row.letter,
+                ClaimVersion.ordinal == row.ordinal,
+                ClaimVersion.version < row.version,
+                col(ClaimVersion.control_number).is_not(None),
+            )
+        )
+    )
+    heard = [r for r in replies_of(session, keys, row.encounter_id) if r.control in controls and r.payer_number]
+    return heard[-1] if heard else None
+
+
+def replies_of(session: Session, keys: Keyring, encounter: str) -> Sequence[Reply]:
+    """Every reply to the claims of an encounter, corrections applied."""
+    own, _ = load_facts_in(session, keys, encounter, None)
+    return replies(fold(own))
+
+
+def file_path(outbox: Path, sent: Transmission) -> Path:
+    """Where the file lies: mode, payer, receiver and number. Nothing of a person is in it."""
+    return outbox / sent.mode / sent.payer / f"{sent.receiver_id}-{sent.interchange:09d}.x12"
+
+
+def write_once(path: Path, text: str) -> None:
+    """All of it or nothing, readable by the owner alone; a file that is there stays as it is."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        _link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _link(draft: Path, path: Path) -> None:
+    """Give the whole file its name. Unlike a rename, a link fails where another worker was first."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,30 @@
+"""From the reasons of a remittance to the guide's denial and its fix (G429-443)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+from decimal import Decimal
+
+from domain.rulebook import Rulebook
+from domain.rulebook.rows import Denial, Policy
+
+_PERCENT = Decimal(100)
+
+
+def rows(rules: Rulebook, on: date, carc: Collection[str], rarc: Collection[str]) -> tuple[Denial, ...]:
+    """The denials that fit best: most reasons and remarks in common, remarks never alone. Several when they fit alike."""
+    scored = [(_fit(row, carc, rarc), row) for row in rules.find(Denial, on) if set(row.carc) & set(carc)]
+    best = max((score for score, _ in scored), default=(0, 0))
+    return tuple(sorted((row for score, row in scored if score == best), key=lambda row: row.number))
+
+
+def _fit(row: Denial, carc: Collection[str], rarc: Collection[str]) -> tuple[int, int]:
+    reasons, remarks = len(set(row.carc) & set(carc)), len(set(row.rarc) & set(rarc))
+    return (reasons + remarks, remarks)
+
+
+def tolerance(rules: Rulebook, on: date, payer: str, payer_class: str) -> Decimal:
+    """The part of the expected amount that a payment may fall short by before somebody looks at it, as a fraction."""
+    asked = {"key": "underpayment_tolerance", "payer": payer, "payer_class": payer_class, "mac": "*"}
+    return Decimal(rules.one(Policy, on, **asked).value) / _PERCENT

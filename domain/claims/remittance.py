@@ -1,0 +1,95 @@
+"""The money of a claim's remittances together: what was paid, refused, taken back, and by which reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from domain.claims.reply import Reply
+from domain.events.revenue import Adjustment
+from domain.rulebook import Rulebook
+from domain.rulebook.rows import AdjustmentReason
+
+DENIED = "4"
+REVERSAL = "22"
+"""CLP02: the claim is denied; a former payment is reversed (835 implementation guide 005010X221A1)."""
+PATIENT = "PR"
+_NONE = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Remittance:
+    """Amounts in United States dollars over all remittances of one version of a claim.
+
+    Attributes:
+        allowed: paid, what the patient owes, and reductions that are no underpayment (sequestration).
+        refused: adjusted for reasons that are neither the contract's nor the patient's.
+        denied: the newest remittance denies the claim as a whole.
+        taken_back: a payment was reversed and nothing at least as high has come since.
+    """
+
+    count: int = 0
+    paid: Decimal = _NONE
+    patient: Decimal = _NONE
+    allowed: Decimal = _NONE
+    refused: Decimal = _NONE
+    refused_reasons: frozenset[str] = frozenset()
+    remarks: frozenset[str] = frozenset()
+    denied: bool = False
+    taken_back: bool = False
+    first: datetime | None = None
+    last: datetime | None = None
+    events: tuple[str, ...] = ()
+
+
+def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittance:
+    """Add the remittances up.
+
+    A reversal cancels what stood before it with its own negative amounts, so adjustments are read from those that came
+    after the newest reversal; sums run over all.
+
+    Args:
+        heard: the replies in the order of their own time.
+        on: the day for which the reasons' meanings are looked up.
+    """
+    every = [reply for reply in heard if reply.kind == "835"]
+    if not every:
+        return Remittance()
+    reversals = [number for number, reply in enumerate(every) if reply.status == REVERSAL]
+    current = every[reversals[-1] + 1 :] if reversals else every
+    paid = sum((reply.paid for reply in every), _NONE)
+    patient = sum((reply.patient for reply in current), _NONE)
+    by_meaning = _by_meaning(current, rules, on)
+    refused = by_meaning.get("refused", ())
+    before = max((sum((r.paid for r in every[:number]), _NONE) for number in reversals), default=_NONE)
+    return Remittance(
+        count=len(every),
+        paid=paid,
+        patient=patient,
+        allowed=paid + patient + _sum(by_meaning.get("reduction", ())),
+        refused=_sum(refused),
+        refused_reasons=frozenset(adjustment.carc for adjustment in refused),
+        remarks=frozenset(remark for reply in current for remark in reply.remarks),
+        denied=bool(current) and current[-1].status == DENIED,
+        taken_back=bool(reversals) and paid < before,
+        first=every[0].at,
+        last=every[-1].at,
+        events=tuple(reply.event for reply in every),
+    )
+
+
+def _by_meaning(current: Sequence[Reply], rules: Rulebook, on: date) -> dict[str, tuple[Adjustment, ...]]:
+    """Adjustments by what their reason means; a reason the rulebook does not know counts as refused."""
+    found: dict[str, tuple[Adjustment, ...]] = {}
+    for reply in current:
+        for adjustment in reply.adjustments:
+            row = rules.maybe(AdjustmentReason, on, carc=adjustment.carc)
+            meaning = "patient" if adjustment.group == PATIENT else row.meaning if row else "refused"
+            found[meaning] = (*found.get(meaning, ()), adjustment)
+    return found
+
+
+def _sum(adjustments: Sequence[Adjustment]) -> Decimal:
+    return sum((adjustment.amount for adjustment in adjustments), _NONE)
