@@ -18,6 +18,9 @@ from domain.rulebook import Rulebook
 from domain.rulebook.rows import Code
 
 Key = tuple[str, str, int, int]
+NOT_BILLED = frozenset({"held", "rejected"})
+"""States of claims that no payer has to answer: stopped by an edit, or turned away before adjudication."""
+
 SYNDROMES = ("crs", "icans")
 VERSION = tuple(
     col(column)
@@ -83,14 +86,16 @@ def _held(
     reading: Reading, current: Mapping[Key, tuple[str, datetime, Decimal]], documents: Mapping[Key, Mapping[str, Any]]
 ) -> Iterator[Sample]:
     for key, (state, built, total) in current.items():
-        if state != "held":
+        if state not in NOT_BILLED:
             continue
         letter, document = key[1], documents[key]
+        yield from _unbilled(reading, letter, state, document["through"], total)
+        if state != "held":
+            continue
         yield sample("cart_claims_held", 1, letter, document.get("owner"))
         yield sample("cart_claims_held_oldest_seconds", reading.seconds_since(built), letter)
         yield from (sample("cart_claims_held_edits", 1, edit) for edit in document.get("edits", ()))
         yield from (sample("cart_claims_held_denials", 1, denial) for denial in document.get("denials", ()))
-        yield from _unbilled(reading, letter, "held", document["through"], total)
 
 
 def _waiting(reading: Reading) -> Iterator[Sample]:

@@ -147,7 +147,7 @@ CLAIMS: Final = (
     _gauge(
         "cart_unbilled_claims",
         "letter state age",
-        "Claims not emitted (waiting for documents, or held) by days since their last day of service.",
+        "Claims no payer has (waiting for documents, held, or rejected at the door) by days since their last service.",
     ),
     _gauge("cart_unbilled_dollars", "letter state age", "What these claims would bill, in United States dollars."),
     _counter(

@@ -182,6 +182,16 @@ def test_held_claims_name_owner_edit_and_denial(world: World) -> None:
     assert value(found, "cart_claims_first_version_total", "a", "held") == 1
 
 
+def test_a_rejected_claim_is_unbilled_and_a_denied_one_is_not(world: World) -> None:
+    name = world.encounter()
+    world.claim(name, "A", state="rejected")
+    world.claim(name, "B", state="denied")
+    found = scrape(world)
+    assert value(found, "cart_unbilled_claims", "a", "rejected", "8-28d") == 1
+    assert value(found, "cart_unbilled_claims", "b", "denied", "8-28d") is None
+    assert value(found, "cart_claims_held", "a", "none") is None
+
+
 def test_coded_grades_of_the_infusion_claim(world: World) -> None:
     name = world.encounter()
     codes = [{"code": "C83.18"}, {"code": "D89.832"}, {"code": "D89.831"}]
