@@ -133,12 +133,16 @@ def prometheus(program: Callable[[str], str], tmp_path_factory: pytest.TempPathF
 
 
 def answers(where: str, query: str) -> list[dict[str, Any]]:
+    """What Prometheus finds; nothing while it starts."""
     try:
-        answer = httpx.get(f"http://{where}/api/v1/query", params={"query": query}, timeout=5).json()
+        answer = httpx.get(f"http://{where}/api/v1/query", params={"query": query}, timeout=5)
     except httpx.HTTPError:
         return []
-    assert answer["status"] == "success", answer
-    found: list[dict[str, Any]] = answer["data"]["result"]
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return []
+    body = answer.json()
+    assert body["status"] == "success", body
+    found: list[dict[str, Any]] = body["data"]["result"]
     return found
 
 
