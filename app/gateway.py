@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from activities.store.engine import Database
 from activities.store.inbox import Reader
 from activities.store.keys import Keyring
+from app import board
 from app.api import alerts, claims, encounters, events, fhir, health, preflight, problems, quarantine
 from app.api.access import Access
 from app.api.parts import Parts, utc_now
@@ -64,6 +65,7 @@ def create_gateway(
     problems.install(api)
     for module in (events, encounters, claims, alerts, quarantine, preflight, fhir, health):
         api.include_router(module.router)
+    board.install(api)
     return api
 
 

@@ -1,17 +1,47 @@
-"""The vein-to-vein timeline as a picture, drawn to scale. Dates and step names only; no identifier of a person."""
+"""The vein-to-vein timeline as a picture, drawn to scale: one day is as wide as any other.
+
+Dates and step names only; no identifier of a person. Colours and fonts are classes (`.tl-…`), so that a page can style
+them under a strict content policy; `timeline_svg` gives a file that carries its own style.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
+from xml.sax.saxutils import escape
 
 import svg
 
-WIDTH, MARGIN, AXIS, ROW = 1080, 60, 150, 22
-LANES = 5
-STAGES = ("apheresis", "manufacturing", "lymphodepletion", "infusion", "monitoring")
+WIDTH, MARGIN = 1120, 24
+BAND_TOP, BAND_HEIGHT, LANE, TEXT_WIDTH = 46, 26, 19, 6.1
+TICKS: Final = (1, 2, 7, 14, 28, 56)
+MOST_TICKS = 16
+STARTS: Final[Mapping[str, str]] = {
+    "referral": "referral",
+    "apheresis": "apheresis",
+    "pickup": "manufacturing",
+    "manufacturer_receipt": "manufacturing",
+    "manufacturing_start": "manufacturing",
+    "manufacturing_failed": "failed",
+    "release": "return",
+    "shipped": "return",
+    "site_receipt": "return",
+    "lymphodepletion": "lymphodepletion",
+    "infusion": "monitoring",
+}
+"""The phase that each milestone begins."""
+
+PHASES: Final[Mapping[str, str]] = {
+    "referral": "Referral and clearance",
+    "apheresis": "Apheresis",
+    "manufacturing": "Manufacturing",
+    "failed": "Manufacture failed",
+    "return": "Release and shipment",
+    "lymphodepletion": "Lymphodepletion",
+    "monitoring": "Monitoring",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,61 +51,182 @@ class Step:
     name: str
     at: datetime
     planned: bool
+    day: int
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        return f"{self.title} · day {self.day:+d}" if self.day else f"{self.title} · day 0"
 
 
-def steps_of(milestones: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """Steps from an encounter answer's milestones, in order of time."""
-    found = [Step(str(m["name"]), datetime.fromisoformat(str(m["at"])), bool(m["planned"])) for m in milestones]
-    return sorted(found, key=lambda step: (step.at, step.name))
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The drawing and what it shows, for those who read it as a table."""
+
+    svg: str
+    steps: tuple[Step, ...]
+    zero: str
+
+
+def draw(milestones: Sequence[Mapping[str, Any]], now: datetime | None, vein_to_vein: int | None) -> Picture:
+    """Draw the steps over days counted from the infusion, or from the first step while none is given or booked.
+
+    Args:
+        milestones: name, at (ISO) and planned of each, as an encounter's answer has them.
+        now: marks today where it lies inside the picture.
+        vein_to_vein: days from collection to infusion.
+    """
+    steps, zero = _steps(milestones)
+    if not steps:
+        return Picture("", (), zero)
+    scale = _Scale(steps[0].at, max(steps[-1].at, steps[0].at + timedelta(days=7)))
+    labels, height = _labels(steps, scale)
+    elements = [*_phases(steps, scale), *_axis(steps, scale), *_today(scale, now), *labels]
+    elements += _vein_to_vein(steps, scale, vein_to_vein)
+    body = "".join(element.as_str() for element in elements)
+    title = _title(steps, vein_to_vein)
+    drawing = (
+        f'<svg class="timeline" role="img" aria-labelledby="tl-title" viewBox="0 0 {WIDTH} {height}" '
+        f'xmlns="http://www.w3.org/2000/svg"><title id="tl-title">{escape(title)}</title>{body}</svg>'
+    )
+    return Picture(drawing, tuple(steps), zero)
 
 
 def timeline_svg(title: str, milestones: Sequence[Mapping[str, Any]], vein_to_vein: int | None) -> str:
-    """An SVG of the steps over days counted from the infusion, or from the first step while there is none."""
-    steps = steps_of(milestones)
-    if not steps:
-        return svg.SVG(width=WIDTH, height=60, elements=[_text(MARGIN, 30, title, "title")]).as_str()
-    zero = next((s.at for s in steps if s.name.startswith("infusion")), steps[0].at)
-    first, last = steps[0].at, steps[-1].at
-    span = max((last - first).total_seconds(), 86400.0)
-
-    def x(at: datetime) -> float:
-        return MARGIN + (at - first).total_seconds() / span * (WIDTH - 2 * MARGIN)
-
-    elements: list[svg.Element] = [svg.Style(text=STYLE), _text(MARGIN, 24, title, "title")]
-    if vein_to_vein is not None:
-        elements.append(_text(MARGIN, 44, f"vein to vein: {vein_to_vein} days", "sub"))
-    elements.append(svg.Line(x1=MARGIN, x2=WIDTH - MARGIN, y1=AXIS, y2=AXIS, class_=["axis"]))
-    for number, step in enumerate(steps):
-        elements += _step(step, x(step.at), number, (step.at - zero).total_seconds() / 86400)
-    height = AXIS + LANES * ROW + 40
-    return svg.SVG(
-        width=WIDTH, height=height, viewBox=svg.ViewBoxSpec(0, 0, WIDTH, height), elements=elements
-    ).as_str()
+    """The same drawing as a file of its own, with its style and a heading in its title."""
+    drawing = draw(milestones, None, vein_to_vein).svg
+    opening, _, rest = drawing.partition("</title>")
+    head, _, said = opening.partition('<title id="tl-title">')
+    if not drawing:
+        return svg.SVG(width=WIDTH, height=60, elements=[svg.Text(x=MARGIN, y=30, text=title)]).as_str()
+    return f'{head}<title id="tl-title">{escape(title)}: {said}</title><style>{STYLE}</style>{rest}'
 
 
-def _step(step: Step, x: float, number: int, day: float) -> list[svg.Element]:
-    """A dot on the axis and its label, above and below in turn so that close steps stay readable."""
-    lane = number % LANES
-    above = number % 2 == 0
-    y = AXIS - 18 - lane * 16 if above else AXIS + 26 + lane * ROW
-    anchor = "end" if x > WIDTH * 0.8 else "start"
-    label = f"{step.name.replace('_', ' ')} · day {round(day):+d}"
-    kind = "planned" if step.planned else "done"
-    return [
-        svg.Line(x1=x, x2=x, y1=AXIS, y2=y + (4 if above else -10), class_=["stem"]),
-        svg.Circle(cx=x, cy=AXIS, r=4, class_=[kind]),
-        _text(x, y, label, "label", anchor),
-    ]
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    first: datetime
+    last: datetime
+
+    def x(self, at: datetime) -> float:
+        share = (at - self.first).total_seconds() / (self.last - self.first).total_seconds()
+        return round(MARGIN + share * (WIDTH - 2 * MARGIN), 1)
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
+
+
+def _steps(milestones: Sequence[Mapping[str, Any]]) -> tuple[list[Step], str]:
+    """In order of time, days counted by the calendar of each step's own place."""
+    dated = sorted((datetime.fromisoformat(str(m["at"])), str(m["name"]), bool(m["planned"])) for m in milestones)
+    infusions = [at for at, name, _ in dated if name == "infusion"]
+    zero = infusions[0] if infusions else (dated[0][0] if dated else None)
+    counted = "infusion" if infusions else "the first step"
+    return [Step(name, at, planned, (at.date() - zero.date()).days) for at, name, planned in dated if zero], counted
+
+
+def _title(steps: Sequence[Step], vein_to_vein: int | None) -> str:
+    span = f"Timeline from {steps[0].at:%Y-%m-%d} to {steps[-1].at:%Y-%m-%d}, {len(steps)} steps"
+    return span + (f"; vein to vein {vein_to_vein} days" if vein_to_vein is not None else "")
+
+
+def _phases(steps: Sequence[Step], scale: _Scale) -> Iterator[svg.Element]:
+    """A band for each phase, from the step that begins it to the next one's."""
+    starts: list[tuple[str, datetime, bool]] = []
+    for step in steps:
+        phase = STARTS.get(step.name)
+        if phase and (not starts or starts[-1][0] != phase):
+            starts.append((phase, step.at, step.planned))
+    ends = [at for _, at, _ in starts[1:]] + [steps[-1].at]
+    for (phase, at, planned), end in zip(starts, ends, strict=True):
+        x, width = scale.x(at), round(scale.x(end) - scale.x(at), 1)
+        if width <= 0:
+            continue
+        name = PHASES[phase]
+        kind = ["tl-band", f"tl-{phase}", *(["tl-later"] if planned else [])]
+        yield svg.Rect(x=x, y=BAND_TOP, width=width, height=BAND_HEIGHT, class_=kind)
+        if width > len(name) * TEXT_WIDTH + 10:
+            yield svg.Text(x=x + 6, y=BAND_TOP + 17, text=name, class_=["tl-phase"])
+
+
+def _axis(steps: Sequence[Step], scale: _Scale) -> Iterator[svg.Element]:
+    """Days from zero, as many as can be read, each with its date."""
+    every = next((n for n in TICKS if scale.days / n <= MOST_TICKS), TICKS[-1])
+    base = BAND_TOP + BAND_HEIGHT
+    zero = steps[0].at - timedelta(days=steps[0].day)
+    for count in range(-(-steps[0].day // every) - 1, steps[-1].day // every + 2):
+        at = zero + timedelta(days=count * every)
+        if not scale.first <= at <= scale.last:
+            continue
+        x = scale.x(at)
+        yield svg.Line(x1=x, x2=x, y1=base, y2=base + 6, class_=["tl-tick"])
+        yield _text(x, base + 18, f"{count * every:+d}" if count else "day 0", "tl-day", "middle")
+
+
+def _today(scale: _Scale, now: datetime | None) -> Iterator[svg.Element]:
+    if now is None or not scale.first <= now <= scale.last:
+        return
+    x = scale.x(now)
+    yield svg.Line(x1=x, x2=x, y1=BAND_TOP - 8, y2=BAND_TOP + BAND_HEIGHT + 8, class_=["tl-now"])
+    yield _text(x, BAND_TOP - 12, "now", "tl-nowtext", "middle")
+
+
+def _vein_to_vein(steps: Sequence[Step], scale: _Scale, days: int | None) -> Iterator[svg.Element]:
+    """The bracket from the collection to the infusion."""
+    collections = [step.at for step in steps if step.name == "apheresis" and not step.planned]
+    infusions = [step.at for step in steps if step.name == "infusion" and not step.planned]
+    if days is None or not collections or not infusions:
+        return
+    left, right, y = scale.x(collections[0]), scale.x(infusions[-1]), 26
+    yield svg.Path(d=[svg.M(left, y + 8), svg.L(left, y), svg.L(right, y), svg.L(right, y + 8)], class_=["tl-bracket"])
+    yield _text((left + right) / 2, y - 7, f"vein to vein: {days} days", "tl-vein", "middle")
+
+
+def _labels(steps: Sequence[Step], scale: _Scale) -> tuple[list[svg.Element], int]:
+    """Dots on the band and their labels below it, each in the first lane with room; and the height all of it takes."""
+    lanes: list[float] = []
+    top = BAND_TOP + BAND_HEIGHT + 44
+    drawn: list[svg.Element] = []
+    middle = BAND_TOP + BAND_HEIGHT / 2
+    for step, said in _grouped(steps):
+        x, width = scale.x(step.at), len(said) * TEXT_WIDTH
+        left = min(x, WIDTH - MARGIN - width)
+        lane = next((n for n, end in enumerate(lanes) if left > end + 12), len(lanes))
+        lanes[lane : lane + 1] = [left + width]
+        y = top + lane * LANE
+        drawn.append(svg.Path(d=[svg.M(x, middle), svg.L(x, y - 11)], class_=["tl-stem"]))
+        drawn.append(_text(left, y, said, "tl-label"))
+    for step in steps:
+        kind = "tl-planned" if step.planned else "tl-done"
+        drawn.append(svg.Circle(cx=scale.x(step.at), cy=middle, r=4.5, class_=[kind]))
+    return drawn, top + len(lanes) * LANE
+
+
+def _grouped(steps: Sequence[Step]) -> list[tuple[Step, str]]:
+    """Steps of one name on following days share a label."""
+    runs: list[list[Step]] = []
+    for step in steps:
+        last = runs[-1] if runs else []
+        if last and last[-1].name == step.name and step.day - last[-1].day <= 1 and last[-1].planned == step.planned:
+            last.append(step)
+        else:
+            runs.append([step])
+    return [(run[0], run[0].label + (f" to {run[-1].day:+d}" if run[-1].day > run[0].day else "")) for run in runs]
 
 
 def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> svg.Text:
-    return svg.Text(x=x, y=y, text=text, class_=[kind], text_anchor=anchor)  # type: ignore[arg-type]
+    return svg.Text(x=round(x, 1), y=y, text=text, class_=[kind], text_anchor=anchor)  # type: ignore[arg-type]
 
 
 STYLE = """
-text { font-family: system-ui, sans-serif; fill: #222; }
-.title { font-size: 16px; font-weight: 600; } .sub { font-size: 13px; } .label { font-size: 11px; }
-.axis { stroke: #555; stroke-width: 2; } .stem { stroke: #bbb; stroke-width: 1; }
-.done { fill: #1a6fb0; } .planned { fill: #fff; stroke: #1a6fb0; stroke-width: 2; }
-@media (prefers-color-scheme: dark) { text { fill: #eee; } .axis { stroke: #aaa; } .stem { stroke: #555; } }
+text { font-family: system-ui, sans-serif; font-size: 11.5px; fill: #222; }
+.tl-band { fill: #d5dde5; } .tl-manufacturing { fill: #bcd3ea; } .tl-failed { fill: #f0c4bd; } .tl-return { fill: #c9dcd2; }
+.tl-lymphodepletion { fill: #eed9ae; } .tl-monitoring { fill: #d6cbe8; } .tl-later { opacity: 0.45; }
+.tl-tick, .tl-stem { stroke: #8a949e; fill: none; } .tl-bracket { stroke: #222; fill: none; }
+.tl-now { stroke: #b3261e; stroke-width: 2; } .tl-done { fill: #14559c; }
+.tl-planned { fill: #fff; stroke: #14559c; stroke-width: 2; }
+@media (prefers-color-scheme: dark) { text { fill: #eee; } .tl-phase { fill: #222; } .tl-bracket { stroke: #eee; } }
 """

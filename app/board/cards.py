@@ -1,0 +1,199 @@
+"""Encounters as the board lists them: where each stands, since when, what holds it, what comes next."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Any, Final
+
+from sqlalchemy import select as columns
+from sqlmodel import Session, col, select
+
+from activities.store.tables import AlertRecord, Encounter
+from app.api.access import Actor
+from app.board.names import Names
+from domain.events.base import Stage
+
+STAGES: Final = (Stage.APHERESIS, Stage.MANUFACTURING, Stage.LYMPHODEPLETION, Stage.INFUSION, Stage.MONITORING)
+ENTERED_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    Stage.APHERESIS: ("referral",),
+    Stage.MANUFACTURING: ("apheresis",),
+    Stage.LYMPHODEPLETION: ("release",),
+    Stage.INFUSION: ("lymphodepletion", "release"),
+    Stage.MONITORING: ("infusion",),
+    Stage.CLOSED: ("monitoring_end",),
+}
+"""The milestone that leads into each stage; the last one documented counts."""
+
+HOLDS_SHOWN = 3
+CLOSED_SHOWN = 50
+WAKE = "wake"
+KEPT = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The next thing the encounter waits for."""
+
+    title: str
+    at: datetime
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One encounter in a list. `days` counts whole days in the stage by the encounter's own clock."""
+
+    encounter_id: str
+    stage: str
+    product: str
+    payer: str
+    places: str
+    holds: tuple[str, ...]
+    more_holds: int
+    overridden: int
+    due: Due | None
+    since: datetime
+    days: int
+    alerts: Mapping[str, int]
+    up_to_date: bool
+
+    @property
+    def held(self) -> int:
+        return len(self.holds) + self.more_holds
+
+
+class Views:
+    """What was read of each encounter's last decision, kept until it decides again."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[str, tuple[tuple[object, ...], dict[str, Any]]] = OrderedDict()
+
+    def of(self, session: Session, rows: Iterable[Any]) -> dict[str, dict[str, Any]]:
+        """The view of every row, by encounter. Only those that changed since are read."""
+        stamps = {row.encounter_id: (row.decided_at, row.decided_sequence, row.rulebook_digest) for row in rows}
+        with self._lock:
+            found = {key: self._kept[key][1] for key, stamp in stamps.items() if self._fresh(key, stamp)}
+        missing = sorted(stamps.keys() - found.keys())
+        for start in range(0, len(missing), 400):
+            some = missing[start : start + 400]
+            query = select(Encounter.encounter_id, Encounter.view).where(col(Encounter.encounter_id).in_(some))
+            for encounter_id, view in session.exec(query):
+                found[encounter_id] = _small(view)
+                self._keep(encounter_id, stamps[encounter_id], found[encounter_id])
+        return found
+
+    def _fresh(self, key: str, stamp: tuple[object, ...]) -> bool:
+        return key in self._kept and self._kept[key][0] == stamp
+
+    def _keep(self, key: str, stamp: tuple[object, ...], view: dict[str, Any]) -> None:
+        with self._lock:
+            self._kept[key] = (stamp, view)
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+
+
+def _small(view: Mapping[str, Any]) -> dict[str, Any]:
+    """What lists need: the gates are most of a view, and no list shows them."""
+    return {name: view.get(name, []) for name in ("holds", "milestones", "deadlines", "claims_waiting")}
+
+
+LISTED = (
+    col(Encounter.encounter_id),
+    col(Encounter.created_at),
+    col(Encounter.status),
+    col(Encounter.next_sequence),
+    col(Encounter.stage),
+    col(Encounter.product),
+    col(Encounter.payer),
+    col(Encounter.facilities),
+    col(Encounter.decided_sequence),
+    col(Encounter.decided_at),
+    col(Encounter.rulebook_digest),
+)
+
+
+def open_rows(session: Session, actor: Actor) -> list[Any]:
+    """The encounters under way that the caller may see, oldest first, without their views."""
+    query = columns(*LISTED).where(col(Encounter.stage) != Stage.CLOSED.value)
+    rows = session.connection().execute(query.order_by(col(Encounter.created_at), col(Encounter.encounter_id)))
+    return [row for row in rows if actor.sees(row.facilities)]
+
+
+def closed_rows(session: Session, actor: Actor) -> list[Any]:
+    """The encounters that closed last."""
+    query = columns(*LISTED).where(col(Encounter.stage) == Stage.CLOSED.value)
+    rows = session.connection().execute(query.order_by(col(Encounter.decided_at).desc(), col(Encounter.encounter_id)))
+    seen = []
+    for row in rows:
+        if actor.sees(row.facilities):
+            seen.append(row)
+        if len(seen) == CLOSED_SHOWN:
+            break
+    return seen
+
+
+def cards(session: Session, rows: Sequence[Any], views: Views, names: Names, now: datetime) -> list[Card]:
+    """The rows as cards, with their open alerts counted."""
+    found = views.of(session, rows)
+    alerts = open_alerts(session)
+    return [_card(row, found.get(row.encounter_id, {}), alerts.get(row.encounter_id, {}), names, now) for row in rows]
+
+
+def open_alerts(session: Session) -> dict[str, Counter[str]]:
+    """How many alerts stand, by encounter and severity."""
+    query = select(AlertRecord.encounter_id, AlertRecord.severity).where(AlertRecord.state != "resolved")
+    counted: dict[str, Counter[str]] = {}
+    for encounter_id, severity in session.exec(query):
+        counted.setdefault(encounter_id or "", Counter())[severity] += 1
+    return counted
+
+
+def _card(row: Any, view: Mapping[str, Any], alerts: Mapping[str, int], names: Names, now: datetime) -> Card:
+    own_now = own_clock(now, row.decided_at)
+    holds = [hold for hold in view.get("holds", ()) if not hold.get("override")]
+    since = entered(row.stage, view.get("milestones", ())) or row.created_at
+    return Card(
+        encounter_id=row.encounter_id,
+        stage=row.stage,
+        product=names.product(row.product),
+        payer=names.payer(row.payer),
+        places=", ".join(names.facility(key) for key in row.facilities),
+        holds=tuple(hold["title"] for hold in holds[:HOLDS_SHOWN]),
+        more_holds=max(0, len(holds) - HOLDS_SHOWN),
+        overridden=len(view.get("holds", ())) - len(holds),
+        due=next_due(view.get("deadlines", ()), own_now),
+        since=since,
+        days=max(0, (own_now - since).days),
+        alerts=alerts,
+        up_to_date=row.decided_sequence >= row.next_sequence - 1,
+    )
+
+
+def own_clock(now: datetime, decided_at: datetime | None) -> datetime:
+    """The encounter's time. It runs ahead of ours where clinical time is skipped, as in the demonstration."""
+    return max(now, decided_at) if decided_at else now
+
+
+def entered(stage: str, milestones: Iterable[Mapping[str, Any]]) -> datetime | None:
+    """When a stage was entered, by what is documented."""
+    done = [(m["name"], datetime.fromisoformat(m["at"])) for m in milestones if not m["planned"]]
+    for name in ENTERED_BY.get(stage, ()):
+        moments = [at for milestone, at in done if milestone == name]
+        if moments:
+            return max(moments)
+    return None
+
+
+def next_due(deadlines: Iterable[Mapping[str, Any]], now: datetime) -> Due | None:
+    """The first thing somebody must document; the moments at which only the software looks again are no deadline."""
+    real = [(datetime.fromisoformat(d["due"]), str(d["title"])) for d in deadlines if d["kind"] != WAKE]
+    if not real:
+        return None
+    at, title = min(real)
+    return Due(title, at, at < now)

@@ -1,0 +1,88 @@
+"""One encounter as its page shows it: timeline, gates, holds, claims with reasons, alerts, chain of identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from activities.store import chain
+from activities.store.tables import AlertRecord, Encounter
+from app.api import reading
+from app.api.access import Actor
+from app.api.answers import AlertAnswer, ClaimAnswer, CustodyLink, EncounterAnswer, Explanation
+from app.api.explaining import explanations
+from app.api.parts import Parts
+from app.api.roles import Right
+from app.board.cards import WAKE, entered, own_clock
+from app.board.names import Names
+from app.picture import Picture, draw
+
+
+@dataclass(frozen=True)
+class Custody:
+    """The chain: what stands of it, and whether every link holds."""
+
+    records: list[CustodyLink]
+    links: int
+    first_broken: int | None
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Everything the page shows. What the caller has no right to is None."""
+
+    answer: EncounterAnswer
+    facilities: list[str]
+    since: datetime
+    days: int
+    picture: Picture
+    deadlines: list[dict[str, Any]]
+    alerts: list[AlertAnswer]
+    claims: list[ClaimAnswer] | None
+    custody: Custody | None
+    reasons: dict[str, Explanation]
+
+
+def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, names: Names) -> Whole:
+    """Read what the page of an encounter shows."""
+    records = reading.custody(session, encounter.encounter_id)
+    answer = reading.whole(encounter, reading.custody_verified(records))
+    now = own_clock(parts.clock(), encounter.decided_at)
+    milestones = encounter.view.get("milestones", [])
+    since = entered(encounter.stage, milestones) or encounter.created_at
+    rules = parts.rules() if parts.rules else None
+    return Whole(
+        answer=answer,
+        facilities=[names.facility(key) for key in encounter.facilities],
+        since=since,
+        days=max(0, (now - since).days),
+        picture=draw(milestones, now, answer.vein_to_vein_days),
+        deadlines=[
+            {"title": d.title, "due": d.due, "late": d.due < now, "stage": d.stage}
+            for d in sorted(answer.deadlines, key=lambda one: one.due)
+            if d.kind != WAKE
+        ],
+        alerts=_alerts(session, encounter.encounter_id),
+        claims=_claims(session, encounter.encounter_id) if actor.may(Right.READ_CLAIMS) else None,
+        custody=_custody(records) if actor.may(Right.READ_TIMELINE) else None,
+        reasons={one.subject: one for one in explanations(session, encounter, rules)},
+    )
+
+
+def _alerts(session: Session, encounter_id: str) -> list[AlertAnswer]:
+    """Those that stand first, the newest of each first."""
+    query = select(AlertRecord).where(AlertRecord.encounter_id == encounter_id)
+    rows = session.exec(query.order_by(col(AlertRecord.opened_at).desc(), AlertRecord.alert_id)).all()
+    return sorted((reading.alert_answer(row) for row in rows), key=lambda alert: alert.state == "resolved")
+
+
+def _claims(session: Session, encounter_id: str) -> list[ClaimAnswer]:
+    return [reading.claim_answer(row) for row in reading.claims(session, encounter_id)]
+
+
+def _custody(records: list[Any]) -> Custody:
+    standing = [reading.custody_link(record) for record in chain.standing_records(records)]
+    return Custody(standing, len(records), chain.verify(records))

@@ -1,0 +1,231 @@
+"""The forms: what no system sends, entered by people, as the same events of the same catalogue.
+
+Every form asks who and why. Where the event has fields for them they are filled; they always go along as extension
+attributes of the envelope, which the inbox keeps under encryption with the rest of the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, get_args
+
+from pydantic import BaseModel
+
+from app.board.fields import Field, fields_of
+from app.board.names import Names
+from app.board.rights import BoardRight
+from domain.events import EventData, access, care, cells, governance, revenue
+
+SOURCE: Final = "urn:cart-encounter:board"
+ABSENT: Final = frozenset({"kind"})
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form.
+
+    Attributes:
+        model: the event it posts.
+        who: the field of the event that takes who is entering, if it has one; `why` the one that takes the reason.
+        subject: the field that names the holder the event is about; None for events about an encounter.
+        alone: it may be filled in without choosing an encounter: `found_by` says which field finds it.
+        scans: fields read with a barcode reader.
+        folded: fields that are seldom filled in and start folded away, by the first part of their path.
+        hints: what a label cannot say, by path.
+    """
+
+    key: str
+    title: str
+    lead: str
+    model: type[EventData]
+    right: BoardRight
+    who: str | None = None
+    why: str | None = None
+    subject: str | None = None
+    found_by: str | None = None
+    scans: frozenset[str] = frozenset()
+    folded: frozenset[str] = frozenset()
+    hints: Mapping[str, str] | None = None
+
+    @property
+    def event_type(self) -> str:
+        return self.model.event_type
+
+
+FORMS: Final[Mapping[str, Form]] = {
+    form.key: form
+    for form in (
+        Form(
+            "evidence",
+            "Evidence",
+            "A paper of the checklist or of the eligibility gate, with the values it documents.",
+            access.EvidenceAdded,
+            BoardRight.ENTER_PAPERS,
+            hints={
+                "document": "Its number or place in the document system; no name.",
+                "dated": "The date on the paper, not of this entry.",
+            },
+        ),
+        Form(
+            "authorization",
+            "Authorization decision",
+            "The payer's answer. First and last day of validity count.",
+            access.AuthorizationDecided,
+            BoardRight.ENTER_PAPERS,
+            hints={"replaces": "The number it follows, after a transfer or a failed manufacture."},
+        ),
+        Form(
+            "custody",
+            "Custody scan",
+            "One hand-over. Put the cursor into the first field and scan; Enter leads on.",
+            cells.CustodyRecorded,
+            BoardRight.ENTER_CUSTODY,
+            who="by",
+            found_by="coi_id",
+            scans=frozenset(
+                {"coi_id", "bag_id", "lot", "ndc", "din", "container", "waybill", "logger", "second_verifier"}
+            ),
+            folded=frozenset({"container", "waybill", "logger", "temperature", "accepted", "din"}),
+            hints={
+                "location": "Building and room, or the carrier.",
+                "temperature.min": "Lowest of the logger over the leg, in degrees Celsius.",
+                "temperature.max": "Highest of the logger over the leg, in degrees Celsius.",
+            },
+        ),
+        Form(
+            "release",
+            "Product release",
+            "The manufacturer's release with its certificate of analysis.",
+            cells.ProductReleased,
+            BoardRight.ENTER_CUSTODY,
+            found_by="coi_id",
+            scans=frozenset({"coi_id", "bag_id", "lot", "ndc"}),
+            hints={
+                "viable_car_cells": "The count on the certificate, in whole cells.",
+                "certificate": "Number of the certificate of analysis.",
+            },
+        ),
+        Form(
+            "toxicity",
+            "Toxicity grade",
+            "The grade a provider documented. Leave a grade empty when it was not assessed; 0 says assessed, none.",
+            care.ToxicityAssessed,
+            BoardRight.ENTER_CARE,
+            folded=frozenset({"findings"}),
+            hints={"assessor_role": "For example physician, nurse practitioner."},
+        ),
+        Form(
+            "override",
+            "Hold override",
+            "A signed decision to go on in spite of a hold. It stays on record and falls when its facts change.",
+            governance.HoldOverridden,
+            BoardRight.OVERRIDE_HOLDS,
+            who="signer",
+            why="reason",
+        ),
+        Form(
+            "disposition",
+            "Disposition",
+            "What happens to a quarantined bag, and who decided it.",
+            cells.DispositionSigned,
+            BoardRight.SIGN_DISPOSITION,
+            who="signer",
+            why="reason",
+            scans=frozenset({"bag_id"}),
+        ),
+        Form(
+            "coding",
+            "Coding",
+            "The coder's abstract of a stay or a claim. Name the claim or the admission.",
+            revenue.CodingCompleted,
+            BoardRight.ENTER_CODING,
+            hints={
+                "other_diagnoses": "One line each: code, then Y, N, U or W unless the code is exempt.",
+                "procedures": "One line each: code, then the date as 2026-03-02.",
+                "ordinal": "1 unless the encounter has several claims of the letter.",
+            },
+        ),
+        Form(
+            "certificate",
+            "Certificate",
+            "A certificate began, ended or changed. It reaches every open encounter that needs it.",
+            governance.CertificationChanged,
+            BoardRight.ENTER_CERTIFICATES,
+            subject="holder",
+            hints={
+                "holder": "Facility key, NPI of the prescriber, pharmacy or manufacturer, as in the site file.",
+                "product": "Empty only for FACT, which is not per product.",
+            },
+        ),
+        Form(
+            "readiness",
+            "Readiness of a centre",
+            "What an infusion centre has at hand now.",
+            care.FacilityReadiness,
+            BoardRight.ENTER_CERTIFICATES,
+            subject="facility",
+        ),
+    )
+}
+
+EVIDENCE: Final[Mapping[str, type[BaseModel]]] = {
+    kind: variant
+    for variant in get_args(get_args(access.Evidence)[0])
+    for kind in get_args(variant.model_fields["kind"].annotation)
+}
+"""The model of each kind of paper: what it documents depends on the kind."""
+
+DISPOSITIONS: Final = ("release", "expanded_access", "destroy", "return")
+
+
+def fields(form: Form, names: Names, holds: Sequence[tuple[str, str]] = (), kind: str = "") -> list[Field]:
+    """The inputs of a form.
+
+    Args:
+        holds: the holds that may be overridden, by id and title.
+        kind: the kind of paper, for evidence.
+    """
+    model = EVIDENCE[kind] if kind else form.model
+    own = {form.who, form.why} | (ABSENT if kind else set())
+    return [_dressed(form, one, names, holds) for one in fields_of(model) if one.path not in own]
+
+
+def _dressed(form: Form, field: Field, names: Names, holds: Sequence[tuple[str, str]]) -> Field:
+    options: Mapping[str, Sequence[tuple[str, str]]] = {
+        "hold": holds,
+        "product": names.products(),
+        "values.product": names.products(),
+        "facility": names.facilities(),
+        "step": [(value, names.step(value)) for value, _ in field.options],
+        "disposition": [(value, value.replace("_", " ")) for value in DISPOSITIONS],
+    }
+    chosen = options.get(field.path)
+    return replace(
+        field,
+        label=LABELS.get(field.path, field.label.removeprefix("Values ")),
+        kind="choice" if chosen else field.kind,
+        options=tuple(chosen) if chosen else field.options,
+        hint=(form.hints or {}).get(field.path, ""),
+        scan=field.path in form.scans,
+        default="1" if field.path == "ordinal" else "",
+    )
+
+
+LABELS: Final[Mapping[str, str]] = {
+    "coi_id": "Chain-of-identity id (COI)",
+    "bag_id": "Bag id",
+    "din": "Donation identification number (DIN)",
+    "ndc": "National Drug Code (NDC)",
+    "at": "When",
+    "temperature.min": "Lowest temperature",
+    "temperature.max": "Highest temperature",
+    "crs_grade": "CRS grade",
+    "icans_grade": "ICANS grade",
+    "principal_poa": "Present on admission (principal)",
+    "icu_backup": "Intensive care bed as backup",
+    "viable_car_cells": "Viable CAR-positive cells",
+    "role": "Your role",
+    "expires": "Valid until",
+    "expires_on": "Expires on",
+}

@@ -1,0 +1,48 @@
+"""Keys of the rulebook and the site file by the names people use. An unknown key is shown as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.rulebook import Rulebook
+from domain.rulebook.rows import CustodyRule, Product
+from domain.site import Site
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the pages call things."""
+
+    site: Site | None
+    rules: Rulebook | None
+
+    @property
+    def house(self) -> str:
+        return self.site.name if self.site else "CAR-T encounters"
+
+    def product(self, key: str) -> str:
+        rows = self.rules.table(Product) if self.rules else ()
+        return next((row.brand for row in rows if row.key == key), key)
+
+    def products(self) -> list[tuple[str, str]]:
+        rows = self.rules.table(Product) if self.rules else ()
+        return list({row.key: (row.key, row.brand) for row in rows if row.enabled}.values())
+
+    def payer(self, key: str) -> str:
+        found = self.site.payer(key) if self.site else None
+        return found.name if found else key.replace("_", " ")
+
+    def facility(self, key: str) -> str:
+        found = self.site.facility(key) if self.site else None
+        return found.name if found else key
+
+    def facilities(self) -> list[tuple[str, str]]:
+        return [(place.key, place.name) for place in self.site.facilities] if self.site else []
+
+    def zones(self) -> list[str]:
+        """The time zones of the site's facilities, each once."""
+        return list(dict.fromkeys(place.time_zone for place in self.site.facilities)) if self.site else ["UTC"]
+
+    def step(self, key: str) -> str:
+        rows = self.rules.table(CustodyRule) if self.rules else ()
+        return next((row.title for row in rows if row.step == key), key.replace("_", " "))

@@ -1,0 +1,164 @@
+"""The pages: the board, the worklists, one encounter; finding one, seeing who it is, taking an alert."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse
+from starlette.responses import Response
+
+from activities.store.facts import identity_of
+from activities.store.matching import look_up
+from activities.store.tables import Encounter
+from activities.store.vault import audit
+from app.api import reading
+from app.api.alerts import acknowledge
+from app.api.answers import Acknowledgement
+from app.api.parts import Parts
+from app.api.problems import Refusal
+from app.api.roles import Right
+from app.board.cards import STAGES, Views, cards, closed_rows, open_rows
+from app.board.encounter import whole
+from app.board.entering import names_of
+from app.board.forms import FORMS
+from app.board.rights import BoardRight, may_on_board
+from app.board.session import Session
+from app.board.shell import BoardRoute, PartsHere, Posted, local, page, reader, with_board_right
+from app.board.worklists import DESKS, cells, tasks
+
+PURPOSES = {"care": "care of this patient", "match": "matching patient and cells", "claim": "working the claim"}
+REQUIRED = ("mrn", "name", "birth_date", "sex")
+
+router = APIRouter(route_class=BoardRoute, include_in_schema=False)
+
+Reading = Annotated[Session, reader(Right.READ_ENCOUNTERS)]
+Taking = Annotated[Session, reader(Right.TAKE_ALERTS)]
+Sent = Annotated[str, Query(max_length=40)]
+
+
+@router.get("/")
+def board(request: Request, parts: PartsHere, session: Reading) -> Response:
+    """Encounters under way by stage."""
+    return _board_page(request, parts, session, {})
+
+
+@router.post("/names")
+def board_with_names(request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
+    """The board with the patients' names: in this one answer, for a stated purpose, each one on record."""
+    with_board_right(request, session, BoardRight.SEE_IDENTITY)
+    purpose, now, people = _purpose(given), parts.clock(), {}
+    with parts.db.write() as store:
+        for row in open_rows(store, session.actor):
+            who = identity_of(store, parts.keys, row.encounter_id)
+            audit(store, session.actor.name, f"show name ({purpose})", row.encounter_id, "shown", now)
+            if who:
+                name = who["patient"]["name"]
+                people[row.encounter_id] = f"{name['family']}, {name['given']} · {who['patient']['birth_date']}"
+    return _board_page(request, parts, session, people)
+
+
+def _board_page(request: Request, parts: Parts, session: Session, people: dict[str, str]) -> Response:
+    names = names_of(parts)
+    with parts.db.read() as store:
+        found = cards(store, open_rows(store, session.actor), _views(request), names, parts.clock())
+    columns = [(stage.value, [card for card in found if card.stage == stage.value]) for stage in STAGES]
+    return page(request, "board.html", columns=columns, total=len(found), names=names, people=people, purposes=PURPOSES)
+
+
+def _purpose(given: dict[str, str]) -> str:
+    purpose = given.get("purpose", "")
+    if purpose not in PURPOSES:
+        raise Refusal(422, "say for which purpose")
+    return purpose
+
+
+@router.get("/closed")
+def closed(request: Request, parts: PartsHere, session: Reading) -> Response:
+    """The encounters that closed last."""
+    names = names_of(parts)
+    with parts.db.read() as store:
+        found = cards(store, closed_rows(store, session.actor), _views(request), names, parts.clock())
+    return page(request, "closed.html", cards=found, names=names)
+
+
+@router.get("/work/{key}")
+def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> Response:
+    """What a desk has to do."""
+    desk = DESKS.get(key)
+    if desk is None:
+        raise Refusal(404, "there is no such worklist")
+    names, views, now = names_of(parts), _views(request), parts.clock()
+    with parts.db.read() as store:
+        rows = [*open_rows(store, session.actor), *closed_rows(store, session.actor)]
+        found = cards(store, rows, views, names, now)
+        todo = tasks(store, desk, found, views.of(store, rows), now)
+        under_way = [card for card in found if card.stage != "closed"]
+        where = cells(store, under_way) if desk.custody and session.actor.may(Right.READ_TIMELINE) else []
+    return page(request, "worklist.html", desk=desk, tasks=todo, cells=where, names=names)
+
+
+@router.post("/find")
+def find(request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
+    """The encounter that an order number, a bag or another identifier names. It is never part of an address."""
+    reference = given.get("reference", "").strip()
+    with parts.db.read() as store:
+        named = [store.get_one(Encounter, one) for one in look_up(store, parts.keys, reference)] if reference else []
+    seen = [one.encounter_id for one in named if session.actor.sees(one.facilities)]
+    parts.record(session.actor.name, "find", seen[0] if len(seen) == 1 else "(unknown)", f"{len(seen)} found")
+    if len(seen) != 1:
+        raise Refusal(404, "no encounter is known by this identifier" if not seen else "several encounters carry it")
+    return RedirectResponse(f"/encounters/{seen[0]}", 303)
+
+
+@router.get("/encounters/{encounter_id}")
+def encounter(
+    encounter_id: str, request: Request, parts: PartsHere, session: Reading, sent: Sent = "", part: Sent = ""
+) -> Response:
+    """One encounter. Its refreshing part is not put on record again."""
+    return _encounter_page(request, parts, session, encounter_id, on_record=part != "live", sent=FORMS.get(sent))
+
+
+@router.post("/encounters/{encounter_id}/identity")
+def identity(encounter_id: str, request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
+    """Who the patient is: in this one answer, for a stated purpose, on record."""
+    with_board_right(request, session, BoardRight.SEE_IDENTITY)
+    purpose = _purpose(given)
+    with parts.db.write() as store:
+        found = reading.encounter_of(store, parts, session.actor, encounter_id)
+        who = identity_of(store, parts.keys, found.encounter_id)
+        audit(store, session.actor.name, f"show identity ({purpose})", found.encounter_id, "shown", parts.clock())
+    shown = {name: who["patient"][name] for name in REQUIRED} if who else {}
+    return _encounter_page(request, parts, session, found.encounter_id, on_record=False, identity=shown)
+
+
+@router.post("/alerts/{alert_id}/acknowledge")
+def take(alert_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
+    """Take an alert in the name of the caller's roles."""
+    by = ", ".join(sorted(role.value for role in session.actor.roles))
+    note = given.get("note", "").strip()[:2000] or None
+    acknowledge(alert_id, Acknowledgement(by=by, note=note), parts, session.actor)
+    return RedirectResponse(local(given.get("back", "/")), 303)
+
+
+def _encounter_page(
+    request: Request, parts: Parts, session: Session, encounter_id: str, *, on_record: bool, **context: Any
+) -> Response:
+    names = names_of(parts)
+    if on_record:
+        found = reading.read_encounter(parts, session.actor, "board", encounter_id)
+    with parts.db.read() as store:
+        found = reading.encounter_of(store, parts, session.actor, encounter_id)
+        shown = whole(store, parts, session.actor, found, names)
+    forms = [form for form in FORMS.values() if form.subject is None and may_on_board(session.actor, form.right)]
+    every: dict[str, Any] = {"identity": None, "sent": None} | context
+    return page(request, "encounter.html", shown=shown, forms=forms, names=names, purposes=PURPOSES, **every)
+
+
+def _views(request: Request) -> Views:
+    """What was read of the encounters' last decisions, kept with the gateway."""
+    state = request.app.state
+    if not hasattr(state, "board_views"):
+        state.board_views = Views()
+    found: Views = state.board_views
+    return found

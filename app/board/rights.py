@@ -1,0 +1,40 @@
+"""Who may do what on the board beyond reading: one table of roles, beside that of the HTTP interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from app.api.access import Actor
+from app.api.roles import Role
+
+
+class BoardRight(StrEnum):
+    """What a page or a form asks for."""
+
+    SEE_IDENTITY = "see_identity"
+    ENTER_PAPERS = "enter_papers"
+    ENTER_CERTIFICATES = "enter_certificates"
+    ENTER_CUSTODY = "enter_custody"
+    ENTER_CARE = "enter_care"
+    ENTER_CODING = "enter_coding"
+    OVERRIDE_HOLDS = "override_holds"
+    SIGN_DISPOSITION = "sign_disposition"
+
+
+BOARD_TABLE: Final[Mapping[BoardRight, frozenset[Role]]] = {
+    BoardRight.SEE_IDENTITY: frozenset({Role.COORDINATOR, Role.BILLER, Role.LAB, Role.ADMIN}),
+    BoardRight.ENTER_PAPERS: frozenset({Role.COORDINATOR, Role.ADMIN}),
+    BoardRight.ENTER_CERTIFICATES: frozenset({Role.COORDINATOR, Role.ADMIN}),
+    BoardRight.ENTER_CUSTODY: frozenset({Role.COORDINATOR, Role.LAB, Role.ADMIN}),
+    BoardRight.ENTER_CARE: frozenset({Role.COORDINATOR, Role.ADMIN}),
+    BoardRight.ENTER_CODING: frozenset({Role.BILLER, Role.ADMIN}),
+    BoardRight.OVERRIDE_HOLDS: frozenset({Role.COORDINATOR, Role.ADMIN}),
+    BoardRight.SIGN_DISPOSITION: frozenset({Role.COORDINATOR, Role.LAB, Role.ADMIN}),
+}
+
+
+def may_on_board(actor: Actor, right: BoardRight) -> bool:
+    """True when one of the caller's roles has the right."""
+    return bool(actor.roles & BOARD_TABLE[right])

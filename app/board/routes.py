@@ -1,0 +1,79 @@
+"""Signing in and out, style and script, and how the pages join the gateway."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+from starlette.responses import Response
+
+from app.api.access import ANONYMOUS, digest
+from app.api.parts import Parts, admitted, denied, parts_of
+from app.api.problems import Refusal
+from app.api.roles import Right
+from app.board import entering, pages
+from app.board import session as sessions
+from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted, form_of, local, page
+
+KINDS = {"board.css": "text/css; charset=utf-8", "board.js": "text/javascript; charset=utf-8"}
+
+router = APIRouter(route_class=BoardRoute, include_in_schema=False)
+
+
+@router.get("/sign-in")
+def show_sign_in(request: Request, next: str = "/") -> Response:
+    """The token is asked for once a shift."""
+    return page(request, "sign_in.html", error="", next=local(next))
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """A valid token of a caller who may read encounters opens a session."""
+    given = await form_of(request)
+    if not sessions.from_this_site(request):
+        raise Refusal(403, "the form is not of this board")
+    return await run_in_threadpool(_opened, request, given)
+
+
+def _opened(request: Request, given: dict[str, str]) -> Response:
+    parts: Parts = parts_of(request)
+    target = local(given.get("next", "/"))
+    token = given.get("token", "").strip()
+    actor = parts.access.actor(token) if token else None
+    if actor is None:
+        denied(request, 401, ANONYMOUS, "")
+        return page(request, "sign_in.html", 401, error="No caller of this installation has this token.", next=target)
+    admitted(parts, actor)
+    if not actor.may(Right.READ_ENCOUNTERS):
+        denied(request, 403, actor.name, "")
+        return page(
+            request, "sign_in.html", 403, error="This token is for a feed; the board is for people.", next=target
+        )
+    parts.record(actor.name, "sign in", "(board)", "opened")
+    response = RedirectResponse(target, 303)
+    sessions.set_cookie(response, request, sessions.seal(parts.keys, digest(token), parts.clock()))
+    return response
+
+
+@router.post("/sign-out")
+def sign_out(request: Request, parts: PartsHere, _given: Posted) -> Response:
+    """End the session of this browser."""
+    response = RedirectResponse("/sign-in", 303)
+    sessions.clear_cookie(response, request)
+    parts.record(request.state.session.actor.name, "sign out", "(board)", "closed")
+    return response
+
+
+@router.get("/board/{name}")
+def asset(name: str, request: Request) -> Response:
+    """Style and script, kept by the browser until they change."""
+    if name not in ASSETS:
+        raise Refusal(404, "there is no such file")
+    kept = "public, max-age=31536000, immutable" if request.query_params.get("v") == STAMP else "no-cache"
+    return Response(ASSETS[name], media_type=KINDS[name], headers=FENCE | {"Cache-Control": kept})
+
+
+def install(api: FastAPI) -> None:
+    """Serve the board beside the HTTP interface."""
+    for one in (router, pages.router, entering.router):
+        api.include_router(one)

@@ -1,0 +1,220 @@
+"""What every page shares: the template environment, the headers that fence it in, the signed-in caller, errors as pages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from datetime import UTC, date, datetime
+from importlib.resources import files
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, quote
+
+import jinja2
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from app.api.parts import Parts, admitted, denied, parts_of
+from app.api.problems import TITLES, Refusal
+from app.api.roles import Right
+from app.board import session as sessions
+from app.board.fields import error_at
+from app.board.rights import BoardRight, may_on_board
+from app.board.session import Session
+
+MAX_FORM = 64 * 1024
+STATIC = files("app.board") / "static"
+ASSETS = {name: (STATIC / name).read_bytes() for name in ("board.css", "board.js")}
+STAMP = hashlib.sha256(b"".join(ASSETS.values())).hexdigest()[:12]
+FENCE = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+
+
+class NotSignedIn(Exception):
+    """The page needs a session."""
+
+
+def words(key: object) -> str:
+    """A key of the catalogue or rulebook as words."""
+    return str(key).replace("_", " ").replace(".", " ")
+
+
+def headed(key: object) -> str:
+    text = words(key)
+    return text[:1].upper() + text[1:]
+
+
+def day(value: date | datetime | str | None) -> str:
+    """A date, year first, so that nobody confuses day and month."""
+    if value is None or value == "":
+        return "–"
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return f"{moment:%Y-%m-%d}"
+
+
+def moment(value: datetime | str | None) -> str:
+    """A moment in the zone it came in, with its offset where that is not plain."""
+    if value is None or value == "":
+        return "–"
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    offset = "UTC" if found.utcoffset() == UTC.utcoffset(None) else f"{found:%z}"
+    return f"{found:%Y-%m-%d %H:%M} {offset}"
+
+
+def short(identifier: str) -> str:
+    """The end of an opaque id: enough to tell two apart on one page."""
+    return identifier[-6:]
+
+
+def environment() -> jinja2.Environment:
+    """Templates that escape everything and know no undefined name."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("app.board", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"words": words, "headed": headed, "day": day, "moment": moment, "short": short}
+    made.globals |= {
+        "stamp": STAMP,
+        "error_at": error_at,
+        "BoardRight": BoardRight,
+        "Right": Right,
+        "may_on_board": may_on_board,
+    }
+    return made
+
+
+TEMPLATES = environment()
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """Render a page; a request for its live part alone gets the part that changes."""
+    session: Session | None = getattr(request.state, "session", None)
+    live = request.query_params.get("part") == "live"
+    body = TEMPLATES.get_template(template).render(
+        session=session,
+        actor=session.actor if session else None,
+        csrf=session.csrf if session else "",
+        layout="live.html" if live else "layout.html",
+        here=request.url.path,
+        now=parts_of(request).clock(),
+        **context,
+    )
+    return HTMLResponse(body, status)
+
+
+class BoardRoute(APIRoute):
+    """A route that answers people: fenced by headers, errors as pages, no session leads to the sign-in."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                response = await handle(request)
+            except NotSignedIn:
+                response = _to_sign_in(request)
+            except Refusal as refusal:
+                response = refused(request, refusal)
+            except RequestValidationError:
+                response = refused(request, Refusal(404, "there is no such page"))
+            for name, value in FENCE.items():
+                response.headers.setdefault(name, value)
+            return response
+
+        return answer
+
+
+def refused(request: Request, refusal: Refusal) -> Response:
+    """A refusal as a page that says what to do next."""
+    title = "Not in this list" if refusal.status == 404 else TITLES.get(refusal.status, "Error")
+    response = page(request, "refused.html", refusal.status, title=title, detail=str(refusal), code=refusal.status)
+    response.headers.update(refusal.headers)
+    return response
+
+
+def _to_sign_in(request: Request) -> Response:
+    if request.method != "GET" or request.query_params.get("part"):
+        return refused(request, Refusal(401, "your session is over; sign in again"))
+    target = request.url.path
+    return RedirectResponse("/sign-in" if target == "/" else f"/sign-in?next={quote(target)}", 303)
+
+
+def signed_in(request: Request) -> Session:
+    """The session of a request; its budget of requests is the token's."""
+    parts = parts_of(request)
+    session = sessions.read(parts.keys, parts.access, request.cookies.get(sessions.COOKIE), parts.clock())
+    if session is None:
+        raise NotSignedIn
+    request.state.session = session
+    admitted(parts, session.actor)
+    return session
+
+
+def reader(right: Right) -> Any:
+    """A dependency: the session, where a role of its caller has the right."""
+
+    def check(request: Request, session: Annotated[Session, Depends(signed_in)]) -> Session:
+        if not session.actor.may(right):
+            raise denied(
+                request, 403, session.actor.name, f"this page needs a role with the right {words(right.value)}"
+            )
+        return session
+
+    return Depends(check)
+
+
+def with_board_right(request: Request, session: Session, right: BoardRight) -> None:
+    """Refuse a caller none of whose roles has the right; the attempt goes on record."""
+    if not may_on_board(session.actor, right):
+        raise denied(request, 403, session.actor.name, f"this needs a role with the right {words(right.value)}")
+
+
+def local(target: str) -> str:
+    """An address on this board; anything else leads to its first page."""
+    return target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/"
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a posted form, a repeated one by its last value."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM:
+            raise Refusal(413, f"a form carries at most {MAX_FORM} bytes")
+    try:
+        return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=300))
+    except ValueError:
+        raise Refusal(400, "the form cannot be read; load the page again") from None
+
+
+async def posted(request: Request) -> dict[str, str]:
+    """The fields of a form of a signed-in caller, proven to come from a page of this board."""
+    fields = await form_of(request)
+    session = await run_in_threadpool(signed_in, request)
+    if not sessions.from_this_site(request) or not sessions.same_secret(session, fields.pop("csrf", "")):
+        raise await run_in_threadpool(
+            denied, request, 403, session.actor.name, "the form is too old or not of this board; load the page again"
+        )
+    return fields
+
+
+Posted = Annotated[dict[str, str], Depends(posted)]
+SignedIn = Annotated[Session, Depends(signed_in)]
+PartsHere = Annotated[Parts, Depends(parts_of)]

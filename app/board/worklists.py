@@ -1,0 +1,171 @@
+"""Worklists: what each desk has to do, grouped by encounter, the most urgent first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import select as columns
+from sqlmodel import Session, col, select
+
+from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord
+from app.board.cards import Card, own_clock
+
+HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A worklist: whose work it is."""
+
+    key: str
+    title: str
+    owners: frozenset[str]
+    claims: bool = False
+    custody: bool = False
+
+
+DESKS: Final[Mapping[str, Desk]] = {
+    desk.key: desk
+    for desk in (
+        Desk(
+            "coordinator",
+            "Coordinator",
+            frozenset({"coordinator", "authorization", "physician", "provider", "nurse", "site_administrator"}),
+        ),
+        Desk("biller", "Biller", frozenset({"biller", "coder", "revenue_integrity"}), claims=True),
+        Desk("lab", "Cell lab and pharmacy", frozenset({"cell_lab", "pharmacy", "lab"}), custody=True),
+    )
+}
+
+RANK: Final = {"critical": 0, "warning": 1, "hold": 2, "claim": 2, "info": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to do. `severity` is an alert's, or `hold` or `claim`."""
+
+    severity: str
+    title: str
+    text: str
+    owner: str
+    citation: str
+    due: datetime | None = None
+    late: bool = False
+    alert_id: str | None = None
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One encounter with what the desk has to do for it."""
+
+    card: Card
+    items: tuple[Item, ...]
+
+    @property
+    def rank(self) -> tuple[int, datetime, str]:
+        dues = [item.due for item in self.items if item.due]
+        return (
+            min(RANK[item.severity] for item in self.items),
+            min(dues, default=self.card.since),
+            self.card.encounter_id,
+        )
+
+
+def tasks(
+    session: Session, desk: Desk, cards: Sequence[Card], views: Mapping[str, Mapping[str, Any]], now: datetime
+) -> list[Task]:
+    """The desk's work on these encounters."""
+    alerts = _alerts(session, desk)
+    claims = _held_claims(session) if desk.claims else {}
+    found = []
+    for card in cards:
+        mine = alerts.get(card.encounter_id, [])
+        said = {(alert.rule, alert.layer) for alert in mine}
+        items = [
+            *(_of_alert(alert, now) for alert in mine),
+            *(_of_hold(hold) for hold in _holds(views.get(card.encounter_id, {}), desk, said)),
+            *claims.get(card.encounter_id, ()),
+        ]
+        if items:
+            found.append(Task(card, tuple(sorted(items, key=lambda item: (RANK[item.severity], item.title)))))
+    return sorted(found, key=lambda task: task.rank)
+
+
+def _alerts(session: Session, desk: Desk) -> dict[str, list[AlertRecord]]:
+    query = select(AlertRecord).where(AlertRecord.state != "resolved", col(AlertRecord.owner).in_(desk.owners))
+    found: dict[str, list[AlertRecord]] = {}
+    for alert in session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)):
+        found.setdefault(alert.encounter_id or "", []).append(alert)
+    return found
+
+
+def _of_alert(alert: AlertRecord, now: datetime) -> Item:
+    late = alert.state == "open" and alert.acknowledge_by < own_clock(now, alert.opened_at)
+    return Item(
+        alert.severity,
+        alert.title,
+        alert.action,
+        alert.owner,
+        alert.citation,
+        alert.acknowledge_by if alert.state == "open" else None,
+        late,
+        alert.alert_id,
+        alert.state,
+    )
+
+
+def _holds(view: Mapping[str, Any], desk: Desk, said: set[tuple[str, str | None]]) -> Iterator[Mapping[str, Any]]:
+    """The standing holds of the desk that no alert of the list speaks of already."""
+    for hold in view.get("holds", ()):
+        if hold["owner"] in desk.owners and not hold.get("override") and (hold["rule"], hold.get("layer")) not in said:
+            yield hold
+
+
+def _of_hold(hold: Mapping[str, Any]) -> Item:
+    return Item("hold", hold["title"], hold["fix"], hold["owner"], hold["citation"])
+
+
+def _held_claims(session: Session) -> dict[str, list[Item]]:
+    query = columns(
+        col(ClaimVersion.encounter_id),
+        col(ClaimVersion.letter),
+        col(ClaimVersion.ordinal),
+        col(ClaimVersion.total),
+        col(ClaimVersion.error_count),
+    ).where(col(ClaimVersion.state) == HELD)
+    found: dict[str, list[Item]] = {}
+    for encounter_id, letter, ordinal, total, errors in session.connection().execute(query):
+        title = f"Claim {letter}/{ordinal} is held: ${total:,.2f} unbilled"
+        text = f"{errors} error{'' if errors == 1 else 's'} to mend; each is named on the claim."
+        found.setdefault(encounter_id, []).append(Item("claim", title, text, "biller", ""))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Where the cells of an encounter were last seen."""
+
+    card: Card
+    step: str
+    at: datetime
+    links: int
+
+
+def cells(session: Session, cards: Iterable[Card]) -> list[Cells]:
+    """The last documented hand-over of each encounter whose cells are under way."""
+    by_id = {card.encounter_id: card for card in cards}
+    query = select(CustodyRecord).where(col(CustodyRecord.encounter_id).in_(list(by_id)))
+    last: dict[str, CustodyRecord] = {}
+    count: dict[str, int] = {}
+    for record in session.exec(query.order_by(col(CustodyRecord.occurred), col(CustodyRecord.position))):
+        last[record.encounter_id] = record
+        count[record.encounter_id] = count.get(record.encounter_id, 0) + 1
+    return [
+        Cells(by_id[key], str(json.loads(record.content).get("step", record.kind)), record.occurred, count[key])
+        for key, record in sorted(last.items(), key=lambda pair: pair[1].occurred, reverse=True)
+    ]
