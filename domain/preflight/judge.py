@@ -51,7 +51,7 @@ def preflight(
     plan = schedule(case)
     gates = tuple(_gates(case, plan))
     on, unmet = gates[0].on, tuple(_unmet(gates))
-    listed = papers(case, on)
+    listed = papers(case, gates[0])
     return Preflight(
         cleared=gates[0].open,
         product=case.product,

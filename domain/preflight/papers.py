@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 from domain.case import Case
+from domain.decision import Gate
 from domain.events.access import CertificateEvidence
 from domain.events.governance import Layer
 from domain.gates.certificates import reports, standing
@@ -19,14 +20,19 @@ ALSO = {"imaging": ("imaging", "tumour_burden")}
 """Kinds that answer a paper of another name (G378: imaging or disease burden)."""
 
 
-def papers(case: Case, on: date) -> tuple[Paper, ...]:
-    """Every paper of the indication, in the checklist's order. A paper is present when all its kinds are at hand."""
-    rows = [row for row in case.rules.find(Checklist, on) if row.indication in (ANY, case.indication)]
-    return tuple(_paper(case, on, row) for row in sorted(rows, key=lambda row: row.number))
+def papers(case: Case, gate: Gate) -> tuple[Paper, ...]:
+    """Every paper of the indication, in the checklist's order. A paper is present when all its kinds are at hand.
+
+    Where the gate of the collection asks for a kind, its verdict decides: a paper that is too old or speaks against the
+    request does not serve it.
+    """
+    rows = [row for row in case.rules.find(Checklist, gate.on) if row.indication in (ANY, case.indication)]
+    verdicts = {requirement.key: requirement.met for requirement in gate.requirements}
+    return tuple(_paper(case, gate.on, row, verdicts) for row in sorted(rows, key=lambda row: row.number))
 
 
-def _paper(case: Case, on: date, row: Checklist) -> Paper:
-    found = {kind: next(_sources(case, on, kind), None) for kind in row.evidence}
+def _paper(case: Case, on: date, row: Checklist, verdicts: Mapping[str, bool]) -> Paper:
+    found = {kind: next(_sources(case, on, kind, verdicts.get(f"eligibility.{kind}")), None) for kind in row.evidence}
     return Paper(
         number=row.number,
         title=row.title,
@@ -37,9 +43,13 @@ def _paper(case: Case, on: date, row: Checklist) -> Paper:
     )
 
 
-def _sources(case: Case, on: date, kind: str) -> Iterator[str]:
+def _sources(case: Case, on: date, kind: str, verdict: bool | None) -> Iterator[str]:
     """Where a kind of evidence comes from, the referral first."""
     wanted = _certificates(case, kind)
+    if verdict is not None:
+        if verdict:
+            yield REFERRAL
+        return
     if wanted is None:
         if case.record.papers(*ALSO.get(kind, (kind,))) or (kind == "prior_therapy_log" and _therapies(case)):
             yield REFERRAL

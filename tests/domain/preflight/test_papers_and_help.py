@@ -78,6 +78,21 @@ class TestPapers:
 
         assert r.present(r.judged(body, uncertified, rules))[2] is False
 
+    def test_a_paper_that_is_too_old_or_speaks_against_the_request_does_not_serve_it(
+        self, site: Site, rules: Rulebook
+    ) -> None:
+        body = r.without(r.insured("uhc"), "tumour_burden")
+        for paper in body["evidence"]:
+            if paper["kind"] == "imaging":
+                paper["dated"] = "2026-01-15"
+            if paper["kind"] == "ecog":
+                paper["values"] = {"score": 4}
+
+        answer = r.judged(body, site, rules)
+
+        assert {paper.number for paper in answer.papers if not paper.present} == {6, 8}
+        assert {"eligibility.imaging", "eligibility.ecog"} <= r.missing(answer)
+
     def test_the_papers_are_those_of_the_indication(self, site: Site, rules: Rulebook) -> None:
         assert sorted(r.present(r.judged(r.data(), site, rules))) == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
         assert sorted(r.present(r.judged(r.data(r.B_ALL), site, rules))) == [1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
