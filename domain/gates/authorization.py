@@ -11,6 +11,8 @@ from domain.attempts import BEGINNING
 from domain.case import Case, Service
 from domain.decision import Enforcement, Requirement
 from domain.events.access import AuthorizationDecision, BookableStage
+from domain.gates.checklist import checklist
+from domain.gates.eligibility import eligibility
 from domain.gates.rows import from_alert
 from domain.record import Authorization
 
@@ -34,6 +36,7 @@ def authorization(case: Case, service: Service) -> list[Requirement]:
     usable = [a for a in case.record.authorizations if _names_product(case, a)]
     covering = [a for a in usable if a.covers(target)]
     asked = [_approved(case, target, covering)]
+    asked += _papers(case, service) if not covering else []
     if service.after > BEGINNING:
         asked += _replacement(case, service, covering)
     if covering and not any(a.covers(service.on) for a in usable):
@@ -96,6 +99,18 @@ def _why(case: Case, target: date) -> tuple[str, str]:
             "an approval whose dates cover the infusion, or this service while none is booked",
         )
     return "authorization_missing", "an approved authorization of the payer"
+
+
+def _papers(case: Case, service: Service) -> list[Requirement]:
+    """A request that is under way without all its papers: said before the payer says it."""
+    open_ = [a for a in case.record.authorizations if a.decision is not AuthorizationDecision.APPROVED]
+    if not open_:
+        return []
+    entries = checklist(case, service.on, eligibility(case, service))
+    lacking = [str(entry.row.number) for entry in entries if entry.lacking]
+    if not lacking:
+        return []
+    return [_warning(case, "authorization_incomplete", "papers", f"papers {', '.join(lacking)} of the checklist")]
 
 
 def _replacement(case: Case, service: Service, covering: list[Authorization]) -> list[Requirement]:

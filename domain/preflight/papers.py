@@ -1,98 +1,23 @@
-"""The eleven papers of an authorization request: which are at hand, which have to be attached still (G369-381)."""
+"""The checklist of the authorization request as preflight shows it (G369-381)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import date
-
 from domain.case import Case
 from domain.decision import Gate
-from domain.events.access import CertificateEvidence
-from domain.events.governance import Layer
-from domain.gates.certificates import reports, standing
+from domain.gates.checklist import checklist
 from domain.preflight.answer import Paper
-from domain.rulebook import ANY
-from domain.rulebook.rows import Checklist
-
-REFERRAL, ON_FILE = "referral", "certificate on file"
-
-ALSO = {"imaging": ("imaging", "tumour_burden")}
-"""Kinds that answer a paper of another name (G378: imaging or disease burden)."""
 
 
 def papers(case: Case, gate: Gate) -> tuple[Paper, ...]:
-    """Every paper of the indication, in the checklist's order. A paper is present when all its kinds are at hand.
-
-    Where the gate of the collection asks for a kind, its verdict decides: a paper that is too old or speaks against the
-    request does not serve it.
-    """
-    rows = [row for row in case.rules.find(Checklist, gate.on) if row.indication in (ANY, case.indication)]
-    verdicts = {requirement.key: requirement.met for requirement in gate.requirements}
-    return tuple(_paper(case, gate.on, row, verdicts) for row in sorted(rows, key=lambda row: row.number))
-
-
-def _paper(case: Case, on: date, row: Checklist, verdicts: Mapping[str, bool]) -> Paper:
-    found = {kind: next(_sources(case, on, kind, verdicts.get(f"eligibility.{kind}")), None) for kind in row.evidence}
-    return Paper(
-        number=row.number,
-        title=row.title,
-        present=all(found.values()),
-        lacking=tuple(kind for kind, source in found.items() if source is None),
-        at_hand=tuple(dict.fromkeys(source for source in found.values() if source is not None)),
-        citation=row.citation,
+    """Every paper of the indication, judged with the gate of the collection."""
+    return tuple(
+        Paper(
+            number=entry.row.number,
+            title=entry.row.title,
+            present=not entry.lacking,
+            lacking=entry.lacking,
+            at_hand=tuple(dict.fromkeys(source for source in entry.sources.values() if source is not None)),
+            citation=entry.row.citation,
+        )
+        for entry in checklist(case, gate.on, gate.requirements)
     )
-
-
-def _sources(case: Case, on: date, kind: str, verdict: bool | None) -> Iterator[str]:
-    """Where a kind of evidence comes from, the referral first."""
-    wanted = _certificates(case, kind)
-    if verdict is not None:
-        if verdict:
-            yield REFERRAL
-        return
-    if wanted is None:
-        if case.record.papers(*ALSO.get(kind, (kind,))) or (kind == "prior_therapy_log" and _therapies(case)):
-            yield REFERRAL
-        return
-    if all(_filed(case, on, kind, holder, product) for _, holder, product in wanted):
-        yield REFERRAL
-    if all(_on_file(case, on, layer, holder, product) for layer, holder, product in wanted):
-        yield ON_FILE
-
-
-def _therapies(case: Case) -> bool:
-    return case.record.referral is not None and bool(case.record.referral.data.prior_therapies)
-
-
-Wanted = tuple[Layer, str | None, str | None]
-
-
-def _certificates(case: Case, kind: str) -> tuple[Wanted, ...] | None:
-    """Of a certificate paper: layers, holders and product it must show; None for every other paper (G371-372)."""
-    prescriber = case.record.referral.data.prescriber_npi if case.record.referral else None
-    match kind:
-        case "fact_certificate":
-            return ((Layer.FACT, case.infusion_facility, None),)
-        case "rems_letter":
-            return (
-                (Layer.REMS_FACILITY, case.infusion_facility, case.product),
-                (Layer.REMS_PRESCRIBER, prescriber, case.product),
-            )
-    return None
-
-
-def _filed(case: Case, on: date, kind: str, holder: str | None, product: str | None) -> bool:
-    """A copy came with the referral: of this holder and product, valid on the day."""
-    return any(
-        isinstance(paper, CertificateEvidence)
-        and paper.values.holder == holder
-        and (product is None or paper.values.product == product)
-        and paper.values.valid_from <= on
-        and (paper.values.valid_to is None or on <= paper.values.valid_to)
-        for paper, _ in case.record.papers(kind)
-    )
-
-
-def _on_file(case: Case, on: date, layer: Layer, holder: str | None, product: str | None) -> bool:
-    """The site file or a reported certificate has it, so that a copy can be attached."""
-    return holder is not None and standing(reports(case, layer.value, holder), product, on) is not None
