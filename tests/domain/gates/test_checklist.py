@@ -21,7 +21,7 @@ def submitted(*without: str, coverage: dict[str, str] = UHC, **changes: Any) -> 
 def test_a_request_without_a_paper_is_told_by_its_number() -> None:
     alert = kinds(submitted("pulmonary_function").decide(-41))["authorization_incomplete"]
 
-    assert (alert.severity, alert.owner) == ("warning", "authorization")
+    assert (alert.severity, alert.owner) == ("info", "authorization")
 
 
 def test_the_paper_sent_after_it_ends_the_alert() -> None:
