@@ -26,6 +26,7 @@ from activities.encounter import Activities
 from app.connect import Home, connect_temporal, open_home
 from app.metrics import free_port, sdk_metrics, serve_metrics
 from app.settings import Settings
+from intake.replies.directory import ReplyDirectory
 from workflows.claim import ClaimLifecycle
 from workflows.encounter import CarTEncounter
 from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
@@ -70,6 +71,11 @@ async def keep_schedule(client: Client) -> None:
         await client.create_schedule(WATCH_SCHEDULE, schedule, trigger_immediately=True)
 
 
+def reply_directory(home: Home) -> ReplyDirectory:
+    """Where payers' answers arrive as files; their times are the first facility's."""
+    return ReplyDirectory(home.db, home.keys, home.settings.inbox, lambda: home.shelf.site().facilities[0].zone)
+
+
 async def run_worker(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; then finish what is under way and close."""
     stop = asyncio.Event()
@@ -81,11 +87,13 @@ async def run_worker(settings: Settings) -> None:
     runtime = Runtime(telemetry=TelemetryConfig(metrics=sdk_metrics(core_port)))
     client = await connect_temporal(settings, home.keys, runtime=runtime)
     metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.shelf, home.keys)
+    replies = asyncio.create_task(reply_directory(home).run())
     try:
         with ThreadPoolExecutor(ACTIVITY_THREADS + 4, thread_name_prefix="activity") as pool:
             async with build_worker(client, home, pool):
                 await keep_schedule(client)
                 await stop.wait()
     finally:
+        replies.cancel()
         metrics.shutdown()
         home.db.close()

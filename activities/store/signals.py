@@ -121,6 +121,29 @@ def resolve(session: Session, key: str, now: datetime) -> None:
         session.add(alert)
 
 
+def reply_file_refused(session: Session, digest: str, reason: str, now: datetime) -> None:
+    """A file of answers to claims that could not be taken in."""
+    _open_once(
+        session,
+        AlertRecord(
+            alert_id=new_id("alr"),
+            encounter_id=None,
+            key=f"{PREFIX}reply_file_refused.{digest[:16]}",
+            kind="reply_file_refused",
+            severity="warning",
+            owner=OWNER,
+            title=f"a file of answers to claims was not taken in: {reason}",
+            action="read the record beside the file in the inbox's quarantine; ask its sender for it anew, or put it back "
+            "into the inbox once the cause is gone",
+            citation="X12 005010X231A1, 005010X214, 005010X221A1",
+            rule="inbox.reply_file_refused",
+            since=now,
+            opened_at=now,
+            acknowledge_by=now + ACKNOWLEDGE_WITHIN,
+        ),
+    )
+
+
 def _open_once(session: Session, alert: AlertRecord) -> None:
     known = select(AlertRecord).where(AlertRecord.key == alert.key, AlertRecord.encounter_id == alert.encounter_id)
     if session.exec(known.where(AlertRecord.state != "resolved")).first() is None:

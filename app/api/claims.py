@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 
+from activities.claim_files import CannotRender, file_of, payer_of, preview_numbers
+from activities.store.tables import ClaimVersion, Transmission
+from activities.store.vault import audit
+from activities.transmission import numbers_of
 from app.api import reading
+from app.api.access import Actor
 from app.api.answers import ClaimAnswer, Claims
 from app.api.parts import ClaimReader, Parts, PartsOf
 from app.api.problems import Refusal, documented
+from domain.rulebook.book import NoRule
 
 X12 = "application/edi-x12"
+FILES: dict[int | str, dict[str, Any]] = {
+    **documented(404, 409, 422),
+    200: {
+        "description": "The claim; asked for as X12, its 837 as it was or would be transmitted",
+        "content": {X12: {"schema": {"type": "string"}}},
+    },
+}
 
 router = APIRouter(tags=["claims"])
 
@@ -31,34 +44,56 @@ def get_claims(ref: str, parts: PartsOf, actor: ClaimReader, history: History = 
 
 @router.get(
     "/v1/encounters/{ref}/claims/{letter}",
-    responses=documented(404, 409, 422, 501),
+    responses=FILES,
+    response_model=ClaimAnswer,
     summary="The first claim of a letter",
 )
-def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor: ClaimReader) -> ClaimAnswer:
-    """The current version of the first claim of that letter."""
-    return _claim(
-        parts, actor.name, reading.read_encounter(parts, actor, "claim", ref).encounter_id, letter, None, request
-    )
+def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor: ClaimReader) -> ClaimAnswer | Response:
+    """The current version of the first claim of that letter; with `Accept: application/edi-x12` its 837."""
+    encounter = reading.read_encounter(parts, actor, "claim", ref)
+    return _claim(parts, actor, _row(parts, encounter.encounter_id, letter, None), request)
 
 
 @router.get(
-    "/v1/encounters/{ref}/claims/{letter}/{ordinal}", responses=documented(404, 409, 422, 501), summary="One claim"
+    "/v1/encounters/{ref}/claims/{letter}/{ordinal}",
+    responses=FILES,
+    response_model=ClaimAnswer,
+    summary="One claim",
 )
 def get_claim_of_ordinal(
     ref: str, letter: Letter, ordinal: Ordinal, request: Request, parts: PartsOf, actor: ClaimReader
-) -> ClaimAnswer:
-    """The current version of one claim."""
+) -> ClaimAnswer | Response:
+    """The current version of one claim; with `Accept: application/edi-x12` its 837."""
     encounter = reading.read_encounter(parts, actor, "claim", ref)
-    return _claim(parts, actor.name, encounter.encounter_id, letter, ordinal, request)
+    return _claim(parts, actor, _row(parts, encounter.encounter_id, letter, ordinal), request)
 
 
-def _claim(
-    parts: Parts, _actor: str, encounter_id: str, letter: str, ordinal: int | None, request: Request
-) -> ClaimAnswer:
-    if X12 in request.headers.get("accept", ""):
-        raise Refusal(501, "claims are not rendered as X12 yet; ask for application/json")
+def _row(parts: Parts, encounter_id: str, letter: str, ordinal: int | None) -> ClaimVersion:
     with parts.db.read() as session:
         rows = reading.claims(session, encounter_id, letter, ordinal)
     if not rows:
         raise Refusal(404, "this encounter has no such claim")
-    return reading.claim_answer(rows[0])
+    return rows[0]
+
+
+def _claim(parts: Parts, actor: Actor, row: ClaimVersion, request: Request) -> ClaimAnswer | Response:
+    if X12 in request.headers.get("accept", ""):
+        return Response(_file(parts, actor, row), media_type=X12)
+    return reading.claim_answer(row)
+
+
+def _file(parts: Parts, actor: Actor, row: ClaimVersion) -> str:
+    """The 837 with the patient's identity from the vault; that it was read is on record."""
+    if parts.site is None or parts.rules is None:
+        raise Refusal(409, "this gateway has no site file or no rulebook; ask for application/json")
+    key = (row.encounter_id, row.letter, row.ordinal, row.version)
+    try:
+        with parts.db.write() as session:
+            sent = session.get(Transmission, key)
+            numbers = numbers_of(session, parts.keys, row, sent) if sent else preview_numbers(row)
+            mode = sent.mode if sent else payer_of(row, parts.site).mode
+            text = file_of(session, parts.keys, parts.rules(), parts.site, row, numbers, mode)
+            audit(session, actor.name, "claim_file", row.encounter_id, "read", parts.clock())
+    except (CannotRender, NoRule) as error:
+        raise Refusal(409, str(error)) from None
+    return text

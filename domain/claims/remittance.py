@@ -48,7 +48,7 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
     """Add the remittances up.
 
     A reversal cancels what stood before it with its own negative amounts, so adjustments are read from those that came
-    after the newest reversal; sums run over all.
+    after the newest reversal, and a denial counts only while nothing follows it; what was paid is the sum of all.
 
     Args:
         heard: the replies in the order of their own time.
@@ -58,7 +58,7 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
     if not every:
         return Remittance()
     reversals = [number for number, reply in enumerate(every) if reply.status == REVERSAL]
-    current = every[reversals[-1] + 1 :] if reversals else every
+    current = _standing(every[reversals[-1] + 1 :] if reversals else every)
     paid = sum((reply.paid for reply in every), _NONE)
     patient = sum((reply.patient for reply in current), _NONE)
     by_meaning = _by_meaning(current, rules, on)
@@ -78,6 +78,11 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
         last=every[-1].at,
         events=tuple(reply.event for reply in every),
     )
+
+
+def _standing(judged: Sequence[Reply]) -> list[Reply]:
+    """Without denials that a later remittance took the place of: nothing was paid, so nothing is reversed."""
+    return [reply for number, reply in enumerate(judged, start=1) if reply.status != DENIED or number == len(judged)]
 
 
 def _by_meaning(current: Sequence[Reply], rules: Rulebook, on: date) -> dict[str, tuple[Adjustment, ...]]:

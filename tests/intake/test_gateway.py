@@ -363,7 +363,7 @@ async def test_claims_are_the_current_versions_with_their_open_errors(gateway: G
     assert (await gateway.get("/v1/encounters/ORD-1/claims/A/2")).json()["state"] == "held"
     problem(await gateway.get("/v1/encounters/ORD-1/claims/B"), 404)
     problem(await gateway.get("/v1/encounters/ORD-1/claims/E"), 422)
-    problem(await gateway.get("/v1/encounters/ORD-1/claims/A", accept="application/edi-x12"), 501)
+    problem(await gateway.get("/v1/encounters/ORD-1/claims/A", accept="application/edi-x12"), 409)
 
 
 async def test_every_line_hold_and_alert_is_explained_by_its_rule(gateway: Gateway) -> None:

@@ -33,6 +33,8 @@ _WORDS = {
     "9": "is no time",
     "10": "is not allowed beside the others",
 }
+_UNKNOWN = "envelope: not a file of a guide that is known here"
+_UNREADABLE = "envelope: not a readable interchange"
 _SILENT = 100
 pyx12.error_handler.logger.manager.getLogger("pyx12").setLevel(_SILENT)
 """The library logs refused values; they would carry names into the logs."""
@@ -64,16 +66,22 @@ pyx12.map_index.map_index = _index  # type: ignore[assignment,misc]
 
 
 def validate(file: str) -> list[str]:
-    """What is wrong with the file, empty when it passes."""
+    """What is wrong with a claim's file, empty when it passes."""
+    found = guide_findings(file)
+    return found if found == [_UNKNOWN] or found == [_UNREADABLE] else [*found, *audit(file)]
+
+
+def guide_findings(file: str) -> list[str]:
+    """Where a file departs from its guide, whatever guide it is; empty where it keeps to it."""
     findings = StringIO()
     try:
         passed = pyx12.x12n_document.x12n_document(_parameters(), StringIO(file), None, None, fd_json=findings)
     except (pyx12.errors.EngineError, pyx12.errors.X12Error):
-        return ["envelope: not a file of a guide that is known here"]
+        return [_UNKNOWN]
     told = list(_told(json.loads(findings.getvalue()))) if findings.getvalue() else []
     if not told and not passed:
-        return ["envelope: not a readable interchange"]
-    return [*told, *audit(file)]
+        return [_UNREADABLE]
+    return told
 
 
 def _told(node: Any, segment: str = "envelope") -> Iterator[str]:

@@ -1,0 +1,37 @@
+"""A claim asked for as X12: the 837 with the patient's identity, marked as a test in shadow mode, and on record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlmodel import select
+
+from activities.store.tables import AuditEntry
+from domain.claims.x12 import validate
+from tests.contract.recording import NOW, Recorder, feed, recorder
+
+X12 = {"accept": "application/edi-x12"}
+
+
+async def whole(r: Recorder) -> str:
+    receipts = await r.post(feed("a_mcl_medicare_inpatient"))
+    encounter: str = receipts["receipts"][0]["encounter_id"]
+    r.decide(encounter, NOW)
+    return encounter
+
+
+async def test_a_claim_is_given_as_its_837_and_that_is_on_record(tmp_path: Path) -> None:
+    async with recorder(tmp_path) as r:
+        encounter = await whole(r)
+        for letter in "ABC":
+            answer = await r.http.get(f"/v1/encounters/{encounter}/claims/{letter}", headers=X12)
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith("application/edi-x12")
+            assert validate(answer.text) == []
+            assert answer.text.splitlines()[0].split("*")[15] == "T"
+        assert "NM1*IL*1*" in answer.text
+        again = await r.http.get(f"/v1/encounters/{encounter}/claims/C/1", headers=X12)
+        assert again.text == answer.text
+        with r.mind.db.read() as session:
+            entries = session.exec(select(AuditEntry).where(AuditEntry.action == "claim_file")).all()
+        assert [entry.target for entry in entries] == [encounter] * 4

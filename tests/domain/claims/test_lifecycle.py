@@ -1,0 +1,175 @@
+"""The life of a claim after its emission is a function of the set of replies: state, waits, alerts, money."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.claims.denial import rows
+from domain.claims.lifecycle import Bill, State, standing
+from domain.claims.remittance import remittance_of
+from domain.claims.reply import Reply
+from domain.events.revenue import Adjustment
+from domain.rulebook import Rulebook
+from tests.domain.claims.stories import rulebook
+
+T0 = datetime(2026, 7, 1, 12, tzinfo=UTC)
+HOLD = 4
+
+
+def bill(**values: Any) -> Bill:
+    given_: dict[str, Any] = {
+        "key": "C/1",
+        "built": State.EMITTED,
+        "frequency": "1",
+        "payer": "medicare",
+        "total": Decimal(1000),
+        "through": date(2026, 6, 30),
+        "zone": UTC,
+        "emitted_at": T0,
+        "sent_at": T0 + timedelta(days=HOLD),
+    }
+    return Bill(**(given_ | values))
+
+
+def heard(kind: str, day: int, **values: Any) -> Reply:
+    given_: dict[str, Any] = {"accepted": True, "event": f"evt_{kind}_{day}", "control": "CE1"}
+    return Reply(kind=kind, at=T0 + timedelta(days=day), **(given_ | values))
+
+
+def adjusted(*entries: tuple[str, str, int]) -> tuple[Adjustment, ...]:
+    return tuple(Adjustment(group=group, carc=carc, amount=Decimal(amount)) for group, carc, amount in entries)  # type: ignore[arg-type]
+
+
+PAID = heard("835", 20, status="1", paid=Decimal(900), adjustments=adjusted(("CO", "45", 100)))
+CUT = heard("835", 20, status="1", paid=Decimal(500), adjustments=adjusted(("CO", "45", 100), ("CO", "50", 400)))
+DENIED = heard("835", 20, status="4", adjustments=adjusted(("CO", "50", 1000)))
+BACK = heard("835", 40, status="22", paid=Decimal(-900))
+
+
+def judge(replies: list[Reply], day: float = 21, **values: Any) -> Any:
+    return standing(bill(**values), replies, rulebook(), HOLD, T0 + timedelta(days=day))
+
+
+@pytest.mark.parametrize(
+    ("replies", "state"),
+    [
+        ([], "transmitted"),
+        ([heard("999", 5)], "acknowledged"),
+        ([heard("999", 5, accepted=False)], "rejected"),
+        ([heard("999", 5), heard("277CA", 6, accepted=False)], "rejected"),
+        ([heard("277CA", 6), heard("999", 7, accepted=False)], "acknowledged"),
+        ([PAID], "paid"),
+        ([CUT], "partly_paid"),
+        ([DENIED], "denied"),
+        ([DENIED, heard("835", 30, status="1", paid=Decimal(900))], "paid"),
+        ([PAID, BACK], "denied"),
+        ([PAID, BACK, heard("835", 50, status="1", paid=Decimal(900))], "paid"),
+        ([heard("835", 20, status="1", patient=Decimal(1000), adjustments=adjusted(("PR", "1", 1000)))], "paid"),
+        ([heard("835", 20, status="1", adjustments=adjusted(("CO", "45", 1000)))], "denied"),
+    ],
+)
+def test_the_state_follows_the_replies_in_any_order(replies: list[Reply], state: str) -> None:
+    for order in itertools.permutations(replies):
+        assert judge(list(order), 60).state == state
+
+
+def test_nothing_is_sent_before_the_hold_ends_nor_after_an_answer() -> None:
+    assert not judge([], 3.9, sent_at=None).send
+    assert judge([], 4, sent_at=None).send
+    assert not judge([], 9).send
+    answered = judge([heard("277CA", 2)], 9, sent_at=None)
+    assert not answered.send
+    assert [alert.kind for alert in answered.alerts] == ["claim_answered_unsent"]
+    assert not judge([], 9, sent_at=None, built=State.HELD).send
+    assert not judge([], 9, sent_at=None, frequency="7", number_needed=True).send
+
+
+@pytest.mark.parametrize(
+    ("day", "kinds"),
+    [
+        (4.9, set()),
+        (5, {"claim_999_overdue"}),
+        (7, {"claim_999_overdue", "claim_277ca_overdue"}),
+        (34, {"claim_999_overdue", "claim_277ca_overdue", "claim_remittance_overdue"}),
+    ],
+)
+def test_silence_opens_one_alert_after_another(day: float, kinds: set[str]) -> None:
+    assert {alert.kind for alert in judge([], day).alerts} == kinds
+
+
+def test_every_alert_has_owner_action_citation_and_the_key_of_its_claim() -> None:
+    for alert in (*judge([], 340).alerts, *judge([DENIED], 140).alerts, *judge([PAID, BACK], 60).alerts):
+        assert alert.owner
+        assert alert.action
+        assert alert.citation
+        assert alert.key == f"claim.C/1.{alert.kind}"
+
+
+def test_a_wait_that_is_returned_lies_ahead() -> None:
+    for day in range(0, 500, 7):
+        for replies in ([], [heard("999", 5)], [DENIED]):
+            told = judge(replies, day)
+            assert all(wait.due > T0 + timedelta(days=day) for wait in told.waiting)
+
+
+def test_timely_filing_and_appeal_are_pressing_before_their_end() -> None:
+    filing = date(2026, 6, 30) + timedelta(days=365)
+    assert judge([]).file_by == filing
+    pressing = (filing - date(2026, 7, 1)).days - 28
+    assert "claim_filing_ending" in {alert.kind for alert in judge([], pressing).alerts}
+    denied = judge([DENIED], 21)
+    assert denied.appeal_by == (T0 + timedelta(days=20)).date() + timedelta(days=120)
+    assert "claim_appeal_ending" in {alert.kind for alert in judge([DENIED], 20 + 108).alerts}
+    assert denied.file_by is None
+
+
+def test_a_denial_leads_to_the_guides_row_and_its_fix(rules: Rulebook) -> None:
+    on = date(2026, 6, 30)
+    assert [row.number for row in rows(rules, on, {"58"}, {"N570"})] == [1]
+    assert rows(rules, on, {"ZZ"}, {"N570"}) == ()
+    (alert,) = judge([DENIED], 21).alerts
+    assert alert.denial is not None
+    assert "2026-" in alert.title
+    unknown = heard("835", 20, status="4", adjustments=adjusted(("CO", "A1", 1000)))
+    (other,) = judge([unknown], 21).alerts
+    assert "no denial of the guide" in other.title
+
+
+def test_a_payment_below_what_is_expected_is_seen_and_sequestration_is_not() -> None:
+    assert judge([PAID], expected=Decimal(1000)).shortfall == Decimal(100)
+    assert judge([PAID], expected=Decimal(900)).shortfall is None
+    assert judge([PAID], expected=Decimal(905)).shortfall is None  # within the tolerance
+    reduced = heard("835", 20, status="1", paid=Decimal(980), adjustments=adjusted(("CO", "253", 20)))
+    assert judge([reduced], expected=Decimal(1000)).shortfall is None
+    assert judge([CUT], expected=Decimal(1000)).shortfall is None  # the refusal is the finding
+
+
+amounts = st.integers(0, 1000).map(Decimal)
+remits = st.builds(
+    lambda day, status, paid, refused: heard(
+        "835", day, status=status, paid=-paid if status == "22" else paid, adjustments=adjusted(("CO", "50", refused))
+    ),
+    st.integers(1, 300),
+    st.sampled_from(["1", "2", "4", "22"]),
+    amounts,
+    st.integers(0, 1000),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(remits, max_size=6, unique_by=lambda reply: reply.at), st.randoms(use_true_random=False))
+def test_money_and_state_do_not_depend_on_arrival(found: list[Reply], chance: Any) -> None:
+    shuffled = list(found)
+    chance.shuffle(shuffled)
+    one, other = judge(found, 301), judge(shuffled, 301)
+    assert (one.state, one.alerts, one.remittance) == (other.state, other.alerts, other.remittance)
+    total = remittance_of(sorted(found, key=lambda reply: reply.order), rulebook(), date(2026, 6, 30))
+    assert total.paid == sum(reply.paid for reply in found)
+    assert one.settled or one.waiting or one.alerts

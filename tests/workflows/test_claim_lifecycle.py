@@ -1,0 +1,214 @@
+"""A claim after its emission: hold, transmission, silence, answers, replacement and void, at the claim's own time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import select
+from temporalio.client import WorkflowHandle
+
+from activities.store.tables import AlertRecord, ClaimVersion, Transmission
+from domain.claims.x12 import validate
+from intake.feeds import expand
+from tests.workflows.test_scenarios import SCENARIOS
+from tests.workflows.world import World
+from workflows.names import claim_workflow_id
+
+Event = dict[str, Any]
+
+
+async def emitted(world: World, run: str) -> tuple[str, list[Event]]:
+    """An encounter that happened two months ago; its claims are emitted and the bill hold runs."""
+    anchor = datetime.now(UTC).date() - timedelta(days=60)
+    events = expand(SCENARIOS["a"].feed, anchor, suffix=run)
+    encounter = await world.post(*events)
+    await world.settled(encounter)
+    await state(world, encounter, "emitted")
+    return encounter, events
+
+
+def handle(world: World, encounter: str, letter: str = "C") -> WorkflowHandle[Any, Any]:
+    return world.server.client.get_workflow_handle(claim_workflow_id(encounter, letter, 1))
+
+
+async def pass_days(world: World, encounter: str, days: float, letter: str = "C") -> None:
+    await world.server.fast_forward(handle(world, encounter, letter), timedelta(days=days))
+
+
+async def state(world: World, encounter: str, wanted: str, version: int = 1, letter: str = "C") -> ClaimVersion:
+    def found() -> ClaimVersion | None:
+        row = world.claims(encounter).get(f"{letter}/1")
+        return row if row is not None and (row.state, row.version) == (wanted, version) else None
+
+    row: ClaimVersion = await world.eventually(found, f"claim {letter}/1 version {version} is {wanted}")
+    return row
+
+
+def sent(world: World, encounter: str, letter: str = "C") -> list[Transmission]:
+    with world.db.read() as session:
+        rows = session.exec(select(Transmission).where(Transmission.encounter_id == encounter)).all()
+    return sorted((row for row in rows if row.letter == letter), key=lambda row: row.version)
+
+
+def file_of(world: World, row: Transmission) -> Path:
+    return world.outbox / row.mode / row.payer / f"{row.receiver_id}-{row.interchange:09d}.x12"
+
+
+def open_alerts(world: World, encounter: str, letter: str = "C") -> set[str]:
+    with world.db.read() as session:
+        rows = session.exec(select(AlertRecord).where(AlertRecord.encounter_id == encounter)).all()
+    return {row.kind for row in rows if row.state == "open" and row.key.startswith(f"claim.{letter}/1.")}
+
+
+def reply(kind: str, row: ClaimVersion, number: int = 1, **data: Any) -> Event:
+    acknowledged = {"kind": kind, "accepted": True} if kind != "835" else {}
+    return {
+        "specversion": "1.0",
+        "id": f"{row.control_number}-{kind}-{number}",
+        "source": "/x12/EXMACJK",
+        "subject": str(row.control_number),
+        "type": "cart.claim.remitted" if kind == "835" else "cart.claim.acknowledged",
+        "time": (datetime.now(UTC) + timedelta(seconds=number)).isoformat(),
+        "data": {"control_number": row.control_number, **acknowledged, **data},
+    }
+
+
+def remitted(row: ClaimVersion, number: int = 1, status: str = "1", **data: Any) -> Event:
+    return reply("835", row, number, status=status, **data)
+
+
+def late_charge(events: list[Event], amount: str = "100.00") -> Event:
+    """One of the posted charges, corrected to another amount."""
+    charge = next(e for e in reversed(events) if e["type"] == "cart.charge.posted" and "admission_id" in e["data"])
+    return correction(
+        charge, replacement={**charge["data"], "amount": amount}, reason=f"charge entered wrongly {amount}"
+    )
+
+
+def correction(event: Event, **data: Any) -> Event:
+    reason = data.pop("reason", "entered wrongly")
+    return {
+        "specversion": "1.0",
+        "id": f"{event['id']}/corrected/{reason}",
+        "source": event["source"],
+        "subject": event["subject"],
+        "type": "cart.correction.made",
+        "time": datetime.now(UTC).isoformat(),
+        "data": {"of": {"source": event["source"], "id": event["id"]}, "reason": reason, "signer": "biller", **data},
+    }
+
+
+async def test_a_claim_waits_for_the_bill_hold_goes_out_and_is_followed_until_it_is_paid(world: World) -> None:
+    encounter, _ = await emitted(world, "-life")
+    await pass_days(world, encounter, 3)
+    assert sent(world, encounter) == []
+    await pass_days(world, encounter, 1.1)
+    row = await state(world, encounter, "transmitted")
+    (out,) = await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written")
+    text = file_of(world, out).read_text()
+    assert validate(text) == []
+    assert f"CLM*{row.control_number}*" in text
+    assert out.mode == "shadow"
+    assert text.split("*")[15].startswith("T")
+    await pass_days(world, encounter, 4)
+    await world.eventually(
+        lambda: open_alerts(world, encounter) == {"claim_999_overdue", "claim_277ca_overdue"}, "silence"
+    )
+    await world.post(reply("999", row))
+    await state(world, encounter, "acknowledged")
+    await world.eventually(lambda: open_alerts(world, encounter) == {"claim_277ca_overdue"}, "the 277CA is due")
+    await world.post(reply("277CA", row, 2, payer_claim_number="PAYER1"))
+    await world.eventually(lambda: not open_alerts(world, encounter), "no alert")
+    paid = remitted(row, 3, paid="400000.00", adjustments=[{"group": "CO", "carc": "45", "amount": "1.00"}])
+    await world.post(paid)
+    await state(world, encounter, "paid")
+    await handle(world, encounter).result()
+    assert len(sent(world, encounter)) == 1
+
+
+async def test_a_change_before_transmission_rebuilds_and_after_it_replaces(world: World) -> None:
+    encounter, events = await emitted(world, "-replaced")
+    await world.post(late_charge(events, "101.00"))
+    await state(world, encounter, "emitted", 2)
+    await pass_days(world, encounter, 5)
+    second = await state(world, encounter, "transmitted", 2)
+    assert second.frequency == "1"
+    await world.post(late_charge(events, "102.00"))
+    third = await state(world, encounter, "emitted", 3)
+    assert third.frequency == "7"
+    await pass_days(world, encounter, 9)
+    await world.eventually(lambda: "claim_replacement_waiting" in open_alerts(world, encounter), "a number is missing")
+    assert [row.version for row in sent(world, encounter)] == [2]
+    await world.post(reply("277CA", second, payer_claim_number="PAYER77"))
+    await state(world, encounter, "transmitted", 3)
+    out = (await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at][1:], "written"))[0]
+    text = file_of(world, out).read_text()
+    assert "REF*F8*PAYER77~" in text
+    assert ":A:7*" in text
+    assert validate(text) == []
+
+
+async def test_a_claim_that_is_no_longer_due_is_voided_at_the_payer(world: World) -> None:
+    encounter, events = await emitted(world, "-voided")
+    await pass_days(world, encounter, 5, "A")
+    first = await state(world, encounter, "transmitted", letter="A")
+    await world.post(reply("277CA", first, payer_claim_number="PAYER9"))
+    await state(world, encounter, "acknowledged", letter="A")
+    collected = next(e for e in events if e["type"] == "cart.apheresis.completed")
+    await world.post(correction(collected, retract=True))
+    void = await state(world, encounter, "emitted", 2, "A")
+    assert void.frequency == "8"
+    await pass_days(world, encounter, 5, "A")
+    await state(world, encounter, "voided", 2, "A")
+    out = (await world.eventually(lambda: [s for s in sent(world, encounter, "A") if s.written_at][1:], "written"))[0]
+    text = file_of(world, out).read_text()
+    assert "REF*F8*PAYER9~" in text
+    assert ":A:8*" in text
+
+
+async def test_a_rejected_claim_is_corrected_as_a_new_one(world: World) -> None:
+    encounter, events = await emitted(world, "-rejected")
+    await pass_days(world, encounter, 5)
+    first = await state(world, encounter, "transmitted")
+    await world.post(reply("277CA", first, accepted=False, status_codes=["A7:562"]))
+    await state(world, encounter, "rejected")
+    await world.eventually(lambda: "claim_rejected" in open_alerts(world, encounter), "somebody hears of it")
+    await world.post(late_charge(events))
+    second = await state(world, encounter, "emitted", 2)
+    assert second.frequency == "1"
+    await world.eventually(lambda: "claim_rejected" not in open_alerts(world, encounter), "it is cured")
+
+
+async def test_a_denial_names_its_fix_and_the_time_to_appeal_and_a_payment_may_be_taken_back(world: World) -> None:
+    encounter, _ = await emitted(world, "-denied")
+    await pass_days(world, encounter, 5)
+    row = await state(world, encounter, "transmitted")
+    refused = [{"group": "CO", "carc": "50", "amount": "1000.00"}]
+    await world.post(remitted(row, 1, "4", paid="0.00", adjustments=refused, rarc=["N706"]))
+    denied = await state(world, encounter, "denied")
+    assert denied.standing["appeal_by"]
+
+    def alert() -> AlertRecord | None:
+        return next((a for a in alerts(world, encounter) if a.kind == "claim_denied"), None)
+
+    opened = await world.eventually(alert, "the denial is known")
+    assert opened.denial in (2, 4)
+    assert "BTK" in opened.title
+    assert opened.owner
+    await pass_days(world, encounter, 110)
+    await world.eventually(lambda: "claim_appeal_ending" in open_alerts(world, encounter), "the appeal is pressing")
+    await world.post(remitted(row, 2, "1", paid="500.00"))
+    await state(world, encounter, "paid")
+    await world.eventually(lambda: "claim_denied" not in open_alerts(world, encounter), "over")
+    await world.post(remitted(row, 3, "22", paid="-500.00"))
+    await state(world, encounter, "denied")
+    await world.eventually(lambda: "claim_taken_back" in open_alerts(world, encounter), "the money is gone again")
+
+
+def alerts(world: World, encounter: str) -> list[AlertRecord]:
+    with world.db.read() as session:
+        return list(
+            session.exec(select(AlertRecord).where(AlertRecord.encounter_id == encounter, AlertRecord.state == "open"))
+        )
