@@ -66,6 +66,8 @@ class Activities:
     def keep_custody(self, question: Question) -> None:
         decision = self.mind.answer(question)
         with self.mind.db.write() as session:
+            if _stale(session, question):
+                return
             append_custody(session, self.mind.keys, question.encounter, decision.custody, question.now)
 
     @activity.defn(name="raise_alerts")

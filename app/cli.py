@@ -10,22 +10,27 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-import uvicorn
 
 from app.client import ApiError, api_from
-from app.connect import connect_temporal, open_home
+from app.connect import open_home
 from app.deployment import deploy_app
+from app.hl7_cli import hl7_app
 from app.installation import CannotStart
+from app.metrics import register_store_metrics
 from app.preflight_cli import preflight
 from app.rules_cli import rules_app
+from app.serving import GatewaySettings, build_gateway, server_of
 from app.settings import Settings
 from app.simulate import simulate
 from app.supervisor import StackOptions, run_stack
+from app.vault_cli import vault_app
 from app.worker import run_worker
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The CAR-T encounter orchestrator.")
 cli.add_typer(rules_app, name="rules")
 cli.add_typer(deploy_app, name="deploy")
+cli.add_typer(vault_app, name="vault")
+cli.add_typer(hl7_app, name="hl7")
 cli.command()(simulate)
 cli.command()(preflight)
 
@@ -64,38 +69,15 @@ def worker() -> None:
 @cli.command()
 def gateway() -> None:
     """Run one gateway: events in over HTTP, answers out, delivery to the encounters."""
-    _run(_serve_gateway(Settings()))
+    _run(_serve_gateway())
 
 
-async def _serve_gateway(settings: Settings) -> None:
-    from app.api.access import Access
-    from app.gateway import create_gateway
-    from app.metrics import register_store_metrics
-    from intake.delivery import Deliverer
-    from intake.temporal_door import TemporalDoor
-
+async def _serve_gateway() -> None:
+    settings = GatewaySettings()
     home = open_home(settings)
-    door = TemporalDoor(lambda: connect_temporal(settings, home.keys))
-    api = create_gateway(
-        db=home.db,
-        keys=home.keys,
-        access=Access.from_token_file(settings.token_file),
-        site=home.shelf.site(),
-        rules=home.shelf.rules,
-        deliverer=Deliverer(home.db, door.deliver),
-        temporal_reachable=door.reachable,
-    )
     register_store_metrics(home.db, home.shelf, home.keys)
-    config = uvicorn.Config(
-        api,
-        host=settings.http_host,
-        port=settings.http_port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=3,
-    )
     try:
-        await uvicorn.Server(config).serve()
+        await server_of(settings, build_gateway(settings, home)).serve()
     finally:
         home.db.close()
 
