@@ -94,7 +94,7 @@ async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str]
         say(
             f"ready http=http://{HOST}:{options.http_port} ui=http://{HOST}:{options.ui_port} "
             f"metrics=http://{HOST}:{options.metrics_port}/metrics token_file={settings.token_file.resolve()} "
-            f"temporal={HOST}:{options.temporal_port}"
+            f"mllp={HOST}:{options.mllp_port} temporal={HOST}:{options.temporal_port}"
         )
         await stopping
     finally:
