@@ -15,9 +15,10 @@ from xml.sax.saxutils import escape
 import svg
 
 WIDTH, MARGIN = 1120, 24
-BAND_TOP, BAND_HEIGHT, LANE, TEXT_WIDTH = 46, 26, 19, 6.1
+BAND_TOP, BAND_HEIGHT, LANE, TEXT_WIDTH = 46, 26, 19, 5.9
 TICKS: Final = (1, 2, 7, 14, 28, 56)
 MOST_TICKS = 16
+MOST_LANES = 5
 STARTS: Final[Mapping[str, str]] = {
     "referral": "referral",
     "apheresis": "apheresis",
@@ -141,6 +142,7 @@ def _phases(steps: Sequence[Step], scale: _Scale) -> Iterator[svg.Element]:
         if phase and (not starts or starts[-1][0] != phase):
             starts.append((phase, step.at, step.planned))
     ends = [at for _, at, _ in starts[1:]] + [steps[-1].at]
+    dots = [scale.x(step.at) for step in steps]
     for (phase, at, planned), end in zip(starts, ends, strict=True):
         x, width = scale.x(at), round(scale.x(end) - scale.x(at), 1)
         if width <= 0:
@@ -148,8 +150,17 @@ def _phases(steps: Sequence[Step], scale: _Scale) -> Iterator[svg.Element]:
         name = PHASES[phase]
         kind = ["tl-band", f"tl-{phase}", *(["tl-later"] if planned else [])]
         yield svg.Rect(x=x, y=BAND_TOP, width=width, height=BAND_HEIGHT, class_=kind)
-        if width > len(name) * TEXT_WIDTH + 10:
-            yield svg.Text(x=x + 6, y=BAND_TOP + 17, text=name, class_=["tl-phase"])
+        left = _beside_dots(x + 8, len(name) * TEXT_WIDTH, dots)
+        if left + len(name) * TEXT_WIDTH < x + width - 4:
+            yield svg.Text(x=left, y=BAND_TOP + 17, text=name, class_=["tl-phase"])
+
+
+def _beside_dots(left: float, width: float, dots: Sequence[float]) -> float:
+    """Where a name of that width begins without lying under a dot."""
+    for dot in dots:
+        if left - 8 < dot < left + width + 6:
+            left = dot + 8
+    return left
 
 
 def _axis(steps: Sequence[Step], scale: _Scale) -> Iterator[svg.Element]:
@@ -176,33 +187,40 @@ def _today(scale: _Scale, now: datetime | None) -> Iterator[svg.Element]:
 
 def _vein_to_vein(steps: Sequence[Step], scale: _Scale, days: int | None) -> Iterator[svg.Element]:
     """The bracket from the collection to the infusion."""
-    collections = [step.at for step in steps if step.name == "apheresis" and not step.planned]
-    infusions = [step.at for step in steps if step.name == "infusion" and not step.planned]
-    if days is None or not collections or not infusions:
+    infusion = next((step for step in steps if step.name == "infusion" and not step.planned), None)
+    collections = [step for step in steps if step.name == "apheresis" and not step.planned]
+    first = next((step for step in collections if infusion and infusion.day - step.day == days), None)
+    if infusion is None or first is None:
         return
-    left, right, y = scale.x(collections[0]), scale.x(infusions[-1]), 26
+    left, right, y = scale.x(first.at), scale.x(infusion.at), 26
     yield svg.Path(d=[svg.M(left, y + 8), svg.L(left, y), svg.L(right, y), svg.L(right, y + 8)], class_=["tl-bracket"])
     yield _text((left + right) / 2, y - 7, f"vein to vein: {days} days", "tl-vein", "middle")
 
 
 def _labels(steps: Sequence[Step], scale: _Scale) -> tuple[list[svg.Element], int]:
-    """Dots on the band and their labels below it, each in the first lane with room; and the height all of it takes."""
-    lanes: list[float] = []
-    top = BAND_TOP + BAND_HEIGHT + 44
+    """Dots on the band and their labels below it; and the height all of it takes.
+
+    From the last step to the first: a label lies lower than every later one that begins above it, so that no stem runs
+    through a label, as long as that does not take too many lanes.
+    """
+    top, middle = BAND_TOP + BAND_HEIGHT + 44, BAND_TOP + BAND_HEIGHT / 2
     drawn: list[svg.Element] = []
-    middle = BAND_TOP + BAND_HEIGHT / 2
-    for step, said in _grouped(steps):
+    placed: list[tuple[float, int]] = []
+    for step, said in reversed(_grouped(steps)):
         x, width = scale.x(step.at), len(said) * TEXT_WIDTH
         left = min(x, WIDTH - MARGIN - width)
-        lane = next((n for n, end in enumerate(lanes) if left > end + 12), len(lanes))
-        lanes[lane : lane + 1] = [left + width]
+        below = {lane for begin, lane in placed if begin < left + width + 6}
+        lane = 1 + max(below, default=-1)
+        if lane > MOST_LANES:
+            lane = min(set(range(lane + 1)) - below)
+        placed.append((left, lane))
         y = top + lane * LANE
         drawn.append(svg.Path(d=[svg.M(x, middle), svg.L(x, y - 11)], class_=["tl-stem"]))
         drawn.append(_text(left, y, said, "tl-label"))
     for step in steps:
         kind = "tl-planned" if step.planned else "tl-done"
         drawn.append(svg.Circle(cx=scale.x(step.at), cy=middle, r=4.5, class_=[kind]))
-    return drawn, top + len(lanes) * LANE
+    return drawn, top + (1 + max(lane for _, lane in placed)) * LANE
 
 
 def _grouped(steps: Sequence[Step]) -> list[tuple[Step, str]]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse
@@ -111,7 +112,7 @@ def show_encounter_form(
     """A form of an encounter. Evidence asks for the kind of paper first: its fields depend on it."""
     form = _form(key, request, session)
     sheet = _sheet(parts, session.actor, form, _encounter(parts, session.actor, encounter_id), kind)
-    sheet.given = {"data.hold": hold} if hold else {}
+    sheet.given = {**sheet.given, "data.hold": hold}
     return _show(request, sheet, names_of(parts))
 
 
@@ -151,18 +152,24 @@ def _sheet(parts: Parts, actor: Actor, form: Form, encounter: Encounter | None, 
     kind = kind if kind in kinds else ""
     roles = sorted(role.value for role in actor.roles)
     names = names_of(parts)
-    inputs = [] if kinds and not kind else fields(form, names, _overridable(encounter), kind)
+    inputs = [] if kinds and not kind else fields(form, names, overridable(encounter), kind)
     for place, one in enumerate(inputs):
         if one.path == "role":
             inputs[place] = _choice(one, [(role, role) for role in roles])
-    return Sheet(form, inputs, encounter, _zones(parts, names, encounter), kind, kinds)
+    sheet = Sheet(form, inputs, encounter, _zones(parts, names, encounter), kind, kinds)
+    if form.key == "custody":
+        # A scan happens now; an entry from paper is given its own time by hand.
+        here = _time(parts, sheet).astimezone(ZoneInfo(sheet.zone))
+        sheet.given = {"data.at": f"{here:%Y-%m-%dT%H:%M}"}
+    return sheet
 
 
 def _choice(one: Field, options: Sequence[tuple[str, str]]) -> Field:
     return Field(one.path, one.label, "choice", one.required, tuple(options), hint=one.hint)
 
 
-def _overridable(encounter: Encounter | None) -> list[tuple[str, str]]:
+def overridable(encounter: Encounter | None) -> list[tuple[str, str]]:
+    """The standing holds of an encounter that a signed decision may set aside, by id and title."""
     holds = reading.standing_holds(encounter) if encounter else []
     return [(hold["id"], f"{hold['title']} ({hold['gate']})") for hold in holds if hold["overridable"]]
 

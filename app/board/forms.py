@@ -204,7 +204,7 @@ def _dressed(form: Form, field: Field, names: Names, holds: Sequence[tuple[str, 
     return replace(
         field,
         label=LABELS.get(field.path, field.label.removeprefix("Values ")),
-        kind="choice" if chosen else field.kind,
+        kind="choice" if chosen or field.path == "hold" else field.kind,
         options=tuple(chosen) if chosen else field.options,
         hint=(form.hints or {}).get(field.path, ""),
         scan=field.path in form.scans,

@@ -20,7 +20,7 @@ from app.api.problems import Refusal
 from app.api.roles import Right
 from app.board.cards import STAGES, Views, cards, closed_rows, open_rows
 from app.board.encounter import whole
-from app.board.entering import names_of
+from app.board.entering import names_of, overridable
 from app.board.forms import FORMS
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
@@ -150,7 +150,12 @@ def _encounter_page(
     with parts.db.read() as store:
         found = reading.encounter_of(store, parts, session.actor, encounter_id)
         shown = whole(store, parts, session.actor, found, names)
-    forms = [form for form in FORMS.values() if form.subject is None and may_on_board(session.actor, form.right)]
+    idle = set() if overridable(found) else {"override"}
+    forms = [
+        form
+        for form in FORMS.values()
+        if form.subject is None and form.key not in idle and may_on_board(session.actor, form.right)
+    ]
     every: dict[str, Any] = {"identity": None, "sent": None} | context
     return page(request, "encounter.html", shown=shown, forms=forms, names=names, purposes=PURPOSES, **every)
 

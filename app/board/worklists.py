@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -85,10 +85,12 @@ def tasks(
     found = []
     for card in cards:
         mine = alerts.get(card.encounter_id, [])
-        said = {(alert.rule, alert.layer) for alert in mine}
+        holds = _holds(views.get(card.encounter_id, {}))
+        causes = {alert.alert_id: _cause(alert, holds) for alert in mine}
+        said = [hold for hold in causes.values() if hold]
         items = [
-            *(_of_alert(alert, now) for alert in mine),
-            *(_of_hold(hold) for hold in _holds(views.get(card.encounter_id, {}), desk, said)),
+            *(_of_alert(alert, causes[alert.alert_id], now) for alert in mine),
+            *(_of_hold(hold) for hold in holds if hold["owner"] in desk.owners and hold not in said),
             *claims.get(card.encounter_id, ()),
         ]
         if items:
@@ -104,14 +106,20 @@ def _alerts(session: Session, desk: Desk) -> dict[str, list[AlertRecord]]:
     return found
 
 
-def _of_alert(alert: AlertRecord, now: datetime) -> Item:
+def _cause(alert: AlertRecord, holds: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The hold an alert speaks of, if it speaks of one: its title ends with what the hold misses."""
+    return next((hold for hold in holds if hold["missing"] and alert.title.endswith(hold["missing"])), None)
+
+
+def _of_alert(alert: AlertRecord, cause: Mapping[str, Any] | None, now: datetime) -> Item:
+    """The alert; where a hold is behind it, in the words of the hold, which say what to do about this very case."""
     late = alert.state == "open" and alert.acknowledge_by < own_clock(now, alert.opened_at)
     return Item(
         alert.severity,
-        alert.title,
-        alert.action,
+        cause["title"] if cause else alert.title,
+        cause["fix"] if cause else alert.action,
         alert.owner,
-        alert.citation,
+        cause["citation"] if cause else alert.citation,
         alert.acknowledge_by if alert.state == "open" else None,
         late,
         alert.alert_id,
@@ -119,11 +127,8 @@ def _of_alert(alert: AlertRecord, now: datetime) -> Item:
     )
 
 
-def _holds(view: Mapping[str, Any], desk: Desk, said: set[tuple[str, str | None]]) -> Iterator[Mapping[str, Any]]:
-    """The standing holds of the desk that no alert of the list speaks of already."""
-    for hold in view.get("holds", ()):
-        if hold["owner"] in desk.owners and not hold.get("override") and (hold["rule"], hold.get("layer")) not in said:
-            yield hold
+def _holds(view: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [hold for hold in view.get("holds", ()) if not hold.get("override")]
 
 
 def _of_hold(hold: Mapping[str, Any]) -> Item:
