@@ -52,6 +52,7 @@ ANSWERS: Final[Mapping[str, type[BaseModel]]] = {
     "receipt": answers.Receipt,
     "receipts": answers.Receipts,
     "timeline": answers.Timeline,
+    "worklist": answers.Worklist,
 }
 """Every body of the HTTP interface besides the events, by the name it has in `docs/contract/answers/`."""
 

@@ -15,7 +15,7 @@ from activities.store.engine import Database
 from activities.store.inbox import Reader
 from activities.store.keys import Keyring
 from app import board
-from app.api import alerts, claims, encounters, events, fhir, health, preflight, problems, quarantine
+from app.api import alerts, claims, encounters, events, fhir, health, preflight, problems, quarantine, worklists
 from app.api.access import Access
 from app.api.parts import Parts, utc_now
 from domain.rulebook import Rulebook
@@ -63,7 +63,7 @@ def create_gateway(
     api.state.registry = CollectorRegistry()
     api.state.registry.register(FeedMetrics(db))
     problems.install(api)
-    for module in (events, encounters, claims, alerts, quarantine, preflight, fhir, health):
+    for module in (events, encounters, claims, worklists, alerts, quarantine, preflight, fhir, health):
         api.include_router(module.router)
     board.install(api)
     return api

@@ -214,6 +214,7 @@ class ClaimAnswer(Answer):
     ordinal: int
     version: int
     state: str
+    frequency: str = Field(description="1 original, 7 replacement, 8 void")
     control_number: str | None
     built_at: datetime
     emitted_at: datetime | None
@@ -250,6 +251,31 @@ class ClaimAnswer(Answer):
 class Claims(Answer):
     encounter_id: str
     claims: list[ClaimAnswer]
+
+
+class WorklistEntry(Answer):
+    """A claim that somebody must work on. Amounts are United States dollars; of a denied claim, what was refused."""
+
+    encounter_id: str
+    claim: str = Field(description="letter and ordinal")
+    version: int | None = Field(description="null while no version was built, for documents are missing")
+    state: str
+    payer: str
+    total: Decimal
+    since: date = Field(description="end of service, build, transmission or remittance, by the list")
+    days: int
+    owner: str
+    waits_for: list[str]
+    due: date | None = Field(description="last day of the appeal, or of timely filing")
+    days_left: int | None
+
+
+class Worklist(Answer):
+    name: Literal["unbilled", "held", "unacknowledged", "denied"]
+    as_of: datetime
+    claims: int
+    total: Decimal
+    entries: list[WorklistEntry]
 
 
 class AlertAnswer(Answer):

@@ -141,6 +141,7 @@ def claim_answer(row: ClaimVersion) -> ClaimAnswer:
             **row.document,
             "version": row.version,
             "state": row.state,
+            "frequency": row.frequency,
             "control_number": row.control_number,
             "built_at": row.built_at,
             "emitted_at": row.emitted_at,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,11 +96,11 @@ class Post:
 
 
 @pytest.fixture
-def post(store: tuple[Database, Keyring], tmp_path: Path) -> Iterator[Post]:
+def post(store: tuple[Database, Keyring], tmp_path: Path) -> Post:
     db, keys = store
     receipt = receive(db, keys, e.referral(), e.NOW, "tests")
     assert receipt.encounter_id
-    yield Post(db, keys, tmp_path / "inbox", receipt.encounter_id)
+    return Post(db, keys, tmp_path / "inbox", receipt.encounter_id)
 
 
 @pytest.mark.parametrize(
