@@ -276,9 +276,9 @@ def _wrong(sheet: Sheet, errors: list[FieldError], envelope: dict[str, Any], kno
     except InvalidEvent as error:
         for problem in error.problems:
             path = problem.path.removeprefix("data.")
-            path = hidden.get(path) or path
-            if path in ("who", "why") or any(_covers(one, path) for one in sheet.inputs):
-                sheet.errors.setdefault(path, problem.message)
+            place = hidden.get(path) or _place(sheet.inputs, path)
+            if place:
+                sheet.errors.setdefault(place, problem.message)
             else:
                 sheet.general.append(problem.message)
     if not known and not sheet.errors and not sheet.general:
@@ -286,8 +286,11 @@ def _wrong(sheet: Sheet, errors: list[FieldError], envelope: dict[str, Any], kno
     return bool(sheet.errors or sheet.general)
 
 
-def _covers(one: Field, path: str) -> bool:
-    return path == one.path or path.startswith(one.path + ".")
+def _place(inputs: Sequence[Field], path: str) -> str | None:
+    """Where a message is shown: at its own field; what concerns several parts of a field, at the first of them."""
+    if any(path == one.path or path.startswith(one.path + ".") for one in inputs):
+        return path
+    return next((one.path for one in inputs if one.path.startswith(path + ".")), None)
 
 
 def _subject(session: StoreSession, parts: Parts, sheet: Sheet, data: Mapping[str, Any]) -> str | None:

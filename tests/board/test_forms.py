@@ -1,0 +1,219 @@
+"""Forms give events: the same catalogue, the same inbox, with who and why; errors stand beside their fields."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+
+from app.api.roles import Role
+from app.board.forms import EVIDENCE, FORMS
+from app.board.rights import BOARD_TABLE
+from tests.board.conftest import Board
+from tests.board.markup import problems
+
+CUSTODY = {"step": "stored", "coi_id": "COI-D", "at": "2026-06-24T10:15", "location": "Lab 2", "bag_id": "BAG-D-1"}
+FILLED = {
+    "authorization": {"number": "AUTH-9", "decision": "approved", "valid_from": "2026-05-01", "valid_to": "2026-09-01"},
+    "custody": CUSTODY,
+    "release": {
+        "coi_id": "COI-D", "bag_id": "BAG-D-1", "lot": "LOT-1", "ndc": "71287-219-01", "viable_car_cells": "150000000",
+        "expires_on": "2027-01-01", "certificate": "COA-1", "released_at": "2026-06-20T08:00",
+    },
+    "toxicity": {
+        "at": "2026-06-24T10:15", "crs_grade": "0", "icans_grade": "", "scale": "astct_2019", "assessor_role": "nurse",
+        "findings.temperature_c": "38.5", "findings.hypotension": "no",
+    },
+    "disposition": {"bag_id": "BAG-D-1", "disposition": "return", "role": "admin"},
+    "coding": {
+        "claim": "C", "ordinal": "1", "principal_diagnosis": "C83.18", "principal_poa": "Y",
+        "other_diagnoses": "D70.1 Y\r\nZ51.11\r\n", "procedures": "XW033M7 2026-06-10",
+    },
+    "certificate": {"layer": "fact", "holder": "lakeside", "status": "active", "valid_from": "2026-01-01"},
+    "readiness": {"facility": "lakeside", "tocilizumab_doses": "4", "icu_backup": "yes"},
+}  # fmt: skip
+EVIDENCE_VALUES = {
+    "ecog": ({"score": "1"}, {"score": 1}),
+    "cd19_flow": ({"cd19_positive": "yes", "percent": "98.5"}, {"cd19_positive": True, "percent": "98.5"}),
+    "btk_inhibitor": (
+        {"agent": "ibrutinib", "started": "2025-01-01", "stopped": "2025-06-01", "reason": "progression"},
+        {"agent": "ibrutinib", "started": "2025-01-01", "stopped": "2025-06-01", "reason": "progression"},
+    ),
+    "imaging": ({}, None),
+}
+
+
+def path_of(board: Board, key: str) -> str:
+    alone = FORMS[key].subject is not None
+    return f"/forms/{key}" if alone else f"/encounters/{board.held}/forms/{key}"
+
+
+@pytest.mark.parametrize("key", sorted(FILLED))
+async def test_every_form_posts_its_event_with_who_and_why(board: Board, key: str) -> None:
+    answer = await board.enter(path_of(board, key), FILLED[key])
+    assert answer.status_code == 303, unescape(re.sub("<[^>]+>", " ", answer.text))[-1500:]
+    assert f"sent={key}" in answer.headers["location"]
+    event = board.last_event()
+    assert event["type"] == FORMS[key].event_type
+    assert (event["enteredby"], event["enteredbecause"]) == ("A. Nurse", "telephone call")
+    actions = [(actor, action) for actor, action, _ in board.audit()]
+    assert ("token", f"enter {event['type']}") in actions
+    shown = await board.get(answer.headers["location"])
+    assert "entered" in shown.text
+
+
+async def test_the_event_says_what_was_typed_in_the_types_of_the_catalogue(board: Board) -> None:
+    await board.enter(path_of(board, "toxicity"), FILLED["toxicity"])
+    data = board.last_event()["data"]
+    assert data["at"] == "2026-06-24T10:15:00-04:00"
+    assert data["crs_grade"] == 0
+    assert "icans_grade" not in data
+    assert data["findings"] == {"temperature_c": 38.5, "hypotension": False}
+    await board.enter(path_of(board, "coding"), FILLED["coding"])
+    coded = board.last_event()["data"]
+    assert coded["other_diagnoses"] == [{"code": "D70.1", "poa": "Y"}, {"code": "Z51.11"}]
+    assert coded["procedures"] == [{"code": "XW033M7", "date": "2026-06-10"}]
+    await board.enter(path_of(board, "disposition"), FILLED["disposition"])
+    signed = board.last_event()["data"]
+    assert (signed["signer"], signed["reason"]) == ("A. Nurse", "telephone call")
+    await board.enter(path_of(board, "custody"), CUSTODY)
+    assert board.last_event()["data"]["by"] == "A. Nurse"
+
+
+@pytest.mark.parametrize("kind", sorted(EVIDENCE_VALUES))
+async def test_evidence_asks_what_its_kind_documents(board: Board, kind: str) -> None:
+    typed, expected = EVIDENCE_VALUES[kind]
+    given = {"document": "DOC-7", "dated": "2026-06-01", **{f"values.{name}": text for name, text in typed.items()}}
+    answer = await board.enter(path_of(board, "evidence"), given, kind)
+    assert answer.status_code == 303, answer.text
+    data = board.last_event()["data"]
+    assert (data["kind"], data["document"], data.get("values")) == (kind, "DOC-7", expected)
+
+
+@pytest.mark.parametrize("kind", sorted(EVIDENCE))
+async def test_every_kind_of_paper_has_its_form(board: Board, kind: str) -> None:
+    text = (await board.get(f"/encounters/{board.held}/forms/evidence?kind={kind}")).text
+    assert problems(text) == []
+    assert 'name="data.document"' in text
+
+
+async def test_an_override_is_offered_for_what_may_be_overridden_and_opens_the_gate(board: Board) -> None:
+    path = f"/encounters/{board.held}/forms/override"
+    page = (await board.get(path)).text
+    assert "apheresis.readiness.rems_facility" in page
+    assert "apheresis.readiness.authorized_center" not in page
+    hold = re.search(r'<option value="(apheresis\.readiness\.rems_facility[^"]*)"', page)
+    assert hold
+    answer = await board.enter(path, {"hold": hold[1], "role": "admin", "expires": "2026-09-01T12:00"})
+    assert answer.status_code == 303
+    board.decide(board.held)
+    shown = unescape((await board.get(f"/encounters/{board.held}")).text)
+    assert "Overridden by admin until 2026-09-01" in shown
+
+
+async def test_errors_stand_beside_their_fields_and_nothing_is_kept(board: Board) -> None:
+    before = board.events()
+    path = path_of(board, "custody")
+    answer = await board.enter(
+        path, {**CUSTODY, "lot": "*bad*", "temperature.min": "9", "temperature.max": "2", "who": ""}
+    )
+    text = unescape(answer.text)
+    assert answer.status_code == 422
+    assert problems(answer.text) == []
+    assert re.search(r'id="f-lot"[^>]*aria-invalid="true"', text)
+    assert 'id="f-lot-error"' in text
+    assert "max lies below min" in text
+    assert "say who enters this" in text
+    assert 'value="Lab 2"' in text
+    assert '<a href="#f-lot">' in text
+    assert re.search(r"<details[^>]* open", text)
+    assert board.events() == before
+    assert (await board.enter(path, {**CUSTODY, "at": ""})).status_code == 422
+    assert (await board.enter(path, {**CUSTODY, "step": "teleported"})).status_code == 422
+
+
+async def test_lines_of_coding_name_the_line_at_fault(board: Board) -> None:
+    given = {**FILLED["coding"], "other_diagnoses": "D70.1 Y\nnonsense", "procedures": "XW033M7 2026-06-10 x"}
+    text = unescape((await board.enter(path_of(board, "coding"), given)).text)
+    assert "line 2: code:" in text
+    assert "one line has more than code, date" in text
+
+
+async def test_what_was_typed_comes_back_escaped(board: Board) -> None:
+    answer = await board.enter(path_of(board, "custody"), {**CUSTODY, "location": '"><script>x</script>', "lot": "*"})
+    assert answer.status_code == 422
+    assert "<script>x" not in answer.text
+
+
+async def test_sending_a_form_twice_enters_it_once_and_changed_it_is_refused(board: Board) -> None:
+    path = path_of(board, "custody")
+    page = (await board.get(path)).text
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
+    given = {**hidden, "who": "x", "why": "y", **{f"data.{name}": text for name, text in CUSTODY.items()}}
+    assert (await board.http.post(path, data=given)).status_code == 303
+    before = board.events()
+    changed = await board.http.post(path, data={**given, "data.location": "Lab 3"})
+    assert changed.status_code == 409
+    assert "sent before with other content" in changed.text
+    assert board.events() == before
+
+
+async def test_a_form_from_another_page_or_site_is_refused_and_on_record(board: Board) -> None:
+    path, before = path_of(board, "custody"), board.events()
+    good = {"csrf": await board.csrf(), "who": "x", "why": "y", **{f"data.{n}": t for n, t in CUSTODY.items()}}
+    for fields, headers in (
+        ({**good, "csrf": "stolen"}, {}),
+        ({name: text for name, text in good.items() if name != "csrf"}, {}),
+        (good, {"origin": "https://evil.example"}),
+        (good, {"origin": "null"}),
+        (good, {"sec-fetch-site": "cross-site"}),
+    ):
+        answer = await board.http.post(path, data=fields, headers=headers)
+        assert answer.status_code == 403
+    assert board.events() == before
+    assert ("token", "POST /encounters/{encounter_id}/forms/{key}", "(gateway)") in board.audit()
+    own = await board.http.post(path, data=good, headers={"origin": "http://gateway", "sec-fetch-site": "same-origin"})
+    assert own.status_code == 303
+    board.http.cookies.clear()
+    assert (await board.http.post(path, data=good)).status_code == 401
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.FEED])
+async def test_forms_are_for_the_roles_of_the_table(board: Board, role: Role) -> None:
+    await board.sign_in(f"token-of-{role.value}")
+    secret = await board.csrf("/")
+    for key, form in FORMS.items():
+        allowed = role in BOARD_TABLE[form.right]
+        assert ((await board.get(path_of(board, key))).status_code == 200) is allowed, key
+        if not allowed:
+            assert (await board.http.post(path_of(board, key), data={"csrf": secret})).status_code == 403
+
+
+async def test_a_scan_without_an_encounter_finds_it_by_its_identifier(board: Board) -> None:
+    found = await board.enter("/forms/custody", {**CUSTODY, "coi_id": "COI-A", "bag_id": "BAG-A-1"})
+    assert found.headers["location"] == f"/encounters/{board.whole}?sent=custody"
+    strange = await board.enter("/forms/custody", {**CUSTODY, "coi_id": "COI-NOBODY", "bag_id": ""})
+    assert strange.status_code == 202
+    assert "kept, but not yet placed" in strange.text
+
+
+async def test_outside_its_facilities_nobody_enters(board: Board) -> None:
+    before = board.events()
+    await board.sign_in("token-of-elsewhere")
+    assert (await board.enter("/forms/certificate", FILLED["certificate"])).status_code == 403
+    assert (await board.enter("/forms/custody", {**CUSTODY, "coi_id": "COI-A"})).status_code == 403
+    assert board.events() == before
+
+
+async def test_the_hours_that_the_clocks_skip_or_repeat_are_asked_about(board: Board) -> None:
+    path = path_of(board, "custody")
+    skipped = await board.enter(path, {**CUSTODY, "at": "2026-03-08T02:30"})
+    assert "does not exist on that day" in skipped.text
+    twice = await board.enter(path, {**CUSTODY, "at": "2026-11-01T01:30"})
+    assert "2026-11-01T01:30:00-04:00" in twice.text
+    assert twice.status_code == 422
+
+
+async def test_a_form_that_is_too_large_is_refused(board: Board) -> None:
+    assert (await board.http.post("/find", data={"reference": "x" * 70_000})).status_code == 413
