@@ -44,7 +44,10 @@
     document.documentElement.dataset.refreshed = String(Number(document.documentElement.dataset.refreshed ?? 0) + 1);
   };
   const every = Number(live?.dataset.refresh ?? 0);
-  if (every) setInterval(refresh, every * 1000);
+  if (every) {
+    setInterval(refresh, every * 1000);
+    document.addEventListener("visibilitychange", refresh);
+  }
 
   // A reader ends a scan with Enter: the next field, not the end of the form.
   document.addEventListener("keydown", (event) => {
