@@ -141,7 +141,7 @@ def _phases(steps: Sequence[Step], scale: _Scale) -> Iterator[svg.Element]:
         phase = STARTS.get(step.name)
         if phase and (not starts or starts[-1][0] != phase):
             starts.append((phase, step.at, step.planned))
-    ends = [at for _, at, _ in starts[1:]] + [steps[-1].at]
+    ends = [at for _, at, _ in starts[1:]] + [steps[-1].at] * bool(starts)
     dots = [scale.x(step.at) for step in steps]
     for (phase, at, planned), end in zip(starts, ends, strict=True):
         x, width = scale.x(at), round(scale.x(end) - scale.x(at), 1)

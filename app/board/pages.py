@@ -92,7 +92,7 @@ def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> 
     with parts.db.read() as store:
         rows = [*open_rows(store, session.actor), *closed_rows(store, session.actor)]
         found = cards(store, rows, views, names, now)
-        todo = tasks(store, desk, found, views.of(store, rows), now)
+        todo = tasks(store, desk, found, views.of(store, rows), now, session.actor.facilities is None)
         under_way = [card for card in found if card.stage != "closed"]
         where = cells(store, under_way) if desk.custody and session.actor.may(Right.READ_TIMELINE) else []
     return page(request, "worklist.html", desk=desk, tasks=todo, cells=where, names=names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import select as columns
@@ -34,13 +34,16 @@ DESKS: Final[Mapping[str, Desk]] = {
         Desk(
             "coordinator",
             "Coordinator",
-            frozenset({"coordinator", "authorization", "physician", "provider", "nurse", "site_administrator"}),
+            frozenset(
+                {"coordinator", "authorization", "physician", "provider", "nurse", "site_administrator", "integration"}
+            ),
         ),
-        Desk("biller", "Biller", frozenset({"biller", "coder", "revenue_integrity"}), claims=True),
+        Desk("biller", "Biller", frozenset({"biller", "coder", "revenue_integrity", "revenue integrity"}), claims=True),
         Desk("lab", "Cell lab and pharmacy", frozenset({"cell_lab", "pharmacy", "lab"}), custody=True),
     )
 }
 
+FAR: Final = datetime.max.replace(tzinfo=UTC)
 RANK: Final = {"critical": 0, "warning": 1, "hold": 2, "claim": 2, "info": 3}
 
 
@@ -61,9 +64,9 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One encounter with what the desk has to do for it."""
+    """One encounter with what the desk has to do for it; without a card, what concerns the whole installation."""
 
-    card: Card
+    card: Card | None
     items: tuple[Item, ...]
 
     @property
@@ -71,18 +74,25 @@ class Task:
         dues = [item.due for item in self.items if item.due]
         return (
             min(RANK[item.severity] for item in self.items),
-            min(dues, default=self.card.since),
-            self.card.encounter_id,
+            min(dues, default=FAR),
+            self.card.encounter_id if self.card else "",
         )
 
 
 def tasks(
-    session: Session, desk: Desk, cards: Sequence[Card], views: Mapping[str, Mapping[str, Any]], now: datetime
+    session: Session,
+    desk: Desk,
+    cards: Sequence[Card],
+    views: Mapping[str, Mapping[str, Any]],
+    now: datetime,
+    whole_house: bool,
 ) -> list[Task]:
-    """The desk's work on these encounters."""
+    """The desk's work on these encounters; with `whole_house`, also what concerns none of them alone."""
     alerts = _alerts(session, desk)
     claims = _held_claims(session) if desk.claims else {}
     found = []
+    if whole_house and "" in alerts:
+        found.append(Task(None, tuple(_of_alert(alert, None, now) for alert in alerts[""])))
     for card in cards:
         mine = alerts.get(card.encounter_id, [])
         holds = _holds(views.get(card.encounter_id, {}))

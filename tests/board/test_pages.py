@@ -6,11 +6,15 @@ from html import unescape
 
 import pytest
 
+from activities.store import signals
 from activities.store.tables import AlertRecord, Encounter
 from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
+from app.board.worklists import DESKS
+from domain.rulebook import Rulebook
 from tests.board.conftest import Board
 from tests.board.markup import problems
+from tests.contract.recording import NOW
 
 PAGES = ("/", "/closed", "/work/coordinator", "/work/biller", "/work/lab", "/forms", "/forms/custody")
 
@@ -216,3 +220,36 @@ async def test_the_program_interface_keeps_its_own_errors(board: Board) -> None:
     answer = await board.get("/v1/encounters")
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_what_concerns_no_single_encounter_is_for_those_who_see_the_whole_house(board: Board) -> None:
+    with board.db.write() as session:
+        session.add(house_alert("alr_house"))
+    assert "A feed is silent" in (await board.get("/work/coordinator")).text
+    await board.sign_in("token-of-elsewhere")
+    assert "A feed is silent" not in (await board.get("/work/coordinator")).text
+    with board.db.write() as session:
+        session.delete(session.get_one(AlertRecord, "alr_house"))
+
+
+def house_alert(alert_id: str) -> AlertRecord:
+    return AlertRecord(
+        alert_id=alert_id,
+        key="silent",
+        kind="feed_silent",
+        severity="warning",
+        owner=signals.OWNER,
+        title="A feed is silent",
+        action="Ask its owner.",
+        citation="design section 4",
+        rule="r",
+        since=NOW,
+        opened_at=NOW,
+        acknowledge_by=NOW,
+    )
+
+
+def test_every_owner_of_the_rulebook_has_a_desk(rules: Rulebook) -> None:
+    owners = {str(row.owner) for table in rules.rows.values() for row in table if getattr(row, "owner", None)}
+    assert len(owners) > 5
+    assert owners | {signals.OWNER} <= {owner for desk in DESKS.values() for owner in desk.owners}
