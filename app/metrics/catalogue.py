@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 import activities.encounter
 import app.gateway
+import intake.replies.directory
 from app.metrics.definitions import (
     ALERTS,
     BOUNDS,
@@ -24,7 +25,7 @@ from app.metrics.definitions import (
 )
 from app.metrics.sdk_names import PROMETHEUS, SDK
 
-COUNTING_MODULES = (activities.encounter, app.gateway)
+COUNTING_MODULES = (activities.encounter, app.gateway, intake.replies.directory)
 """Imported so that their counters stand in the registry."""
 
 PREFIX = "cart_"

@@ -37,6 +37,7 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
     ("GET", "/v1/encounters/{ref}/claims/{letter}"): Right.READ_CLAIMS,
     ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}"): Right.READ_CLAIMS,
     ("GET", "/v1/encounters/{ref}/alerts"): Right.READ_ALERTS,
+    ("GET", "/v1/worklists/{name}"): Right.READ_CLAIMS,
     ("GET", "/v1/alerts"): Right.READ_ALERTS,
     ("POST", "/v1/alerts/{alert_id}/acknowledge"): Right.TAKE_ALERTS,
     ("GET", "/v1/quarantine"): Right.READ_QUARANTINE,
@@ -51,7 +52,7 @@ def use(gateway: Gateway, *actors: Actor) -> None:
 
 
 async def call(gateway: Gateway, actor: str, method: str, path: str) -> httpx.Response:
-    filled = path.format(ref="ORD-1", letter="A", ordinal=1, alert_id="none", quarantine_id="none")
+    filled = path.format(ref="ORD-1", letter="A", ordinal=1, alert_id="none", quarantine_id="none", name="held")
     body = {"by": "x"} if "acknowledge" in path else e.referral()
     return await gateway.http.request(method, filled, json=body, headers={"Authorization": f"Bearer {actor}"})
 
