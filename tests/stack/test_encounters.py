@@ -32,9 +32,11 @@ def events_of(
 def seen(stack: Stack, subject: str) -> dict[str, Any]:
     """The encounter as its users see it."""
     shown = stack.settled(subject)
+    alerts = stack.get(f"/v1/encounters/{subject}/alerts")["alerts"]
     return {
         **shown,
-        "alerts": [a for a in stack.get(f"/v1/encounters/{subject}/alerts")["alerts"] if a["state"] != "resolved"],
+        # A claim's own life (filing limits, silence) runs by the clock of today; these feeds lie in the past.
+        "alerts": [a for a in alerts if a["state"] != "resolved" and not a["key"].startswith("claim.")],
         "holds": stack.get(f"/v1/encounters/{subject}/holds")["holds"],
         "claims": stack.claims(subject),
         "custody": sorted((r["step"], r["at"]) for r in stack.get(f"/v1/encounters/{subject}/timeline")["records"]),
