@@ -26,7 +26,8 @@ MEANING: Final[dict[str, str]] = {
     PRODUCT.name: "product key of the rulebook",
     PAYER_CLASS.name: "payer class of the rulebook",
     ALERT_SEVERITY.name: "worst severity among the open alerts; none where there is none",
-    CLAIM_STATE.name: "state of a claim: building, held, emitted, withdrawn",
+    CLAIM_STATE.name: "state of a claim: held, emitted, withdrawn, transmitted, voided; and by the payer's word "
+    "acknowledged, rejected, paid, partly_paid, denied",
 }
 
 REGISTRY: Final[dict[str, IndexedValueType.ValueType]] = {

@@ -126,6 +126,7 @@ async def test_a_claim_waits_for_the_bill_hold_goes_out_and_is_followed_until_it
     await state(world, encounter, "paid")
     await handle(world, encounter).result()
     assert len(sent(world, encounter)) == 1
+    await world.record(claim_workflow_id(encounter, "C", 1), "claim_life_paid")
 
 
 async def test_a_change_before_transmission_rebuilds_and_after_it_replaces(world: World) -> None:
@@ -148,6 +149,7 @@ async def test_a_change_before_transmission_rebuilds_and_after_it_replaces(world
     assert "REF*F8*PAYER77~" in text
     assert ":A:7*" in text
     assert validate(text) == []
+    await world.record(claim_workflow_id(encounter, "C", 1), "claim_life_replaced")
 
 
 async def test_a_claim_that_is_no_longer_due_is_voided_at_the_payer(world: World) -> None:
@@ -166,6 +168,9 @@ async def test_a_claim_that_is_no_longer_due_is_voided_at_the_payer(world: World
     text = file_of(world, out).read_text()
     assert "REF*F8*PAYER9~" in text
     assert ":A:8*" in text
+    await world.post(reply("277CA", void, 2))
+    await handle(world, encounter, "A").result()
+    await world.record(claim_workflow_id(encounter, "A", 1), "claim_life_voided")
 
 
 async def test_a_rejected_claim_is_corrected_as_a_new_one(world: World) -> None:
@@ -199,6 +204,7 @@ async def test_a_denial_names_its_fix_and_the_time_to_appeal_and_a_payment_may_b
     assert opened.owner
     await pass_days(world, encounter, 110)
     await world.eventually(lambda: "claim_appeal_ending" in open_alerts(world, encounter), "the appeal is pressing")
+    await world.record(claim_workflow_id(encounter, "C", 1), "claim_life_denied")
     await world.post(remitted(row, 2, "1", paid="500.00"))
     await state(world, encounter, "paid")
     await world.eventually(lambda: "claim_denied" not in open_alerts(world, encounter), "over")
