@@ -204,6 +204,7 @@ def _labels(steps: Sequence[Step], scale: _Scale) -> tuple[list[svg.Element], in
     through a label, as long as that does not take too many lanes.
     """
     top, middle = BAND_TOP + BAND_HEIGHT + 44, BAND_TOP + BAND_HEIGHT / 2
+    stems: list[svg.Element] = []
     drawn: list[svg.Element] = []
     placed: list[tuple[float, int]] = []
     for step, said in reversed(_grouped(steps)):
@@ -215,12 +216,12 @@ def _labels(steps: Sequence[Step], scale: _Scale) -> tuple[list[svg.Element], in
             lane = min(set(range(lane + 1)) - below)
         placed.append((left, lane))
         y = top + lane * LANE
-        drawn.append(svg.Path(d=[svg.M(x, middle), svg.L(x, y - 11)], class_=["tl-stem"]))
+        stems.append(svg.Path(d=[svg.M(x, middle), svg.L(x, y - 11)], class_=["tl-stem"]))
         drawn.append(_text(left, y, said, "tl-label"))
     for step in steps:
         kind = "tl-planned" if step.planned else "tl-done"
         drawn.append(svg.Circle(cx=scale.x(step.at), cy=middle, r=4.5, class_=[kind]))
-    return drawn, top + (1 + max(lane for _, lane in placed)) * LANE
+    return [*stems, *drawn], top + (1 + max(lane for _, lane in placed)) * LANE
 
 
 def _grouped(steps: Sequence[Step]) -> list[tuple[Step, str]]:

@@ -6,6 +6,7 @@ Nothing is installed and no port is opened: messages of the DevTools protocol go
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -168,6 +169,18 @@ class Chromium:
                 pass
             time.sleep(0.05)
         raise BrowserFailed(f"waited in vain for: {condition}")
+
+    def settle(self, quiet: float = 2.0, at_most: float = 8.0) -> None:
+        """Wait until a page that another program builds piece by piece has not changed for a while.
+
+        Some count seconds and never rest: those are taken as they are in the end.
+        """
+        self.evaluate(
+            "window.__changed = performance.now(); new MutationObserver(() => { window.__changed = performance.now(); })"
+            ".observe(document.body, { childList: true, subtree: true, characterData: true }); true"
+        )
+        with contextlib.suppress(BrowserFailed):
+            self.wait(f"performance.now() - window.__changed > {quiet * 1000}", at_most)
 
     def type(self, text: str) -> None:
         """Type into what has the focus."""

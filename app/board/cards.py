@@ -65,6 +65,18 @@ class Card:
     def held(self) -> int:
         return len(self.holds) + self.more_holds
 
+    @property
+    def look(self) -> str:
+        """Whether somebody must act now, soon, or not at all."""
+        if self.alerts.get("critical") or self.held:
+            return "held"
+        return "watch" if self.alerts.get("warning") or (self.due and self.due.late) else "clear"
+
+    @property
+    def urgency(self) -> tuple[int, int, datetime]:
+        """What needs somebody first comes first; after it the longest in its stage."""
+        return (("held", "watch", "clear").index(self.look), -self.alerts.get("critical", 0), self.since)
+
 
 class Views:
     """What was read of each encounter's last decision, kept until it decides again."""

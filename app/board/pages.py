@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -18,7 +19,7 @@ from app.api.answers import Acknowledgement
 from app.api.parts import Parts
 from app.api.problems import Refusal
 from app.api.roles import Right
-from app.board.cards import STAGES, Views, cards, closed_rows, open_rows
+from app.board.cards import STAGES, Card, Views, cards, closed_rows, open_rows
 from app.board.encounter import whole
 from app.board.entering import names_of, overridable
 from app.board.forms import FORMS
@@ -62,8 +63,14 @@ def _board_page(request: Request, parts: Parts, session: Session, people: dict[s
     names = names_of(parts)
     with parts.db.read() as store:
         found = cards(store, open_rows(store, session.actor), _views(request), names, parts.clock())
-    columns = [(stage.value, [card for card in found if card.stage == stage.value]) for stage in STAGES]
+    columns = [
+        (stage.value, sorted((card for card in found if card.stage == stage.value), key=_urgency)) for stage in STAGES
+    ]
     return page(request, "board.html", columns=columns, total=len(found), names=names, people=people, purposes=PURPOSES)
+
+
+def _urgency(card: Card) -> tuple[int, int, datetime]:
+    return card.urgency
 
 
 def _purpose(given: dict[str, str]) -> str:

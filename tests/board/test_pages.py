@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import unescape
 
 import pytest
@@ -69,6 +70,8 @@ async def test_the_board_lists_encounters_by_stage_with_holds_and_days(board: Bo
     assert text.index("Apheresis") < text.index(board.held) < text.index("Monitoring") < text.index(board.whole)
     assert "Authorised treatment centre of the product" in text
     assert "15 days in stage" in text
+    looks = dict(re.findall(r'<li class="card (\w+)">\s*<h3><a href="/encounters/(\w+)"', text))
+    assert looks == {"held": board.held, "clear": board.whole}
 
 
 async def test_an_encounter_shows_timeline_gates_holds_claims_with_reasons_and_custody(board: Board) -> None:
