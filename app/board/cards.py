@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -127,6 +127,7 @@ LISTED = (
     col(Encounter.decided_sequence),
     col(Encounter.decided_at),
     col(Encounter.rulebook_digest),
+    col(Encounter.holds_open),
 )
 
 
@@ -135,6 +136,17 @@ def open_rows(session: Session, actor: Actor) -> list[Any]:
     query = columns(*LISTED).where(col(Encounter.stage) != Stage.CLOSED.value)
     rows = session.connection().execute(query.order_by(col(Encounter.created_at), col(Encounter.encounter_id)))
     return [row for row in rows if actor.sees(row.facilities)]
+
+
+def rows_of_work(session: Session, actor: Actor, concerned: Set[str]) -> list[Any]:
+    """Those under way, and of the closed ones those that still concern somebody: a denial comes months later."""
+    query = columns(*LISTED).order_by(col(Encounter.created_at), col(Encounter.encounter_id))
+    return [
+        row
+        for row in session.connection().execute(query)
+        if actor.sees(row.facilities)
+        and (row.stage != Stage.CLOSED.value or row.holds_open or row.encounter_id in concerned)
+    ]
 
 
 def closed_rows(session: Session, actor: Actor) -> list[Any]:

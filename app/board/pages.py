@@ -19,14 +19,14 @@ from app.api.answers import Acknowledgement
 from app.api.parts import Parts
 from app.api.problems import Refusal
 from app.api.roles import Right
-from app.board.cards import STAGES, Card, Views, cards, closed_rows, open_rows
+from app.board.cards import STAGES, Card, Views, cards, closed_rows, open_rows, rows_of_work
 from app.board.encounter import whole
 from app.board.entering import names_of, overridable
 from app.board.forms import FORMS
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, local, page, reader, with_board_right
-from app.board.worklists import DESKS, cells, tasks
+from app.board.worklists import DESKS, cells, concerned, tasks
 
 PURPOSES = {"care": "care of this patient", "match": "matching patient and cells", "claim": "working the claim"}
 REQUIRED = ("mrn", "name", "birth_date", "sex")
@@ -97,9 +97,17 @@ def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> 
         raise Refusal(404, "there is no such worklist")
     names, views, now = names_of(parts), _views(request), parts.clock()
     with parts.db.read() as store:
-        rows = [*open_rows(store, session.actor), *closed_rows(store, session.actor)]
+        rows = rows_of_work(store, session.actor, concerned(store))
         found = cards(store, rows, views, names, now)
-        todo = tasks(store, desk, found, views.of(store, rows), now, session.actor.facilities is None)
+        todo = tasks(
+            store,
+            desk,
+            found,
+            views.of(store, rows),
+            now,
+            whole_house=session.actor.facilities is None,
+            claims_shown=session.actor.may(Right.READ_CLAIMS),
+        )
         under_way = [card for card in found if card.stage != "closed"]
         where = cells(store, under_way) if desk.custody and session.actor.may(Right.READ_TIMELINE) else []
     return page(request, "worklist.html", desk=desk, tasks=todo, cells=where, names=names)

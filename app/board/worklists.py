@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import select as columns
@@ -13,8 +14,15 @@ from sqlmodel import Session, col, select
 
 from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord
 from app.board.cards import Card, own_clock
+from domain.claims.lifecycle import State
 
-HELD = "held"
+PAYER_SAID_NO: Final = frozenset({State.DENIED.value, State.PARTLY_PAID.value})
+TO_WORK: Final[Mapping[str, str]] = {
+    State.HELD.value: "held and unbilled",
+    State.REJECTED.value: "rejected",
+    State.DENIED.value: "denied",
+    State.PARTLY_PAID.value: "paid in part only",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +94,16 @@ def tasks(
     views: Mapping[str, Mapping[str, Any]],
     now: datetime,
     whole_house: bool,
+    claims_shown: bool,
 ) -> list[Task]:
-    """The desk's work on these encounters; with `whole_house`, also what concerns none of them alone."""
+    """The desk's work on these encounters.
+
+    Args:
+        whole_house: also what concerns none of them alone.
+        claims_shown: the caller may read claims.
+    """
     alerts = _alerts(session, desk)
-    claims = _held_claims(session) if desk.claims else {}
+    claims = _claims(session, now) if desk.claims and claims_shown else {}
     found = []
     if whole_house and "" in alerts:
         found.append(Task(None, tuple(_of_alert(alert, None, now) for alert in alerts[""])))
@@ -114,6 +128,13 @@ def _alerts(session: Session, desk: Desk) -> dict[str, list[AlertRecord]]:
     for alert in session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)):
         found.setdefault(alert.encounter_id or "", []).append(alert)
     return found
+
+
+def concerned(session: Session) -> set[str]:
+    """The encounters with an alert that stands or a claim to work on."""
+    alerts = select(AlertRecord.encounter_id).where(AlertRecord.state != "resolved")
+    claims = select(ClaimVersion.encounter_id).where(col(ClaimVersion.state).in_(list(TO_WORK)))
+    return {one for query in (alerts, claims) for one in session.exec(query) if one}
 
 
 def _cause(alert: AlertRecord, holds: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -145,20 +166,35 @@ def _of_hold(hold: Mapping[str, Any]) -> Item:
     return Item("hold", hold["title"], hold["fix"], hold["owner"], hold["citation"])
 
 
-def _held_claims(session: Session) -> dict[str, list[Item]]:
+def _claims(session: Session, now: datetime) -> dict[str, list[Item]]:
+    """The claims that a biller must take up again: held by an edit, rejected, refused wholly or in part."""
     query = columns(
         col(ClaimVersion.encounter_id),
         col(ClaimVersion.letter),
         col(ClaimVersion.ordinal),
         col(ClaimVersion.total),
         col(ClaimVersion.error_count),
-    ).where(col(ClaimVersion.state) == HELD)
+        col(ClaimVersion.state),
+        col(ClaimVersion.standing),
+    ).where(col(ClaimVersion.state).in_(list(TO_WORK)))
     found: dict[str, list[Item]] = {}
-    for encounter_id, letter, ordinal, total, errors in session.connection().execute(query):
-        title = f"Claim {letter}/{ordinal} is held: ${total:,.2f} unbilled"
-        text = f"{errors} error{'' if errors == 1 else 's'} to mend; each is named on the claim."
-        found.setdefault(encounter_id, []).append(Item("claim", title, text, "biller", ""))
+    for encounter_id, letter, ordinal, total, errors, state, standing in session.connection().execute(query):
+        refused = standing.get("refused") if state in PAYER_SAID_NO else None
+        money = f"${Decimal(refused or total):,.2f}"
+        title = f"Claim {letter}/{ordinal} is {TO_WORK[state]}: {money}"
+        text = standing.get("next") or f"{errors} error{'' if errors == 1 else 's'} to mend; the claim names each."
+        item = Item("claim", title, text, "biller", "", *_claim_due(state, standing, now), state=state)
+        found.setdefault(encounter_id, []).append(item)
     return found
+
+
+def _claim_due(state: str, standing: Mapping[str, Any], now: datetime) -> tuple[datetime | None, bool]:
+    """The last day on which acting still helps, and whether it is over: of the appeal, or of timely filing."""
+    told = standing.get("appeal_by" if state in PAYER_SAID_NO else "file_by")
+    if not told:
+        return None, False
+    last = datetime.combine(date.fromisoformat(told), time(), UTC)
+    return last, last.date() < now.date()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 
 from activities.store import signals
-from activities.store.tables import AlertRecord, Encounter
+from activities.store.tables import AlertRecord, ClaimVersion, Encounter
 from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
 from app.board.worklists import DESKS
@@ -174,6 +174,36 @@ async def test_worklists_hold_what_their_desk_owns(board: Board) -> None:
     assert "Where the cells are" in lab
     assert board.whole in lab
     assert (await board.get("/work/nobody")).status_code == 404
+
+
+async def test_a_claim_denied_long_after_the_encounter_closed_is_on_the_billers_list(board: Board) -> None:
+    standing = {"refused": "811565.25", "appeal_by": "2026-10-22", "next": "Appeal with the prior authorization."}
+    with board.db.write() as session:
+        claim = session.get_one(ClaimVersion, (board.whole, "C", 1, 1))
+        kept = claim.state, claim.standing
+        claim.state, claim.standing = "denied", standing
+        session.get_one(Encounter, board.whole).stage = "closed"
+        for number in range(60):
+            session.add(Encounter(encounter_id=f"enc_later{number}", created_at=NOW, stage="closed", decided_at=NOW))
+    try:
+        text = unescape((await board.get("/work/biller")).text)
+        for part in (
+            board.whole,
+            "Claim C/1 is denied: $811,565.25",
+            "Appeal with the prior",
+            "Possible until 2026-10-22",
+        ):
+            assert part in text, part
+        assert "enc_later" not in text
+        await board.sign_in("token-of-lab")
+        assert "Claim C/1" not in (await board.get("/work/biller")).text
+    finally:
+        with board.db.write() as session:
+            claim = session.get_one(ClaimVersion, (board.whole, "C", 1, 1))
+            claim.state, claim.standing = kept
+            session.get_one(Encounter, board.whole).stage = "monitoring"
+            for number in range(60):
+                session.delete(session.get_one(Encounter, f"enc_later{number}"))
 
 
 async def test_text_that_came_from_outside_is_escaped(board: Board) -> None:
