@@ -49,6 +49,8 @@ def _refresh(standing: AlertRecord, alert: Alert) -> None:
     """A standing alert may have become worse or named more events; its opening stays."""
     standing.severity, standing.title, standing.action = alert.severity.value, alert.title, alert.action
     standing.events = list(alert.events)
+    standing.owner, standing.citation, standing.rule = alert.owner, alert.citation, alert.rule
+    standing.denial, standing.layer = alert.denial, alert.layer
 
 
 def _record(encounter: str | None, alert: Alert, now: datetime) -> AlertRecord:

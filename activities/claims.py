@@ -202,3 +202,14 @@ def next_count(session: Session, name: str) -> int:
 def _built(row: ClaimVersion) -> ClaimBuilt:
     errors = tuple(edit["message"] for edit in row.document.get("edits", ()) if edit["severity"] == "error")
     return ClaimBuilt(state=row.state, version=row.version, content=row.content_hash, errors=errors)
+
+
+def standing_claims(session: Session, encounter: str) -> list[tuple[str, int]]:
+    """Letter and ordinal of every claim whose current version bills something: neither withdrawn nor voided."""
+    rows = session.exec(
+        select(ClaimVersion).where(ClaimVersion.encounter_id == encounter).order_by(col(ClaimVersion.version))
+    ).all()
+    latest = {(row.letter, row.ordinal): row for row in rows}
+    return sorted(
+        key for key, row in latest.items() if row.state not in ("withdrawn", "voided") and row.frequency != "8"
+    )

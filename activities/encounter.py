@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from activities.alerts import reconcile_alerts
 from activities.claim_life import ClaimLife, reply_marks
-from activities.claims import keep_claim
+from activities.claims import keep_claim, standing_claims
 from activities.mind import Mind, plan_of, with_replies
 from activities.store.chain import append_custody
 from activities.store.tables import Encounter
@@ -60,7 +61,8 @@ class Activities:
         DECISIONS.labels(stage=decision.stage.value).inc()
         with self.mind.db.read() as session:
             marks = reply_marks(session, self.mind.keys, question.encounter, question.up_to_sequence)
-        return with_replies(plan_of(decision, question), marks)
+            standing = standing_claims(session, question.encounter)
+        return without_ghosts(with_replies(plan_of(decision, question), marks), standing)
 
     @activity.defn(name="keep_custody")
     def keep_custody(self, question: Question) -> None:
@@ -128,6 +130,13 @@ class Activities:
     def watch(self, moment: Moment) -> WatchReport:
         with self.mind.db.write() as session:
             return watch(session, self.mind.keys, self.mind.shelf.site(), self.mind.shelf.rules(), moment.now)
+
+
+def without_ghosts(plan: Plan, standing: Sequence[tuple[str, int]]) -> Plan:
+    """Name the claims that stand in the store and are no longer due: a run after closure does not remember them."""
+    due = {(intent.letter, intent.ordinal) for intent in plan.claims}
+    gone = [ClaimIntent(letter=letter, ordinal=n, content="") for letter, n in standing if (letter, n) not in due]
+    return plan.model_copy(update={"claims": (*plan.claims, *gone)})
 
 
 def _stale(session: Session, question: Question) -> bool:

@@ -14,7 +14,7 @@ from activities.store.engine import Database
 from activities.store.facts import load_facts
 from activities.store.keys import Keyring
 from domain.decide import decide
-from domain.decision import CustodyEntry, Decision
+from domain.decision import Alert, CustodyEntry, Decision
 from domain.facts import fold
 from domain.plan import AlertIntent, ClaimIntent, Closure, Plan, Question
 
@@ -66,7 +66,8 @@ def plan_of(decision: Decision, question: Question) -> Plan:
         holds=tuple(hold.id for hold in decision.holds if hold.stands),
         hold_kinds=tuple(sorted({hold.kind for hold in decision.holds if hold.stands})),
         alerts=tuple(
-            AlertIntent(key=alert.key, severity=alert.severity.value, since=alert.since) for alert in decision.alerts
+            AlertIntent(key=_alert_key(alert), severity=alert.severity.value, since=alert.since)
+            for alert in decision.alerts
         ),
         claims=tuple(
             ClaimIntent(letter=claim.letter, ordinal=claim.ordinal, content=claim.content_hash)
@@ -101,6 +102,12 @@ def with_replies(plan: Plan, marks: Mapping[str, str]) -> Plan:
         for intent in (*plan.claims, *gone)
     ]
     return plan.model_copy(update={"claims": tuple(claims)})
+
+
+def _alert_key(alert: Alert) -> str:
+    """The alert and what it says: a standing alert whose text or severity changed is written again."""
+    said = (alert.severity.value, alert.title, alert.action, alert.events, alert.denial, alert.layer, alert.owner)
+    return f"{alert.key}#{hashlib.sha256(repr(said).encode()).hexdigest()[:12]}"
 
 
 def custody_fingerprint(entries: tuple[CustodyEntry, ...]) -> str:

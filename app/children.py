@@ -65,7 +65,9 @@ class Child:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             self.restarts += 1
-            await self.start()
+            # No process to be had just now: the old one is still ended, so the next turn tries again after its pause.
+            with contextlib.suppress(OSError):
+                await self.start()
 
     async def stop(self, seconds: float) -> None:
         """SIGTERM, and SIGKILL after the given time."""

@@ -117,8 +117,14 @@ def feed(
     """Expand a feed (events with day offsets) on an anchor date and send it."""
     from intake.feeds import expand, load_feed
 
-    day = date.fromisoformat(anchor) if anchor else datetime.now().astimezone().date()
-    _print(api_from(data_dir, url).post("/v1/events", expand(load_feed(file), day, subject)))
+    try:
+        day = date.fromisoformat(anchor) if anchor else datetime.now().astimezone().date()
+        events = expand(load_feed(file), day, subject)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from None
+    _print(api_from(data_dir, url).post("/v1/events", events))
 
 
 @cli.command()
@@ -152,6 +158,8 @@ def site(file: Path) -> None:
 
     try:
         parsed = parse_site(file.read_text())
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from None
     except SiteError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

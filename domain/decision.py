@@ -213,5 +213,7 @@ class Decision:
 
     @property
     def cleared(self) -> frozenset[Stage]:
-        """The stages whose gate is open."""
-        return frozenset(gate.stage for gate in self.gates if gate.open)
+        """The stages whose gate is open, and that of every stage before them: nothing is cleared behind a closed gate."""
+        order = tuple(Stage)
+        closed = min((order.index(gate.stage) for gate in self.gates if not gate.open), default=len(order))
+        return frozenset(gate.stage for gate in self.gates if order.index(gate.stage) < closed)

@@ -38,7 +38,8 @@ class TemporalDoor:
         client = await self._connected()
         start: WithStartWorkflowOperation[Any, Receipt] = WithStartWorkflowOperation(
             ENCOUNTER_TYPE,
-            EncounterStart(encounter=encounter_id),
+            # A run that follows a closed one does not know what it left open: its first decision reconciles the alerts.
+            EncounterStart(encounter=encounter_id, carried_alerts=("of an earlier run",)),
             id=encounter_workflow_id(encounter_id),
             task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

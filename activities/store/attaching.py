@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from activities.store import matching, vault
+from activities.store import matching, signals, vault
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import CertificationRow, Encounter, EncounterEvent, Inbox, sealed_for
@@ -72,6 +72,8 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
         return _attach_to_all_open(session, keys, arrival)
     match = matching.find(session, keys, arrival.envelope, arrival.data, arrival.hint)
     if match.reason:
+        if match.belongs_to is not None:
+            signals.other_patient(session, match.belongs_to, arrival.dedupe_key(keys), arrival.received_at)
         return Placed(reason=match.reason)
     encounter_id = match.encounter_id or _open_encounter(session, arrival.received_at)
     encounter = _locked(session, encounter_id)

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from activities.store import signals
+from activities.store.facts import identity_of
 from activities.store.keys import Keyring
 from activities.store.tables import Alias, ClaimVersion, Encounter, EncounterEvent, Inbox, sealed_for
 from activities.store.vault import mrn_key
@@ -22,9 +23,11 @@ ORDER = "order"
 MRN = "mrn"
 UNKNOWN = "unknown"
 CELL_KINDS = frozenset({"coi", "din", "bag"})
+BOOKING_KINDS = frozenset({"appointment", "admission"})
 
 NO_SUBJECT = "no encounter is known by this subject"
 NO_CLAIM = "no claim has this control number"
+OTHER_PATIENT = "this order belongs to a patient with another record number; correct the order or the record number"
 SEVERAL = "its identifiers name different encounters; correct the subject at the sender and replay"
 
 
@@ -43,6 +46,7 @@ class Match:
     encounter_id: str | None = None
     opens: bool = False
     reason: str = ""
+    belongs_to: str | None = None
 
 
 def alias_key(keys: Keyring, value: str) -> str:
@@ -87,7 +91,7 @@ def find(session: Session, keys: Keyring, envelope: Envelope, data: EventData, h
         return Match(home)
     for candidates in _candidates(session, keys, envelope, data, hint):
         if len(candidates) == 1:
-            return Match(candidates.pop())
+            return _of_the_same_patient(session, keys, candidates.pop(), data)
         if candidates:
             return Match(reason=SEVERAL)
     if envelope.type in OPENING_TYPES:
@@ -95,16 +99,33 @@ def find(session: Session, keys: Keyring, envelope: Envelope, data: EventData, h
     return Match(reason=NO_SUBJECT)
 
 
+def _of_the_same_patient(session: Session, keys: Keyring, encounter_id: str, data: EventData) -> Match:
+    """An order number that comes again with another patient's record number joins nobody; a merged number is the same."""
+    merged = referral_key(keys, data)
+    if isinstance(data, ReferralReceived) and session.get(Alias, (merged, encounter_id, MRN)) is None:
+        known = identity_of(session, keys, encounter_id)
+        if known and not known["erased"] and str(known["patient"]["mrn"]).strip() != data.patient.mrn.strip():
+            return Match(reason=OTHER_PATIENT, belongs_to=encounter_id)
+    return Match(encounter_id)
+
+
 def _candidates(
     session: Session, keys: Keyring, envelope: Envelope, data: EventData, hint: Hint | None
 ) -> Sequence[set[str]]:
     """The encounters each rule names, the strongest rule first."""
+    # Appointment and admission numbers repeat from system to system: alone they do not join a new order to an encounter.
+    weak = BOOKING_KINDS if envelope.type in OPENING_TYPES else frozenset()
     product = data.product if isinstance(data, ReferralReceived) else None
     by_mrn = referral_key(keys, data) or (mrn_key(keys, hint.mrn, hint.facility) if hint else None)
     return (
         _named(session, alias_key(keys, envelope.subject), ORDER),
         _named(session, alias_key(keys, envelope.subject), None),
-        {encounter for kind, value in aliases_of(data) for encounter in _named(session, alias_key(keys, value), kind)},
+        {
+            encounter
+            for kind, value in aliases_of(data)
+            if kind not in weak
+            for encounter in _named(session, alias_key(keys, value), kind)
+        },
         _open_with(session, by_mrn, product) if by_mrn else set(),
     )
 

@@ -195,7 +195,8 @@ def release_claims(session: Session, keys: Keyring, now: datetime) -> int:
     types = (ClaimAcknowledged.event_type, ClaimRemitted.event_type)
     waiting = session.exec(select(Quarantine).where(Quarantine.state == WAITING, col(Quarantine.type).in_(types))).all()
     placed = [_tried(session, keys, row, now) for row in waiting]
-    return sum(1 for one in placed if not one.reason)
+    known = sorted({key for one in placed for key in one.known})
+    return sum(1 for one in placed if not one.reason) + release(session, keys, known, now)
 
 
 def _tried(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> Placed:

@@ -40,6 +40,28 @@ def event_conflict(session: Session, encounter_id: str | None, event_id: str, no
     )
 
 
+def other_patient(session: Session, encounter_id: str, event_key: str, now: datetime) -> None:
+    """A referral names an encounter's order and another patient: it waits in quarantine, the encounter is unchanged."""
+    _open_once(
+        session,
+        AlertRecord(
+            alert_id=new_id("alr"),
+            encounter_id=encounter_id,
+            key=f"{PREFIX}other_patient.{event_key[:16]}",
+            kind="other_patient",
+            severity="critical",
+            owner=OWNER,
+            title="a referral for this order names another patient",
+            action="compare order and record number with registration; correct the wrong one at the sender and replay it",
+            citation="corrections G",
+            rule="inbox.other_patient",
+            since=now,
+            opened_at=now,
+            acknowledge_by=now + ACKNOWLEDGE_WITHIN,
+        ),
+    )
+
+
 def alias_collision(session: Session, encounter_id: str, kind: str, key: str, cells: bool, now: datetime) -> None:
     """An identifier that another encounter has already; the first keeps it."""
     _open_once(

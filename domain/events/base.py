@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -29,9 +30,15 @@ Ndc = Annotated[str, StringConstraints(pattern=r"^(\d{4,5}-\d{3,4}-\d{1,2}|\d{11
 """National Drug Code: hyphenated (5-3-2, 4-4-2, 5-4-1, 5-4-2) or eleven digits."""
 
 
+MONEY = re.compile(r"^-?\d{1,10}(\.\d{1,2})?$")
+MONEY_FORM = 'money is a decimal string with at most two places, for example "1250.00"'
+
+
 def _money_is_text(value: object) -> object:
     if isinstance(value, (int, float)):
-        raise ValueError('money is a decimal string, for example "1250.00"')
+        raise ValueError(MONEY_FORM)
+    if isinstance(value, str) and not MONEY.match(value):
+        raise ValueError(MONEY_FORM)
     return value
 
 
@@ -39,7 +46,7 @@ Money = Annotated[
     Decimal,
     BeforeValidator(_money_is_text),
     Field(max_digits=12, decimal_places=2, strict=False),
-    WithJsonSchema({"type": "string", "pattern": r"^-?\d{1,10}(\.\d{1,2})?$"}),
+    WithJsonSchema({"type": "string", "pattern": MONEY.pattern}),
 ]
 """United States dollars as a decimal string with at most two places."""
 

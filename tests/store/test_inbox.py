@@ -282,3 +282,29 @@ def _claim(encounter: str, control_number: str) -> ClaimVersion:
         built_at=e.NOW,
         control_number=control_number,
     )
+
+
+def test_the_same_order_with_another_patient_joins_nobody(post: Post, db: Database) -> None:
+    first = post(e.referral())
+    other = e.referral()
+    other = {
+        **other,
+        "id": "other-patient",
+        "data": {**other["data"], "patient": {**other["data"]["patient"], "mrn": "MRN-9"}},
+    }
+    second = post(other)
+    assert second.disposition is Disposition.QUARANTINED
+    assert "record number" in second.reasons[0]
+    with db.read() as session:
+        alerts = session.exec(select(AlertRecord).where(AlertRecord.kind == "other_patient")).all()
+        known = identity_of(session, post.keys, str(first.encounter_id))
+    assert [(alert.severity, alert.encounter_id) for alert in alerts] == [("critical", first.encounter_id)]
+    assert known is not None
+    assert known["patient"]["mrn"] != "MRN-9"
+
+
+def test_an_appointment_number_of_another_order_joins_no_encounter(post: Post) -> None:
+    first = post(e.booking())
+    again = post({**e.booking(), "id": "other-booking", "source": "urn:other:system", "subject": "ORDER-OF-ANOTHER"})
+    assert again.disposition is Disposition.ACCEPTED
+    assert again.encounter_id != first.encounter_id
