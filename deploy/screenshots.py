@@ -66,6 +66,7 @@ def take(data_dir: Path, out: Path) -> list[Path]:
             _page(browser, f"{api.url}/work/coordinator", out / "worklist.png", 900),
             _temporal(browser, ui, running, "timeline", out / "temporal-ui.png", 1200),
             _temporal(browser, ui, running, "search-attributes", out / "temporal-attributes.png", 700),
+            _temporal(browser, ui, running, "user-metadata", out / "temporal-details.png", 900),
         ]
 
 
