@@ -16,6 +16,8 @@ from tests.domain.stages.stories import BAG, Story, holds, kinds, rulebook, unti
 
 Deed = Callable[[Story, int], object]
 
+STAGES = tuple(Stage)
+
 
 def _disposition(what: str) -> Deed:
     def sign(story: Story, day: int) -> object:
@@ -80,7 +82,9 @@ def check(story: Story, decision: Decision) -> None:
     """What must hold of every decision."""
     for gate in decision.gates:
         holding = [r for r in gate.requirements if not r.met and r.enforcement is Enforcement.HOLD]
-        assert (gate.stage in decision.cleared) is all(r.key in gate.overridden for r in holding)
+        assert gate.open is all(r.key in gate.overridden for r in holding)
+        before = [g for g in decision.gates if STAGES.index(g.stage) <= STAGES.index(gate.stage)]
+        assert (gate.stage in decision.cleared) is all(g.open for g in before)
         assert not any(r.kind == "identity" and r.key in gate.overridden for r in gate.requirements)
     product_lines = [line for claim in decision.claims for line in claim.lines if line.service == "cell_product"]
     bags = {getattr(fact.data, "bag_id", None) for fact in story.facts if fact.type.startswith("cart.infusion")}
