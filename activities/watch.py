@@ -14,10 +14,7 @@ from domain.events.governance import CertificationStatus
 from domain.plan import WatchReport
 from domain.rulebook import Rulebook
 from domain.site import Site
-from domain.watch import PREFIX, Standing, watch_alerts
-
-SHORTEST_AGAIN = timedelta(hours=1)
-"""An alert that was escalated has at least this long before it is escalated again."""
+from domain.watch import PREFIX, Standing, again_after, watch_alerts
 
 
 def watch(session: Session, keys: Keyring, site: Site, rules: Rulebook, now: datetime) -> WatchReport:
@@ -25,7 +22,7 @@ def watch(session: Session, keys: Keyring, site: Site, rules: Rulebook, now: dat
     wanted = watch_alerts(standing(session, keys, site), rules, now)
     opened, resolved = reconcile_alerts(session, None, wanted, now, prefix=PREFIX)
     session.flush()
-    return WatchReport(opened=opened, resolved=resolved, escalated=escalate(session, now))
+    return WatchReport(opened=opened, resolved=resolved, escalated=escalate(session, now, again_after(rules, now)))
 
 
 def standing(session: Session, keys: Keyring, site: Site) -> list[Standing]:
@@ -51,16 +48,15 @@ def _keep_longest(held: dict[tuple[str, str | None, str], Standing], paper: Stan
         held[key] = paper
 
 
-def escalate(session: Session, now: datetime) -> int:
-    """Count up every open alert whose time to acknowledge is over; each has half its time before the next."""
+def escalate(session: Session, now: datetime, again: timedelta) -> int:
+    """Count up every open alert whose time to acknowledge is over; unacknowledged, it is counted again after `again`."""
     overdue: Iterable[AlertRecord] = session.exec(
         select(AlertRecord).where(AlertRecord.state == "open", col(AlertRecord.acknowledge_by) <= now)
     ).all()
     count = 0
     for alert in overdue:
-        allowed = max((alert.acknowledge_by - alert.opened_at) / 2, SHORTEST_AGAIN)
         alert.escalations += 1
-        alert.acknowledge_by = now + allowed
+        alert.acknowledge_by = now + again
         session.add(alert)
         count += 1
     return count

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from domain.decision import Alert, Severity
 from domain.rulebook import Rulebook
@@ -39,6 +39,15 @@ def watch_alerts(certificates: Iterable[Standing], rules: Rulebook, now: datetim
 def bands(rules: Rulebook, on: date) -> tuple[int, ...]:
     """Days before the end of a certificate at which people are told, tightest first."""
     return tuple(sorted({row.days for row in rules.find(Window, on) if row.key.startswith(BAND) and row.days}))
+
+
+def again_after(rules: Rulebook, now: datetime) -> timedelta:
+    """How long after one escalation the next one comes.
+
+    Raises:
+        NoRule: the rulebook has no such span.
+    """
+    return timedelta(hours=rules.one(Window, now.astimezone(UTC).date(), key="escalation_again").hours or 0)
 
 
 def _ending(certificates: Iterable[Standing], rules: Rulebook, today: date, now: datetime) -> Iterator[Alert]:

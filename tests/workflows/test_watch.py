@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.store.tables import AlertRecord
+from activities.watch import escalate
 from app.worker import keep_schedule
 from domain.rulebook import Rulebook
 from domain.watch import Standing, bands, watch_alerts
@@ -72,6 +73,11 @@ async def test_an_alert_nobody_acknowledges_is_escalated(world: World) -> None:
         seen = session.get_one(AlertRecord, "alr_watch_test")
     assert seen.escalations == 1
     assert seen.acknowledge_by > datetime.now(UTC)
+    again = timedelta(hours=4)
+    with world.db.write() as session:
+        assert escalate(session, seen.acknowledge_by - timedelta(seconds=1), again) == 0
+        assert escalate(session, seen.acknowledge_by, again) >= 1
+        assert session.get_one(AlertRecord, "alr_watch_test").acknowledge_by == seen.acknowledge_by + again
     with world.db.write() as session:
         session.delete(session.get_one(AlertRecord, "alr_watch_test"))
 
