@@ -75,10 +75,8 @@ def plan_of(decision: Decision, question: Question) -> Plan:
             if claim.ready
         ),
         custody_content=custody_fingerprint(decision.custody),
-        custody_length=len(decision.custody),
         deadline=deadline.due if deadline else None,
         deadline_title=deadline.title if deadline else None,
-        deadline_key=deadline.key if deadline else None,
         details=details_of(decision),
         rulebook_digest=decision.rulebook_digest,
         closure=Closure(outcome=decision.outcome.value, at=question.now) if closed and decision.outcome else None,

@@ -64,10 +64,8 @@ class Plan(_Message):
     alerts: tuple[AlertIntent, ...]
     claims: tuple[ClaimIntent, ...]
     custody_content: str
-    custody_length: int
     deadline: datetime | None
     deadline_title: str | None
-    deadline_key: str | None
     details: str
     rulebook_digest: str
     closure: Closure | None
@@ -78,7 +76,6 @@ class EncounterStart(_Message):
 
     encounter: str
     noted: int = 0
-    decided: int = 0
     carried_claims: dict[str, str] = {}
     carried_alerts: tuple[str, ...] = ()
     carried_custody: str = ""
