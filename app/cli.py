@@ -18,6 +18,7 @@ from app.hl7_cli import hl7_app
 from app.installation import CannotStart
 from app.metrics import register_store_metrics
 from app.preflight_cli import preflight
+from app.reading_cli import DataDir, Url, claims, holds, show, timeline
 from app.rules_cli import rules_app
 from app.serving import GatewaySettings, build_gateway, server_of
 from app.settings import Settings
@@ -33,9 +34,8 @@ cli.add_typer(vault_app, name="vault")
 cli.add_typer(hl7_app, name="hl7")
 cli.command()(simulate)
 cli.command()(preflight)
-
-DataDir = Annotated[Path, typer.Option("--data-dir", help="keys, token, databases and logs of the embedded stack")]
-Url = Annotated[Optional[str], typer.Option("--url", help="the gateway; from the data directory's run file if absent")]
+for question in (show, holds, timeline, claims):
+    cli.command()(question)
 
 
 @cli.command()
@@ -80,24 +80,6 @@ async def _serve_gateway() -> None:
         await server_of(settings, build_gateway(settings, home)).serve()
     finally:
         home.db.close()
-
-
-@cli.command()
-def show(encounter: str, data_dir: DataDir = Path("data"), url: Url = None) -> None:
-    """One encounter: stage, gates, holds, milestones."""
-    _print(api_from(data_dir, url).get(f"/v1/encounters/{encounter}"))
-
-
-@cli.command()
-def timeline(encounter: str, data_dir: DataDir = Path("data"), url: Url = None) -> None:
-    """The chain-of-identity timeline of an encounter."""
-    _print(api_from(data_dir, url).get(f"/v1/encounters/{encounter}/timeline"))
-
-
-@cli.command()
-def claims(encounter: str, data_dir: DataDir = Path("data"), url: Url = None) -> None:
-    """The claims of an encounter."""
-    _print(api_from(data_dir, url).get(f"/v1/encounters/{encounter}/claims"))
 
 
 @cli.command()

@@ -63,7 +63,8 @@ def create_gateway(
     api.state.registry = CollectorRegistry()
     api.state.registry.register(FeedMetrics(db))
     problems.install(api)
-    for module in (events, encounters, claims, worklists, alerts, quarantine, preflight, fhir, health):
+    # An order number may hold a slash, so the reference takes the whole path: what stands under it is matched first.
+    for module in (events, claims, worklists, alerts, encounters, quarantine, preflight, fhir, health):
         api.include_router(module.router)
     board.install(api)
     return api

@@ -24,7 +24,9 @@ Severity = Annotated[Literal["critical", "warning", "info"] | None, Query()]
 Kind = Annotated[str | None, Query(max_length=100)]
 
 
-@router.get("/v1/encounters/{ref}/alerts", responses=documented(404, 409, 422), summary="The alerts of an encounter")
+@router.get(
+    "/v1/encounters/{ref:path}/alerts", responses=documented(404, 409, 422), summary="The alerts of an encounter"
+)
 def get_encounter_alerts(ref: str, parts: PartsOf, actor: AlertReader, state: State = None) -> Alerts:
     """Every alert of the encounter, oldest first; resolved ones stay listed."""
     encounter = reading.read_encounter(parts, actor, "alerts", ref)

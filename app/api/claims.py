@@ -33,7 +33,9 @@ History = Annotated[bool, Query(description="every version, superseded and withd
 Ordinal = Annotated[int, Path(ge=1, le=99)]
 
 
-@router.get("/v1/encounters/{ref}/claims", responses=documented(404, 409, 422), summary="The claims of an encounter")
+@router.get(
+    "/v1/encounters/{ref:path}/claims", responses=documented(404, 409, 422), summary="The claims of an encounter"
+)
 def get_claims(ref: str, parts: PartsOf, actor: ClaimReader, history: History = False) -> Claims:
     """The current version of each claim, in order of letter and ordinal."""
     encounter = reading.read_encounter(parts, actor, "claims", ref)
@@ -43,7 +45,7 @@ def get_claims(ref: str, parts: PartsOf, actor: ClaimReader, history: History = 
 
 
 @router.get(
-    "/v1/encounters/{ref}/claims/{letter}",
+    "/v1/encounters/{ref:path}/claims/{letter}",
     responses=FILES,
     response_model=ClaimAnswer,
     summary="The first claim of a letter",
@@ -55,7 +57,7 @@ def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor:
 
 
 @router.get(
-    "/v1/encounters/{ref}/claims/{letter}/{ordinal}",
+    "/v1/encounters/{ref:path}/claims/{letter}/{ordinal}",
     responses=FILES,
     response_model=ClaimAnswer,
     summary="One claim",

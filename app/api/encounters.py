@@ -52,16 +52,7 @@ def _holds(row: Encounter, wanted: str) -> bool:
     return any(wanted in (hold["kind"], hold.get("layer"), hold["rule"]) for hold in reading.standing_holds(row))
 
 
-@router.get("/v1/encounters/{ref}", responses=documented(404, 409), summary="One encounter")
-def get_encounter(ref: str, parts: PartsOf, actor: EncounterReader) -> EncounterAnswer:
-    """Stage, gates, holds, milestones and deadlines. `ref` is the encounter's id or any identifier of it."""
-    encounter = reading.read_encounter(parts, actor, "encounter", ref)
-    with parts.db.read() as session:
-        records = reading.custody(session, encounter.encounter_id)
-    return reading.whole(encounter, reading.custody_verified(records))
-
-
-@router.get("/v1/encounters/{ref}/timeline", responses=documented(404, 409), summary="The chain of identity")
+@router.get("/v1/encounters/{ref:path}/timeline", responses=documented(404, 409), summary="The chain of identity")
 def get_timeline(ref: str, parts: PartsOf, actor: TimelineReader) -> Timeline:
     """What stands, in clinical order, and every link as it was appended; the hashes are computed anew at each call."""
     encounter = reading.read_encounter(parts, actor, "timeline", ref)
@@ -78,17 +69,26 @@ def get_timeline(ref: str, parts: PartsOf, actor: TimelineReader) -> Timeline:
     )
 
 
-@router.get("/v1/encounters/{ref}/holds", responses=documented(404, 409), summary="What holds an encounter")
+@router.get("/v1/encounters/{ref:path}/holds", responses=documented(404, 409), summary="What holds an encounter")
 def get_holds(ref: str, parts: PartsOf, actor: EncounterReader) -> Holds:
     """Every hold with its owner, what is missing and what cures it; overridden ones stay listed."""
     encounter = reading.read_encounter(parts, actor, "holds", ref)
     return Holds(encounter_id=encounter.encounter_id, holds=encounter.view.get("holds", []))
 
 
-@router.get("/v1/encounters/{ref}/explain", responses=documented(404, 409), summary="Why")
+@router.get("/v1/encounters/{ref:path}/explain", responses=documented(404, 409), summary="Why")
 def get_explanations(ref: str, parts: PartsOf, actor: EncounterReader) -> Explanations:
     """For every claim line, hold and alert: the rule, its dates and source, and the events it was read from."""
     encounter = reading.read_encounter(parts, actor, "explain", ref)
     with parts.db.read() as session:
         found = explanations(session, encounter, parts.rules() if parts.rules else None)
     return Explanations(encounter_id=encounter.encounter_id, explanations=found)
+
+
+@router.get("/v1/encounters/{ref:path}", responses=documented(404, 409), summary="One encounter")
+def get_encounter(ref: str, parts: PartsOf, actor: EncounterReader) -> EncounterAnswer:
+    """Stage, gates, holds, milestones and deadlines. `ref` is the encounter's id or any identifier of it."""
+    encounter = reading.read_encounter(parts, actor, "encounter", ref)
+    with parts.db.read() as session:
+        records = reading.custody(session, encounter.encounter_id)
+    return reading.whole(encounter, reading.custody_verified(records))

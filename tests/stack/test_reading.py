@@ -1,0 +1,31 @@
+"""The command line's questions: JSON of the contract in a pipe, readable text on request, an order number as it is written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import date
+
+from tests.stack.harness import Stack
+from tests.stack.test_encounters import SCENARIOS, events_of
+
+
+def ask(stack: Stack, *words: str) -> str:
+    command = [sys.executable, "-m", "app.cli", *words, "--data-dir", str(stack.data_dir)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_a_pipe_gets_the_contract_and_a_person_gets_words(stack: Stack) -> None:
+    _, events = events_of(SCENARIOS["d"], "-reading", date(2026, 8, 3), without={"late"})
+    subject = "ORDER/7 B"
+    stack.post([event | {"subject": subject} if event["subject"].startswith("ORD-") else event for event in events])
+    encounter = stack.settled(subject.replace("/", "%2F").replace(" ", "%20"))["encounter_id"]
+
+    assert json.loads(ask(stack, "show", subject))["encounter_id"] == encounter
+    assert json.loads(ask(stack, "timeline", subject, "--json")) == stack.get(f"/v1/encounters/{encounter}/timeline")
+    words = ask(stack, "show", subject, "--text")
+    assert words.startswith(encounter)
+    for hold in stack.get(f"/v1/encounters/{encounter}/holds")["holds"]:
+        assert hold["fix"] in ask(stack, "holds", subject, "--text")
+    assert ask(stack, "claims", subject, "--text").strip()
