@@ -6,7 +6,7 @@ import threading
 from importlib.resources import files
 from pathlib import Path
 
-from domain.rulebook import Rulebook, load
+from domain.rulebook import Rulebook, RulebookError, load
 from domain.rulebook.rows import Edition
 from domain.site import Site, parse_site
 
@@ -28,9 +28,15 @@ def read_rulebook(edition: Edition, directory: Path | None = None) -> Rulebook:
     """Read and check a rulebook.
 
     Raises:
-        RulebookError: the files do not hold together.
+        RulebookError: the files do not hold together, or a table is missing: without its rows nothing would be asked for.
     """
-    return load(read_texts(directory), edition)
+    book = load(read_texts(directory), edition)
+    if missing := sorted(table for table, rows in book.rows.items() if not rows):
+        raise RulebookError(
+            f"{directory or rulebook_directory()}: no rows of {', '.join(missing)}; a directory of rules holds every "
+            "table, so copy the packaged ones and change them there"
+        )
+    return book
 
 
 class Shelf:

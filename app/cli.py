@@ -12,10 +12,9 @@ from typing import Annotated, Any, Optional
 import typer
 
 from app.client import ApiError, api_from
-from app.connect import open_home
+from app.connect import open_home, temporal_access
 from app.deployment import deploy_app
 from app.hl7_cli import hl7_app
-from app.installation import CannotStart
 from app.metrics import register_store_metrics
 from app.preflight_cli import preflight
 from app.reading_cli import DataDir, Url, claims, holds, show, timeline
@@ -24,10 +23,16 @@ from app.serving import GatewaySettings, build_gateway, server_of
 from app.settings import Settings
 from app.simulate import simulate
 from app.supervisor import StackOptions, run_stack
+from app.troubles import in_one_line
 from app.vault_cli import vault_app
 from app.worker import run_worker
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The CAR-T encounter orchestrator.")
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The CAR-T encounter orchestrator.",
+)
 cli.add_typer(rules_app, name="rules")
 cli.add_typer(deploy_app, name="deploy")
 cli.add_typer(vault_app, name="vault")
@@ -74,6 +79,7 @@ def gateway() -> None:
 
 async def _serve_gateway() -> None:
     settings = GatewaySettings()
+    temporal_access(settings)  # a gateway connects at its first delivery: what is wrong with the settings is said now
     home = open_home(settings)
     register_store_metrics(home.db, home.shelf, home.keys)
     try:
@@ -152,14 +158,11 @@ def site(file: Path) -> None:
 
 
 def _run(coroutine: Any) -> None:
-    """Run to the end; a stack that cannot start says why in one line and exits 2."""
+    """Run to the end."""
 
     async def whole() -> int:
         try:
             return int(await coroutine or 0)
-        except CannotStart as error:
-            print(f"cart-encounter: {error}", file=sys.stderr)
-            return 2
         finally:
             # The SDK's core may crash the interpreter when it exits at once.
             await asyncio.sleep(0.05)
@@ -172,12 +175,15 @@ def _print(answer: object) -> None:
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script: what an operator can cure is said in one line; exit 1, or 2 at a start."""
     try:
         cli()
-    except ApiError as error:
-        print(f"cart-encounter: {error}", file=sys.stderr)
-        sys.exit(1)
+    except Exception as error:
+        told = in_one_line(error)
+        if told is None:
+            raise
+        print(f"cart-encounter: {told}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, ApiError) else 2)
 
 
 if __name__ == "__main__":

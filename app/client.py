@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,16 +52,22 @@ def _detail(answer: httpx.Response) -> str:
 
 
 def api_from(data_dir: Path, url: str | None) -> Api:
-    """The gateway of the stack that runs on a data directory.
+    """A gateway: that of the stack that runs on a data directory, or the one at an address with a token of its own.
+
+    The token is in the data directory or in the file that `CART_TOKEN_FILE` names.
 
     Raises:
-        ApiError: no stack has written its address there.
+        ApiError: no stack has written its address there, or there is no token.
     """
+    named = os.environ.get("CART_TOKEN_FILE")
     try:
-        token = (data_dir / "token").read_text().strip()
         where = url or json.loads((data_dir / RUN_FILE).read_text())["http"]
     except (OSError, ValueError, KeyError):
         raise ApiError(
             f"no stack runs on {data_dir}; start one with `cart-encounter up --data-dir {data_dir}`"
         ) from None
+    try:
+        token = Path(named or data_dir / "token").read_text().strip()
+    except OSError as error:
+        raise ApiError(f"token file {error.filename}: {error.strerror}; name it in CART_TOKEN_FILE") from None
     return Api(where.rstrip("/"), token)

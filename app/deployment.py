@@ -18,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.store.engine import Database
 from activities.store.tables import Encounter, EncounterEvent
+from app.connect import temporal_access
 from app.installation import CannotStart, install
 from app.settings import Settings
 from workflows.search_attributes import MEANING, REGISTRY
@@ -99,7 +100,7 @@ def search_attributes() -> None:
 
 
 async def _temporal(settings: Settings) -> None:
-    client = await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
+    client = await Client.connect(settings.temporal_address, **temporal_access(settings))
     made = await register(client, settings.temporal_namespace)
     typer.echo(f"namespace {settings.temporal_namespace}: {', '.join(made) if made else 'nothing to do'}")
     # The SDK's core may crash the interpreter when it exits at once.

@@ -24,6 +24,12 @@ class Settings(BaseSettings):
     edition: Literal["current", "guide"] = "current"
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
+    temporal_tls: bool = False
+    temporal_ca_file: Path | None = None
+    temporal_cert_file: Path | None = None
+    temporal_cert_key_file: Path | None = None
+    temporal_server_name: str | None = None
+    temporal_api_key_file: Path | None = None
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8700, ge=0, le=65535)
     metrics_host: str = "127.0.0.1"

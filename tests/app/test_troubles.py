@@ -1,0 +1,55 @@
+"""An operator gets one line for what an operator can cure: no trace, and no value of a secret setting in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.metrics import free_port
+from app.troubles import in_one_line
+
+
+def run(tmp_path: Path, *words: str, **environment: str) -> tuple[int, str]:
+    answer = subprocess.run(
+        [sys.executable, "-m", "app.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin", "CART_DATA_DIR": str(tmp_path), **environment},
+    )
+    return answer.returncode, answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (("worker",), {}, "deploy keys"),
+        (("gateway",), {}, "deploy keys"),
+        (("worker",), {"CART_EDITION": "newest"}, "CART_EDITION"),
+        (("gateway",), {"CART_TEMPORAL_CA_FILE": "/nowhere"}, "CART_TEMPORAL_CA_FILE"),
+        (("up", "--rules", "/nowhere"), {}, "no rows of"),
+        (("deploy", "temporal"), {"CART_TEMPORAL_ADDRESS": "127.0.0.1:PORT"}, "CART_TEMPORAL_ADDRESS"),
+        (
+            ("deploy", "migrate"),
+            {"CART_DATABASE_URL": "postgresql+psycopg://cart:hush@127.0.0.1:PORT/cart"},
+            "CART_DATABASE_URL",
+        ),
+    ],
+)
+def test_a_start_that_fails_says_why_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], environment: dict[str, str], said: str
+) -> None:
+    port = str(free_port())
+    code, told = run(tmp_path, *words, **{name: value.replace("PORT", port) for name, value in environment.items()})
+    assert code == 2
+    assert told.count("\n") == 1
+    assert said in told
+    assert "hush" not in told
+
+
+def test_a_fault_of_the_program_is_not_hidden() -> None:
+    assert in_one_line(AssertionError("a fault")) is None
+    assert in_one_line(RuntimeError("a fault")) is None
