@@ -12,11 +12,9 @@ import typer.main
 from app.cli import cli
 from app.deployment import register, type_name
 from tests.deploy.queries import documented
-from tests.deploy.test_deployment import connected, server
+from tests.deploy.test_deployment import connected
 from tests.deploy.test_rules import ALERTS
 from workflows.search_attributes import MEANING, REGISTRY
-
-__all__ = ["server"]
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

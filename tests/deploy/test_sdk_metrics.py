@@ -16,9 +16,6 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from app.metrics import exposition, free_port, sdk_metrics
 from app.metrics.sdk_names import SDK
-from tests.deploy.test_deployment import server
-
-__all__ = ["server"]
 
 SHORT = timedelta(seconds=10)
 NEVER_HERE = frozenset({"temporal_sticky_cache_total_forced_eviction_total"})
