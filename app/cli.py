@@ -117,13 +117,43 @@ def feed(
 
 @cli.command()
 def verify(
-    encounter: Annotated[Optional[str], typer.Argument(help="one encounter; all of them if absent")] = None,
+    encounter: Annotated[
+        Optional[str], typer.Argument(help="an encounter's id or any identifier of it; all of them if absent")
+    ] = None,
+    data_dir: DataDir = Path("data"),
+    exported: Annotated[
+        Optional[Path], typer.Option("--export", help="check this exported file instead of the database")
+    ] = None,
+    since: Annotated[
+        Optional[str], typer.Option(help="head of the index as noted earlier: nothing before it may be gone")
+    ] = None,
+) -> None:
+    """Check the hash chains of the custody timelines and the index over them; names the first broken record."""
+    from app.verify import verify_file, verify_store
+
+    settings = Settings().model_copy(update={"data_dir": data_dir})
+    sys.exit(
+        verify_file(settings, exported, encounter, since) if exported else verify_store(settings, encounter, since)
+    )
+
+
+@cli.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="the file to write; must not be there yet")],
+    encounter: Annotated[
+        Optional[str], typer.Argument(help="an encounter's id or any identifier of it; all of them if absent")
+    ] = None,
     data_dir: DataDir = Path("data"),
 ) -> None:
-    """Check the hash chain of the custody timeline in the database; names the first broken record."""
-    from app.verify import verify_store
+    """Write the custody timelines with their hashes to a file that `verify --export` checks without the database."""
+    from activities.store.keys import KeyFileError
+    from app.verify import export_store
 
-    sys.exit(verify_store(Settings().model_copy(update={"data_dir": data_dir}), encounter))
+    try:
+        code = export_store(Settings().model_copy(update={"data_dir": data_dir}), file, encounter)
+    except (KeyFileError, FileExistsError) as error:
+        raise typer.BadParameter(str(error)) from None
+    sys.exit(code)
 
 
 @cli.command()

@@ -1,55 +1,42 @@
-"""The chain of identity: append-only, each link hashed over the one before, so that any edit, loss or swap shows.
+"""Keeping the chains of identity: what is new is appended, and every growth goes into the index over all of them.
 
-The hash proves order and wholeness, not truth: a correction is a new link that names the one it corrects.
+How links and entries hang together, and how a break is found, is `domain.ledger`'s.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
+from sqlalchemy import text as sql
 from sqlmodel import Session, col, select
 
 from activities.store.keys import Keyring
-from activities.store.tables import CustodyRecord, Encounter
+from activities.store.tables import CustodyIndex, CustodyRecord, Encounter
 from activities.store.vault import pseudonym
 from domain.decision import CustodyEntry
+from domain.ledger import GENESIS, Break, check_against_index, check_chain, entry_hash, link_hash
 
-GENESIS = "0" * 64
 RECORD = "record"
 CORRECTION = "correction"
 RETRACTION = "retraction"
 STAFF_FIELDS = frozenset({"by", "second_verifier", "verified_by", "signer"})
+INDEX_LOCK = 0x43415232
 
 
-class Linked(Protocol):
-    """What a link is computed from and checked against."""
-
-    position: int
-    key: str
-    content: str
-    previous_hash: str
-    hash: str
-
-
-def link(previous_hash: str, position: int, key: str, content: str) -> str:
-    """SHA-256 over the previous hash, the position, the key and the canonical content, separated unmistakably."""
-    return hashlib.sha256(json.dumps([previous_hash, position, key, content]).encode()).hexdigest()
-
-
-def verify(records: Iterable[Linked]) -> int | None:
-    """The position of the first link that does not hold, in the order of positions; None when all of them hold."""
-    previous, expected = GENESIS, 1
-    for record in sorted(records, key=lambda one: one.position):
-        whole = record.position == expected and record.previous_hash == previous
-        if not whole or record.hash != link(previous, record.position, record.key, record.content):
-            return expected
-        previous, expected = record.hash, expected + 1
-    return None
+def first_break(session: Session, encounter_id: str, links: Sequence[CustodyRecord]) -> Break | None:
+    """The first link of an encounter that does not hold by itself or by the index; None when the chain is whole."""
+    broken = check_chain(links)
+    if broken is not None:
+        return broken
+    entries = session.exec(
+        select(CustodyIndex).where(CustodyIndex.encounter_id == encounter_id).order_by(col(CustodyIndex.position))
+    ).all()
+    chains = {encounter_id: links} if links else {}
+    return next(check_against_index(chains, entries), None)
 
 
 def canonical(content: Mapping[str, Any]) -> str:
@@ -90,7 +77,28 @@ def append_custody(
         if standing[key].content is not None:
             body = {"retracts": key}
             _append(session, chain, encounter_id, f"{key}#{standing[key].links}", RETRACTION, now, body, now)
+    if len(chain) > before:
+        _index(session, chain[-1], now)
     return len(chain) - before
+
+
+def _index(session: Session, last: CustodyRecord, now: datetime) -> None:
+    """Enter a chain's new length and head. One at a time over all encounters: by SQLite's write lock, else by a lock of ours."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INDEX_LOCK})
+    before = session.exec(select(CustodyIndex).order_by(col(CustodyIndex.position).desc()).limit(1)).first()
+    entry = CustodyIndex(
+        position=before.position + 1 if before else 1,
+        encounter_id=last.encounter_id,
+        length=last.position,
+        head=last.hash,
+        recorded_at=now,
+        previous_hash=before.hash if before else GENESIS,
+        hash="",
+    )
+    entry.hash = entry_hash(entry)
+    session.add(entry)
+    session.flush()
 
 
 def _chain(session: Session, encounter_id: str) -> list[CustodyRecord]:
@@ -128,19 +136,18 @@ def _append(
     content: dict[str, Any],
     now: datetime,
 ) -> None:
-    previous = chain[-1].hash if chain else GENESIS
-    position, text = len(chain) + 1, canonical(content)
     record = CustodyRecord(
         encounter_id=encounter_id,
-        position=position,
+        position=len(chain) + 1,
         key=key,
         kind=kind,
         occurred=occurred,
-        content=text,
-        previous_hash=previous,
-        hash=link(previous, position, key, text),
+        content=canonical(content),
+        previous_hash=chain[-1].hash if chain else GENESIS,
+        hash="",
         recorded_at=now,
     )
+    record.hash = link_hash(record)
     session.add(record)
     session.flush()
     chain.append(record)

@@ -182,7 +182,7 @@ class Staff(SQLModel, table=True):
 
 
 class CustodyRecord(SQLModel, table=True):
-    """One link of the chain of identity: `hash` = SHA-256(previous hash, position, key, canonical content)."""
+    """One link of the chain of identity; `hash` is `domain.ledger.link_hash` over every other column."""
 
     __tablename__ = "custody_records"
 
@@ -196,6 +196,21 @@ class CustodyRecord(SQLModel, table=True):
     hash: str
     recorded_at: datetime = Field(sa_type=UtcDateTime)
     __table_args__ = (UniqueConstraint("encounter_id", "key"),)
+
+
+class CustodyIndex(SQLModel, table=True):
+    """The index over the chains, one row each time a chain grows; names encounters by value, so that their rows may go."""
+
+    __tablename__ = "custody_index"
+
+    position: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    encounter_id: str
+    length: int
+    head: str
+    recorded_at: datetime = Field(sa_type=UtcDateTime)
+    previous_hash: str
+    hash: str
+    __table_args__ = (UniqueConstraint("encounter_id", "length"),)
 
 
 class ClaimVersion(SQLModel, table=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from sqlmodel import col, select
 
-from activities.store.chain import standing_records, verify
+from activities.store.chain import first_break, standing_records
 from activities.store.tables import Encounter
 from app.api import reading
 from app.api.answers import EncounterAnswer, EncounterPage, Explanations, Holds, MilestoneAnswer, Timeline
@@ -58,11 +58,11 @@ def get_timeline(ref: str, parts: PartsOf, actor: TimelineReader) -> Timeline:
     encounter = reading.read_encounter(parts, actor, "timeline", ref)
     with parts.db.read() as session:
         records = reading.custody(session, encounter.encounter_id)
-    broken = verify(records)
+        broken = first_break(session, encounter.encounter_id, records)
     return Timeline(
         encounter_id=encounter.encounter_id,
         verified=broken is None,
-        first_broken=broken,
+        first_broken=broken.position if broken else None,
         milestones=[MilestoneAnswer(**milestone) for milestone in encounter.view.get("milestones", ())],
         records=[reading.custody_link(record) for record in standing_records(records)],
         links=[reading.custody_link(record) for record in records],
@@ -91,4 +91,5 @@ def get_encounter(ref: str, parts: PartsOf, actor: EncounterReader) -> Encounter
     encounter = reading.read_encounter(parts, actor, "encounter", ref)
     with parts.db.read() as session:
         records = reading.custody(session, encounter.encounter_id)
-    return reading.whole(encounter, reading.custody_verified(records))
+        broken = first_break(session, encounter.encounter_id, records)
+    return reading.whole(encounter, broken is None)

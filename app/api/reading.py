@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from activities.store import chain
 from activities.store.matching import look_up
 from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
 from activities.store.vault import audit
@@ -97,10 +96,6 @@ def custody(session: Session, encounter_id: str) -> list[CustodyRecord]:
     """Every link of an encounter's chain, in the order of positions."""
     query = select(CustodyRecord).where(CustodyRecord.encounter_id == encounter_id)
     return list(session.exec(query.order_by(col(CustodyRecord.position))))
-
-
-def custody_verified(records: list[CustodyRecord]) -> bool:
-    return chain.verify(records) is None
 
 
 def custody_link(record: CustodyRecord) -> CustodyLink:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from activities.store import chain
-from activities.store.tables import AlertRecord, Encounter
+from activities.store.tables import AlertRecord, CustodyRecord, Encounter
 from app.api import reading
 from app.api.access import Actor
 from app.api.answers import AlertAnswer, ClaimAnswer, CustodyLink, EncounterAnswer, Explanation
@@ -19,6 +19,7 @@ from app.api.roles import Right
 from app.board.cards import WAKE, entered, own_clock
 from app.board.names import Names
 from app.picture import Picture, draw
+from domain.ledger import Break
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Whole:
 def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, names: Names) -> Whole:
     """Read what the page of an encounter shows."""
     records = reading.custody(session, encounter.encounter_id)
-    answer = reading.whole(encounter, reading.custody_verified(records))
+    broken = chain.first_break(session, encounter.encounter_id, records)
+    answer = reading.whole(encounter, broken is None)
     now = own_clock(parts.clock(), encounter.decided_at)
     milestones = encounter.view.get("milestones", [])
     since = entered(encounter.stage, milestones) or encounter.created_at
@@ -67,7 +69,7 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
         ],
         alerts=_alerts(session, encounter.encounter_id),
         claims=_claims(session, encounter.encounter_id) if actor.may(Right.READ_CLAIMS) else None,
-        custody=_custody(records) if actor.may(Right.READ_TIMELINE) else None,
+        custody=_custody(records, broken) if actor.may(Right.READ_TIMELINE) else None,
         reasons={one.subject: one for one in explanations(session, encounter, rules)},
     )
 
@@ -83,6 +85,6 @@ def _claims(session: Session, encounter_id: str) -> list[ClaimAnswer]:
     return [reading.claim_answer(row) for row in reading.claims(session, encounter_id)]
 
 
-def _custody(records: list[Any]) -> Custody:
+def _custody(records: list[CustodyRecord], broken: Break | None) -> Custody:
     standing = [reading.custody_link(record) for record in chain.standing_records(records)]
-    return Custody(standing, len(records), chain.verify(records))
+    return Custody(standing, len(records), broken.position if broken else None)

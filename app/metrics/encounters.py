@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import select as wide_select
 from sqlmodel import col, func, select
 
-from activities.store.chain import verify
-from activities.store.tables import ClaimVersion, CustodyRecord, Encounter
+from activities.store.tables import ClaimVersion, CustodyIndex, CustodyRecord, Encounter
 from app.metrics.families import Sample, age_band, sample
 from app.metrics.reading import Reading
+from domain.ledger import check_ledger
 
 SPANS: Mapping[str, tuple[str, str]] = {
     "cart_vein_to_vein_days": ("apheresis", "infusion"),
@@ -122,15 +122,16 @@ def _days_between(begins: Sequence[datetime], ends: Sequence[datetime]) -> float
 
 
 def check_chains(reading: Reading) -> list[Sample]:
-    """Every chain of identity, verified link by link."""
+    """Every chain of identity, verified link by link and against the index; a broken index counts as one chain more."""
     chains: dict[str, list[CustodyRecord]] = {}
     for record in reading.session.exec(
         select(CustodyRecord).order_by(col(CustodyRecord.encounter_id), col(CustodyRecord.position))
     ):
         chains.setdefault(record.encounter_id, []).append(record)
-    broken = sum(verify(chain) is not None for chain in chains.values())
+    entries = reading.session.exec(select(CustodyIndex).order_by(col(CustodyIndex.position))).all()
+    broken = check_ledger(chains, entries)
     return [
-        sample("cart_custody_chains", len(chains) - broken, "intact"),
-        sample("cart_custody_chains", broken, "broken"),
+        sample("cart_custody_chains", len(set(chains) - {found.encounter_id for found in broken}), "intact"),
+        sample("cart_custody_chains", len(broken), "broken"),
         sample("cart_custody_records", sum(map(len, chains.values()))),
     ]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from activities.rules import Shelf
-from activities.store.chain import GENESIS, link
 from activities.store.engine import Database
 from activities.store.keys import Keyring, create_keyring
 from activities.store.tables import (
     AlertRecord,
     CertificationRow,
     ClaimVersion,
+    CustodyIndex,
     CustodyRecord,
     Encounter,
     EncounterEvent,
@@ -22,6 +22,7 @@ from activities.store.tables import (
     InboxConflict,
     Quarantine,
 )
+from domain.ledger import GENESIS, entry_hash, link_hash
 from domain.site import Site, parse_site
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -40,6 +41,7 @@ class World:
         self.site_file.write_text(SITE_FILE.read_text())
         self.shelf = Shelf("current", None, self.site_file)
         self._number = 0
+        self.entries: list[str] = []
 
     def site(self) -> Site:
         return parse_site(self.site_file.read_text())
@@ -159,22 +161,37 @@ class World:
     def chain(self, encounter: str, length: int, *, broken: bool = False) -> None:
         previous = GENESIS
         for position in range(1, length + 1):
-            content = f'{{"step":{position}}}'
-            mine = link(previous, position, f"k{position}", content)
-            self.add(
-                CustodyRecord(
-                    encounter_id=encounter,
-                    position=position,
-                    key=f"k{position}",
-                    kind="record",
-                    occurred=NOW,
-                    content='{"step":"edited"}' if broken and position == length else content,
-                    previous_hash=previous,
-                    hash=mine,
-                    recorded_at=NOW,
-                )
+            link = CustodyRecord(
+                encounter_id=encounter,
+                position=position,
+                key=f"k{position}",
+                kind="record",
+                occurred=NOW,
+                content=f'{{"step":{position}}}',
+                previous_hash=previous,
+                hash="",
+                recorded_at=NOW,
             )
-            previous = mine
+            link.hash = previous = link_hash(link)
+            if broken and position == length:
+                link.content = '{"step":"edited"}'
+            self.add(link)
+        self.index(encounter, length, previous)
+
+    def index(self, encounter: str, length: int, head: str) -> None:
+        """Enter a chain into the index."""
+        entry = CustodyIndex(
+            position=len(self.entries) + 1,
+            encounter_id=encounter,
+            length=length,
+            head=head,
+            recorded_at=NOW,
+            previous_hash=self.entries[-1] if self.entries else GENESIS,
+            hash="",
+        )
+        entry.hash = entry_hash(entry)
+        self.entries.append(entry.hash)
+        self.add(entry)
 
     def certificate(self, holder: str, layer: str, product: str | None, valid_to: date | None, **values: Any) -> None:
         event = self.event(None, "cart.certification.changed", NOW - timedelta(days=1))
