@@ -11,11 +11,11 @@ from activities.store.facts import identity_of
 from activities.store.keys import Keyring
 from activities.store.tables import ClaimVersion
 from domain.claims.model import Claim, Form
-from domain.claims.x12 import Control, Identity, render
+from domain.claims.x12 import Control, Identity, NotWritable, render
 from domain.claims.x12.parties import Address
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Payer
-from domain.site import PayerId, Site
+from domain.site import Mode, PayerId, Site
 
 SHADOW, LIVE = "shadow", "live"
 
@@ -50,6 +50,15 @@ def payer_of(row: ClaimVersion, site: Site) -> PayerId:
     return payer
 
 
+def mode_of(row: ClaimVersion, site: Site) -> Mode:
+    """Whether the version goes out live or in shadow, as installation, facility and payer say together.
+
+    Raises:
+        CannotRender: the site file does not name the payer.
+    """
+    return site.mode_of(payer_of(row, site), claim_of(row).facility)
+
+
 def preview_numbers(row: ClaimVersion) -> Numbers:
     """Numbers of a file that was not transmitted: its own count instead of an interchange number.
 
@@ -67,7 +76,7 @@ def file_of(
     """The 837 of a version: the same row and numbers give the same file while identity, site and rows stay.
 
     Raises:
-        CannotRender: payer, facility or patient is not known, or the patient was erased.
+        CannotRender: payer, facility or patient is not known, the patient was erased, or a value fits in no file.
         NoRule: the rulebook has no row of the payer for the day of the statement.
     """
     claim, payer = claim_of(row), payer_of(row, site)
@@ -83,7 +92,10 @@ def file_of(
         frequency=row.frequency,
         replaces=numbers.replaces,
     )
-    return render(claim, _identity(session, keys, row.encounter_id), site, payer, control)
+    try:
+        return render(claim, _identity(session, keys, row.encounter_id), site, payer, control)
+    except NotWritable as error:
+        raise CannotRender(str(error)) from None
 
 
 def _filing(claim: Claim, rules: Rulebook) -> str:

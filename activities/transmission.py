@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from activities.claim_files import CannotRender, Numbers, file_of, payer_of
+from activities.claim_files import CannotRender, Numbers, file_of, mode_of, payer_of
 from activities.claims import next_count
 from activities.rules import Shelf
 from activities.store.engine import Database
@@ -66,7 +66,7 @@ def transmit(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, key: Key, 
 
 def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, now: datetime) -> Transmission:
     """Take the next number for the version. A file that cannot be made or does not pass takes none: it rolls back."""
-    payer = payer_of(row, shelf.site())
+    payer, mode = payer_of(row, shelf.site()), mode_of(row, shelf.site())
     named = payer_named(session, keys, row)
     if row.frequency != ORIGINAL and named is None:
         raise CannotRender(UNKNOWN_NUMBER)
@@ -76,9 +76,9 @@ def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, no
         ordinal=row.ordinal,
         version=row.version,
         control_number=row.control_number or "",
-        mode=payer.mode,
+        mode=mode,
         receiver_id=payer.receiver_id,
-        interchange=next_count(session, f"interchange {payer.mode} {payer.receiver_id}"),
+        interchange=next_count(session, f"interchange {mode} {payer.receiver_id}"),
         payer=payer.key,
         replaces_event=named.event if named else None,
         created_at=now,

@@ -37,6 +37,12 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Partner = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,14}$")]
+"""An interchange identifier (ISA06, ISA08): at most fifteen characters, none of them a delimiter."""
+Mode = Literal["shadow", "live"]
+"""Shadow: everything runs, files carry the test mark and stay in an outbox of their own."""
+
+
 class Address(_Part):
     line: str
     city: str
@@ -48,7 +54,7 @@ class Facility(_Part):
     """A place of care. `hospital_class` decides the payment window (corrections C5); `owner_group` who counts as one.
 
     `drg_base_rate` is what Medicare pays the hospital for a weight of one, in United States dollars; with it a stay's
-    payment is checked.
+    payment is checked. `mode` shadow keeps the claims of this facility in shadow whatever its payers say.
     """
 
     key: FacilityKey
@@ -63,6 +69,7 @@ class Facility(_Part):
     roles: tuple[Literal["apheresis", "infusion", "lymphodepletion", "office"], ...]
     mac: str | None = None
     drg_base_rate: Annotated[Decimal, Field(gt=0, decimal_places=2)] | None = None
+    mode: Mode = "live"
     address: Address
     phone: str
     pharmacy: str | None = None
@@ -146,16 +153,20 @@ class PayerId(_Part):
 
     key: Key
     name: str
-    receiver_id: str
-    payer_id: str
-    mode: Literal["shadow", "live"] = "shadow"
+    receiver_id: Partner
+    payer_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,79}$")]
+    mode: Mode = "shadow"
 
 
 class Site(_Part):
-    """One installation. Amounts are United States dollars."""
+    """One installation. Amounts are United States dollars.
+
+    Claims of a facility go out live to a payer only where installation, facility and payer all say `live`.
+    """
 
     name: str
-    submitter_id: str
+    mode: Mode = "live"
+    submitter_id: Partner
     contact_name: str
     contact_phone: str
     product_invoice_cost: dict[Key, Decimal] = {}
@@ -186,6 +197,12 @@ class Site(_Part):
     def facility(self, key: str) -> Facility | None:
         """The facility with that key, or None when this site does not know it."""
         return next((f for f in self.facilities if f.key == key), None)
+
+    def mode_of(self, payer: PayerId, facility: str) -> Mode:
+        """How claims of the facility go to the payer: live where installation, facility and payer say so, else shadow."""
+        house = self.facility(facility)
+        modes = {self.mode, payer.mode, house.mode if house else "shadow"}
+        return "shadow" if "shadow" in modes else "live"
 
     def payer(self, key: str) -> PayerId | None:
         return next((p for p in self.payers if p.key == key), None)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from activities.claim_files import CannotRender, file_of, payer_of, preview_numbers
+from activities.claim_files import CannotRender, file_of, mode_of, preview_numbers
 from activities.store.tables import ClaimVersion, Transmission
 from activities.store.vault import audit
 from activities.transmission import numbers_of
@@ -93,7 +93,7 @@ def _file(parts: Parts, actor: Actor, row: ClaimVersion) -> str:
         with parts.db.write() as session:
             sent = session.get(Transmission, key)
             numbers = numbers_of(session, parts.keys, row, sent) if sent else preview_numbers(row)
-            mode = sent.mode if sent else payer_of(row, parts.site).mode
+            mode = sent.mode if sent else mode_of(row, parts.site)
             text = file_of(session, parts.keys, parts.rules(), parts.site, row, numbers, mode)
             audit(session, actor.name, "claim_file", row.encounter_id, "read", parts.clock())
     except (CannotRender, NoRule) as error:

@@ -38,6 +38,8 @@ def test_lakeside_is_certified_for_yescarta_alone(site: Site) -> None:
         ('tax_id = "13-3456701"', 'tax_id = "00-3456701"', "facilities.2.tax_id"),
         ('time_zone = "America/New_York"', 'time_zone = "America/Nowhere"', "facilities.0.time_zone"),
         ('service = "collection"', 'service = "room_and_board"', "room_and_board stands twice"),
+        ('submitter_id = "STMARYCTN01"', 'submitter_id = "STMARY*CTN"', "submitter_id"),
+        ('receiver_id = "EXMACJK"', 'receiver_id = "A RECEIVER TOO LONG"', "payers.0.receiver_id"),
     ],
 )
 def test_a_mistake_is_named(right: str, wrong: str, named: str) -> None:
@@ -45,3 +47,25 @@ def test_a_mistake_is_named(right: str, wrong: str, named: str) -> None:
 
     with pytest.raises(SiteError, match=named):
         parse_site(TEXT.replace(right, wrong, 1))
+
+
+@pytest.mark.parametrize(
+    ("installation", "facility", "payer", "mode"),
+    [
+        ("live", "live", "live", "live"),
+        ("shadow", "live", "live", "shadow"),
+        ("live", "shadow", "live", "shadow"),
+        ("live", "live", "shadow", "shadow"),
+    ],
+)
+def test_a_claim_is_live_only_where_installation_facility_and_payer_say_so(
+    site: Site, installation: str, facility: str, payer: str, mode: str
+) -> None:
+    house = site.facilities[0].model_copy(update={"mode": facility})
+    made = site.model_copy(update={"mode": installation, "facilities": (house, *site.facilities[1:])})
+
+    assert made.mode_of(site.payers[0].model_copy(update={"mode": payer}), house.key) == mode
+
+
+def test_a_facility_that_nobody_knows_is_in_shadow(site: Site) -> None:
+    assert site.mode_of(site.payers[0].model_copy(update={"mode": "live"}), "nowhere") == "shadow"

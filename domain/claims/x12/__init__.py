@@ -14,7 +14,7 @@ from pyx12.x12file import X12Writer
 from domain.claims.model import Claim, Form
 from domain.claims.x12 import institutional, professional
 from domain.claims.x12.check import validate
-from domain.claims.x12.envelope import Segments, headers
+from domain.claims.x12.envelope import NotWritable, Segments, headers
 from domain.claims.x12.parties import Control, Identity
 from domain.site import PayerId, Site
 
@@ -25,6 +25,7 @@ def render(claim: Claim, identity: Identity, site: Site, payer: PayerId, control
     """The claim as one interchange, segment per line, with counts and trailers written by `pyx12`.
 
     Raises:
+        NotWritable: a name or a number of the patient that no file can carry as it is.
         ValueError: the site file does not know the claim's facility; such a claim is held by an edit.
     """
     body = professional.body if claim.form is Form.CMS1500 else institutional.body
@@ -44,4 +45,4 @@ def _trimmed(segment: tuple[str, ...]) -> tuple[str, ...]:
     return segment[: last + 1]
 
 
-__all__ = ["Control", "Identity", "render", "validate"]
+__all__ = ["Control", "Identity", "NotWritable", "render", "validate"]

@@ -23,6 +23,7 @@ TN TX UT VT VA WA WV WI WY DC PR VI GU AS MP
 """
 _STATES = frozenset(_POSTAL.split())
 _ZIP = (5, 9)
+_FULL_ZIP = 9
 _TAXONOMY = 10
 
 Segment = Sequence[str]
@@ -91,6 +92,15 @@ def _addresses(segments: Sequence[Segment]) -> Iterator[str]:
             yield "N402 is no state"
         if not _at(place, 3).isdigit() or len(_at(place, 3)) not in _ZIP:
             yield "N403 is no postal code"
+    biller = _after(segments, "85")
+    if biller and len(_at(biller, 3)) != _FULL_ZIP:
+        yield "N403 of the billing provider needs all nine digits; add them to the facility in the site file"
+
+
+def _after(segments: Sequence[Segment], entity: str) -> Segment | None:
+    """The place (N4) of the party."""
+    start = next((i for i, s in enumerate(segments) if s[0] == "NM1" and _at(s, 1) == entity), len(segments))
+    return next((s for s in segments[start:] if s[0] == "N4"), None)
 
 
 def _services(segments: Sequence[Segment]) -> Iterator[str]:

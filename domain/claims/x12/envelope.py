@@ -16,13 +16,49 @@ GUIDES = {Form.UB04: "005010X223A2", Form.CMS1500: "005010X222A1"}
 _SEXES = {"female": "F", "male": "M"}
 _BASIC = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !\"&'()+,-./;?=")
 """The basic character set of X12; delimiters are not in it."""
+_EXTENDED = frozenset("abcdefghijklmnopqrstuvwxyz%@[]_{}\\|<>#$") | _BASIC
+"""What both guides allow besides, where a value must not be rewritten."""
+_LETTERS = str.maketrans(
+    {"Ø": "O", "Ł": "L", "Đ": "D", "Ð": "D", "Ħ": "H", "Ŧ": "T", "ı": "I", "Æ": "AE", "Œ": "OE", "Þ": "TH", "ẞ": "SS"}
+    | dict.fromkeys("\u2018\u2019\u201b\u02bc\u02bb\u00b4`", "'")
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-")
+)
+"""Letters and marks that no decomposition turns into a basic one. Dropping them would bill another name."""
+
+
+class NotWritable(ValueError):
+    """A value that a file cannot carry as it is. The message names the value's place and cure, never the value."""
 
 
 def text(value: str, length: int = 60) -> str:
     """The value in the basic character set, capitals, cut to the length of its element."""
-    plain = unicodedata.normalize("NFKD", value).upper()
+    plain = unicodedata.normalize("NFKD", value.upper().translate(_LETTERS)).upper()
     kept = "".join(c if c in _BASIC else " " for c in plain if not unicodedata.combining(c))
     return " ".join(kept.split())[:length].strip()
+
+
+def name(value: str, what: str, length: int = 60) -> str:
+    """A name of a person in the basic character set.
+
+    Raises:
+        NotWritable: a letter of it has no basic form (another script); half a name would be another person's.
+    """
+    whole = text(value, 4 * len(value))
+    letters = sum(c.isalpha() for c in unicodedata.normalize("NFC", value))
+    if not whole or sum(c.isalpha() for c in whole) < letters:
+        raise NotWritable(f"{what} has letters outside the Latin alphabet; register its Latin spelling")
+    return text(value, length)
+
+
+def identifier(value: str, what: str, length: int) -> str:
+    """An identifier as it is, case and marks kept: a rewritten number is another number.
+
+    Raises:
+        NotWritable: it holds a delimiter or another character that the guides do not allow, or is too long.
+    """
+    if not value or len(value) > length or not set(value) <= _EXTENDED:
+        raise NotWritable(f"{what} is empty, too long or has a character that an X12 file cannot carry; correct it")
+    return value
 
 
 def day(value: date) -> str:
@@ -67,7 +103,8 @@ def headers(claim: Claim, site: Site, payer: PayerId, control: Control) -> Itera
     yield ("ST", "837", "0001", guide)
     yield ("BHT", "0019", "00", f"{control.interchange:09d}", *stamp, "CH")
     yield ("NM1", "41", "2", text(site.name), "", "", "", "", "46", site.submitter_id)
-    yield ("PER", "IC", text(site.contact_name), "TE", site.contact_phone)
+    phone = "".join(digit for digit in site.contact_phone if digit.isdigit())
+    yield ("PER", "IC", text(site.contact_name), "TE", phone)
     yield ("NM1", "40", "2", text(payer.name), "", "", "", "", "46", payer.receiver_id)
 
 
@@ -91,13 +128,13 @@ def subscriber(identity: Identity, payer: PayerId, control: Control) -> Iterator
         "NM1",
         "IL",
         "1",
-        text(identity.family),
-        text(identity.given, 35),
+        name(identity.family, "the patient's family name"),
+        name(identity.given, "the patient's given name", 35),
         "",
         "",
         "",
         "MI",
-        text(identity.member_id, 80),
+        identifier(identity.member_id, "the member number", 80),
     )
     yield ("N3", text(where.line, 55))
     yield ("N4", text(where.city, 30), where.state, where.postal_code.replace("-", ""))
@@ -108,10 +145,10 @@ def subscriber(identity: Identity, payer: PayerId, control: Control) -> Iterator
 def references(claim: Claim, identity: Identity, control: Control) -> Iterator[tuple[str, ...]]:
     """Authorization, the claim that is replaced, medical record."""
     if authorization := value_of(claim, "authorization"):
-        yield ("REF", "G1", text(authorization, 50))
+        yield ("REF", "G1", identifier(authorization, "the authorization number", 50))
     if control.replaces:
-        yield ("REF", "F8", control.replaces)
-    yield ("REF", "EA", text(identity.mrn, 50))
+        yield ("REF", "F8", identifier(control.replaces, "the payer's number of the claim", 50))
+    yield ("REF", "EA", identifier(identity.mrn, "the medical record number", 50))
 
 
 def attending(facility: Facility, claim: Claim) -> tuple[str, str, str]:

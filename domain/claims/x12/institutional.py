@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from domain.claims.model import Claim, CodedValue, Diagnosis, Line
+from domain.claims.model import MOST_DIAGNOSES, Claim, CodedValue, Diagnosis, Form, Line
 from domain.claims.x12 import envelope
 from domain.claims.x12.envelope import Segments, code, day, number, text, value_of
 from domain.claims.x12.parties import Control, Identity
 from domain.site import Facility, PayerId, Site
 
 _IN_ONE_HI = 12
-_OTHERS = 24
-"""Further diagnoses that the guide has room for."""
 _NOTE = 80
 
 
@@ -38,6 +36,8 @@ def _claim(claim: Claim, identity: Identity, control: Control) -> Iterator[tuple
         value_of(claim, key) or "" for key in ("admission_type", "admission_source", "discharge_status")
     )
     yield ("CL1", kind, source, status)
+    if notice := value_of(claim, "attachment_notice"):
+        yield ("PWK", *notice.split())
     yield from envelope.references(claim, identity, control)
     yield from _notes(text(claim.remarks, _NOTE * 10))
 
@@ -66,7 +66,7 @@ def _health_information(claim: Claim) -> Iterator[tuple[str, ...]]:
     yield from _hi([_diagnosis("ABJ", d) for d in by_role["admitting"]])
     if claim.drg:
         yield ("HI", f"DR:{claim.drg}")
-    yield from _hi([_diagnosis("ABF", d) for d in by_role["other"][:_OTHERS]])
+    yield from _hi([_diagnosis("ABF", d) for d in by_role["other"][: MOST_DIAGNOSES[Form.UB04] - 1]])
     for qualifier, role in (("BBR", "principal"), ("BBQ", "other")):
         yield from _hi([f"{qualifier}:{p.code}:D8:{day(p.date)}" for p in claim.procedures if p.role == role])
     yield from _hi([_occurrence(value) for value in claim.codes if value.kind in ("occurrence", "occurrence_span")])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.claims.model import Claim, Line
+from domain.claims.model import MOST_DIAGNOSES, Claim, Form, Line
 from domain.claims.x12 import envelope
 from domain.claims.x12.envelope import Segments, code, day, number, text
 from domain.claims.x12.parties import Control, Identity
 from domain.site import Facility, PayerId, Site
 
 _NOTE = 80
-_DIAGNOSES = 12
 
 
 def body(claim: Claim, identity: Identity, site: Site, payer: PayerId, control: Control) -> Segments:
@@ -32,7 +31,7 @@ def _claim(claim: Claim, identity: Identity, control: Control) -> Iterator[tuple
     yield from envelope.references(claim, identity, control)
     if claim.remarks:
         yield ("NTE", "ADD", text(claim.remarks, _NOTE))
-    coded = [d for d in claim.diagnoses if d.role != "admitting"][:_DIAGNOSES]
+    coded = [d for d in claim.diagnoses if d.role != "admitting"][: MOST_DIAGNOSES[Form.CMS1500]]
     yield ("HI", *(f"{'ABF' if index else 'ABK'}:{code(d.code)}" for index, d in enumerate(coded)))
 
 

@@ -114,6 +114,7 @@ REWRITTEN = (
     Rewritten("a short taxonomy code", "PXC*282N00000X", "PXC*282N0", "taxonomy"),
     Rewritten("no such state", "COLUMBUS*OH*43215~", "COLUMBUS*XX*43215~", "no state"),
     Rewritten("a postal code of four digits", "COLUMBUS*OH*43215~", "COLUMBUS*OH*4321~", "postal code"),
+    Rewritten("a billing postal code of five digits", "OH*432151234~", "OH*43215~", "nine digits"),
     Rewritten("a revenue code of three digits", "SV2*0874", "SV2*874", "revenue code"),
     Rewritten("an NDC of ten digits", "N4*71287021901", "N4*7128721901", "eleven digits"),
     Rewritten("a procedure date that is none", "D8:20260615", "D8:20261315", "date that is none"),

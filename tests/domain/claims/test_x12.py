@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.claims.x12 import Control, Identity, render, validate
+from domain.claims.x12 import Control, Identity, NotWritable, render, validate
 from domain.claims.x12.envelope import number, text
 from domain.claims.x12.parties import Address
 from tests.domain.claims import golden
@@ -142,6 +143,53 @@ def test_a_file_that_is_none_is_refused() -> None:
 @given(st.text(max_size=80))
 def test_no_text_can_break_out_of_its_element(value: str) -> None:
     assert not set(text(value)) & set("*~:^\n")
+
+
+def named(**changes: str) -> str:
+    claim = mcl_inpatient().claim("A/1")
+    return render(claim, replace(PAT, **{"given": "Pat", **changes}), site(), site().payers[0], control())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("charted", "written"),
+    [
+        ("Søren Łukasz", "SOREN LUKASZ"),
+        ("Đặng Æsa", "DANG AESA"),
+        ("Strauß", "STRAUSS"),
+        ("O\u2019Neil\u2013Smith", "O'NEIL-SMITH"),
+        ("de la Cruz", "DE LA CRUZ"),
+        ("İpek ığdır", "IPEK IGDIR"),
+    ],
+)
+def test_a_name_keeps_all_of_its_letters(charted: str, written: str) -> None:
+    file = named(family=charted)
+    assert segments(file, "NM1")[3][3] == written
+    assert validate(file) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"family": "王"}, {"given": "Иван"}, {"member_id": "A*1"}, {"mrn": "M~1"}, {"mrn": "é"}]
+)
+def test_what_a_file_cannot_carry_is_refused_without_naming_it(change: dict[str, str]) -> None:
+    with pytest.raises(NotWritable) as refused:
+        named(**change)
+    assert not any(value in str(refused.value) for value in change.values())
+
+
+def test_numbers_of_a_person_go_out_as_they_are() -> None:
+    file = named(member_id="w_12#3a", mrn="mrn-7/x")
+    assert segments(file, "NM1")[3][9] == "w_12#3a"
+    assert ["REF", "EA", "mrn-7/x"] in segments(file, "REF")
+    assert validate(file) == []
+
+
+@given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
+def test_a_name_is_whole_or_refused(family: str, given_name: str) -> None:
+    try:
+        file = named(family=family, given=given_name)
+    except NotWritable:
+        return
+    assert file.count("~") == named().count("~")
 
 
 @given(st.decimals(min_value=0, max_value=10**9, places=2))
