@@ -40,6 +40,7 @@ _WRITERS: tuple[Callable[[Draft], None], ...] = (
     add_medications,
     add_evaluations,
     stay.add_room,
+    stay.add_death,
     add_diagnoses,
     stay.add_procedures,
     stay.await_stay,
@@ -70,7 +71,7 @@ def cases(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | No
         return ()
     desk = Desk(record, site, rules, record.referral)
     bundles = _billed(desk, lay_out(desk))
-    drafts = [_write(desk, bundle) for bundle in bundles]
+    drafts = [draft for bundle in bundles if not _empty(draft := _write(desk, bundle))]
     used = frozenset(event for draft in drafts for event in price(draft))
     claims = tuple(_claim(draft, explain(desk, draft.bundle, bundles)) for draft in drafts)
     pairs = zip(drafts, claims, strict=True)
@@ -80,6 +81,11 @@ def cases(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | No
 def _billed(desk: Desk, bundles: Sequence[Bundle]) -> tuple[Bundle, ...]:
     """Without the claims that a payer's rule leaves out."""
     return tuple(bundle for bundle in bundles if not _refused(desk, bundle))
+
+
+def _empty(draft: Draft) -> bool:
+    """True when nothing is left to bill, as after a bag of which no cell was given: that is no claim."""
+    return not (draft.lines or draft.stay or draft.waiting or draft.problems)
 
 
 def _refused(desk: Desk, bundle: Bundle) -> bool:
@@ -113,8 +119,11 @@ def _cite_window(draft: Draft) -> None:
 
 
 def _attest(draft: Draft) -> None:
-    """Condition code of services that are attested unrelated to the stay they precede (corrections C5)."""
-    if not draft.bundle.unrelated:
+    """Condition code of services that are attested unrelated to the stay they precede (corrections C5).
+
+    A hospital attests with it; an office has no such code.
+    """
+    if not draft.bundle.unrelated or draft.professional:
         return
     on = draft.bundle.first
     row = draft.code("condition_unrelated", on)
@@ -146,7 +155,7 @@ def _claim(draft: Draft, folded: tuple[str, ...]) -> Claim:
         lines=lines,
         diagnoses=tuple(draft.diagnoses),
         procedures=tuple(draft.procedures),
-        codes=tuple(draft.codes),
+        codes=tuple(sorted(draft.codes, key=lambda value: (value.kind, value.code))),
         attachments=attachments(draft),
         drg=drg,
         total=total,

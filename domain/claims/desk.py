@@ -14,7 +14,7 @@ from domain.events.revenue import ChargePosted
 from domain.facts import Fact
 from domain.record import Authorization, Record, Stay
 from domain.rulebook import NoRule, Rulebook
-from domain.rulebook.rows import Code, DrugCode, Payer, Policy, Product, Row, Window
+from domain.rulebook.rows import Code, DrugCode, Package, Payer, Policy, Product, Row, Window
 from domain.site import Facility, Site
 
 R = TypeVar("R", bound=Row)
@@ -107,15 +107,23 @@ class Desk:
     def drug(self, drug: str, ndc: str, on: date) -> DrugCode:
         """How the drug is billed: the row of its NDC, else the row that names none.
 
+        An NDC that has rows of its own is billed by them alone: past their end, or before their start, the general code
+        would name another product.
+
         Raises:
-            NoRule: no row bills this drug on that day.
+            NoRule: no row bills this drug or this NDC on that day.
         """
-        rows = self.rules.find(DrugCode, on, drug=drug)
-        exact = [row for row in rows if row.ndc_prefixes and belongs_to(ndc, row.ndc_prefixes)]
-        general = [row for row in rows if not row.ndc_prefixes]
-        if not exact and not general:
-            raise NoRule(DrugCode.table, {"drug": drug}, on)
-        return (exact or general)[0]
+        every = [row for row in self.rules.table(DrugCode) if row.drug == drug]
+        own = [row for row in every if row.ndc_prefixes and belongs_to(ndc, row.ndc_prefixes)]
+        fitting = [row for row in own or every if row.holds_on(on) and (own or not row.ndc_prefixes)]
+        if not fitting:
+            raise NoRule(DrugCode.table, {"drug": drug, "ndc": ndc} if own else {"drug": drug}, on)
+        return fitting[0]
+
+    def package(self, drug: str, ndc: str, on: date) -> Package | None:
+        """What the packages of the NDC hold; None where no row says it."""
+        rows = [row for row in self.rules.table(Package) if row.drug == drug and row.holds_on(on)]
+        return next((row for row in rows if belongs_to(ndc, [row.ndc_prefix])), None)
 
     def days(self, window: str, on: date, **narrow: str) -> int:
         """The length of a window in days; zero where no row gives one."""

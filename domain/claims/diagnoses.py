@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from domain.claims.draft import Draft
-from domain.claims.model import Diagnosis, Reason
+from domain.claims.model import MOST_DIAGNOSES, Diagnosis, Form, Reason
 from domain.claims.stay import coding_of
 from domain.events.care import ToxicityAssessed
 from domain.facts import Fact
@@ -44,20 +44,20 @@ def add_diagnoses(draft: Draft) -> None:
         _toxicity(draft)
     with draft.section():
         _history(draft)
+    with draft.section():
+        _first_what_must_go_out(draft)
 
 
 def _coded_or_referred(draft: Draft) -> None:
     coding = coding_of(draft)
     if coding:
         text, events = "As the coder abstracted it.", (coding.event_id,)
-        if coding.data.admitting_diagnosis and draft.inpatient:
-            _add(
-                draft,
-                "admitting",
-                coding.data.admitting_diagnosis,
-                None,
-                _plain(draft, "admitting_diagnosis", text, events),
+        if draft.inpatient:
+            admitting = coding.data.admitting_diagnosis or coding.data.principal_diagnosis
+            said = (
+                text if coding.data.admitting_diagnosis else "The abstract names none; the principal diagnosis stands."
             )
+            _add(draft, "admitting", admitting, None, _plain(draft, "admitting_diagnosis", said, events))
         principal = _plain(draft, "principal_diagnosis", text, events)
         _add(draft, "principal", coding.data.principal_diagnosis, coding.data.principal_poa, principal)
         for other in coding.data.other_diagnoses:
@@ -111,6 +111,16 @@ def _toxicity(draft: Draft) -> None:
         row = draft.code(role, on, grade=wanted)
         every = {r.code for r in draft.desk.codes(role, on)}
         _add_missing(draft, row.code, every, draft.say(row, "The provider's highest documented grade.", *events))
+
+
+def _first_what_must_go_out(draft: Draft) -> None:
+    """Where the form has not room for all, the toxicity of the therapy stands before what else the coder found."""
+    most = MOST_DIAGNOSES[Form.CMS1500 if draft.professional else Form.UB04]
+    if sum(d.role != "admitting" for d in draft.diagnoses) <= most:
+        return
+    roles = ("therapy_complication", "crs", "icans")
+    toxic = {row.code for role in roles for row in draft.desk.codes(role, draft.coding_day)}
+    draft.diagnoses.sort(key=lambda d: (d.role == "other", d.role == "other" and d.code not in toxic))
 
 
 def _treated_for(draft: Draft, role: str) -> bool:

@@ -6,7 +6,7 @@ G142-147, G210-216, G230, G316-323, corrections B7-B11, C7.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
@@ -20,6 +20,8 @@ from domain.events.care import LymphodepletionAdministered, MedicationAdminister
 from domain.facts import Fact
 from domain.rulebook.rows import DrugCode, Policy
 
+_MILLIGRAMS = "ME"
+_THOUSANDTH = Decimal("0.001")
 _REVENUE_ROLES = {"chemotherapy": "rev_chemotherapy", "therapeutic": "rev_therapeutic_infusion"}
 
 
@@ -91,6 +93,8 @@ def _charted_dose(draft: Draft, fact: Fact[LymphodepletionAdministered]) -> Char
 def _drug_lines(draft: Draft, charted: Charted, printed_units: int | None) -> None:
     row = draft.desk.drug(charted.drug, charted.ndc, charted.on)
     draft.cite(row)
+    if not _for_one_dose(draft, charted):
+        charted = replace(charted, wasted_mg=Decimal(0))
     units = per_line(charted.given_mg, charted.wasted_mg, row.mg_per_unit)
     if printed_units is not None:
         units = Units(printed_units, 0)
@@ -101,6 +105,7 @@ def _drug_lines(draft: Draft, charted: Charted, printed_units: int | None) -> No
 
 def _drug_line(draft: Draft, charted: Charted, row: DrugCode, units: int, *, wasted: bool, rest: int) -> LineDraft:
     mg = charted.wasted_mg if wasted else charted.given_mg
+    quantity, measure = _quantity(draft, charted, mg)
     what = "discarded from" if wasted else "given of"
     basis = f"one unit is {row.mg_per_unit.normalize():f} mg, rounded up per line"
     text = f"{mg.normalize():f} mg {what} {row.title} on this day; {basis}."
@@ -116,18 +121,32 @@ def _drug_line(draft: Draft, charted: Charted, row: DrugCode, units: int, *, was
         description=row.title,
         modifiers=() if draft.inpatient else _modifiers(draft, charted, wasted=wasted, rest=rest),
         ndc=eleven(charted.ndc),
-        ndc_quantity=mg,
-        ndc_unit="ME",
+        ndc_quantity=quantity,
+        ndc_unit=measure,
         given_mg=None if wasted else charted.given_mg,
         wasted_mg=charted.wasted_mg if wasted or not rest else None,
         reason=draft.say(row, text, charted.event),
     )
 
 
+def _for_one_dose(draft: Draft, charted: Charted) -> bool:
+    """False for a container of several doses: what is left in it is not discarded from this patient's dose, nor billed."""
+    package = draft.desk.package(charted.drug, charted.ndc, charted.on)
+    return package is None or package.single_dose
+
+
+def _quantity(draft: Draft, charted: Charted, mg: Decimal) -> tuple[Decimal, str]:
+    """The quantity beside the NDC: milligrams, or what the package is measured in where the payer wants that."""
+    package = draft.desk.package(charted.drug, charted.ndc, charted.on)
+    if package is None or draft.policy("ndc_quantity", charted.on).value != "package":
+        return mg, _MILLIGRAMS
+    return (mg / package.mg_per_quantity).quantize(_THOUSANDTH), package.unit
+
+
 def _modifiers(draft: Draft, charted: Charted, *, wasted: bool, rest: int) -> tuple[str, ...]:
-    """JW on the discarded part, JZ where no unit is discarded, the 340B modifier where the drug was acquired so."""
+    """JW on the discarded part, JZ where no unit is discarded, both of containers for one dose only; 340B as acquired."""
     found: list[str] = []
-    if draft.policy("waste_modifiers", charted.on).value == "report":
+    if _for_one_dose(draft, charted) and draft.policy("waste_modifiers", charted.on).value == "report":
         role = "modifier_waste" if wasted else "modifier_no_waste" if not rest else ""
         found += [row.code for row in draft.desk.codes(role, charted.on)] if role else []
     if charted.acquired_340b and draft.policy("modifier_340b", charted.on).value == "report":

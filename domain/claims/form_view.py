@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from domain.claims.model import Claim, Edit, Line, Reason
+from domain.claims.model import Claim, CodedValue, Edit, Line, Reason
 
 _STYLE = """
 body{font:14px system-ui,sans-serif;margin:1.5rem;max-width:70rem}
@@ -65,12 +65,15 @@ def _codes(claim: Claim) -> str:
     rows += [
         (p.field, f"{p.role} procedure", f"{p.code} on {p.date.isoformat()}", _why(p.reason)) for p in claim.procedures
     ]
-    rows += [
-        (c.field, f"{c.kind} code", f"{c.code} {c.amount if c.amount is not None else ''}".strip(), _why(c.reason))
-        for c in claim.codes
-    ]
+    rows += [(c.field, f"{c.kind.replace('_', ' ')} code", _coded(c), _why(c.reason)) for c in claim.codes]
     rows += [("", "MS-DRG", claim.drg, "")] if claim.drg else []
     return _table("Codes", ("field", "what", "value", "why"), rows) if rows else ""
+
+
+def _coded(value: CodedValue) -> str:
+    days = " to ".join(day.isoformat() for day in (value.date, value.through) if day)
+    amount = f"{value.amount:,}" if value.amount is not None else ""
+    return " ".join(filter(None, (value.code, amount, days)))
 
 
 def _lines(claim: Claim) -> str:

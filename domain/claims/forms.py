@@ -10,6 +10,7 @@ from datetime import date
 
 from domain.claims.draft import Draft
 from domain.claims.model import FormField, Reason
+from domain.claims.papers import attachments
 from domain.record import Stay
 
 _VAULT = {
@@ -46,6 +47,8 @@ def add_fields(draft: Draft, period: tuple[date, date], sums: Mapping[str, str |
         _visit(draft, on)
     with draft.section():
         _authorization(draft, on)
+    with draft.section():
+        _attachment_notice(draft, on)
     for value, text in sums.items():
         if text:
             _field(draft, on, value, text)
@@ -103,6 +106,16 @@ def _authorization(draft: Draft, on: date) -> None:
     approval = draft.desk.authorization(day)
     if approval:
         _field(draft, on, "authorization", approval.number, events=approval.events)
+
+
+def _attachment_notice(draft: Draft, on: date) -> None:
+    """Where papers stand behind the claim: how the payer gets at them."""
+    papers = tuple(paper.event for paper in attachments(draft) if paper.event)
+    if not papers or draft.professional:
+        return
+    way = draft.policy("attachment_notice", draft.bundle.first).value
+    if way != "none":
+        _field(draft, on, "attachment_notice", way, events=tuple(dict.fromkeys(papers)))
 
 
 def service_day(draft: Draft) -> date:

@@ -64,18 +64,28 @@ class _Layout:
 
     def window_stay(self, moment: datetime, facility: str) -> Stay | None:
         """The next admission whose payment window holds the service, unless the services are attested unrelated."""
-        on = self.desk.day(moment, facility)
-        for stay in self.stays:
-            admitted = self.desk.admitted_on(stay)
-            if not on <= admitted or not self.desk.same_house(facility, stay.facility):
-                continue
-            if (
-                on >= admitted - timedelta(days=self.window_days(stay))
-                and self._folds(stay, facility)
-                and not self.unrelated(on)
-            ):
-                return stay
-        return None
+        if self.unrelated(self.desk.day(moment, facility)):
+            return None
+        return next((stay for stay in self.stays if self._reaches(stay, moment, facility)), None)
+
+    def _reaches(self, stay: Stay, moment: datetime, facility: str) -> bool:
+        """True when the window before the admission holds a service that was given before it, in the same house."""
+        if stay.inpatient_from is None or moment >= stay.inpatient_from:
+            return False
+        admitted, on = self.desk.admitted_on(stay), self.desk.day(moment, facility)
+        return (
+            on >= admitted - timedelta(days=self.window_days(stay))
+            and self.desk.same_house(facility, stay.facility)
+            and self._folds(stay, facility)
+        )
+
+    def _attested(self, given: Sequence[tuple[datetime, str]]) -> tuple[str, ...]:
+        """The papers that alone keep these services, each a moment and a facility, out of a stay."""
+        for moment, facility in given:
+            papers = self.unrelated(self.desk.day(moment, facility))
+            if papers and any(self._reaches(stay, moment, facility) for stay in self.stays):
+                return papers
+        return ()
 
     def _folds(self, stay: Stay, facility: str) -> bool:
         try:
@@ -157,20 +167,9 @@ class _Layout:
         first, last = facts[0].data, facts[-1].data
         stay = self.home(first.started_at, first.facility)
         waiting = () if stay else self._window_still_open(last.started_at, last.facility)
-        papers = self.unrelated(first.date) if not stay else ()
         on = self.desk.day(first.started_at, first.facility)
         bundle = self._bundle("B", first.setting, first.facility, stay, on, doses=tuple(facts))
-        return replace(bundle, waiting=(*bundle.waiting, *waiting), unrelated=papers if self._would_fold(facts) else ())
-
-    def _would_fold(self, facts: Sequence[Fact[LymphodepletionAdministered]]) -> bool:
-        """True when only the attestation keeps these services out of a stay."""
-        for fact in facts:
-            on = self.desk.day(fact.data.started_at, fact.data.facility)
-            for stay in self.stays:
-                span = (self.desk.admitted_on(stay) - on).days
-                if 0 <= span <= self.window_days(stay) and self._folds(stay, fact.data.facility):
-                    return True
-        return False
+        return replace(bundle, waiting=(*bundle.waiting, *waiting))
 
     def _window_still_open(self, moment: datetime, facility: str) -> tuple[str, ...]:
         """Until the infusion or the end is documented, a payer's window could still take the doses into a stay."""
@@ -320,6 +319,12 @@ class _Layout:
         medications: tuple[Fact[MedicationAdministered], ...] = (),
     ) -> Bundle:
         waiting = ("the admission it was charted in",) if setting == "inpatient" and stay is None else ()
+        given = [
+            *((fact.data.started_at, fact.data.facility) for fact in collections),
+            *((fact.data.started_at, fact.data.facility) for fact in doses),
+            *((infusion.started_at, infusion.facility) for infusion in infusions),
+            *((fact.data.at, facility) for fact in medications),
+        ]
         return Bundle(
             letter=letter,
             stage=STAGES[letter],
@@ -332,6 +337,7 @@ class _Layout:
             medications=self._treated(stay) if stay else medications,
             toxicities=self._toxic(stay) if stay and letter in ("C", "D") else (),
             waiting=waiting,
+            unrelated=() if stay else self._attested(given),
             first=on,
         )
 

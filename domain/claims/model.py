@@ -22,6 +22,10 @@ class Form(StrEnum):
     CMS1500 = "CMS-1500"
 
 
+MOST_DIAGNOSES = {Form.UB04: 25, Form.CMS1500: 12}
+"""Diagnoses a form has room for, the principal one among them (837I and 837P guides, HI)."""
+
+
 class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

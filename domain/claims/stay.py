@@ -67,6 +67,20 @@ def add_room(draft: Draft) -> None:
         draft.lines.append(LineDraft("room_and_board", on, days, row.code, None, row.title, reason, measure="DA"))
 
 
+def add_death(draft: Draft) -> None:
+    """The day of death beside a discharge status that says the patient died; without it the claim is turned away."""
+    stay = draft.stay
+    if stay is None or stay.discharge_status is None or (out := draft.desk.discharged_on(stay)) is None:
+        return
+    with draft.section():
+        if stay.discharge_status not in draft.policy("expired_statuses", out).value.split():
+            return
+        row = draft.code("occurrence_death", out)
+        field = draft.location("occurrence_code", out).field
+        reason = draft.say(row, "The discharge status says that the patient died on this day.", *stay.events)
+        draft.codes.append(CodedValue(kind="occurrence", code=row.code, date=out, field=field, reason=reason))
+
+
 def posted_rooms(draft: Draft) -> bool:
     """True when the patient account carries accommodation charges for the stay."""
     stay = draft.stay

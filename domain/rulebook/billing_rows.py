@@ -24,6 +24,23 @@ class DrugCode(Row):
     packed_in_drg: bool = True
 
 
+class Package(Row):
+    """What the packages of an NDC hold: unit of their quantity (CTP05), milligrams in one of it, one dose or several.
+
+    JW and JZ speak of containers for one dose; a drug without a row counts as such and is measured in milligrams.
+    """
+
+    table = "packages"
+    match_on = ("drug", "ndc_prefix")
+
+    drug: str
+    ndc_prefix: str
+    title: str
+    unit: Literal["ML", "UN", "GR"]
+    mg_per_quantity: Decimal
+    single_dose: bool = True
+
+
 class Code(Row):
     """A code of an official set in the role the claims give it.
 

@@ -8,11 +8,14 @@ from datetime import date
 from domain.claims import grouper
 from domain.claims.diagnoses import highest
 from domain.claims.edits.case import Case
-from domain.claims.model import Edit
+from domain.claims.model import MOST_DIAGNOSES, Edit
 from domain.claims.stay import cell_codes, coding_of
 from domain.rulebook.rows import Code, Indication
 
 _NAMED_ELSEWHERE = frozenset({"INVALID_CODE", "UNACCEPTABLE_PDX", "MANIFESTATION_AS_PDX", "E_CODE_AS_PDX"})
+
+_EXEMPT_CHAPTERS = ("V", "W", "X", "Y", "Z")
+"""Chapters of external causes and of factors, most of whose codes are exempt from the present-on-admission indicator."""
 
 
 def toxicity(case: Case) -> Iterator[Edit]:
@@ -123,6 +126,32 @@ def _coded_case(case: Case, on: date) -> grouper.Case | None:
     )
 
 
+def admitting(case: Case) -> Iterator[Edit]:
+    """The abstract of a stay that names no admitting diagnosis; the file must carry one."""
+    coding = coding_of(case.draft)
+    if case.bundle.inpatient and coding is not None and coding.data.admitting_diagnosis is None:
+        yield case.found("admitting_assumed", case.draft.location("admitting_diagnosis", case.draft.coding_day).field)
+
+
+def room(case: Case) -> Iterator[Edit]:
+    """Diagnoses that the form has no room for."""
+    coded = sum(d.role != "admitting" for d in case.claim.diagnoses)
+    most = MOST_DIAGNOSES[case.claim.form]
+    if coded > most:
+        yield case.found("diagnoses_cut", _other(case), f"{coded} coded, room for {most}")
+
+
+def present_on_admission(case: Case) -> Iterator[Edit]:
+    """A coded diagnosis of a stay without its indicator, of a chapter that is not exempt as a whole."""
+    coding = coding_of(case.draft)
+    if coding is None or not case.bundle.inpatient:
+        return
+    principal = (coding.data.principal_diagnosis, coding.data.principal_poa)
+    coded = [principal, *((d.code, d.poa) for d in coding.data.other_diagnoses)]
+    if bare := [code for code, poa in coded if poa is None and not code.startswith(_EXEMPT_CHAPTERS)]:
+        yield case.found("poa_missing", _other(case), ", ".join(bare))
+
+
 def indication(case: Case) -> Iterator[Edit]:
     """Age, diagnosis and remission against the product's indication (G33, G82, corrections B18)."""
     desk, first = case.desk, case.bundle.first
@@ -141,4 +170,16 @@ def _other(case: Case) -> str:
     return case.draft.location("other_diagnosis", case.draft.coding_day).field
 
 
-CHECKS = (toxicity, toxicity_missing, group, procedure, principal, validity, code_editor, indication)
+CHECKS = (
+    toxicity,
+    toxicity_missing,
+    group,
+    procedure,
+    principal,
+    validity,
+    code_editor,
+    admitting,
+    room,
+    present_on_admission,
+    indication,
+)

@@ -62,6 +62,21 @@ def units(case: Case) -> Iterator[Edit]:
             yield case.found("product_units", _field(case, "units"), f"{fact.data.units} posted to the account")
 
 
+def twice(case: Case) -> Iterator[Edit]:
+    """The product on another claim of the encounter too: that would be a second dose (G125)."""
+    mine = any(line.service == "cell_product" for line in case.claim.lines)
+    for other in case.siblings if mine else ():
+        if other.key != case.claim.key and any(line.service == "cell_product" for line in other.lines):
+            named = f"also on Claim {other.letter} {other.ordinal}"
+            yield case.found("product_twice", _field(case, "units"), named)
+
+
+def office(case: Case) -> Iterator[Edit]:
+    """An infusion in an office: its amount does not fit a professional claim (corrections C12)."""
+    if case.bundle.infusions and case.bundle.setting == "office":
+        yield case.found("office_product", "claim")
+
+
 def invoice_cost(case: Case) -> Iterator[Edit]:
     """An inpatient product needs its acquisition cost (corrections C10)."""
     bundle = case.bundle
@@ -75,4 +90,4 @@ def _field(case: Case, value: str) -> str:
     return case.draft.location(value, case.bundle.first).field
 
 
-CHECKS = (label, ndc, release, units, invoice_cost)
+CHECKS = (label, ndc, release, units, twice, office, invoice_cost)

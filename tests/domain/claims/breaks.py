@@ -39,7 +39,7 @@ def person(born: str) -> dict[str, object]:
     return {"mrn": "M", "name": {"family": "T", "given": "P"}, "birth_date": born, "sex": "male", "address": address}
 
 
-def stay(*others: tuple[str, str], principal: str = "C83.18", **changes: object) -> Story:
+def stay(*others: tuple[str, str | None], principal: str = "C83.18", **changes: object) -> Story:
     """The MCL stay without its abstract, then coded as given."""
     story = Story().referral().collection().release().mcl_course().admitted(-1).infused().discharged(14)
     return story.coded("ADM1", principal, *others, **changes)
@@ -94,6 +94,21 @@ def both_at_nine() -> Story:
 
 def charted_outpatient() -> Story:
     return Story().referral().collection().release().admitted(-1).infused("outpatient").discharged(14).coded()
+
+
+def too_early() -> Story:
+    """A tocilizumab given two weeks before the first day of the code that its NDC names."""
+    story = Story(date(2025, 3, 15)).referral(coverage=payer("aetna")).authorization().release().infused("outpatient")
+    return story.tocilizumab(3, setting="outpatient", ndc="72606-042-01")
+
+
+def two_bags() -> Story:
+    return infused().release("BAG2").infused("outpatient", 1, "BAG2")
+
+
+SECONDARY = tuple((f"E{chapter}.{digit}", "Y") for chapter in (83, 87) for digit in range(10)) + tuple(
+    (f"J{chapter}.9", "Y") for chapter in (15, 18, 20, 22, 40, 44)
+)
 
 
 ERRORS = (
@@ -254,7 +269,9 @@ ERRORS = (
     Charted("large B-cell lymphoma referred as MCL", "diagnosis_product", "A/1", lambda: collected(diagnosis="C83.30")),
     Charted("leukaemia coded on the MCL stay", "diagnosis_product", "C/1", lambda: stay(principal="C91.02")),
     Charted("a drug no row bills", "no_rule", "B/1", lambda: Story().referral().dose("bendamustine", -5, "100")),
-    Charted("an infusion in an office", "no_rule", "C/1", lambda: outpatient().infused("office")),
+    Charted("an infusion in an office", "office_product", "C/1", lambda: outpatient().infused("office")),
+    Charted("a drug by an NDC whose own code had not begun", "no_rule", "D/1", too_early),
+    Charted("two bags infused on two days", "product_twice", "C/2", two_bags),
     Charted(
         "a facility the site does not know",
         "unknown_facility",
@@ -287,6 +304,11 @@ WARNINGS = (
     Charted("the cell procedure left out of the abstract", "procedure_added", "C/1", stay),
     Charted("no hand-over recorded", "timeline_incomplete", "C/1", infused),
     Charted("the guide's NDC on the label", "ndc_not_in_formulary", "C/1", lambda: unlabelled(ndc="71287-129-01")),
+    Charted(
+        "a stay without an admitting diagnosis", "admitting_assumed", "C/1", lambda: stay(admitting_diagnosis=None)
+    ),
+    Charted("more diagnoses than the form holds", "diagnoses_cut", "C/1", lambda: stay(*SECONDARY)),
+    Charted("a diagnosis without its indicator", "poa_missing", "C/1", lambda: stay(("N17.9", None))),
     Charted("disease in remission", "remission_diagnosis", "A/1", lambda: collected(diagnosis="C83.1A")),
     Charted(
         "a laboratory charge without a service",

@@ -283,7 +283,9 @@ class Story:
         }
         return self.add("cart.medication.administered", when, **{**data, **changes})
 
-    def coded(self, name: str = "ADM1", principal: str = "C83.18", *others: tuple[str, str], **changes: Any) -> Story:
+    def coded(
+        self, name: str = "ADM1", principal: str = "C83.18", *others: tuple[str, str | None], **changes: Any
+    ) -> Story:
         data: dict[str, Any] = {
             "admission_id": name,
             "admitting_diagnosis": principal,
