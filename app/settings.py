@@ -9,6 +9,9 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+WorkerRole = Literal["all", "workflows", "activities"]
+"""What a worker process does. Apart, a burst of claims to build cannot keep workflow tasks waiting for the processor."""
+
 DEPLOY = Path(str(files("domain"))).parent / "deploy"
 
 
@@ -36,6 +39,7 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=9464, ge=0, le=65535)
     deployment: str = "cart-encounter"
     max_cached_workflows: int = 5000
+    worker_role: WorkerRole = "all"
 
     @property
     def database(self) -> str:

@@ -33,12 +33,13 @@ from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 from workflows.watch import CertificationWatch
 
 ACTIVITY_THREADS = 8
+DECISION_THREADS = 4
 GRACE = timedelta(seconds=4)
 WORKFLOWS = [CarTEncounter, ClaimLifecycle, CertificationWatch]
 
 
 def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker:
-    """A worker for everything.
+    """A worker for what its role names; `decide` is a local activity and runs where the workflows run.
 
     It is not versioned: the shells are small and kept patched, so a running encounter moves to new code with the first
     worker that has it, and none is stranded when the last worker of a version goes.
@@ -47,10 +48,12 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=WORKFLOWS,
+        workflows=[] if settings.worker_role == "activities" else WORKFLOWS,
+        no_remote_activities=settings.worker_role == "workflows",
         activities=Activities(home.mind, client, settings.outbox).all,
         activity_executor=pool,
         max_concurrent_activities=ACTIVITY_THREADS,
+        max_concurrent_local_activities=DECISION_THREADS,
         max_cached_workflows=settings.max_cached_workflows,
         graceful_shutdown_timeout=GRACE,
         workflow_runner=SandboxedWorkflowRunner(
@@ -87,13 +90,15 @@ async def run_worker(settings: Settings) -> None:
     runtime = Runtime(telemetry=TelemetryConfig(metrics=sdk_metrics(core_port)))
     client = await connect_temporal(settings, home.keys, runtime=runtime)
     metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.shelf, home.keys)
-    replies = asyncio.create_task(reply_directory(home).run())
+    acts = settings.worker_role != "workflows"
+    replies = asyncio.create_task(reply_directory(home).run()) if acts else None
     try:
-        with ThreadPoolExecutor(ACTIVITY_THREADS + 4, thread_name_prefix="activity") as pool:
+        with ThreadPoolExecutor(ACTIVITY_THREADS + DECISION_THREADS, thread_name_prefix="activity") as pool:
             async with build_worker(client, home, pool):
                 await keep_schedule(client)
                 await stop.wait()
     finally:
-        replies.cancel()
+        if replies is not None:
+            replies.cancel()
         metrics.shutdown()
         home.db.close()

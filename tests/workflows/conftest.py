@@ -11,19 +11,17 @@ from pathlib import Path
 import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.testing._timeskipping import TimeSkippingConfig
-from temporalio.worker import Worker
 
-from activities.encounter import Activities
-from activities.mind import Mind
 from activities.payloads import data_converter
 from activities.rules import Shelf
 from activities.store.engine import Database
 from activities.store.keys import Keyring
-from app.worker import WORKFLOWS
+from app.connect import Home
+from app.settings import Settings
+from app.worker import build_worker
 from tests.replay.keys import RECORDING_KEYS
 from tests.workflows.world import World
 from workflows import search_attributes
-from workflows.names import TASK_QUEUE
 
 ROOT = Path(__file__).resolve().parents[2]
 ATTRIBUTES = [
@@ -82,17 +80,9 @@ async def world(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[World]:
     """A worker on the server; encounters of different tests share it and nothing else."""
-    mind = Mind(database, keys, shelf)
-    outbox = tmp_path_factory.mktemp("outbox")
+    home = Home(Settings(data_dir=tmp_path_factory.mktemp("world")), keys, database, shelf)
     with ThreadPoolExecutor(8) as pool:
-        worker = Worker(
-            server.client,
-            task_queue=TASK_QUEUE,
-            workflows=WORKFLOWS,
-            activities=Activities(mind, server.client, outbox).all,
-            activity_executor=pool,
-        )
-        async with worker:
+        async with build_worker(server.client, home, pool):
             asked = pytestconfig.getoption("--record-histories")
             recording = ROOT / "tests" / "replay" / "histories" if asked else None
-            yield World(server, database, keys, mind, outbox, recording)
+            yield World(server, database, keys, home.mind, home.settings.outbox, recording)
