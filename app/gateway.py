@@ -17,6 +17,7 @@ from activities.store.keys import Keyring
 from app import board
 from app.api import alerts, claims, encounters, events, fhir, health, preflight, problems, quarantine, worklists
 from app.api.access import Access
+from app.api.guard import Guard
 from app.api.parts import Parts, utc_now
 from domain.rulebook import Rulebook
 from domain.site import Site
@@ -55,7 +56,13 @@ def create_gateway(
         watch: alerts when a feed falls silent.
     """
     api = FastAPI(
-        title="CAR-T encounter", version=version("cart-encounter"), description=DESCRIPTION, lifespan=_lifespan
+        title="CAR-T encounter",
+        version=version("cart-encounter"),
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
     )
     api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock, reader, mapping)
     api.state.mllp = mllp
@@ -63,6 +70,7 @@ def create_gateway(
     api.state.registry = CollectorRegistry()
     api.state.registry.register(FeedMetrics(db))
     problems.install(api)
+    api.add_middleware(Guard)
     # An order number may hold a slash, so the reference takes the whole path: what stands under it is matched first.
     for module in (events, claims, worklists, alerts, encounters, quarantine, preflight, fhir, health):
         api.include_router(module.router)

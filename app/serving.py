@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from pydantic import Field
 
 from app.api.access import Access, AccessError
+from app.api.access_file import read_access_file
 from app.api.parts import utc_now
 from app.codec import install_codec
 from app.connect import Home, connect_temporal
@@ -91,7 +92,7 @@ def access_of(settings: GatewaySettings) -> Access:
     """
     try:
         if settings.access_file is not None:
-            return Access.from_access_file(settings.access_file)
+            return read_access_file(settings.access_file)
         access = Access.from_token_file(settings.token_file)
     except AccessError as error:
         raise CannotStart(str(error)) from None

@@ -5,11 +5,12 @@ Our own few lines and not a library's: what does not fit must come through as it
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote
+
+from intake.strict_json import NotJson, read_json
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -29,15 +30,13 @@ class Posted:
     batch: bool
 
 
-def read_http(headers: Mapping[str, str], body: bytes) -> Posted:
+def read_http(header_lines: Iterable[tuple[str, str]], body: bytes) -> Posted:
     """The events of a request, unchecked.
 
-    Args:
-        headers: names in lower case.
-
     Raises:
-        NotReadable: not JSON, or a batch that is not an array.
+        NotReadable: not JSON, a batch that is not an array, or a header that may be read in two ways.
     """
+    headers = _headers(header_lines)
     content_type = headers.get("content-type", "").split(";")[0].strip().lower()
     value = _json(body)
     if PREFIX + "specversion" in headers and content_type not in (STRUCTURED, BATCH):
@@ -53,7 +52,7 @@ def read_http(headers: Mapping[str, str], body: bytes) -> Posted:
 
 def _binary(headers: Mapping[str, str], content_type: str, data: Any) -> Mapping[str, Any]:
     """Attributes stand in `ce-` headers, percent-encoded; the body is the data."""
-    event = {name[len(PREFIX) :]: unquote(value) for name, value in headers.items() if name.startswith(PREFIX)}
+    event = {name[len(PREFIX) :]: _decoded(value) for name, value in headers.items() if name.startswith(PREFIX)}
     return {**event, "datacontenttype": content_type or "application/json", "data": data}
 
 
@@ -63,12 +62,26 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_constant=_no_constant)
-    except RecursionError:
-        raise NotReadable("nested too deeply") from None
-    except ValueError:
-        raise NotReadable("not JSON (RFC 8259, UTF-8)") from None
+        return read_json(body)
+    except NotJson as error:
+        raise NotReadable(str(error)) from None
 
 
-def _no_constant(_name: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are not JSON")
+def _headers(lines: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """By lower-case name. One that says what an event is may stand once: a proxy and we could each believe another."""
+    found: dict[str, str] = {}
+    for name, value in lines:
+        key = name.lower()
+        if key in found and (key.startswith(PREFIX) or key == "content-type"):
+            raise NotReadable("a header of the event stands twice")
+        found[key] = value
+    return found
+
+
+def _decoded(value: str) -> str:
+    """The text of a header: ASCII, everything else percent-encoded UTF-8 (CloudEvents HTTP binding, 3.1.3.2)."""
+    try:
+        value.encode("ascii")
+        return unquote(value, errors="strict")
+    except UnicodeError:
+        raise NotReadable("a header of the event is not percent-encoded UTF-8") from None

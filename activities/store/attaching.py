@@ -101,6 +101,18 @@ def facilities_of(data: EventData) -> frozenset[str]:
     return frozenset(name for name in named if name)
 
 
+def may_hear_of(session: Session, arrival: Arrival, encounter_id: str | None) -> None:
+    """A sender that may not write into an encounter learns nothing of its events and leaves nothing beside them.
+
+    Raises:
+        NotAllowed: the encounter, or what the event names, is of other facilities.
+    """
+    _may_write(arrival, facilities_of(arrival.data))
+    own = session.get_one(Encounter, encounter_id).facilities if encounter_id else ()
+    if own:
+        _may_write(arrival, frozenset(own), some=True)
+
+
 def _may_write(arrival: Arrival, facilities: frozenset[str], *, some: bool = False) -> None:
     """A sender writes for its own facilities only: for all that an event names, for one of those of an encounter."""
     if arrival.allowed is None:

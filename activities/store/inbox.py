@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from activities.store import matching, quarantine, signals
-from activities.store.attaching import Arrival, attach
+from activities.store.attaching import Arrival, attach, may_hear_of
 from activities.store.engine import Database
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
@@ -200,6 +200,7 @@ def _seen_before(session: Session, keys: Keyring, arrival: Arrival) -> ReceiptRe
     first = session.exec(select(Inbox).where(Inbox.dedupe_key == arrival.dedupe_key(keys))).first()
     if first is not None:
         encounter = _encounter_of(session, first.event_id)
+        may_hear_of(session, arrival, encounter)
         if first.body_hash == arrival.body_hash:
             return ReceiptResult(first.event_id, encounter, Disposition.DUPLICATE)
         return _conflict(session, keys, arrival, first, encounter)

@@ -119,6 +119,22 @@ def pseudonym(session: Session, keys: Keyring, value: str) -> str:
     return name
 
 
+def introduce(session: Session, keys: Keyring, name: str, person: str) -> None:
+    """Keep who a pseudonym is; the newest word counts, for people change their names."""
+    sealed = keys.seal(person.encode(), sealed_for("staff.value", name))
+    known = session.get(Staff, name)
+    if known is None:
+        session.add(Staff(pseudonym=name, value=sealed))
+    elif keys.open(known.value, sealed_for("staff.value", name)) != person.encode():
+        known.value = sealed
+
+
+def person_of(session: Session, keys: Keyring, name: str) -> str | None:
+    """Who a pseudonym is; None when nobody has introduced it."""
+    known = session.get(Staff, name)
+    return keys.open(known.value, sealed_for("staff.value", name)).decode() if known else None
+
+
 def audit(session: Session, actor: str, action: str, target: str, outcome: str, at: datetime) -> None:
     """Record who looked at or changed what. `target` is an opaque id or a path without one."""
     session.add(AuditEntry(audit_id=new_id("aud"), at=at, actor=actor, action=action, target=target, outcome=outcome))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
 from activities.store.tables import AlertRecord, Encounter, sealed_for
 from activities.store.vault import audit
 from app.api import reading
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.api.answers import Acknowledgement, AlertAnswer, Alerts
+from app.api.bodies import json_from
 from app.api.parts import AlertReader, AlertTaker, PartsOf
-from app.api.problems import Refusal, documented
+from app.api.problems import FieldProblem, Refusal, documented
+from domain.events import problems_of
 
 LARGEST_PAGE = 1000
 
@@ -65,8 +68,28 @@ def _visible(session: Session, actor: Actor, row: AlertRecord) -> bool:
     return encounter is not None and actor.sees(encounter.facilities)
 
 
-@router.post("/v1/alerts/{alert_id}/acknowledge", responses=documented(404, 409, 422), summary="Take an alert")
-def acknowledge(alert_id: str, body: Acknowledgement, parts: PartsOf, actor: AlertTaker) -> AlertAnswer:
+BODY = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": Acknowledgement.model_json_schema()}}}
+}
+
+
+async def _taken(request: Request, actor: AlertTaker) -> Acknowledgement:
+    try:
+        return Acknowledgement.model_validate(await json_from(request, actor))
+    except ValidationError as error:
+        problems = [FieldProblem(path=one.path, message=one.message) for one in problems_of(error)]
+        raise Refusal(422, "not an acknowledgement", problems) from None
+
+
+@router.post(
+    "/v1/alerts/{alert_id}/acknowledge",
+    responses=documented(400, 404, 409, 413, 422),
+    openapi_extra=BODY,
+    summary="Take an alert",
+)
+def acknowledge(
+    alert_id: str, body: Annotated[Acknowledgement, Depends(_taken)], parts: PartsOf, actor: AlertTaker
+) -> AlertAnswer:
     """Somebody takes the alert; it stays until its condition is gone. Taking it again changes nothing."""
     with parts.db.write() as session:
         row = session.get(AlertRecord, alert_id, with_for_update=True)

@@ -11,7 +11,7 @@ from activities.store.tables import ClaimVersion, Transmission
 from activities.store.vault import audit
 from activities.transmission import numbers_of
 from app.api import reading
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.api.answers import ClaimAnswer, Claims
 from app.api.parts import ClaimReader, Parts, PartsOf
 from app.api.problems import Refusal, documented

@@ -13,11 +13,12 @@ from fastapi.responses import JSONResponse
 from activities.store.attaching import NotAllowed
 from activities.store.inbox import Disposition, ReceiptResult, receive
 from app.api import counters
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.api.answers import Receipt, Receipts
+from app.api.bodies import body_from
 from app.api.parts import Parts, PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
-from app.api.senders import Sender, body_of
+from app.api.senders import Sender
 from intake.cloudevents import BATCH, STRUCTURED, NotReadable, Posted, read_http
 
 MAX_EVENT = 256 * 1024
@@ -50,7 +51,8 @@ async def post_events(request: Request, parts: PartsOf, actor: Sender) -> Any:
 
     An array gives 202 with a receipt per event, each decided alone. Sending again is always safe.
     """
-    posted = read_posted(request, await body_of(request))
+    posted = read_posted(request, await body_from(request, actor), actor)
+    parts.access.charge(actor, len(posted.events) - 1)
     results = await run_in_threadpool(_take_in, parts, actor, posted)
     if parts.deliverer is not None:
         parts.deliverer.wake()
@@ -59,12 +61,14 @@ async def post_events(request: Request, parts: PartsOf, actor: Sender) -> Any:
     return _single(results[0])
 
 
-def read_posted(request: Request, body: bytes) -> Posted:
-    """The events of a request, none of them too large."""
+def read_posted(request: Request, body: bytes, actor: Actor) -> Posted:
+    """The events of a request, not too many, none of them too large."""
     try:
-        posted = read_http({name.lower(): value for name, value in request.headers.items()}, body)
+        posted = read_http(request.headers.items(), body)
     except NotReadable as error:
         raise Refusal(400, str(error)) from None
+    if len(posted.events) > actor.limits.events:
+        raise Refusal(413, f"a batch carries at most {actor.limits.events} events; send smaller ones")
     for place, event in enumerate(posted.events):
         size = len(json.dumps(event)) if posted.batch else len(body)
         if size > MAX_EVENT:
@@ -79,6 +83,7 @@ def _take_in(parts: Parts, actor: Actor, posted: Posted) -> list[ReceiptResult]:
 
 def _take_one(parts: Parts, actor: Actor, event: Mapping[str, Any], batch: bool) -> ReceiptResult:
     try:
+        _may_speak_for(actor, event)
         result = receive(parts.db, parts.keys, event, parts.clock(), actor.name, allowed=actor.facilities)
     except NotAllowed as error:
         parts.record(actor.name, "POST /v1/events", "(event)", "denied")
@@ -87,6 +92,12 @@ def _take_one(parts: Parts, actor: Actor, event: Mapping[str, Any], batch: bool)
         result = ReceiptResult(None, None, Disposition.INVALID, (str(error),))
     counters.RECEIVED.labels(disposition=result.disposition.value).inc()
     return result
+
+
+def _may_speak_for(actor: Actor, event: Mapping[str, Any]) -> None:
+    """A source is one sender's: another one must not take its ids before it does."""
+    if actor.sources is not None and event.get("source") not in actor.sources:
+        raise NotAllowed("its sender may not send events of this source")
 
 
 def receipt_of(result: ReceiptResult) -> Receipt:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from app.api import counters
 from app.api.answers import FhirAnswer
+from app.api.bodies import json_from
 from app.api.events import receipt_of
 from app.api.parts import PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
-from app.api.senders import Sender, body_of
+from app.api.senders import Sender
 from intake.fhir.door import FhirDoor
 from intake.fhir.notification import NotFhir, Notification, read_notification
 
@@ -31,7 +32,7 @@ async def post_fhir(request: Request, parts: PartsOf, actor: Sender) -> FhirAnsw
     feed = parts.mapping.fhir_feed(actor.name)
     if feed is None:
         raise Refusal(422, "the mapping file has no fhir_feeds entry with the name of this caller")
-    notification = _read(await body_of(request))
+    notification = _read(await json_from(request, actor))
     door = FhirDoor(parts.db, parts.keys, parts.mapping)
     receipts, missing = await run_in_threadpool(door.take, feed, notification, parts.clock(), actor.facilities)
     for receipt in receipts:
@@ -41,10 +42,8 @@ async def post_fhir(request: Request, parts: PartsOf, actor: Sender) -> FhirAnsw
     return FhirAnswer(kind=notification.kind, receipts=[receipt_of(one) for one in receipts], missing=missing)
 
 
-def _read(body: bytes) -> Notification:
+def _read(body: Any) -> Notification:
     try:
-        return read_notification(json.loads(body))
+        return read_notification(body)
     except NotFhir as error:
         raise Refusal(422, "not a notification", [FieldProblem(path="(body)", message=str(error))]) from None
-    except (ValueError, RecursionError):
-        raise Refusal(400, "not JSON (RFC 8259, UTF-8)") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
@@ -14,10 +14,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from activities.store.engine import Database
 from activities.store.inbox import Reader
 from activities.store.keys import Keyring
-from activities.store.vault import audit
+from activities.store.vault import audit, introduce
 from app.api import counters
-from app.api.access import ANONYMOUS, Access, Actor
-from app.api.problems import Refusal
+from app.api.access import ANONYMOUS, Access
+from app.api.actors import Actor, Login
+from app.api.issuers import BadToken
+from app.api.jwks import KeysAway
+from app.api.problems import RETRY_SECONDS, Refusal
 from app.api.roles import Right
 from domain.rulebook import Rulebook
 from domain.site import Site
@@ -43,11 +46,20 @@ class Parts:
     clock: Callable[[], datetime]
     reader: Reader | None = None
     mapping: Mapping | None = None
+    introduced: set[str] = field(default_factory=set)
+    """Pseudonyms of persons whose names are in the vault."""
 
     def record(self, actor: str, action: str, target: str, outcome: str) -> None:
         """Write an audit entry in a transaction of its own."""
         with self.db.write() as session:
             audit(session, actor, action, target, outcome, self.clock())
+
+    def introduce(self, actor: Actor) -> None:
+        """Keep in the vault who a person is, at the first call in this process."""
+        if actor.person and actor.name not in self.introduced:
+            with self.db.write() as session:
+                introduce(session, self.keys, actor.name, actor.person)
+            self.introduced.add(actor.name)
 
 
 def parts_of(request: Request) -> Parts:
@@ -60,11 +72,23 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(Bearer)]
 
 def caller(request: Request, credentials: Credentials) -> Actor:
     """The caller of a request by its token; refused without a valid one, or when it calls too often."""
+    if credentials is None or len(request.headers.getlist("authorization")) > 1:
+        raise denied(request, 401, ANONYMOUS, "send one `Authorization: Bearer` with a valid token")
+    return admitted(parts_of(request), logged_in(request, credentials.credentials).actor)
+
+
+def logged_in(request: Request, token: str) -> Login:
+    """Whom a token lets in; refused when it lets nobody in, or when that cannot be said now."""
     parts = parts_of(request)
-    actor = parts.access.actor(credentials.credentials) if credentials else None
-    if actor is None:
-        raise denied(request, 401, ANONYMOUS, "send `Authorization: Bearer` with a valid token")
-    return admitted(parts, actor)
+    try:
+        login = parts.access.login(token, parts.clock(), parts.keys)
+    except BadToken as error:
+        raise denied(request, 401, ANONYMOUS, str(error)) from None
+    except KeysAway as error:
+        counters.DENIED.labels(status="503").inc()
+        raise Refusal(503, f"{error}; try again", headers={"Retry-After": str(RETRY_SECONDS)}) from None
+    parts.introduce(login.actor)
+    return login
 
 
 def admitted(parts: Parts, actor: Actor) -> Actor:

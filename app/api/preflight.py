@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Depends, Request
 
 from activities.store.facts import holder_facts
+from app.api.bodies import json_from
 from app.api.parts import PartsOf, Preflighter
 from app.api.problems import FieldProblem, Refusal, documented
 from domain.events import InvalidEvent
@@ -17,8 +18,21 @@ from domain.preflight import Preflight, preflight, read_referral
 router = APIRouter(tags=["preflight"])
 
 
-@router.post("/v1/preflight", responses=documented(422, 501), summary="What a referral still misses")
-def post_preflight(body: Annotated[Any, Body()], parts: PartsOf, _actor: Preflighter) -> Preflight:
+SCHEMA = {"type": "object", "description": "the data of a referral, or the whole event, of docs/contract/events"}
+BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": SCHEMA}}}}
+
+
+async def _posted(request: Request, actor: Preflighter) -> Any:
+    return await json_from(request, actor)
+
+
+@router.post(
+    "/v1/preflight",
+    responses=documented(400, 413, 422, 501),
+    openapi_extra=BODY,
+    summary="What a referral still misses",
+)
+def post_preflight(body: Annotated[Any, Depends(_posted)], parts: PartsOf) -> Preflight:
     """The data of a referral, or the whole event: gates, papers, risked denials, planned dates and costs."""
     if parts.site is None or parts.rules is None:
         raise Refusal(501, "this gateway runs without a site file or rulebook")

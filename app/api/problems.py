@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 PROBLEM_JSON = "application/problem+json"
@@ -31,7 +31,7 @@ TITLES: Mapping[int, str] = {
     429: "Too many requests",
     500: "The gateway failed",
     501: "Not built yet",
-    503: "The database is away",
+    503: "Not to be had for the moment",
 }
 
 
@@ -96,7 +96,6 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(SQLAlchemyError, _database)
-    api.add_exception_handler(Exception, _failed)
 
 
 async def _refusal(_request: Request, error: Exception) -> JSONResponse:
@@ -121,11 +120,8 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 async def _database(_request: Request, error: Exception) -> JSONResponse:
     log.warning("gateway.database", error=type(error).__name__)
+    if isinstance(error, DataError):
+        return answer(Refusal(422, "a value cannot be stored: it holds a character that no text has"))
     if not isinstance(error, DBAPIError):
         return answer(Refusal(500, "the gateway failed; its log names the error"))
     return answer(Refusal(503, "nothing was stored; send it again", headers={"Retry-After": str(RETRY_SECONDS)}))
-
-
-async def _failed(_request: Request, error: Exception) -> JSONResponse:
-    log.error("gateway.failed", error=type(error).__name__)
-    return answer(Refusal(500, "the gateway failed; its log names the error"))

@@ -11,7 +11,7 @@ from activities.store import quarantine
 from activities.store.inbox import Disposition, replay
 from activities.store.tables import Quarantine
 from app.api import counters
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.api.answers import QuarantineEntry, QuarantinePage, Receipt
 from app.api.events import receipt_of
 from app.api.parts import PartsOf, QuarantineReader, Replayer

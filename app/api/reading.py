@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 from activities.store.matching import look_up
 from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
 from activities.store.vault import audit
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.api.answers import AlertAnswer, ClaimAnswer, CustodyLink, EncounterAnswer, EncounterSummary, Json
 from app.api.parts import Parts
 from app.api.problems import Refusal

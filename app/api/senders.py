@@ -8,26 +8,11 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
 from app.api import webhooks
-from app.api.access import ANONYMOUS, Actor
+from app.api.access import ANONYMOUS
+from app.api.actors import Actor
+from app.api.bodies import body_of
 from app.api.parts import Credentials, Parts, admitted, caller, denied, parts_of, with_right
-from app.api.problems import Refusal
 from app.api.roles import Right
-
-MAX_BODY = 4 * 1024 * 1024
-
-
-async def body_of(request: Request) -> bytes:
-    """The body, read once and never beyond the limit."""
-    known: bytes | None = getattr(request.state, "body", None)
-    if known is not None:
-        return known
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise Refusal(413, f"a request carries at most {MAX_BODY} bytes; send the events in smaller batches")
-    request.state.body = bytes(body)
-    return bytes(body)
 
 
 async def sender(request: Request, credentials: Credentials) -> Actor:
@@ -45,7 +30,8 @@ def _signer(request: Request, body: bytes) -> Actor:
     headers = {name: request.headers.get(name, "") for name in (webhooks.ID, webhooks.TIMESTAMP, webhooks.SIGNATURE)}
     now = parts.clock()
     found = [actor for actor, hook in parts.access.webhooks if hook.signed(headers, body)]
-    if not found or not headers[webhooks.ID]:
+    doubled = any(len(request.headers.getlist(name)) > 1 for name in headers)
+    if not found or doubled or not headers[webhooks.ID]:
         raise denied(request, 401, ANONYMOUS, "the signature is no known sender's")
     if not webhooks.is_fresh(headers, now):
         raise denied(request, 401, found[0].name, "signed too long ago, or a clock is wrong; sign anew")

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from activities.store.tables import ClaimVersion, Encounter, Transmission
 from activities.store.vault import audit
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.api.answers import Worklist, WorklistEntry
 from app.api.parts import ClaimReader, PartsOf
 from app.api.problems import documented

@@ -13,7 +13,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from activities.store.tables import AlertRecord, Encounter
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.board.names import Names
 from domain.events.base import Stage
 

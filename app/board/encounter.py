@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from activities.store import chain
 from activities.store.tables import AlertRecord, CustodyRecord, Encounter
 from app.api import reading
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.api.answers import AlertAnswer, ClaimAnswer, CustodyLink, EncounterAnswer, Explanation
 from app.api.explaining import explanations
 from app.api.parts import Parts

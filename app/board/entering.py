@@ -21,7 +21,7 @@ from activities.store.attaching import NotAllowed
 from activities.store.inbox import Disposition, ReceiptResult, receive
 from activities.store.tables import Alias, Encounter, sealed_for
 from app.api import counters, reading
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.api.parts import Parts
 from app.api.problems import Refusal
 from app.board.cards import own_clock
@@ -197,7 +197,7 @@ def _enter(request: Request, parts: Parts, session: Session, sheet: Sheet, given
             parts.keys,
             envelope,
             parts.clock(),
-            f"board:{session.actor.name}",
+            "board" if session.actor.person else f"board:{session.actor.name}",
             allowed=session.actor.facilities,
         )
     except NotAllowed as error:

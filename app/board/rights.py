@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from app.api.access import Actor
+from app.api.actors import Actor
 from app.api.roles import Role
 
 

@@ -7,14 +7,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
-from app.api.access import ANONYMOUS, digest
-from app.api.parts import Parts, admitted, denied, parts_of
+from app.api.parts import Parts, admitted, denied, logged_in, parts_of
 from app.api.problems import Refusal
 from app.api.roles import Right
 from app.board import entering, pages
 from app.board import session as sessions
 from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted, form_of, local, page
 
+SIGN_IN_AGAIN = "No caller of this installation has this token, or it has run out."
 KINDS = {"board.css": "text/css; charset=utf-8", "board.js": "text/javascript; charset=utf-8"}
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
@@ -39,11 +39,13 @@ def _opened(request: Request, given: dict[str, str]) -> Response:
     parts: Parts = parts_of(request)
     target = local(given.get("next", "/"))
     token = given.get("token", "").strip()
-    actor = parts.access.actor(token) if token else None
-    if actor is None:
-        denied(request, 401, ANONYMOUS, "")
-        return page(request, "sign_in.html", 401, error="No caller of this installation has this token.", next=target)
-    admitted(parts, actor)
+    try:
+        login = logged_in(request, token)
+    except Refusal as refusal:
+        if refusal.status != 401:
+            raise
+        return page(request, "sign_in.html", 401, error=SIGN_IN_AGAIN, next=target)
+    actor = admitted(parts, login.actor)
     if not actor.may(Right.READ_ENCOUNTERS):
         denied(request, 403, actor.name, "")
         return page(
@@ -51,7 +53,7 @@ def _opened(request: Request, given: dict[str, str]) -> Response:
         )
     parts.record(actor.name, "sign in", "(board)", "opened")
     response = RedirectResponse(target, 303)
-    sessions.set_cookie(response, request, sessions.seal(parts.keys, digest(token), parts.clock()))
+    sessions.set_cookie(response, request, sessions.seal(parts.keys, login, parts.clock()))
     return response
 
 

@@ -1,6 +1,6 @@
-"""Who is signed in: a sealed cookie that names a token by its digest, and a secret that every form must repeat.
+"""Who is signed in: a sealed cookie that says whose token it was, and a secret that every form must repeat.
 
-The cookie holds no token. A token that is taken out of the access file ends its sessions at the next request.
+The cookie holds no token. At each request the access file says anew what its caller may do, if anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from fastapi import Request
 from starlette.responses import Response
 
 from activities.store.keys import Keyring, SealBroken
-from app.api.access import Access, Actor
+from app.api.access import Access
+from app.api.actors import Actor, Login
 
 COOKIE = "cart_session"
 PURPOSE = "board.session"
@@ -32,12 +33,17 @@ class Session:
 
     actor: Actor
     csrf: str
-    digest: str
 
 
-def seal(keys: Keyring, digest: str, now: datetime) -> str:
-    """A cookie value for a fresh session."""
-    body = {"digest": digest, "csrf": secrets.token_urlsafe(24), "at": now.timestamp()}
+def seal(keys: Keyring, login: Login, now: datetime) -> str:
+    """A cookie value for a fresh session; it ends with the shift, or with the token before that."""
+    until = min(login.until or now + LASTS, now + LASTS)
+    body = {
+        "proof": login.proof,
+        "csrf": secrets.token_urlsafe(24),
+        "at": now.timestamp(),
+        "until": until.timestamp(),
+    }
     return base64.urlsafe_b64encode(keys.seal(json.dumps(body).encode(), PURPOSE)).decode()
 
 
@@ -49,11 +55,10 @@ def read(keys: Keyring, access: Access, cookie: str | None, now: datetime) -> Se
         body = json.loads(keys.open(base64.urlsafe_b64decode(cookie), PURPOSE))
     except (SealBroken, binascii.Error, ValueError):
         return None
-    age = now.timestamp() - float(body["at"])
-    actor = access.actors.get(body["digest"])
-    if actor is None or not 0 <= age <= LASTS.total_seconds():
+    if not float(body["at"]) <= now.timestamp() < float(body["until"]):
         return None
-    return Session(actor, body["csrf"], body["digest"])
+    actor = access.resume(body["proof"], keys)
+    return Session(actor, body["csrf"]) if actor else None
 
 
 def set_cookie(response: Response, request: Request, value: str) -> None:

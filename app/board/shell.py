@@ -188,7 +188,8 @@ def with_board_right(request: Request, session: Session, right: BoardRight) -> N
 
 def local(target: str) -> str:
     """An address on this board; anything else leads to its first page."""
-    return target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/"
+    here = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+    return target if here else "/"
 
 
 async def form_of(request: Request) -> dict[str, str]:

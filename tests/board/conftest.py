@@ -17,7 +17,8 @@ from sqlmodel import select
 from activities.store.engine import Database
 from activities.store.facts import open_body
 from activities.store.tables import AuditEntry, Inbox
-from app.api.access import Actor, digest
+from app.api.access import digest
+from app.api.actors import Actor
 from app.api.roles import Role
 from tests.contract.recording import NOW, TOKEN, Recorder, feed, recorder
 

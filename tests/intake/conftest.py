@@ -15,7 +15,8 @@ from fastapi import FastAPI
 
 from activities.store.engine import Database
 from activities.store.keys import Keyring, create_keyring
-from app.api.access import Access, Actor, digest
+from app.api.access import Access, digest
+from app.api.actors import Actor
 from app.gateway import create_gateway
 from domain.rulebook import Rulebook
 from domain.site import parse_site

@@ -15,7 +15,9 @@ from sqlmodel import select
 
 from activities.store.tables import AlertRecord, AuditEntry, Encounter, Inbox
 from app.api import webhooks
-from app.api.access import Access, AccessError, Actor, digest, parse_access
+from app.api.access import AccessError, digest
+from app.api.access_file import parse_access, read_access_file
+from app.api.actors import Actor, Limits
 from app.api.roles import TABLE, Right, Role
 from app.api.webhooks import Webhook
 from tests.intake.conftest import DEPLOY, Gateway
@@ -62,6 +64,15 @@ def test_every_endpoint_of_the_interface_stands_in_the_table_or_is_open(gateway:
     served = {(method.upper(), path) for path, operations in paths.items() for method in operations}
     assert served == set(ENDPOINTS) | OPEN
     assert set(ENDPOINTS.values()) == set(TABLE)
+
+
+def test_the_guide_shows_the_access_table_as_it_is() -> None:
+    guide = (DEPLOY.parent / "docs" / "access.md").read_text().splitlines()
+    rights = [f"| {right.value} | {', '.join(sorted(role.value for role in TABLE[right]))} |" for right in Right]
+    calls = [f"| `{method} {path}` | {right.value} |" for (method, path), right in ENDPOINTS.items()]
+    assert [line for line in (*rights, *calls) if line not in guide] == []
+    table = [line for line in guide if line.startswith("| ") and line.count("|") == 3]
+    assert len(table) == len(rights) + len(calls) + 2
 
 
 async def test_every_endpoint_answers_every_role_as_the_table_says(gateway: Gateway) -> None:
@@ -247,9 +258,9 @@ roles = ["feed"]
 def test_an_access_file_names_callers_and_signers(tmp_path: Path) -> None:
     (tmp_path / "ehr.secret").write_text("whsec_" + base64.b64encode(SECRET).decode() + "\n")
     (tmp_path / "access.toml").write_text(ACCESS_FILE)
-    access = Access.from_access_file(tmp_path / "access.toml")
+    access = read_access_file(tmp_path / "access.toml")
     actor = access.actor("token-1")
-    assert actor == Actor("scheduling", frozenset({Role.FEED}), frozenset({"st_mary"}), 5)
+    assert actor == Actor("scheduling", frozenset({Role.FEED}), frozenset({"st_mary"}), Limits(5))
     assert access.actor("token-2") is None
     assert [(hook[0].name, hook[1].secret) for hook in access.webhooks] == [("ehr", SECRET)]
     assert access.configured
@@ -259,7 +270,8 @@ def test_the_example_of_an_access_file_fits_also_with_its_signer(tmp_path: Path)
     text = (DEPLOY / "access.example.toml").read_text()
     assert parse_access(text, tmp_path).actor("nobody has this token") is None
     (tmp_path / "transplant.secret").write_text(base64.b64encode(SECRET).decode())
-    whole = text.replace("# [[webhooks]]", "[[webhooks]]")
+    begin, end = text.index("# [[webhooks]]"), text.index("# The hospital's identity provider")
+    whole = text[:begin] + text[begin:end].replace("# [[webhooks]]", "[[webhooks]]")
     for field in ("name", "secret_file", "roles", "facilities"):
         whole = whole.replace(f"# {field} =", f"{field} =")
     access = parse_access(whole, tmp_path)

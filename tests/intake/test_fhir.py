@@ -12,7 +12,8 @@ from sqlmodel import select
 
 from activities.store.facts import load_facts
 from activities.store.tables import AlertRecord, Encounter, Inbox, Quarantine
-from app.api.access import Actor, digest
+from app.api.access import digest
+from app.api.actors import Actor
 from domain.facts import fold
 from domain.record import Record
 from intake.hl7.mapping import parse_mapping

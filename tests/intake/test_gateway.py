@@ -14,7 +14,8 @@ from sqlmodel import select
 
 from activities.store.chain import append_custody
 from activities.store.tables import AlertRecord, AuditEntry, ClaimVersion, Encounter, EncounterEvent, Inbox
-from app.api.access import Actor, digest
+from app.api.access import digest
+from app.api.actors import Actor, Limits
 from domain.decision import CustodyEntry
 from tests.intake.conftest import TOKEN, Gateway
 from tests.store import examples as e
@@ -110,7 +111,7 @@ async def test_too_large_is_413(gateway: Gateway) -> None:
 
 
 async def test_too_often_is_429_with_the_seconds_to_wait(gateway: Gateway) -> None:
-    slow = Actor("slow", rate=0.5, burst=2)
+    slow = Actor("slow", limits=Limits(rate=0.5, burst=2))
     gateway.api.state.parts.access.actors = {digest(TOKEN): slow}
     answers = [await gateway.get("/v1/alerts") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]

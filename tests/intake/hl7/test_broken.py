@@ -16,7 +16,8 @@ from sqlmodel import select
 
 from activities.store.keys import Keyring
 from activities.store.tables import Alias, Encounter, Inbox, Quarantine
-from app.api.access import Access, Actor, digest
+from app.api.access import Access, digest
+from app.api.actors import Actor
 from app.gateway import create_gateway
 from intake.hl7 import mllp as transport
 from intake.hl7.check import check

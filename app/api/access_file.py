@@ -1,0 +1,190 @@
+"""The access file (TOML): callers by token, senders that sign, identity providers, and what each of them may do."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from app.api.access import Access, AccessError, text_of
+from app.api.actors import BURST, MAX_BODY, MAX_EVENTS, REQUESTS_PER_SECOND, Actor, Limits
+from app.api.issuers import DEFAULT_ALGORITHMS, Algorithm, Client, Issuer
+from app.api.jwks import FileKeys, Keys, UrlKeys
+from app.api.roles import Role
+from app.api.webhooks import Webhook, read_secret
+
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:@/-]{0,59}$")]
+"""Of a caller: it stands in the audit, in metrics and in the mapping file."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Limited(_Strict):
+    requests_per_second: Annotated[float, Field(gt=0)] = REQUESTS_PER_SECOND
+    burst: Annotated[float, Field(ge=1)] = BURST
+    max_request_bytes: Annotated[int, Field(ge=1024, le=MAX_BODY)] = MAX_BODY
+    max_batch_events: Annotated[int, Field(ge=1)] = MAX_EVENTS
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.requests_per_second, self.burst, self.max_request_bytes, self.max_batch_events)
+
+
+class _Part(_Limited):
+    name: Name
+    roles: Annotated[frozenset[Role], Field(min_length=1)]
+    facilities: frozenset[str] | None = None
+    sources: Annotated[frozenset[str], Field(min_length=1)] | None = None
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.name, self.roles, self.facilities, self.limits, self.sources)
+
+
+class _Caller(_Part):
+    token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Sender(_Part):
+    secret_file: str
+
+
+class _Client(_Part):
+    subject: Annotated[str, Field(min_length=1)]
+
+
+class _Issuer(_Limited):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+    issuer: Annotated[str, Field(min_length=1)]
+    audiences: Annotated[frozenset[str], Field(min_length=1)]
+    jwks_url: str | None = None
+    jwks_file: str | None = None
+    algorithms: Annotated[frozenset[Algorithm], Field(min_length=1)] = DEFAULT_ALGORITHMS
+    leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 60
+    roles_claim: str = "roles"
+    facilities_claim: str = "facilities"
+    person_claim: str = "sub"
+    roles: Mapping[str, Annotated[frozenset[Role], Field(min_length=1)]] = Field(default_factory=dict)
+    facilities: Mapping[str, frozenset[str]] | None = None
+    every_facility: bool = False
+    clients: tuple[_Client, ...] = ()
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _is_guarded(cls, value: str | None) -> str | None:
+        """Keys that come over an open line are anybody's."""
+        if value is not None:
+            address = urlsplit(value)
+            local = address.scheme == "http" and address.hostname in LOCAL_HOSTS
+            if not (local or (address.scheme == "https" and address.hostname)):
+                raise ValueError("give an https address; http only on this machine")
+        return value
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> _Issuer:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("give jwks_url or jwks_file, one of them")
+        if self.roles and (self.facilities is None) != self.every_facility:
+            raise ValueError("say which facilities a claim gives (facilities), or every_facility = true, one of them")
+        if not self.roles and not self.clients:
+            raise ValueError("say what its tokens may do: a table of roles, or clients one by one")
+        return self
+
+    def built(self, directory: Path) -> Issuer:
+        return Issuer(
+            name=self.name,
+            issuer=self.issuer,
+            audiences=self.audiences,
+            keys=self._keys(directory),
+            roles=self.roles,
+            facilities=None if self.every_facility else (self.facilities or {}),
+            algorithms=self.algorithms,
+            leeway=self.leeway_seconds,
+            roles_claim=self.roles_claim,
+            facilities_claim=self.facilities_claim,
+            person_claim=self.person_claim,
+            clients=tuple(Client(client.subject, client.actor) for client in self.clients),
+            limits=self.limits,
+        )
+
+    def _keys(self, directory: Path) -> Keys:
+        if self.jwks_url is not None:
+            return UrlKeys(self.jwks_url)
+        path = directory / str(self.jwks_file)
+        try:
+            return FileKeys(path)
+        except OSError as error:
+            raise AccessError(f"{path.name} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise AccessError(f"{path.name}: {error}") from None
+
+
+class _AccessFile(_Strict):
+    callers: tuple[_Caller, ...] = ()
+    webhooks: tuple[_Sender, ...] = ()
+    issuers: tuple[_Issuer, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        parts = [*self.callers, *self.webhooks, *(client for issuer in self.issuers for client in issuer.clients)]
+        return [part.name for part in parts] + [issuer.name for issuer in self.issuers]
+
+
+def read_access_file(path: Path) -> Access:
+    """The callers of an access file.
+
+    Raises:
+        AccessError: it cannot be read or does not fit; every problem is named.
+    """
+    return parse_access(text_of(path), path.parent)
+
+
+def parse_access(text: str, directory: Path) -> Access:
+    """Read the text of an access file; files of secrets and keys are named relative to its directory.
+
+    Raises:
+        AccessError: it does not fit; every problem is named, no secret repeated.
+    """
+    parsed = _parsed(text)
+    if not parsed.names:
+        raise AccessError("the access file names nobody; add a caller, a webhook or an issuer")
+    twice = sorted({name for name in parsed.names if parsed.names.count(name) > 1})
+    if twice:
+        raise AccessError(f"{', '.join(twice)} stands twice in the access file; every caller has its own name")
+    tokens = [caller.token_sha256 for caller in parsed.callers]
+    if len(set(tokens)) < len(tokens):
+        raise AccessError("two callers have one token; every caller has its own")
+    addresses = [issuer.issuer for issuer in parsed.issuers]
+    if len(set(addresses)) < len(addresses):
+        raise AccessError("two issuers have one address; put their tables together")
+    return Access(
+        {caller.token_sha256: caller.actor for caller in parsed.callers},
+        [(sender.actor, Webhook(_secret(directory / sender.secret_file))) for sender in parsed.webhooks],
+        [issuer.built(directory) for issuer in parsed.issuers],
+        configured=True,
+    )
+
+
+def _parsed(text: str) -> _AccessFile:
+    try:
+        return _AccessFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise AccessError(f"the access file is not TOML: {error}") from None
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        raise AccessError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)) from None
+
+
+def _secret(path: Path) -> bytes:
+    try:
+        return read_secret(text_of(path))
+    except ValueError as error:
+        raise AccessError(f"secret file {path.name}: {error}") from None

@@ -1,0 +1,45 @@
+"""Bodies of requests: read once the caller is known, within the caller's limits, as JSON that reads but one way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from app.api.actors import MAX_BODY, Actor
+from app.api.problems import Refusal
+from intake.strict_json import NotJson, read_json
+
+
+async def body_of(request: Request) -> bytes:
+    """The body, read once and never beyond the greatest limit."""
+    known: bytes | None = getattr(request.state, "body", None)
+    if known is not None:
+        return known
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise too_large(MAX_BODY)
+    request.state.body = bytes(body)
+    return bytes(body)
+
+
+async def body_from(request: Request, actor: Actor) -> bytes:
+    """The body, within the limit of its sender."""
+    body = await body_of(request)
+    if len(body) > actor.limits.body:
+        raise too_large(actor.limits.body)
+    return body
+
+
+async def json_from(request: Request, actor: Actor) -> Any:
+    """The value of the body."""
+    try:
+        return read_json(await body_from(request, actor))
+    except NotJson as error:
+        raise Refusal(400, str(error)) from None
+
+
+def too_large(limit: int) -> Refusal:
+    return Refusal(413, f"a request carries at most {limit} bytes; send the events in smaller batches")
