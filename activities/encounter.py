@@ -17,12 +17,26 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from activities.alerts import reconcile_alerts
 from activities.claim_life import ClaimLife, reply_marks
 from activities.claims import keep_claim, standing_claims
+from activities.courier import deliver
+from activities.desk import work
+from activities.destinations import NOWHERE, Destinations
 from activities.mind import Mind, plan_of, with_replies
 from activities.store.chain import append_custody
 from activities.store.tables import Encounter
 from activities.watch import watch
 from domain.decision import Decision
-from domain.plan import ClaimBuilt, ClaimIntent, ClaimQuestion, ClaimStart, Moment, Plan, Question, WatchReport
+from domain.plan import (
+    ClaimBuilt,
+    ClaimIntent,
+    ClaimQuestion,
+    ClaimStart,
+    DeskReport,
+    Moment,
+    Plan,
+    Question,
+    WatchReport,
+)
+from domain.watch import again_after
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
 DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])
@@ -37,8 +51,8 @@ _JSON: TypeAdapter[Any] = TypeAdapter(Any)
 class Activities:
     """What the workflows can have done. Holds the processes' one store, keys and Temporal client."""
 
-    def __init__(self, mind: Mind, client: Client, outbox: Path) -> None:
-        self.mind, self.client = mind, client
+    def __init__(self, mind: Mind, client: Client, outbox: Path, destinations: Destinations = NOWHERE) -> None:
+        self.mind, self.client, self.destinations = mind, client, destinations
         self.claim_life = ClaimLife(mind, outbox)
 
     @property
@@ -52,6 +66,8 @@ class Activities:
             self.open_claim,
             self.build_claim,
             self.watch,
+            self.work_alerts,
+            self.deliver_alerts,
             *self.claim_life.all,
         ]
 
@@ -131,6 +147,16 @@ class Activities:
         with self.mind.db.write() as session:
             return watch(session, self.mind.keys, self.mind.shelf.site(), self.mind.shelf.rules(), moment.now)
 
+    @activity.defn(name="work_alerts")
+    def work_alerts(self, moment: Moment) -> DeskReport:
+        again = again_after(self.mind.shelf.rules(), moment.now)
+        with self.mind.db.write() as session:
+            return work(session, self.destinations, moment.now, again)
+
+    @activity.defn(name="deliver_alerts")
+    def deliver_alerts(self, moment: Moment) -> None:
+        deliver(self.mind.db, self.destinations, moment.now)
+
 
 def without_ghosts(plan: Plan, standing: Sequence[tuple[str, int]]) -> Plan:
     """Name the claims that stand in the store and are no longer due: a run after closure does not remember them."""
@@ -157,6 +183,7 @@ def view_of(decision: Decision) -> dict[str, Any]:
         "advisories": list(decision.advisories),
         "outcome": decision.outcome,
         "vein_to_vein_days": decision.vein_to_vein_days,
+        "toxicity": decision.toxicity,
         "claims_waiting": [
             {"claim": claim.key, "waiting_for": list(claim.waiting_for), "total": str(claim.total)}
             for claim in decision.claims

@@ -1,28 +1,26 @@
-"""The watch's hand: certificates on file, rows past review, alerts that nobody acknowledged in time."""
+"""The watch's hand: certificates on file, rows past review."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 
 from activities.alerts import reconcile_alerts
 from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, CertificationRow
+from activities.store.tables import CertificationRow
 from domain.events.governance import CertificationStatus
 from domain.plan import WatchReport
 from domain.rulebook import Rulebook
 from domain.site import Site
-from domain.watch import PREFIX, Standing, again_after, watch_alerts
+from domain.watch import PREFIX, Standing, watch_alerts
 
 
 def watch(session: Session, keys: Keyring, site: Site, rules: Rulebook, now: datetime) -> WatchReport:
-    """Reconcile the watch's alerts and escalate what is overdue; safe to repeat."""
+    """Reconcile the watch's alerts; safe to repeat."""
     wanted = watch_alerts(standing(session, keys, site), rules, now)
     opened, resolved = reconcile_alerts(session, None, wanted, now, prefix=PREFIX)
-    session.flush()
-    return WatchReport(opened=opened, resolved=resolved, escalated=escalate(session, now, again_after(rules, now)))
+    return WatchReport(opened=opened, resolved=resolved)
 
 
 def standing(session: Session, keys: Keyring, site: Site) -> list[Standing]:
@@ -46,17 +44,3 @@ def _keep_longest(held: dict[tuple[str, str | None, str], Standing], paper: Stan
     known = held.get(key)
     if known is None or paper.valid_to is None or (known.valid_to is not None and paper.valid_to > known.valid_to):
         held[key] = paper
-
-
-def escalate(session: Session, now: datetime, again: timedelta) -> int:
-    """Count up every open alert whose time to acknowledge is over; unacknowledged, it is counted again after `again`."""
-    overdue: Iterable[AlertRecord] = session.exec(
-        select(AlertRecord).where(AlertRecord.state == "open", col(AlertRecord.acknowledge_by) <= now)
-    ).all()
-    count = 0
-    for alert in overdue:
-        alert.escalations += 1
-        alert.acknowledge_by = now + again
-        session.add(alert)
-        count += 1
-    return count

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from app.alerts_cli import alerts_app
 from app.client import ApiError, api_from
 from app.connect import open_home, temporal_access
 from app.deployment import deploy_app
@@ -37,6 +38,7 @@ cli.add_typer(rules_app, name="rules")
 cli.add_typer(deploy_app, name="deploy")
 cli.add_typer(vault_app, name="vault")
 cli.add_typer(hl7_app, name="hl7")
+cli.add_typer(alerts_app, name="alerts")
 cli.command()(simulate)
 cli.command()(preflight)
 for question in (show, holds, timeline, claims):

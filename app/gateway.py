@@ -15,7 +15,19 @@ from activities.store.engine import Database
 from activities.store.inbox import Reader
 from activities.store.keys import Keyring
 from app import board
-from app.api import alerts, claims, encounters, events, fhir, health, preflight, problems, quarantine, worklists
+from app.api import (
+    alerts,
+    claims,
+    deliveries,
+    encounters,
+    events,
+    fhir,
+    health,
+    preflight,
+    problems,
+    quarantine,
+    worklists,
+)
 from app.api.access import Access
 from app.api.guard import Guard
 from app.api.parts import Parts, utc_now
@@ -72,7 +84,7 @@ def create_gateway(
     problems.install(api)
     api.add_middleware(Guard)
     # An order number may hold a slash, so the reference takes the whole path: what stands under it is matched first.
-    for module in (events, claims, worklists, alerts, encounters, quarantine, preflight, fhir, health):
+    for module in (events, claims, worklists, alerts, deliveries, encounters, quarantine, preflight, fhir, health):
         api.include_router(module.router)
     board.install(api)
     return api

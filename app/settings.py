@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     site_file: Path = DEPLOY / "site.example.toml"
     rules_directory: Path | None = None
+    alerts_file: Path | None = None
     edition: Literal["current", "guide"] = "current"
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"

@@ -22,12 +22,16 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.destinations import Destinations, DestinationsError, read_destinations
 from activities.encounter import Activities
+from app.bell import Bell
 from app.connect import Home, connect_temporal, open_home
+from app.installation import CannotStart
 from app.metrics import free_port, sdk_metrics, serve_metrics
 from app.settings import Settings
 from intake.replies.directory import ReplyDirectory
 from workflows.claim import ClaimLifecycle
+from workflows.desk import AlertDesk
 from workflows.encounter import CarTEncounter
 from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 from workflows.watch import CertificationWatch
@@ -35,7 +39,7 @@ from workflows.watch import CertificationWatch
 ACTIVITY_THREADS = 8
 DECISION_THREADS = 4
 GRACE = timedelta(seconds=4)
-WORKFLOWS = [CarTEncounter, ClaimLifecycle, CertificationWatch]
+WORKFLOWS = [CarTEncounter, ClaimLifecycle, CertificationWatch, AlertDesk]
 
 
 def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker:
@@ -50,7 +54,7 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
         task_queue=TASK_QUEUE,
         workflows=[] if settings.worker_role == "activities" else WORKFLOWS,
         no_remote_activities=settings.worker_role == "workflows",
-        activities=Activities(home.mind, client, settings.outbox).all,
+        activities=Activities(home.mind, client, settings.outbox, destinations_of(settings)).all,
         activity_executor=pool,
         max_concurrent_activities=ACTIVITY_THREADS,
         max_concurrent_local_activities=DECISION_THREADS,
@@ -60,6 +64,18 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
             restrictions=SandboxRestrictions.default.with_passthrough_modules("domain.plan", "pydantic", "workflows")
         ),
     )
+
+
+def destinations_of(settings: Settings) -> Destinations:
+    """Where alerts are sent.
+
+    Raises:
+        CannotStart: the file cannot be read or does not fit.
+    """
+    try:
+        return read_destinations(settings.alerts_file)
+    except DestinationsError as error:
+        raise CannotStart(f"CART_ALERTS_FILE: {error}") from None
 
 
 async def keep_schedule(client: Client) -> None:
@@ -90,15 +106,15 @@ async def run_worker(settings: Settings) -> None:
     runtime = Runtime(telemetry=TelemetryConfig(metrics=sdk_metrics(core_port)))
     client = await connect_temporal(settings, home.keys, runtime=runtime)
     metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.shelf, home.keys)
-    acts = settings.worker_role != "workflows"
-    replies = asyncio.create_task(reply_directory(home).run()) if acts else None
+    acts = (reply_directory(home), Bell(home.db, client)) if settings.worker_role != "workflows" else ()
+    background = [asyncio.create_task(each.run()) for each in acts]
     try:
         with ThreadPoolExecutor(ACTIVITY_THREADS + DECISION_THREADS, thread_name_prefix="activity") as pool:
             async with build_worker(client, home, pool):
                 await keep_schedule(client)
                 await stop.wait()
     finally:
-        if replies is not None:
-            replies.cancel()
+        for task in background:
+            task.cancel()
         metrics.shutdown()
         home.db.close()

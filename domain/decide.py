@@ -26,6 +26,7 @@ from domain.site import Site
 from domain.stages import apheresis, infusion, lymphodepletion, manufacturing, monitoring
 from domain.stages.shape import Finding, StageModule, Wait
 from domain.timeline import in_order, vein_to_vein_days
+from domain.toxicity import documented
 
 STAGES: tuple[StageModule, ...] = (apheresis, manufacturing, lymphodepletion, infusion, monitoring)
 
@@ -71,6 +72,7 @@ def decide(
         edition=rules.edition,
         advisories=overlap(case, apheresis.service(case).on),
         vein_to_vein_days=vein_to_vein_days(case.record, site),
+        toxicity=documented(case) if case.record.infusions else None,
     )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -188,7 +189,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """The whole answer for one set of facts, one rulebook and one moment."""
+    """The whole answer for one set of facts, one rulebook and one moment.
+
+    `toxicity` is the highest documented grade of each syndrome after the infusion, None where it was not assessed; for counting.
+    """
 
     stage: Stage
     gates: tuple[Gate, ...]
@@ -206,6 +210,7 @@ class Decision:
     edition: str
     advisories: tuple[str, ...] = field(default=())
     vein_to_vein_days: int | None = None
+    toxicity: Mapping[str, int | None] | None = None
 
     @property
     def next_deadline(self) -> Deadline | None:

@@ -100,7 +100,19 @@ class WatchReport(_Message):
 
     opened: int
     resolved: int
-    escalated: int
+
+
+class DeskReport(_Message):
+    """How the alert desk stands after its work, and the next moment it must look again."""
+
+    escalated: int = 0
+    queued: int = 0
+    open: int = 0
+    standing: int = 0
+    waiting: int = 0
+    dead: int = 0
+    due: datetime | None = None
+    due_title: str = ""
 
 
 class ClaimQuestion(_Message):

@@ -24,6 +24,15 @@ HIGH_FLOW = frozenset({"high_flow_nasal", "face_mask", "non_rebreather", "ventur
 PRESSURE = frozenset({"cpap", "bipap", "ventilator"})
 
 
+def documented(case: Case) -> dict[str, int | None]:
+    """The highest grade of each syndrome that a provider documented; None where it was never assessed."""
+    grades = {
+        "crs": [fact.data.crs_grade for fact in case.record.toxicities],
+        "icans": [fact.data.icans_grade for fact in case.record.toxicities],
+    }
+    return {name: max((one for one in seen if one is not None), default=None) for name, seen in grades.items()}
+
+
 def suggested_crs(seen: Findings) -> int | None:
     """The consensus grade of cytokine release syndrome that the findings fit; None when they do not tell."""
     if seen.death:

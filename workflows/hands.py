@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         ClaimMoment,
         ClaimQuestion,
         ClaimStanding,
+        DeskReport,
         Moment,
         Plan,
         Question,
@@ -28,6 +29,7 @@ PATIENT_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
 )
 ATTEMPT = timedelta(seconds=30)
+DELIVERY_ATTEMPT = timedelta(minutes=3)
 
 
 async def decide(question: Question) -> Plan:
@@ -83,16 +85,40 @@ async def build_claim(question: ClaimQuestion) -> ClaimBuilt:
 
 
 async def watch(moment: Moment) -> WatchReport:
-    """Look at certificates, rows past review and overdue alerts."""
+    """Look at certificates, rows past review, claims and authorizations near their deadlines."""
     report: WatchReport = await workflow.execute_activity(
         "watch",
         moment,
         result_type=WatchReport,
         start_to_close_timeout=ATTEMPT,
         retry_policy=PATIENT_RETRY,
-        summary="certificates, rows past review, overdue alerts",
+        summary="certificates, rows past review, claims and authorizations near their deadlines",
     )
     return report
+
+
+async def work_alerts(moment: Moment) -> DeskReport:
+    """Escalate what nobody took in time, queue messages about what changed."""
+    report: DeskReport = await workflow.execute_activity(
+        "work_alerts",
+        moment,
+        result_type=DeskReport,
+        start_to_close_timeout=ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary="escalate alerts, queue messages",
+    )
+    return report
+
+
+async def deliver_alerts(moment: Moment) -> None:
+    """Try every message that is due. What a destination refuses waits in the database, not in a failed activity."""
+    await workflow.execute_activity(
+        "deliver_alerts",
+        moment,
+        start_to_close_timeout=DELIVERY_ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary="deliver messages about alerts",
+    )
 
 
 async def follow_claim(moment: ClaimMoment) -> ClaimStanding:

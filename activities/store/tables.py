@@ -297,7 +297,10 @@ class ClaimLine(SQLModel, table=True):
 
 
 class AlertRecord(SQLModel, table=True):
-    """An alert from its opening to its end. State: open, acknowledged, resolved; never deleted."""
+    """An alert from its opening to its end. State: open, acknowledged, resolved; never deleted.
+
+    `told_…` is what the desk last told its destinations of.
+    """
 
     __tablename__ = "alerts"
 
@@ -323,6 +326,31 @@ class AlertRecord(SQLModel, table=True):
     acknowledged_note: bytes | None = Field(default=None, sa_type=LargeBinary)
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     escalations: int = 0
+    told_state: str = ""
+    told_severity: str = ""
+    told_escalations: int = 0
+
+
+class AlertDelivery(SQLModel, table=True):
+    """One message about alerts of one cause to one destination; its body is made from the alerts when it is sent.
+
+    State: waiting, delivered, dead (given up: refused for good, or too old). `change` is opened, escalated, worsened,
+    acknowledged, resolved, or standing (all that stand, said again).
+    """
+
+    __tablename__ = "alert_deliveries"
+
+    delivery_id: str = Field(primary_key=True)
+    destination: str = Field(index=True)
+    cause: str
+    change: str
+    alert_ids: list[str] = Field(sa_type=JSON)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    next_attempt_at: datetime = Field(sa_type=UtcDateTime)
+    state: str = Field(default="waiting", index=True)
+    attempts: int = 0
+    delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_error: str = ""
 
 
 class CertificationRow(SQLModel, table=True):

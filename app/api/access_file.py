@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from activities.signing import read_secret
 from app.api.access import Access, AccessError, text_of
 from app.api.actors import BURST, MAX_BODY, MAX_EVENTS, REQUESTS_PER_SECOND, Actor, Limits
 from app.api.issuers import DEFAULT_ALGORITHMS, Algorithm, Client, Issuer
 from app.api.jwks import FileKeys, Keys, UrlKeys
 from app.api.roles import Role
-from app.api.webhooks import Webhook, read_secret
+from app.api.webhooks import Webhook
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -12,10 +12,11 @@ from activities.store.tables import AlertRecord, Encounter, sealed_for
 from activities.store.vault import audit
 from app.api import reading
 from app.api.actors import Actor
-from app.api.answers import Acknowledgement, AlertAnswer, Alerts
+from app.api.answers import Acknowledgement, AlertAnswer, Alerts, CauseAnswer, Causes
 from app.api.bodies import json_from
 from app.api.parts import AlertReader, AlertTaker, PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
+from domain.causes import Group, grouped
 from domain.events import problems_of
 
 LARGEST_PAGE = 1000
@@ -58,6 +59,38 @@ def list_alerts(
         rows = session.exec(query.order_by(*order).limit(LARGEST_PAGE)).all()
         seen = [row for row in rows if _visible(session, actor, row)]
     return Alerts(alerts=[reading.alert_answer(row) for row in seen])
+
+
+@router.get("/v1/alerts/causes", summary="What stands, by cause")
+def list_causes(parts: PartsOf, actor: AlertReader) -> Causes:
+    """The alerts that stand, put together by what cures them; critical first, then what must be taken first."""
+    with parts.db.read() as session:
+        return Causes(causes=[cause_answer(group) for group in standing_groups(session, actor)])
+
+
+def standing_groups(session: Session, actor: Actor) -> tuple[Group, ...]:
+    """The causes of what stands and the caller may see."""
+    rows = session.exec(select(AlertRecord).where(AlertRecord.state != "resolved")).all()
+    if actor.facilities is not None:
+        rows = [row for row in rows if _visible(session, actor, row)]
+    return grouped(rows)
+
+
+def cause_answer(group: Group) -> CauseAnswer:
+    first = group.alerts[0]
+    return CauseAnswer(
+        cause=group.cause,
+        severity=group.severity,
+        title=first.title,
+        action=first.action,
+        citation=first.citation,
+        owners=list(group.owners),
+        open=group.open,
+        encounters=list(group.encounters),
+        oldest=group.oldest,
+        acknowledge_by=group.acknowledge_by,
+        alerts=[alert.alert_id for alert in group.alerts],
+    )
 
 
 def _visible(session: Session, actor: Actor, row: AlertRecord) -> bool:

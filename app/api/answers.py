@@ -308,6 +308,46 @@ class Alerts(Answer):
     alerts: list[AlertAnswer]
 
 
+class CauseAnswer(Answer):
+    """Alerts of one cause that stand. Severity, title, action and citation are of the gravest of them."""
+
+    cause: str
+    severity: str
+    title: str
+    action: str
+    citation: str
+    owners: list[str]
+    open: int = Field(description="how many nobody has taken")
+    encounters: list[str]
+    oldest: datetime
+    acknowledge_by: datetime | None
+    alerts: list[str] = Field(description="ids, the gravest first")
+
+
+class Causes(Answer):
+    causes: list[CauseAnswer]
+
+
+class DeliveryAnswer(Answer):
+    """A message about alerts to one destination."""
+
+    delivery_id: str
+    destination: str
+    change: Literal["opened", "escalated", "worsened", "acknowledged", "resolved", "standing"]
+    cause: str
+    alert_ids: list[str]
+    state: Literal["waiting", "delivered", "dead"]
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime
+    delivered_at: datetime | None
+    last_error: str
+
+
+class Deliveries(Answer):
+    deliveries: list[DeliveryAnswer]
+
+
 class Acknowledgement(Answer):
     """Who takes an alert: a role. The note is kept encrypted."""
 

@@ -148,4 +148,4 @@ def claim_answer(row: ClaimVersion) -> ClaimAnswer:
 
 
 def alert_answer(row: AlertRecord) -> AlertAnswer:
-    return AlertAnswer.model_validate(row.model_dump(exclude={"acknowledged_note"}))
+    return AlertAnswer.model_validate(row.model_dump(include=set(AlertAnswer.model_fields)))

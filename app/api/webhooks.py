@@ -5,9 +5,6 @@ A sender that tries again signs anew with the time of the new try; only a copy o
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +13,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete
 from sqlmodel import Session, col
 
+from activities.signing import ID, SIGNATURE, TIMESTAMP, signature
 from activities.store.keys import Keyring
 from activities.store.tables import WebhookSeen
 
-ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
+__all__ = ["ID", "SIGNATURE", "TIMESTAMP", "TOLERANCE", "Webhook", "first_time", "is_fresh"]
+
 TOLERANCE = timedelta(minutes=5)
-SECRET_PREFIX = "whsec_"  # noqa: S105 the public prefix of the format, not a secret
-SMALLEST_SECRET = 24
-VERSION = "v1,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +30,7 @@ class Webhook:
 
     def signature(self, message_id: str, timestamp: str, body: bytes) -> str:
         """The signature of a message, as it stands in the header."""
-        signed = hmac.new(self.secret, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-        return VERSION + base64.b64encode(signed).decode()
+        return signature(self.secret, message_id, timestamp, body)
 
     def signed(self, headers: Mapping[str, str], body: bytes) -> bool:
         """True when one of the signatures of the header is this sender's."""
@@ -60,18 +55,3 @@ def first_time(session: Session, keys: Keyring, sender: str, headers: Mapping[st
         return False
     session.add(WebhookSeen(message_key=key, at=now))
     return True
-
-
-def read_secret(text: str) -> bytes:
-    """The secret of a file: base64, with or without `whsec_`.
-
-    Raises:
-        ValueError: not base64, or too short to be a secret.
-    """
-    try:
-        secret = base64.b64decode(text.strip().removeprefix(SECRET_PREFIX), validate=True)
-    except binascii.Error:
-        raise ValueError("not base64") from None
-    if len(secret) < SMALLEST_SECRET:
-        raise ValueError(f"shorter than {SMALLEST_SECRET} bytes; make a new one")
-    return secret

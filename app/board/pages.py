@@ -14,8 +14,6 @@ from activities.store.matching import look_up
 from activities.store.tables import Encounter
 from activities.store.vault import audit
 from app.api import reading
-from app.api.alerts import acknowledge
-from app.api.answers import Acknowledgement
 from app.api.parts import Parts
 from app.api.problems import Refusal
 from app.api.roles import Right
@@ -25,7 +23,7 @@ from app.board.entering import names_of, overridable
 from app.board.forms import FORMS
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
-from app.board.shell import BoardRoute, PartsHere, Posted, local, page, reader, with_board_right
+from app.board.shell import BoardRoute, PartsHere, Posted, page, reader, with_board_right
 from app.board.worklists import DESKS, cells, concerned, tasks
 
 PURPOSES = {"care": "care of this patient", "match": "matching patient and cells", "claim": "working the claim"}
@@ -34,7 +32,6 @@ REQUIRED = ("mrn", "name", "birth_date", "sex")
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
 Reading = Annotated[Session, reader(Right.READ_ENCOUNTERS)]
-Taking = Annotated[Session, reader(Right.TAKE_ALERTS)]
 Sent = Annotated[str, Query(max_length=40)]
 
 
@@ -145,15 +142,6 @@ def identity(encounter_id: str, request: Request, parts: PartsHere, session: Rea
         audit(store, session.actor.name, f"show identity ({purpose})", found.encounter_id, "shown", parts.clock())
     shown = {name: who["patient"][name] for name in REQUIRED} if who else {}
     return _encounter_page(request, parts, session, found.encounter_id, on_record=False, identity=shown)
-
-
-@router.post("/alerts/{alert_id}/acknowledge")
-def take(alert_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
-    """Take an alert in the name of the caller's roles."""
-    by = ", ".join(sorted(role.value for role in session.actor.roles))
-    note = given.get("note", "").strip()[:2000] or None
-    acknowledge(alert_id, Acknowledgement(by=by, note=note), parts, session.actor)
-    return RedirectResponse(local(given.get("back", "/")), 303)
 
 
 def _encounter_page(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY
 
+import activities.courier
 import activities.encounter
 import app.gateway
 import intake.replies.directory
@@ -25,7 +26,7 @@ from app.metrics.definitions import (
 )
 from app.metrics.sdk_names import PROMETHEUS, SDK
 
-COUNTING_MODULES = (activities.encounter, app.gateway, intake.replies.directory)
+COUNTING_MODULES = (activities.courier, activities.encounter, app.gateway, intake.replies.directory)
 """Imported so that their counters stand in the registry."""
 
 PREFIX = "cart_"

@@ -19,6 +19,7 @@ BOUNDS: Final[Mapping[str, int]] = {
     "age": 6,
     "band": 7,
     "denial": 13,
+    "destination": 12,
     "digest": 2,
     "edit": 80,
     "edition": 2,
@@ -124,6 +125,19 @@ ENCOUNTERS: Final = (
     _days("cart_brain_to_vein_days", "Days from the referral to the infusion."),
     _days("cart_collection_to_release_days", "Days from the collection to the release of the product."),
     _days("cart_collection_to_claim_days", "Days from the first collection to the emission of the first Claim A."),
+    _gauge(
+        "cart_manufactures_failed",
+        "result",
+        "Failed manufactures: replaced when cells were collected again afterwards, else open.",
+    ),
+    _gauge(
+        "cart_assessments_overdue", "", "Toxicity assessments of the monitoring period that are not documented in time."
+    ),
+    _gauge(
+        "cart_toxicity",
+        "syndrome grade",
+        "Encounters after their infusion by the highest documented grade of CRS and of ICANS; none where not assessed.",
+    ),
     _gauge("cart_coded_stays", "syndrome grade", "Current infusion claims by the coded grade of CRS and of ICANS."),
     _gauge("cart_custody_chains", "state", "Chains of identity by the last check of their hashes: intact or broken."),
     _gauge("cart_custody_records", "", "Records in all chains of identity."),
@@ -135,6 +149,20 @@ ALERTS: Final = (
     _gauge("cart_alerts_overdue", "severity owner", "Open alerts nobody acknowledged by their time."),
     _gauge("cart_alerts_escalated", "severity", "Alerts not resolved that were escalated at least once."),
     _counter("cart_alerts_raised_total", "kind", "Alerts ever opened, by kind."),
+    _gauge(
+        "cart_alerts_age", "severity age", "Alerts that are not resolved, by severity and days since their opening."
+    ),
+    _gauge(
+        "cart_alert_deliveries",
+        "destination state",
+        "Messages about alerts that did not arrive: waiting for their next try, or dead, that is given up.",
+    ),
+    _gauge(
+        "cart_alert_deliveries_oldest_seconds",
+        "destination",
+        "Age of the oldest message that was tried and waits.",
+        "max",
+    ),
 )
 
 CLAIMS: Final = (
@@ -150,6 +178,11 @@ CLAIMS: Final = (
         "Claims no payer has (waiting for documents, held, or rejected at the door) by days since their last service.",
     ),
     _gauge("cart_unbilled_dollars", "letter state age", "What these claims would bill, in United States dollars."),
+    _gauge(
+        "cart_claims_denied",
+        "denial",
+        "Claims whose denial by a payer nobody has worked off, by the denial of the guide that its reasons fit.",
+    ),
     _counter(
         "cart_claims_first_version_total",
         "letter result",

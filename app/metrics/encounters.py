@@ -21,7 +21,8 @@ SPANS: Mapping[str, tuple[str, str]] = {
 }
 """From the last of the first milestone before the first of the second: a failed attempt does not count."""
 
-MILESTONES = frozenset(name for pair in SPANS.values() for name in pair)
+FAILED, COLLECTED = "manufacturing_failed", "apheresis"
+MILESTONES = frozenset({FAILED, *(name for pair in SPANS.values() for name in pair)})
 SECONDS_A_DAY = 86_400.0
 
 
@@ -44,6 +45,7 @@ def count_encounters(reading: Reading) -> Iterator[Sample]:
     views = reading.views.refresh({row[0]: (row[8], row[9]) for row in rows}, lambda names: _read_views(reading, names))
     for name, status, stage, product, payer_class, holds, created, due, *_ in rows:
         view = views.get(name, {})
+        yield from _course(view)
         if status != "open":
             yield sample("cart_encounters_closed", 1, view.get("outcome"))
             continue
@@ -73,9 +75,20 @@ def _read_views(reading: Reading, names: Sequence[str]) -> Iterable[tuple[str, d
                     for step in view.get("milestones", ())
                     if step["name"] in MILESTONES and not step["planned"]
                 ],
+                "toxicity": view.get("toxicity"),
                 "waiting": [(entry["letter"], entry["total"], entry["through"]) for entry in view.get("unbilled", ())],
             },
         )
+
+
+def _course(view: Mapping[str, Any]) -> Iterator[Sample]:
+    """Failed manufactures and documented grades, of open and of closed encounters."""
+    for syndrome, grade in (view.get("toxicity") or {}).items():
+        yield sample("cart_toxicity", 1, syndrome, grade)
+    moments = _passed(view)
+    for failed in moments.get(FAILED, ()):
+        replaced = any(at > failed for at in moments.get(COLLECTED, ()))
+        yield sample("cart_manufactures_failed", 1, "replaced" if replaced else "open")
 
 
 def _holds(view: Mapping[str, Any]) -> Iterator[Sample]:

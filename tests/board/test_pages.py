@@ -6,9 +6,10 @@ import re
 from html import unescape
 
 import pytest
+from sqlmodel import select
 
 from activities.store import signals
-from activities.store.tables import AlertRecord, ClaimVersion, Encounter
+from activities.store.tables import AlertDelivery, AlertRecord, ClaimVersion, Encounter
 from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
 from app.board.worklists import DESKS
@@ -17,7 +18,7 @@ from tests.board.conftest import Board
 from tests.board.markup import problems
 from tests.contract.recording import NOW
 
-PAGES = ("/", "/closed", "/work/coordinator", "/work/biller", "/work/lab", "/forms", "/forms/custody")
+PAGES = ("/", "/closed", "/alerts", "/work/coordinator", "/work/biller", "/work/lab", "/forms", "/forms/custody")
 
 
 async def test_without_a_session_every_page_leads_to_the_sign_in(board: Board) -> None:
@@ -286,3 +287,45 @@ def test_every_owner_of_the_rulebook_has_a_desk(rules: Rulebook) -> None:
     owners = {str(row.owner) for table in rules.rows.values() for row in table if getattr(row, "owner", None)}
     assert len(owners) > 5
     assert owners | {signals.OWNER} <= {owner for desk in DESKS.values() for owner in desk.owners}
+
+
+async def test_alerts_stand_by_cause_and_a_cause_is_taken_at_once(board: Board) -> None:
+    page = (await board.get("/alerts")).text
+    assert "Certificate authorized center" in page
+    assert page.count('name="cause" value="certificate.authorized_center"') == 1
+    answer = await board.post("/alerts/acknowledge", cause="certificate.authorized_center", note="asked for")
+    assert answer.status_code == 303
+    with board.db.read() as session:
+        rows = session.exec(select(AlertRecord).where(AlertRecord.layer == "authorized_center")).all()
+    assert {row.state for row in rows} == {"acknowledged"}
+    assert 'value="certificate.authorized_center"' not in (await board.get("/alerts")).text
+    assert (await board.post("/alerts/acknowledge", cause="nothing")).status_code == 404
+
+
+async def test_messages_that_did_not_arrive_are_shown_and_tried_again(board: Board) -> None:
+    with board.db.write() as session:
+        session.add(
+            AlertDelivery(
+                delivery_id="dlv_board",
+                destination="pager",
+                cause="certificate.fact",
+                change="opened",
+                alert_ids=["a", "b"],
+                created_at=NOW,
+                next_attempt_at=NOW,
+                state="dead",
+                attempts=7,
+                last_error="answered 503",
+            )
+        )
+    page = (await board.get("/alerts")).text
+    assert "Messages that did not arrive" in page
+    assert "answered 503" in page
+    assert (await board.post("/alerts/deliveries/dlv_board/retry")).status_code == 303
+    with board.db.write() as session:
+        row = session.get_one(AlertDelivery, "dlv_board")
+        assert row.state == "waiting"
+        session.delete(row)
+    await board.sign_in("token-of-elsewhere")
+    assert "Messages that did not arrive" not in (await board.get("/alerts")).text
+    assert (await board.post("/alerts/deliveries/dlv_board/retry")).status_code == 403

@@ -11,15 +11,19 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
+from pydantic import AnyHttpUrl
 from sqlmodel import select
 from temporalio.client import Client
 
+from activities.courier import deliver
+from activities.desk import work
+from activities.destinations import Destination, Destinations
 from activities.encounter import Activities
 from activities.mind import Mind
 from activities.rules import Shelf
@@ -181,6 +185,21 @@ async def _held(r: Recorder) -> None:
     r.answers["acknowledgement"] = {"by": "coordinator", "note": "certificates asked for at the manufacturer"}
     alert = r.answers["alerts"]["alerts"][0]["alert_id"]
     await r.send("alert", "POST", f"/v1/alerts/{alert}/acknowledge", r.answers["acknowledgement"])
+    await r.send("causes", "GET", "/v1/alerts/causes")
+    await _told(r)
+
+
+async def _told(r: Recorder) -> None:
+    """The desk tells an address where nobody answers."""
+    nobody = Destination(name="paging", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9/"), secret=bytes(24))
+    nowhere = Destinations(destinations=(nobody,))
+    with r.mind.db.write() as session:
+        work(session, nowhere, NOW, timedelta(hours=4))
+    deliver(r.mind.db, nowhere, NOW)
+    await r.send("deliveries", "GET", "/v1/alerts/deliveries?state=waiting")
+    await r.send(
+        "delivery", "POST", f"/v1/alerts/deliveries/{r.answers['deliveries']['deliveries'][0]['delivery_id']}/retry"
+    )
 
 
 async def _whole(r: Recorder) -> None:

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
+from pydantic import AnyHttpUrl
+from sqlmodel import select
 
+from activities.courier import deliver
+from activities.desk import work
+from activities.destinations import Destination, Destinations
+from activities.store.tables import AlertRecord
 from app.metrics import StoreMetrics, free_port
 from tests.deploy.monitoring import (
     Exposition,
@@ -124,3 +130,43 @@ def test_a_dead_worker_calls_and_silences_its_symptoms(watch: Watch) -> None:
 
     eventually(silenced, "inhibition of CartInboxUndelivered")
     assert watch.receiver.find("CartInboxUndelivered") is None
+
+
+def test_an_alert_of_the_desk_arrives_through_alertmanager_and_its_end_too(watch: Watch) -> None:
+    world, now = watch.world, datetime.now(UTC)
+    name = world.encounter()
+    world.alert(name, "stock_missing", owner="pharmacy", title="Two doses are missing", action="Order them.")
+    where = AnyHttpUrl(f"http://{watch.alertmanager}")
+    destinations = Destinations(destinations=(Destination(name="am", kind="alertmanager", url=where),))
+    _tell(world, destinations, now)
+
+    def of_kind(status: str) -> tuple[str, dict[str, Any]] | None:
+        return next(
+            (
+                each
+                for each in watch.receiver.delivered
+                if each[1]["labels"].get("kind") == "stock_missing"
+                and each[1]["labels"]["alertname"] == "CartEncounterAlert"
+                and each[1]["status"] == status
+            ),
+            None,
+        )
+
+    receiver, alert = eventually(lambda: of_kind("firing"), "delivery of the desk's alert")
+    assert receiver == "page"
+    assert (alert["annotations"]["summary"], alert["annotations"]["next_step"]) == (
+        "Two doses are missing",
+        "Order them.",
+    )
+    with world.db.write() as session:
+        for row in session.exec(select(AlertRecord).where(AlertRecord.kind == "stock_missing")):
+            row.state, row.resolved_at = "resolved", now
+            session.add(row)
+    _tell(world, destinations, datetime.now(UTC))
+    eventually(lambda: of_kind("resolved"), "the end of the desk's alert")
+
+
+def _tell(world: World, destinations: Destinations, now: datetime) -> None:
+    with world.db.write() as session:
+        work(session, destinations, now, timedelta(hours=4))
+    assert deliver(world.db, destinations, now) >= 1

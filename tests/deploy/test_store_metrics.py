@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from activities.store.tables import AlertDelivery
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS, BY_NAME, DEFINITIONS, OTHER
 from tests.deploy.store_world import MRN, NAME, NOW, NPI, World, furnish
@@ -292,3 +293,59 @@ def test_postgresql_counts_as_sqlite_does(world: World, tmp_path: Path) -> None:
     assert theirs.pop(took) >= 0
     assert mine == theirs
     assert value(theirs, "cart_store_up") == 1
+
+
+def test_failed_manufactures_by_whether_cells_were_collected_again(world: World) -> None:
+    def step(name: str, days: int) -> dict[str, object]:
+        return {"name": name, "at": (NOW - timedelta(days=days)).isoformat(), "planned": False}
+
+    first, failed = step("apheresis", 40), step("manufacturing_failed", 30)
+    world.encounter(view={"milestones": [first, failed, step("apheresis", 20)]}, decided_sequence=1)
+    world.encounter(view={"milestones": [first, failed]}, decided_sequence=1, status="closed")
+    found = scrape(world)
+    assert value(found, "cart_manufactures_failed", "replaced") == 1
+    assert value(found, "cart_manufactures_failed", "open") == 1
+
+
+def test_documented_grades_count_also_when_nothing_is_coded(world: World) -> None:
+    world.encounter(view={"toxicity": {"crs": 2, "icans": None}}, decided_sequence=1)
+    world.encounter(view={"toxicity": {"crs": 2, "icans": 0}}, decided_sequence=1, status="closed")
+    found = scrape(world)
+    assert value(found, "cart_toxicity", "crs", "2") == 2
+    assert value(found, "cart_toxicity", "icans", "none") == 1
+    assert value(found, "cart_toxicity", "icans", "0") == 1
+
+
+def test_overdue_assessments_denials_and_ages_of_alerts(world: World) -> None:
+    name = world.encounter()
+    world.alert(name, "assessment_overdue", severity="warning", opened_at=NOW - timedelta(days=10))
+    world.alert(name, "claim_denied", severity="warning", denial=7)
+    world.alert(name, "claim_denied", severity="warning", denial=7, state="resolved")
+    found = scrape(world)
+    assert value(found, "cart_assessments_overdue") == 1
+    assert value(found, "cart_claims_denied", "7") == 1
+    assert value(found, "cart_alerts_age", "warning", "8-28d") == 1
+
+
+def test_messages_that_did_not_arrive(world: World) -> None:
+    def message(name: str, state: str, attempts: int) -> AlertDelivery:
+        return AlertDelivery(
+            delivery_id=name,
+            destination="pager",
+            cause="c",
+            change="opened",
+            alert_ids=[],
+            created_at=NOW - timedelta(minutes=20),
+            next_attempt_at=NOW,
+            state=state,
+            attempts=attempts,
+        )
+
+    world.add(message("a", "dead", 9), message("b", "waiting", 0), message("c", "delivered", 1))
+    found = scrape(world)
+    assert value(found, "cart_alert_deliveries", "pager", "dead") == 1
+    assert value(found, "cart_alert_deliveries", "pager", "waiting") == 1
+    assert value(found, "cart_alert_deliveries", "pager", "delivered") is None
+    assert value(found, "cart_alert_deliveries_oldest_seconds", "pager") is None
+    world.add(message("d", "waiting", 1))
+    assert value(scrape(world), "cart_alert_deliveries_oldest_seconds", "pager") == 1200

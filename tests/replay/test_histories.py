@@ -16,6 +16,7 @@ from temporalio.worker import Replayer
 from activities.payloads import data_converter
 from tests.replay.keys import RECORDING_KEYS
 from workflows.claim import ClaimLifecycle
+from workflows.desk import AlertDesk
 from workflows.encounter import CarTEncounter
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json.gz"))
@@ -26,7 +27,7 @@ def text_of(path: Path) -> str:
 
 
 def replayer() -> Replayer:
-    return Replayer(workflows=[CarTEncounter, ClaimLifecycle], data_converter=data_converter(RECORDING_KEYS))
+    return Replayer(workflows=[CarTEncounter, ClaimLifecycle, AlertDesk], data_converter=data_converter(RECORDING_KEYS))
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.name.split(".")[0])

@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.store.tables import AlertRecord
-from activities.watch import escalate
 from app.worker import keep_schedule
 from domain.rulebook import Rulebook
 from domain.watch import Standing, bands, watch_alerts
 from tests.workflows.world import World
-from workflows.names import TASK_QUEUE, WATCH_SCHEDULE, WATCH_TYPE
+from workflows.names import WATCH_SCHEDULE
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -47,39 +45,6 @@ def test_a_certificate_has_one_alert_or_none_and_one_without_an_end_has_none(rul
     papers = [Standing("fact", None, "a" * 40, end), Standing("fact", None, "b" * 40, None)]
     found = [alert for alert in watch_alerts(papers, rules, NOW) if alert.kind.startswith("certificate")]
     assert len(found) == ((end - NOW.date()).days <= max(bands(rules, NOW.date())))
-
-
-async def test_an_alert_nobody_acknowledges_is_escalated(world: World) -> None:
-    opened = datetime.now(UTC) - timedelta(hours=30)
-    alert = AlertRecord(
-        alert_id="alr_watch_test",
-        key="intake.watch_test",
-        kind="event_conflict",
-        severity="warning",
-        owner="integration",
-        title="t",
-        action="a",
-        citation="c",
-        rule="r",
-        since=opened,
-        opened_at=opened,
-        acknowledge_by=opened + timedelta(hours=4),
-    )
-    with world.db.write() as session:
-        session.add(alert)
-    run = await world.server.client.start_workflow(WATCH_TYPE, id="watch-once", task_queue=TASK_QUEUE)
-    assert (await run.result())["escalated"] >= 1
-    with world.db.read() as session:
-        seen = session.get_one(AlertRecord, "alr_watch_test")
-    assert seen.escalations == 1
-    assert seen.acknowledge_by > datetime.now(UTC)
-    again = timedelta(hours=4)
-    with world.db.write() as session:
-        assert escalate(session, seen.acknowledge_by - timedelta(seconds=1), again) == 0
-        assert escalate(session, seen.acknowledge_by, again) >= 1
-        assert session.get_one(AlertRecord, "alr_watch_test").acknowledge_by == seen.acknowledge_by + again
-    with world.db.write() as session:
-        session.delete(session.get_one(AlertRecord, "alr_watch_test"))
 
 
 async def test_the_schedule_is_made_once_and_looks_at_once(world: World) -> None:

@@ -1,0 +1,75 @@
+"""Messages about alerts: what waits, what was given up, and trying a dead letter again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from sqlmodel import Session, col, select
+
+from activities.store.tables import AlertDelivery
+from activities.store.vault import audit
+from app.api.actors import Actor
+from app.api.answers import Deliveries, DeliveryAnswer
+from app.api.parts import AlertReader, AlertTaker, Parts, PartsOf
+from app.api.problems import Refusal, documented
+
+LARGEST_PAGE = 1000
+
+router = APIRouter(tags=["alerts"])
+
+State = Annotated[Literal["waiting", "delivered", "dead"] | None, Query(description="all of them if absent")]
+
+
+@router.get("/v1/alerts/deliveries", responses=documented(422), summary="Messages about alerts")
+def list_deliveries(parts: PartsOf, actor: AlertReader, state: State = None) -> Deliveries:
+    """The newest thousand messages by state; `dead` lists what was given up. It takes a caller of every facility."""
+    whole_house(actor)
+    with parts.db.read() as session:
+        return Deliveries(deliveries=[answer(row) for row in deliveries(session, state)])
+
+
+def deliveries(session: Session, state: str | None) -> list[AlertDelivery]:
+    query = select(AlertDelivery)
+    if state:
+        query = query.where(AlertDelivery.state == state)
+    order = (col(AlertDelivery.created_at).desc(), AlertDelivery.delivery_id)
+    return list(session.exec(query.order_by(*order).limit(LARGEST_PAGE)))
+
+
+@router.post(
+    "/v1/alerts/deliveries/{delivery_id}/retry", responses=documented(404, 409), summary="Try a dead letter again"
+)
+def retry(delivery_id: str, parts: PartsOf, actor: AlertTaker) -> DeliveryAnswer:
+    """Queue the message once more, with the alerts as they stand now; on record. One that waits is tried at once."""
+    return try_again(parts, actor, delivery_id)
+
+
+def try_again(parts: Parts, actor: Actor, delivery_id: str) -> DeliveryAnswer:
+    """What the endpoint and the board do.
+
+    Raises:
+        Refusal: no such message, delivered already, or the caller sees some facilities only.
+    """
+    whole_house(actor)
+    with parts.db.write() as session:
+        row = session.get(AlertDelivery, delivery_id, with_for_update=True)
+        if row is None:
+            raise Refusal(404, "no message has this id")
+        if row.state == "delivered":
+            raise Refusal(409, "this message is delivered already")
+        now = parts.clock()
+        row.state, row.next_attempt_at, row.created_at = "waiting", now, now
+        session.add(row)
+        audit(session, actor.name, "retry alert delivery", delivery_id, "waiting", now)
+        return answer(row)
+
+
+def answer(row: AlertDelivery) -> DeliveryAnswer:
+    return DeliveryAnswer.model_validate(row.model_dump())
+
+
+def whole_house(actor: Actor) -> None:
+    """Refuse a caller who may see some facilities only: a message may be about any of them."""
+    if actor.facilities is not None:
+        raise Refusal(403, "messages concern every facility; ask a caller without a list of facilities")

@@ -1,0 +1,72 @@
+"""The page of alerts: what stands, put together by cause, and the messages about it that did not arrive."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
+from starlette.responses import Response
+
+from app.api.alerts import acknowledge, standing_groups
+from app.api.answers import Acknowledgement
+from app.api.deliveries import deliveries, try_again
+from app.api.problems import Refusal
+from app.api.roles import Right
+from app.board.entering import names_of
+from app.board.session import Session
+from app.board.shell import BoardRoute, PartsHere, Posted, local, page, reader
+
+router = APIRouter(route_class=BoardRoute, include_in_schema=False)
+
+Reading = Annotated[Session, reader(Right.READ_ALERTS)]
+Taking = Annotated[Session, reader(Right.TAKE_ALERTS)]
+
+PAGE = "/alerts"
+
+
+@router.get(PAGE)
+def by_cause(request: Request, parts: PartsHere, session: Reading) -> Response:
+    """Every cause, the gravest first. Messages concern every facility and are shown to callers of all of them."""
+    with parts.db.read() as store:
+        groups = standing_groups(store, session.actor)
+        lost = [] if session.actor.facilities else [*deliveries(store, "dead"), *deliveries(store, "waiting")]
+    undelivered = [one for one in lost if one.state == "dead" or one.attempts]
+    return page(request, "alerts.html", groups=groups, undelivered=undelivered, names=names_of(parts))
+
+
+@router.post("/alerts/acknowledge")
+def take_cause(parts: PartsHere, session: Taking, given: Posted) -> Response:
+    """Take every open alert of a cause in the name of the caller's roles."""
+    with parts.db.read() as store:
+        groups = {group.cause: group for group in standing_groups(store, session.actor)}
+    group = groups.get(given.get("cause", ""))
+    if group is None:
+        raise Refusal(404, "no alert of this cause stands any more")
+    body = Acknowledgement(by=role_names(session), note=note_of(given))
+    for alert in group.alerts:
+        if alert.state == "open":
+            acknowledge(alert.alert_id, body, parts, session.actor)
+    return RedirectResponse(PAGE, 303)
+
+
+@router.post("/alerts/{alert_id}/acknowledge")
+def take(alert_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
+    """Take an alert in the name of the caller's roles."""
+    acknowledge(alert_id, Acknowledgement(by=role_names(session), note=note_of(given)), parts, session.actor)
+    return RedirectResponse(local(given.get("back", "/")), 303)
+
+
+@router.post("/alerts/deliveries/{delivery_id}/retry")
+def retry(delivery_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
+    """Try a message again."""
+    try_again(parts, session.actor, delivery_id)
+    return RedirectResponse(PAGE, 303)
+
+
+def role_names(session: Session) -> str:
+    return ", ".join(sorted(role.value for role in session.actor.roles))
+
+
+def note_of(given: dict[str, str]) -> str | None:
+    return given.get("note", "").strip()[:2000] or None
