@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 from sqlmodel import Session
@@ -12,8 +13,10 @@ from activities.store.keys import Keyring
 from activities.store.tables import ClaimVersion
 from domain.claims.model import Claim, Form
 from domain.claims.x12 import Control, Identity, NotWritable, render
+from domain.claims.x12.envelope import text
 from domain.claims.x12.parties import Address
 from domain.rulebook import Rulebook
+from domain.rulebook.book import NoRule
 from domain.rulebook.rows import Payer
 from domain.site import Mode, PayerId, Site
 
@@ -96,6 +99,53 @@ def file_of(
         return render(claim, _identity(session, keys, row.encounter_id), site, payer, control)
     except NotWritable as error:
         raise CannotRender(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Keyed hashes of what a file takes from beside the claim, by which a later correction is told.
+
+    Attributes:
+        insured: who the payer is asked to cover; a claim that the payer has is replaced when it changes.
+        parties: the rest: address, record number, provider, payer, submitter; it counts for a rejected claim only, since
+            nobody replaces a paid claim because a patient moved.
+    """
+
+    insured: str
+    parties: str
+
+
+def marks_of(session: Session, keys: Keyring, rules: Rulebook, site: Site, row: ClaimVersion) -> Marks | None:
+    """The marks as a file would be written now; None where none could be."""
+    claim, payer = claim_of(row), site.payer(row.payer)
+    facility = site.facility(claim.facility)
+    if payer is None or facility is None:
+        return None
+    try:
+        who, filing = _identity(session, keys, row.encounter_id), _filing(claim, rules)
+    except (CannotRender, NoRule):
+        return None
+    billing = facility.model_dump(
+        mode="json", include={"name", "npi", "tax_id", "taxonomy", "address", "attending_npi", "attending_name"}
+    )
+    submitter = site.model_dump(mode="json", include={"name", "submitter_id", "contact_name", "contact_phone"})
+    ids = payer.model_dump(mode="json", include={"name", "receiver_id", "payer_id"})
+    rest = [asdict(who.address), who.mrn, billing, facility.attending_taxonomy, submitter, ids, filing]
+    return Marks(insured_mark(keys, who), keys.digest("claim parties", json.dumps(rest, sort_keys=True)))
+
+
+def insured_mark(keys: Keyring, who: Identity) -> str:
+    """A keyed hash of the insured as a file names them."""
+    names = (text(who.family), text(who.given, 35), who.birth_date.isoformat(), who.sex, who.member_id.strip())
+    return keys.digest("claim insured", *names)
+
+
+def insured_of(session: Session, keys: Keyring, encounter_id: str) -> str | None:
+    """The mark of an encounter's insured; None while nobody can be named."""
+    try:
+        return insured_mark(keys, _identity(session, keys, encounter_id))
+    except CannotRender:
+        return None
 
 
 def _filing(claim: Claim, rules: Rulebook) -> str:

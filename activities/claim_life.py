@@ -5,26 +5,33 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from prometheus_client import Counter as Metric
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 from temporalio import activity
 
 from activities.alerts import reconcile_alerts
-from activities.claim_files import claim_of
-from activities.claims import current, versions_of
+from activities.claim_files import claim_of, insured_of, marks_of
+from activities.claims import Same, current, emit_again, settle_frequency, versions_of
 from activities.mind import Mind
+from activities.store.facts import load_facts_in
 from activities.store.keys import Keyring
 from activities.store.tables import ClaimVersion, Encounter, EncounterEvent, Transmission
 from activities.transmission import payer_named, replies_of, transmit
 from domain.claims.expected import expected
-from domain.claims.lifecycle import ORIGINAL, Bill, Standing, State, standing
-from domain.claims.reply import Reply
+from domain.claims.lifecycle import FILED, ORIGINAL, VOID, Bill, Standing, State, standing
+from domain.claims.model import Claim
+from domain.claims.reply import Reply, replies
+from domain.claims.x12.content import same_bill
+from domain.events import EventData
+from domain.events.access import ReferralReceived
 from domain.events.governance import CorrectionMade
 from domain.events.revenue import ClaimAcknowledged, ClaimRemitted
+from domain.facts import Fact, fold
 from domain.plan import ClaimMoment, ClaimStanding
 
 TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files that went to the outbox, by letter.", ["letter"])
@@ -53,9 +60,9 @@ class ClaimLife:
     @activity.defn(name="transmit_claim")
     def transmit_claim(self, moment: ClaimMoment) -> ClaimStanding:
         """Send the version that counts now, if its time has come; says how the claim stands then."""
-        with self.mind.db.read() as session:
-            row = current(versions_of(session, moment.encounter, moment.letter, moment.ordinal))
-            if row is None or not self._goes_out(session, row, moment.now):
+        with self.mind.db.write() as session:
+            row, heard = self._current(session, moment)
+            if row is not None and not self._goes_out(session, row, heard, moment.now):
                 row = None
         if row is None:
             return self._follow(moment, None)
@@ -67,30 +74,75 @@ class ClaimLife:
             UNSENDABLE.labels(letter=row.letter).inc()
         return self._follow(moment, sent.obstacle)
 
+    def same_file(self, session: Session) -> Same:
+        """Compares by what is rendered: the segments of the bill, and for a file that went out the insured it named."""
+
+        def same(row: ClaimVersion, claim: Claim) -> bool:
+            if not same_bill(claim_of(row), claim, self.mind.shelf.site()):
+                return False
+            sent = session.get(Transmission, key_of(row))
+            if sent is None or sent.insured_mark is None:
+                return True
+            return insured_of(session, self.mind.keys, row.encounter_id) in (None, sent.insured_mark)
+
+        return same
+
     def _follow(self, moment: ClaimMoment, obstacle: str | None) -> ClaimStanding:
         with self.mind.db.write() as session:
-            session.get_one(Encounter, moment.encounter, with_for_update=True)
-            row = current(versions_of(session, moment.encounter, moment.letter, moment.ordinal))
+            row, heard = self._current(session, moment)
             if row is None:
                 return ClaimStanding(state=State.WITHDRAWN, version=0, settled=True)
-            judged = self._judge(session, row, moment.now, obstacle)
-            _keep(session, row, judged)
-            prefix = f"claim.{moment.letter}/{moment.ordinal}."
-            reconcile_alerts(session, moment.encounter, judged.alerts, moment.now, prefix)
+            judged = self._judge(session, row, heard, moment.now, obstacle)
+            if not _looked_later(row, moment):
+                _keep(session, row, judged, moment)
+                prefix = f"claim.{moment.letter}/{moment.ordinal}."
+                reconcile_alerts(session, moment.encounter, judged.alerts, moment.now, prefix)
             return _told(row, judged)
 
-    def _goes_out(self, session: Session, row: ClaimVersion, now: datetime) -> bool:
-        """Its hold is over, or it has its number and no file yet."""
-        sent = session.get(Transmission, (row.encounter_id, row.letter, row.ordinal, row.version))
-        return sent.written_at is None if sent else self._judge(session, row, now, None).send
+    def _current(self, session: Session, moment: ClaimMoment) -> tuple[ClaimVersion | None, Sequence[Reply]]:
+        """The version that counts, once every version stands as its replies say; under the encounter's lock."""
+        session.get_one(Encounter, moment.encounter, with_for_update=True)
+        versions = versions_of(session, moment.encounter, moment.letter, moment.ordinal)
+        heard = replies_of(session, self.mind.keys, moment.encounter) if versions else ()
+        for row in versions:
+            if row.state == State.SUPERSEDED and row.control_number:
+                _note(row, self._judge(session, row, heard, moment.now, None))
+                session.add(row)
+        return self._in_line(session, versions, heard, moment.now), heard
 
-    def _judge(self, session: Session, row: ClaimVersion, now: datetime, obstacle: str | None) -> Standing:
+    def _in_line(
+        self, session: Session, versions: Sequence[ClaimVersion], heard: Sequence[Reply], now: datetime
+    ) -> ClaimVersion | None:
+        """The version that counts once what the payer has, and what was corrected after a rejection, is taken into account."""
+        latest = current(versions)
+        if latest is None:
+            return None
+        judged = self._judge(session, latest, heard, now, None)
+        latest.state = judged.state.value
+        _note(latest, judged)
+        sent = session.get(Transmission, key_of(latest))
+        settled = settle_frequency(session, versions, sent is not None, now)
+        if settled is not latest or sent is None or latest.state != State.REJECTED or latest.frequency == VOID:
+            return settled
+        marks = marks_of(session, self.mind.keys, self.mind.shelf.rules(), self.mind.shelf.site(), latest)
+        if marks is None or sent.parties_mark in (None, marks.parties):
+            return latest
+        return emit_again(session, versions, latest, now)
+
+    def _goes_out(self, session: Session, row: ClaimVersion, heard: Sequence[Reply], now: datetime) -> bool:
+        """Its hold is over, or it has its number and no file yet."""
+        sent = session.get(Transmission, key_of(row))
+        return sent.written_at is None if sent else self._judge(session, row, heard, now, None).send
+
+    def _judge(
+        self, session: Session, row: ClaimVersion, heard: Sequence[Reply], now: datetime, obstacle: str | None
+    ) -> Standing:
         rules, site = self.mind.shelf.rules(), self.mind.shelf.site()
         claim = claim_of(row)
         facility = site.facility(claim.facility)
-        heard = replies_of(session, self.mind.keys, row.encounter_id)
-        sent = session.get(Transmission, (row.encounter_id, row.letter, row.ordinal, row.version))
+        sent = session.get(Transmission, key_of(row))
         due = expected(claim, rules, site)
+        others = [one for one in versions_of(session, *key_of(row)[:3]) if one.version < row.version]
         unnamed = row.frequency != ORIGINAL and payer_named(session, self.mind.keys, row) is None
         bill = Bill(
             key=f"{row.letter}/{row.ordinal}",
@@ -105,16 +157,44 @@ class ClaimLife:
             expected=due.amount if due else None,
             number_needed=unnamed,
             obstacle=obstacle,
+            errors=tuple(edit.message for edit in claim.errors),
+            filed_before=any(one.standing.get("state") in FILED for one in others),
+            paid_before=sum((Decimal(one.standing.get("paid") or 0) for one in others), Decimal(0)),
         )
         mine = [reply for reply in heard if reply.control == row.control_number]
         return standing(bill, mine, rules, site.bill_hold_days, now)
 
 
-def _keep(session: Session, row: ClaimVersion, judged: Standing) -> None:
+def key_of(row: ClaimVersion) -> tuple[str, str, int, int]:
+    """The key of a version, and of its transmission."""
+    return row.encounter_id, row.letter, row.ordinal, row.version
+
+
+def _run() -> str:
+    return activity.info().workflow_run_id or "" if activity.in_activity() else ""
+
+
+def _looked_later(row: ClaimVersion, moment: ClaimMoment) -> bool:
+    """A late retry of an older look must not undo a newer one. Only looks of one run are compared: each has its clock."""
+    last = row.standing.get("as_of")
+    return last is not None and row.standing.get("run") == _run() and datetime.fromisoformat(last) > moment.now
+
+
+def _keep(session: Session, row: ClaimVersion, judged: Standing, moment: ClaimMoment) -> None:
     """What the reading side and the worklists show of it."""
-    paid = judged.remittance
     row.state = judged.state.value
-    row.standing = {
+    row.standing = _noted(judged) | {"as_of": moment.now.isoformat(), "run": _run()}
+    session.add(row)
+
+
+def _note(row: ClaimVersion, judged: Standing) -> None:
+    """What replies came to for a version, current or not; who looked last stays."""
+    row.standing = {key: row.standing[key] for key in ("as_of", "run") if key in row.standing} | _noted(judged)
+
+
+def _noted(judged: Standing) -> dict[str, Any]:
+    paid, upcoming = judged.remittance, judged.announced
+    return {
         "state": judged.state.value,
         "remitted_at": paid.last.isoformat() if paid.last else None,
         "paid": str(paid.paid) if paid.count else None,
@@ -123,10 +203,9 @@ def _keep(session: Session, row: ClaimVersion, judged: Standing) -> None:
         "shortfall": str(judged.shortfall) if judged.shortfall is not None else None,
         "appeal_by": judged.appeal_by.isoformat() if judged.appeal_by else None,
         "file_by": judged.file_by.isoformat() if judged.file_by else None,
-        "next": judged.next.title if judged.next else None,
-        "next_due": judged.next.due.isoformat() if judged.next else None,
+        "next": upcoming.title if upcoming else None,
+        "next_due": upcoming.due.isoformat() if upcoming else None,
     }
-    session.add(row)
 
 
 def _told(row: ClaimVersion, judged: Standing) -> ClaimStanding:
@@ -144,32 +223,50 @@ def _told(row: ClaimVersion, judged: Standing) -> ClaimStanding:
     )
 
 
-def reply_marks(session: Session, keys: Keyring, encounter: str, up_to_sequence: int) -> dict[str, str]:
-    """A hash of the replies to each claim of an encounter, by claim key: it changes when a reply comes or is corrected.
+def claim_marks(session: Session, keys: Keyring, encounter: str, up_to_sequence: int) -> dict[str, str]:
+    """A hash of what stands beside the content of each claim, by claim key: the replies to it, and a corrected insured.
 
-    Beside the content of the claim it tells the encounter's workflow to wake the claim's.
+    It changes when a reply comes or is corrected and when a later referral names another insured; the encounter's workflow
+    then wakes the claim's.
     """
-    types = set(
+    asked = (*REPLY_TYPES, CorrectionMade.event_type, ReferralReceived.event_type)
+    counted = dict(
         session.exec(
-            select(EncounterEvent.type)
+            select(EncounterEvent.type, func.count())
             .where(
                 EncounterEvent.encounter_id == encounter,
                 EncounterEvent.sequence <= up_to_sequence,
-                col(EncounterEvent.type).in_((*REPLY_TYPES, CorrectionMade.event_type)),
+                col(EncounterEvent.type).in_(asked),
             )
-            .distinct()
-        )
+            .group_by(EncounterEvent.type)
+        ).all()
     )
-    if types.isdisjoint(REPLY_TYPES):
+    if sum(counted.values()) == counted.get(ReferralReceived.event_type, 0) <= 1:
         return {}
-    heard = replies_of(session, keys, encounter)
     rows = session.exec(select(ClaimVersion).where(ClaimVersion.encounter_id == encounter)).all()
     claims = {row.control_number: f"{row.letter}/{row.ordinal}" for row in rows if row.control_number}
+    own, _ = load_facts_in(session, keys, encounter, None)
     by_claim: dict[str, list[Reply]] = {}
-    for reply in heard:
+    for reply in replies(fold(own)):
         if reply.control in claims:
             by_claim.setdefault(claims[reply.control], []).append(reply)
-    return {claim: _mark(mine) for claim, mine in by_claim.items()}
+    named = _corrected_insured(keys, own)
+    marks = {claim: _mark(mine) for claim, mine in by_claim.items()}
+    return {claim: marks.get(claim, "") + named for claim in set(claims.values()) if claim in marks or named}
+
+
+def _corrected_insured(keys: Keyring, own: Sequence[Fact[EventData]]) -> str:
+    """A keyed hash of who the newest referral names, where that is another than the first one named."""
+    first = next((fact for fact in own if isinstance(fact.data, ReferralReceived)), None)
+    newest = fold(own).last(ReferralReceived)
+    if first is None or newest is None or not isinstance(first.data, ReferralReceived):
+        return ""
+    one, other = _named(first.data), _named(newest.data)
+    return "" if one == other else keys.digest("claim named", other)
+
+
+def _named(referral: ReferralReceived) -> str:
+    return f"{referral.patient.model_dump_json()}{referral.coverage.member_id}"
 
 
 def _mark(heard: Sequence[Reply]) -> str:

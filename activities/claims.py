@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
@@ -14,27 +15,45 @@ from domain.plan import ClaimBuilt, ClaimQuestion
 
 CONTROL_COUNTER = "claim control number"
 
+Same = Callable[[ClaimVersion, Claim], bool]
+"""Whether the file of a version says what a file of the claim would say now."""
 
-def keep_claim(session: Session, question: ClaimQuestion, claim: Claim | None) -> ClaimBuilt:
+
+def same_document(row: ClaimVersion, claim: Claim) -> bool:
+    """Alike in every word, explanations included."""
+    return row.content_hash == claim.content_hash
+
+
+def keep_claim(
+    session: Session, question: ClaimQuestion, claim: Claim | None, same: Same = same_document
+) -> ClaimBuilt:
     """Keep the claim as the facts up to the question's sequence make it.
 
-    The same content twice is one version. Facts older than those already kept change nothing. A claim that is no longer
-    due is withdrawn, never deleted; once the payer has it, a change replaces it and its end voids it.
+    What is billed decides: a version that would be sent with the same words stays, its explanations are brought up to date.
+    An answer to an older question changes nothing. A claim that is no longer due is withdrawn, never deleted; once the
+    payer has it, a change replaces it and its end voids it.
     """
     versions = versions_of(session, question.encounter, question.letter, question.ordinal)
     latest = current(versions)
-    if latest is not None and latest.sequence > question.up_to_sequence:
+    if latest is not None and _answered_later(latest, question):
         return _built(latest)
     at_payer = version_at_payer(versions)
     if claim is None or not claim.ready:
         return _end(session, versions, at_payer, question)
-    if latest is not None and _says(latest, claim):
-        latest.sequence = question.up_to_sequence
-        session.add(latest)
-        return _built(latest)
-    if at_payer is not None and latest is not at_payer and at_payer.content_hash == claim.content_hash:
-        return _built(_back_to(session, versions, at_payer, question))
+    if latest is not None and _says(latest, claim, same):
+        return _built(_refreshed(session, latest, question, claim))
+    if at_payer is not None and latest is not at_payer and same(at_payer, claim):
+        _supersede(session, versions)
+        at_payer.state = at_payer.standing["state"]
+        return _built(_refreshed(session, at_payer, question, claim))
     return _built(_next_version(session, versions, at_payer, question, claim))
+
+
+def _answered_later(latest: ClaimVersion, question: ClaimQuestion) -> bool:
+    """True when a newer question was answered already: of more facts, or of the same facts at a later moment."""
+    if latest.sequence != question.up_to_sequence or latest.decided_at is None:
+        return latest.sequence > question.up_to_sequence
+    return latest.decided_at > question.now
 
 
 def versions_of(session: Session, encounter: str, letter: str, ordinal: int) -> list[ClaimVersion]:
@@ -68,10 +87,26 @@ def version_at_payer(versions: Sequence[ClaimVersion]) -> ClaimVersion | None:
     return None
 
 
-def _says(latest: ClaimVersion, claim: Claim) -> bool:
-    """The newest version already bills this."""
-    over = latest.state in (State.WITHDRAWN, State.VOIDED) or latest.frequency == VOID
-    return latest.content_hash == claim.content_hash and not over
+def _says(latest: ClaimVersion, claim: Claim, same: Same) -> bool:
+    """The newest version already bills this. What was not sent yet is held by an error; what was sent is not unsent by it."""
+    if latest.state in (State.WITHDRAWN, State.VOIDED) or latest.frequency == VOID:
+        return False
+    if latest.state == State.HELD:
+        return same_document(latest, claim)
+    return same(latest, claim) and not (claim.errors and latest.state == State.EMITTED)
+
+
+def _refreshed(session: Session, row: ClaimVersion, question: ClaimQuestion, claim: Claim) -> ClaimVersion:
+    """The version with today's explanations: rules, events and warnings may have other words for the same bill."""
+    row.sequence, row.decided_at = question.up_to_sequence, question.now
+    row.content_hash, row.document = claim.content_hash, claim.model_dump(mode="json")
+    row.error_count, row.rulebook_digest, row.edition = len(claim.errors), claim.rulebook_digest, claim.edition
+    session.add(row)
+    for line in claim.lines:
+        kept = session.get(ClaimLine, (row.encounter_id, row.letter, row.ordinal, row.version, line.number))
+        if kept is not None:
+            kept.rule = line.reason.rule
+    return row
 
 
 def _end(
@@ -80,7 +115,7 @@ def _end(
     latest = current(versions)
     if latest is None:
         return ClaimBuilt(state=State.WITHDRAWN, version=0, content="")
-    latest.sequence = question.up_to_sequence
+    latest.sequence, latest.decided_at = question.up_to_sequence, question.now
     session.add(latest)
     if latest.frequency == VOID:
         return _built(latest)
@@ -94,36 +129,91 @@ def _void(
     session: Session, versions: Sequence[ClaimVersion], at_payer: ClaimVersion, question: ClaimQuestion
 ) -> ClaimVersion:
     """A version that takes back what the payer has: the same bill under frequency 8."""
+    return _emitted_again(session, versions, at_payer, VOID, question.up_to_sequence, question.now)
+
+
+def _emitted_again(
+    session: Session,
+    versions: Sequence[ClaimVersion],
+    bill: ClaimVersion,
+    frequency: str,
+    sequence: int,
+    now: datetime,
+) -> ClaimVersion:
+    """A new version with the words of an older one, under another frequency and a number of its own."""
     _supersede(session, versions)
-    same = at_payer.model_dump(
-        include={"content_hash", "form", "payer", "total", "document", "rulebook_digest", "edition"}
+    same = bill.model_dump(
+        include={"content_hash", "form", "payer", "total", "document", "rulebook_digest", "edition", "error_count"}
     )
     row = ClaimVersion(
         **same,
-        encounter_id=question.encounter,
-        letter=question.letter,
-        ordinal=question.ordinal,
+        encounter_id=bill.encounter_id,
+        letter=bill.letter,
+        ordinal=bill.ordinal,
         version=versions[-1].version + 1,
         state=State.EMITTED.value,
-        sequence=question.up_to_sequence,
-        built_at=question.now,
-        emitted_at=question.now,
+        sequence=sequence,
+        built_at=now,
+        decided_at=now,
+        emitted_at=now,
         control_number=next_number(session, CONTROL_COUNTER),
-        frequency=VOID,
+        frequency=frequency,
     )
     session.add(row)
     session.flush()
+    for line in claim_lines(session, bill):
+        session.add(ClaimLine(**line.model_dump(exclude={"version"}), version=row.version))
     return row
 
 
-def _back_to(
-    session: Session, versions: Sequence[ClaimVersion], at_payer: ClaimVersion, question: ClaimQuestion
+def claim_lines(session: Session, row: ClaimVersion) -> Sequence[ClaimLine]:
+    """The service lines of a version, in their order."""
+    return session.exec(
+        select(ClaimLine)
+        .where(
+            ClaimLine.encounter_id == row.encounter_id,
+            ClaimLine.letter == row.letter,
+            ClaimLine.ordinal == row.ordinal,
+            ClaimLine.version == row.version,
+        )
+        .order_by(col(ClaimLine.number))
+    ).all()
+
+
+def settle_frequency(
+    session: Session, versions: Sequence[ClaimVersion], sent: bool, now: datetime
+) -> ClaimVersion | None:
+    """Bring the version that counts into line with what the payer turned out to have; returns the version that counts then.
+
+    A replacement or void of a claim that was rejected afterwards refers to nothing: the replacement goes out as an original,
+    the void is withdrawn. An original whose forerunner was taken in after all replaces it.
+
+    Args:
+        versions: all of them, their standing up to date.
+        sent: the version that counts was transmitted.
+    """
+    latest = current(versions)
+    if latest is None or latest.state in (State.WITHDRAWN, State.VOIDED):
+        return latest
+    before = [row for row in versions if row.version < latest.version]
+    at_payer = version_at_payer(before)
+    if latest.frequency == VOID and at_payer is None and (not sent or latest.state == State.REJECTED):
+        latest.state = State.WITHDRAWN.value
+    elif not sent and latest.frequency != VOID:
+        latest.frequency = REPLACEMENT if at_payer else ORIGINAL
+    elif latest.state == State.REJECTED and latest.frequency == REPLACEMENT and at_payer is None:
+        return _emitted_again(session, versions, latest, ORIGINAL, latest.sequence, now)
+    session.add(latest)
+    return latest
+
+
+def emit_again(
+    session: Session, versions: Sequence[ClaimVersion], rejected: ClaimVersion, now: datetime
 ) -> ClaimVersion:
-    """The facts are again what the payer has: nothing more is to be sent."""
-    _supersede(session, versions)
-    at_payer.state, at_payer.sequence = at_payer.standing["state"], question.up_to_sequence
-    session.add(at_payer)
-    return at_payer
+    """A rejected claim anew, with the same words: what its file takes from elsewhere was corrected since."""
+    at_payer = version_at_payer([row for row in versions if row.version < rejected.version])
+    frequency = REPLACEMENT if at_payer else ORIGINAL
+    return _emitted_again(session, versions, rejected, frequency, rejected.sequence, now)
 
 
 def _supersede(session: Session, versions: Sequence[ClaimVersion]) -> None:
@@ -158,6 +248,7 @@ def _next_version(
         rulebook_digest=claim.rulebook_digest,
         edition=claim.edition,
         built_at=question.now,
+        decided_at=question.now,
         emitted_at=question.now if emitted else None,
         control_number=next_number(session, CONTROL_COUNTER) if emitted else None,
         frequency=REPLACEMENT if at_payer else ORIGINAL,

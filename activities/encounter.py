@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from activities.alerts import reconcile_alerts
-from activities.claim_life import ClaimLife, reply_marks
+from activities.claim_life import ClaimLife, claim_marks
 from activities.claims import keep_claim, standing_claims
 from activities.courier import deliver
 from activities.desk import work
@@ -76,7 +76,7 @@ class Activities:
         decision = self.mind.answer(question)
         DECISIONS.labels(stage=decision.stage.value).inc()
         with self.mind.db.read() as session:
-            marks = reply_marks(session, self.mind.keys, question.encounter, question.up_to_sequence)
+            marks = claim_marks(session, self.mind.keys, question.encounter, question.up_to_sequence)
             standing = standing_claims(session, question.encounter)
         return without_ghosts(with_replies(plan_of(decision, question), marks), standing)
 
@@ -102,9 +102,9 @@ class Activities:
     def show_encounter(self, question: Question) -> None:
         decision = self.mind.answer(question)
         with self.mind.db.write() as session:
-            row = session.get_one(Encounter, question.encounter, with_for_update=True)
-            if row.decided_sequence > question.up_to_sequence:
+            if _stale(session, question):
                 return
+            row = session.get_one(Encounter, question.encounter)
             due = decision.next_deadline
             row.status = "closed" if decision.outcome else "open"
             row.stage = decision.stage.value
@@ -138,7 +138,7 @@ class Activities:
         claim = next((claim for claim in decision.claims if claim.key == key), None)
         with self.mind.db.write() as session:
             session.get_one(Encounter, question.encounter, with_for_update=True)
-            built = keep_claim(session, question, claim)
+            built = keep_claim(session, question, claim, self.claim_life.same_file(session))
         CLAIMS_BUILT.labels(letter=question.letter, state=built.state).inc()
         return built
 
@@ -166,9 +166,14 @@ def without_ghosts(plan: Plan, standing: Sequence[tuple[str, int]]) -> Plan:
 
 
 def _stale(session: Session, question: Question) -> bool:
-    """A retried activity of an older decision must not undo what a newer one showed."""
+    """A retried activity of an older decision must not undo what a newer one did, not even one on the same facts."""
     row = session.get_one(Encounter, question.encounter, with_for_update=True)
-    return row.decided_sequence > question.up_to_sequence
+    done, asked = (row.acted_sequence, row.acted_at or question.now), (question.up_to_sequence, question.now)
+    if done > asked:
+        return True
+    row.acted_sequence, row.acted_at = asked
+    session.add(row)
+    return False
 
 
 def view_of(decision: Decision) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
-from activities.claim_files import CannotRender, Numbers, file_of, mode_of, payer_of
-from activities.claims import next_count
+from activities.claim_files import CannotRender, Numbers, file_of, marks_of, mode_of, payer_of
+from activities.claims import next_count, version_at_payer, versions_of
 from activities.rules import Shelf
 from activities.store.engine import Database
 from activities.store.facts import load_facts_in
@@ -67,6 +67,7 @@ def transmit(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, key: Key, 
 def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, now: datetime) -> Transmission:
     """Take the next number for the version. A file that cannot be made or does not pass takes none: it rolls back."""
     payer, mode = payer_of(row, shelf.site()), mode_of(row, shelf.site())
+    marks = marks_of(session, keys, shelf.rules(), shelf.site(), row)
     named = payer_named(session, keys, row)
     if row.frequency != ORIGINAL and named is None:
         raise CannotRender(UNKNOWN_NUMBER)
@@ -81,6 +82,8 @@ def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, no
         interchange=next_count(session, f"interchange {mode} {payer.receiver_id}"),
         payer=payer.key,
         replaces_event=named.event if named else None,
+        insured_mark=marks.insured if marks else None,
+        parties_mark=marks.parties if marks else None,
         created_at=now,
     )
     findings = validate(_text(session, keys, shelf, row, sent))
@@ -107,22 +110,19 @@ def numbers_of(session: Session, keys: Keyring, row: ClaimVersion, sent: Transmi
 
 
 def payer_named(session: Session, keys: Keyring, row: ClaimVersion) -> Reply | None:
-    """The newest reply that names the payer's own number of an earlier version of this claim."""
+    """The newest reply that names the payer's own number of the version the payer has, which this one replaces or voids.
+
+    Another version's number would do harm: a rejected one has none that lives, and a claim is replaced as it was last taken in.
+    """
     if row.frequency == ORIGINAL:
         return None
-    controls = set(
-        session.exec(
-            select(ClaimVersion.control_number).where(
-                ClaimVersion.encounter_id == row.encounter_id,
-                ClaimVersion.letter == row.letter,
-                ClaimVersion.ordinal == row.ordinal,
-                ClaimVersion.version < row.version,
-                col(ClaimVersion.control_number).is_not(None),
-            )
-        )
-    )
-    heard = [r for r in replies_of(session, keys, row.encounter_id) if r.control in controls and r.payer_number]
-    return heard[-1] if heard else None
+    versions = versions_of(session, row.encounter_id, row.letter, row.ordinal)
+    at_payer = version_at_payer([one for one in versions if one.version < row.version])
+    if at_payer is None:
+        return None
+    heard = replies_of(session, keys, row.encounter_id)
+    naming = [reply for reply in heard if reply.control == at_payer.control_number and reply.payer_number]
+    return naming[-1] if naming else None
 
 
 def replies_of(session: Session, keys: Keyring, encounter: str) -> Sequence[Reply]:

@@ -110,7 +110,8 @@ class QuarantineKey(SQLModel, table=True):
 class Encounter(SQLModel, table=True):
     """The reading side of an encounter: what the last decision showed.
 
-    `next_sequence` is taken under the row's lock and belongs to the inbox alone.
+    `next_sequence` is taken under the row's lock and belongs to the inbox alone. `acted_sequence` and `acted_at` name the
+    newest decision that any activity began to carry out: a late retry of an older one stops there.
     """
 
     __tablename__ = "encounters"
@@ -127,6 +128,8 @@ class Encounter(SQLModel, table=True):
     facilities: list[str] = Field(default_factory=list, sa_type=JSON)
     holds_open: int = 0
     next_due: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    acted_sequence: int = 0
+    acted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     decided_sequence: int = 0
     decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     rulebook_digest: str = ""
@@ -217,7 +220,8 @@ class ClaimVersion(SQLModel, table=True):
     """One version of one claim. `state` is one of `domain.claims.lifecycle.State`; `control_number` is CLM01, gap-free.
 
     `frequency` is 1 original, 7 replacement, 8 void. `standing` is what the life after emission came to: the state it would
-    have were it not superseded, amounts, dates by which somebody must act.
+    have were it not superseded, amounts, dates by which somebody must act. `decided_at` is the moment of the newest
+    decision that was kept.
     """
 
     __tablename__ = "claims"
@@ -237,6 +241,7 @@ class ClaimVersion(SQLModel, table=True):
     rulebook_digest: str
     edition: str
     built_at: datetime = Field(sa_type=UtcDateTime)
+    decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     emitted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     control_number: str | None = Field(default=None, unique=True)
     frequency: str = "1"
@@ -247,7 +252,8 @@ class Transmission(SQLModel, table=True):
     """A version that went out, once. The file is rendered from this row, as often as a crash asks for it.
 
     `interchange` (ISA13) counts without a gap for each receiver and mode. `replaces_event` is the reply that named the
-    payer's number of the claim this one replaces or voids.
+    payer's number of the claim this one replaces or voids. `insured_mark` and `parties_mark` are HMAC of who the file names:
+    patient and insured; provider, payer and submitter. They tell a later correction, and nothing else.
     """
 
     __tablename__ = "transmissions"
@@ -262,6 +268,8 @@ class Transmission(SQLModel, table=True):
     interchange: int
     payer: str
     replaces_event: str | None = None
+    insured_mark: str | None = None
+    parties_mark: str | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     written_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     __table_args__ = (UniqueConstraint("mode", "receiver_id", "interchange"),)

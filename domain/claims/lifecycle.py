@@ -40,7 +40,11 @@ class State(StrEnum):
 
 AT_PAYER = frozenset({State.TRANSMITTED, State.ACKNOWLEDGED, State.PAID, State.PARTLY_PAID, State.DENIED})
 """The payer has it: a change replaces it (frequency 7), its end voids it (8). A rejected claim never got that far."""
+FILED = frozenset({State.ACKNOWLEDGED, State.PAID, State.PARTLY_PAID, State.DENIED})
+"""The payer said that it has the claim: timely filing is kept."""
 NOT_FILED = frozenset({State.HELD, State.EMITTED, State.TRANSMITTED, State.REJECTED})
+LOOK_AGAIN = timedelta(days=1)
+"""How often what a rejected claim's file takes from the site file is compared with what was sent."""
 OVER = frozenset({State.WITHDRAWN, State.PAID, State.VOIDED})
 
 
@@ -57,6 +61,9 @@ class Bill:
         expected: what the payer should come to, in United States dollars, where that is known.
         number_needed: it refers to an earlier claim whose number at the payer is not known yet.
         obstacle: why it could not be sent, in words without any value; None when nothing stands in the way.
+        errors: what the edits say against it today, though the payer may have it.
+        filed_before: the payer took in an earlier version, so timely filing is kept.
+        paid_before: what the payer paid for earlier versions and did not take back, in United States dollars.
     """
 
     key: str
@@ -71,15 +78,22 @@ class Bill:
     expected: Decimal | None = None
     number_needed: bool = False
     obstacle: str | None = None
+    errors: tuple[str, ...] = ()
+    filed_before: bool = False
+    paid_before: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something that should come by `due`; `kind` is the alert that opens when it does not, None for a step of our own."""
+    """Something that should come by `due`; `kind` is the alert that opens when it does not, None for a step of our own.
+
+    A `quiet` one is no news to anybody: the software looks again.
+    """
 
     kind: str | None
     due: datetime
     title: str
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,11 @@ class Standing:
     @property
     def next(self) -> Waiting | None:
         return min(self.waiting, key=lambda w: (w.due, w.title), default=None)
+
+    @property
+    def announced(self) -> Waiting | None:
+        """What people are told comes next."""
+        return min((w for w in self.waiting if not w.quiet), key=lambda w: (w.due, w.title), default=None)
 
     @property
     def settled(self) -> bool:
@@ -132,7 +151,7 @@ def standing(bill: Bill, replies: Sequence[Reply], rules: Rulebook, hold_days: i
         remittance=paid,
         shortfall=judge.shortfall,
         appeal_by=judge.appeal_by,
-        file_by=judge.file_by if state in NOT_FILED and bill.frequency == ORIGINAL else None,
+        file_by=judge.file_by if judge.unfiled else None,
     )
 
 
@@ -183,6 +202,11 @@ class _Judge:
         self.shortfall = short if bill.expected and short > bill.expected * self._tolerance() else None
 
     @property
+    def unfiled(self) -> bool:
+        """No payer took in any version of the claim, and one should."""
+        return self.state in NOT_FILED and self.bill.frequency != VOID and not self.bill.filed_before
+
+    @property
     def sends(self) -> bool:
         """The hold is over, nothing was sent and nobody answered."""
         ready = self.state is State.EMITTED and not self.bill.number_needed
@@ -195,7 +219,11 @@ class _Judge:
                 due = self.release + self._window("claim_277ca")
                 yield Waiting("claim_replacement_waiting", due, "the payer's number of the claim that is replaced")
         yield from self._silence()
-        if self.file_by and self.state in NOT_FILED and self.bill.frequency == ORIGINAL:
+        if self.state is State.REJECTED and self.heard:
+            last = self.heard[-1].at
+            past = max((self.now - last) // LOOK_AGAIN, 0)
+            yield Waiting(None, last + (past + 1) * LOOK_AGAIN, "what its file names is looked at again", quiet=True)
+        if self.file_by and self.unfiled:
             due = self._end_of(self.file_by) - self._window("claim_filing_warning")
             yield Waiting("claim_filing_ending", due, "timely filing ends")
         if self.appeal_by is not None:
@@ -211,7 +239,8 @@ class _Judge:
             yield Waiting("claim_999_overdue", sent + self._window("claim_999"), "999 of the transmission")
         if not kinds & {"277CA", "835"}:
             yield Waiting("claim_277ca_overdue", sent + self._window("claim_277ca"), "277CA of the claim")
-        if "835" not in kinds and self.bill.frequency != VOID:
+        money_due = self.bill.frequency != VOID or self.bill.paid_before > 0
+        if "835" not in kinds and money_due:
             yield Waiting(
                 "claim_remittance_overdue", sent + self._window("claim_remittance"), "remittance of the claim"
             )
@@ -225,6 +254,10 @@ class _Judge:
             yield self._alert("claim_rejected", last.at, " ".join(("by", last.kind, *last.codes)), (last.event,))
         if self.heard and self.bill.sent_at is None and self.state is not State.HELD:
             yield self._alert("claim_answered_unsent", self.heard[0].at, "", (self.heard[0].event,))
+        if self.bill.errors and self.state in AT_PAYER and self.bill.frequency != VOID:
+            yield self._alert("claim_wrong_at_payer", self.now, " ".join(self.bill.errors))
+        if self.paid.paid > 0 and self.bill.paid_before > 0 and self.paid.last:
+            yield self._alert("claim_paid_twice", self.paid.last, f"{self.bill.paid_before:.2f}", self.paid.events)
         if self.paid.taken_back and self.paid.last:
             yield self._alert("claim_taken_back", self.paid.last, "", self.paid.events)
         elif self.judged_on is not None and self.paid.last:

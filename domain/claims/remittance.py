@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from domain.claims.reply import Reply
+from domain.claims.reply import DENIED, NOT_OURS, PRICED_ONLY, REVERSAL, Reply
 from domain.events.revenue import Adjustment
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AdjustmentReason
 
-DENIED = "4"
-REVERSAL = "22"
-"""CLP02: the claim is denied; a former payment is reversed (835 implementation guide 005010X221A1)."""
+REFUSED_WHOLLY = frozenset({DENIED, NOT_OURS})
 PATIENT = "PR"
 _NONE = Decimal(0)
 
@@ -26,7 +24,7 @@ class Remittance:
     Attributes:
         allowed: paid, what the patient owes, and reductions that are no underpayment (sequestration).
         refused: adjusted for reasons that are neither the contract's nor the patient's.
-        denied: the newest remittance denies the claim as a whole.
+        denied: the newest adjudication denies the claim as a whole, in every part where it was split.
         taken_back: a payment was reversed and nothing at least as high has come since.
     """
 
@@ -48,13 +46,15 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
     """Add the remittances up.
 
     A reversal cancels what stood before it with its own negative amounts, so adjustments are read from those that came
-    after the newest reversal, and a denial counts only while nothing follows it; what was paid is the sum of all.
+    after the newest reversal, and a denial counts only while no later adjudication follows it; what was paid is the sum of
+    all. Parts of one moment are one adjudication: payers split a claim under one control number. A predetermination pays
+    nothing and settles nothing.
 
     Args:
         heard: the replies in the order of their own time.
         on: the day for which the reasons' meanings are looked up.
     """
-    every = [reply for reply in heard if reply.kind == "835"]
+    every = [reply for reply in heard if reply.kind == "835" and reply.status != PRICED_ONLY]
     if not every:
         return Remittance()
     reversals = [number for number, reply in enumerate(every) if reply.status == REVERSAL]
@@ -72,7 +72,7 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
         refused=_sum(refused),
         refused_reasons=frozenset(adjustment.carc for adjustment in refused),
         remarks=frozenset(remark for reply in current for remark in reply.remarks),
-        denied=bool(current) and current[-1].status == DENIED,
+        denied=bool(current) and all(r.status in REFUSED_WHOLLY for r in current if r.at == current[-1].at),
         taken_back=bool(reversals) and paid < before,
         first=every[0].at,
         last=every[-1].at,
@@ -81,8 +81,9 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
 
 
 def _standing(judged: Sequence[Reply]) -> list[Reply]:
-    """Without denials that a later remittance took the place of: nothing was paid, so nothing is reversed."""
-    return [reply for number, reply in enumerate(judged, start=1) if reply.status != DENIED or number == len(judged)]
+    """Without denials that a later adjudication took the place of: nothing was paid, so nothing is reversed."""
+    newest = judged[-1].at if judged else None
+    return [reply for reply in judged if reply.status not in REFUSED_WHOLLY or reply.at == newest]
 
 
 def _by_meaning(current: Sequence[Reply], rules: Rulebook, on: date) -> dict[str, tuple[Adjustment, ...]]:

@@ -11,10 +11,19 @@ from domain.events import EventData
 from domain.events.revenue import Adjustment, ClaimAcknowledged, ClaimRemitted
 from domain.facts import Fact, Facts
 
+DENIED = "4"
+REVERSAL = "22"
+NOT_OURS = "23"
+PRICED_ONLY = "25"
+"""CLP02 (005010X221A1): denied; a former payment reversed; another payer's claim, forwarded; priced without payment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. `kind` is 999, 277CA or 835; amounts are United States dollars; `status` is CLP02 of an 835."""
+    """One answer. `kind` is 999, 277CA or 835; amounts are United States dollars; `status` is CLP02 of an 835.
+
+    `place` is where its sender put it: answers of one file have one time, and stand in the order of their places.
+    """
 
     event: str
     control: str
@@ -28,10 +37,12 @@ class Reply:
     patient: Decimal = Decimal(0)
     adjustments: tuple[Adjustment, ...] = ()
     remarks: tuple[str, ...] = ()
+    place: tuple[str, str] = ("", "")
 
     @property
-    def order(self) -> tuple[datetime, str]:
-        return (self.at, self.event)
+    def order(self) -> tuple[datetime, bool, tuple[str, str], str]:
+        """A reversal comes before the correction that its file pairs it with."""
+        return (self.at, self.status != REVERSAL, self.place, self.event)
 
 
 def replies(facts: Facts) -> tuple[Reply, ...]:
@@ -55,6 +66,7 @@ def _acknowledged(fact: Fact[ClaimAcknowledged]) -> Reply:
         event=fact.event_id,
         control=data.control_number,
         at=fact.time,
+        place=(fact.source, fact.id),
         kind=data.kind,
         accepted=data.accepted,
         codes=data.status_codes,
@@ -69,6 +81,7 @@ def _remitted(fact: Fact[ClaimRemitted]) -> Reply:
         event=fact.event_id,
         control=data.control_number,
         at=fact.time,
+        place=(fact.source, fact.id),
         kind="835",
         accepted=True,
         payer_number=data.payer_claim_number,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from activities.claims import current, keep_claim, version_at_payer, versions_of
 from activities.store.tables import ClaimVersion
 from app.outcomes import scenarios
 from domain.claims.expected import expected
-from domain.claims.model import Claim
+from domain.claims.model import Claim, Edit, EditSeverity
 from domain.plan import ClaimBuilt, ClaimQuestion
 from tests.contract.recording import NOW, Recorder, feed, recorder
 
@@ -34,14 +35,25 @@ class Desk:
         with self.r.mind.db.read() as session:
             return versions_of(session, self.encounter, "C", 1)
 
-    def keep(self, claim: Claim | None) -> ClaimBuilt:
-        self.sequence += 1
-        question = ClaimQuestion(encounter=self.encounter, letter="C", ordinal=1, up_to_sequence=self.sequence, now=NOW)
+    def keep(self, claim: Claim | None, later: int = 1, now: datetime = NOW) -> ClaimBuilt:
+        self.sequence += later
+        question = ClaimQuestion(encounter=self.encounter, letter="C", ordinal=1, up_to_sequence=self.sequence, now=now)
         with self.r.mind.db.write() as session:
-            return keep_claim(session, question, claim)
+            return keep_claim(session, question, claim, self.r.hands.claim_life.same_file(session))
 
     def changed(self, remarks: str) -> Claim:
         return self.claim.model_copy(update={"remarks": remarks})
+
+    def explained(self, title: str, severity: EditSeverity = EditSeverity.WARNING) -> Claim:
+        """The same bill with other explanations: a finding more, another citation, an advisory, a folded service."""
+        finding = Edit(
+            id="edits.example", severity=severity, field="", message=title, fix="", citation="example", owner="biller"
+        )
+        first, *rest = self.claim.lines
+        reason = first.reason.model_copy(update={"citation": title})
+        lines = (first.model_copy(update={"reason": reason}), *rest)
+        said = {"edits": (*self.claim.edits, finding), "lines": lines, "advisories": (title,), "folded": (title,)}
+        return self.claim.model_copy(update=said)
 
     def payer_says(self, state: str) -> None:
         with self.r.mind.db.write() as session:
@@ -83,6 +95,39 @@ def test_what_the_payer_has_is_replaced_and_voided(desk: Desk, state: str) -> No
     assert desk.story()[-1] == ("8", "emitted")
     assert desk.rows()[-1].content_hash == desk.claim.content_hash
     assert desk.keep(None).version == 4
+
+
+@pytest.mark.parametrize(
+    "state", ["emitted", "transmitted", "acknowledged", "rejected", "paid", "partly_paid", "denied"]
+)
+def test_other_explanations_of_the_same_bill_send_nothing(desk: Desk, state: str) -> None:
+    desk.payer_says(state)
+    number = desk.rows()[-1].control_number
+    assert desk.keep(desk.explained("a newer page of the manual")).state == state
+    assert desk.story() == [("1", state)]
+    (row,) = desk.rows()
+    assert row.control_number == number
+    assert row.document["edits"][-1]["message"] == "a newer page of the manual"
+    assert row.document["lines"][0]["reason"]["citation"] == "a newer page of the manual"
+
+
+def test_an_error_holds_what_was_not_sent_and_does_not_unsend_what_was(desk: Desk) -> None:
+    wrong = desk.explained("no certificate on that day", EditSeverity.ERROR)
+    desk.keep(wrong)
+    assert desk.story() == [("1", "superseded"), ("1", "held")]
+    desk.keep(desk.claim)
+    desk.payer_says("acknowledged")
+    desk.keep(wrong)
+    assert desk.story()[-1] == ("1", "acknowledged")
+    assert desk.rows()[-1].error_count == 1
+
+
+def test_a_late_answer_to_the_same_facts_at_an_earlier_moment_changes_nothing(desk: Desk) -> None:
+    desk.keep(desk.changed("newer"), now=NOW + timedelta(hours=1))
+    desk.keep(desk.changed("older"), later=0, now=NOW)
+    assert desk.rows()[-1].document["remarks"] == "newer"
+    desk.keep(desk.changed("newest"), later=0, now=NOW + timedelta(hours=2))
+    assert desk.rows()[-1].document["remarks"] == "newest"
 
 
 def test_facts_that_go_back_to_what_the_payer_has_send_nothing(desk: Desk) -> None:

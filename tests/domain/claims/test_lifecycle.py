@@ -53,6 +53,18 @@ DENIED = heard("835", 20, status="4", adjustments=adjusted(("CO", "50", 1000)))
 BACK = heard("835", 40, status="22", paid=Decimal(-900))
 
 
+def at_once(status: str, paid: int, refused: int = 0) -> Reply:
+    """One of a reversal and its correction, which one file brings; its id sorts against its order."""
+    event = {"22": "evt_z", "1": "evt_a", "4": "evt_b"}[status]
+    return heard("835", 40, event=event, status=status, paid=Decimal(paid), adjustments=adjusted(("CO", "50", refused)))
+
+
+def part(status: str, paid: int, refused: int = 0) -> Reply:
+    """A part of a claim that the payer split, under the same control number in the same file."""
+    cut = adjusted(("CO", "50", refused)) if refused else ()
+    return heard("835", 20, event=f"evt_{status}_{paid}_{refused}", status=status, paid=Decimal(paid), adjustments=cut)
+
+
 def judge(replies: list[Reply], day: float = 21, **values: Any) -> Any:
     return standing(bill(**values), replies, rulebook(), HOLD, T0 + timedelta(days=day))
 
@@ -73,6 +85,19 @@ def judge(replies: list[Reply], day: float = 21, **values: Any) -> Any:
         ([PAID, BACK, heard("835", 50, status="1", paid=Decimal(900))], "paid"),
         ([heard("835", 20, status="1", patient=Decimal(1000), adjustments=adjusted(("PR", "1", 1000)))], "paid"),
         ([heard("835", 20, status="1", adjustments=adjusted(("CO", "45", 1000)))], "denied"),
+        ([PAID, at_once("22", -900), at_once("1", 800)], "paid"),
+        ([PAID, at_once("22", -900), at_once("4", 0, 1000)], "denied"),
+        ([CUT, at_once("22", -500), at_once("1", 900)], "paid"),
+        ([part("1", 600), part("4", 0, 300)], "partly_paid"),
+        ([part("1", 600), part("1", 300)], "paid"),
+        ([part("4", 0, 600), part("4", 0, 300)], "denied"),
+        ([part("4", 0, 600), part("4", 0, 300), heard("835", 30, status="1", paid=Decimal(900))], "paid"),
+        ([heard("835", 20, status="23", adjustments=adjusted(("OA", "109", 1000)))], "denied"),
+        ([heard("835", 20, status="25", paid=Decimal(0))], "transmitted"),
+        ([heard("835", 20, status="19", paid=Decimal(900))], "paid"),
+        ([PAID, heard("277CA", 25, accepted=False)], "paid"),
+        ([heard("277CA", 6), heard("277CA", 9, accepted=False)], "rejected"),
+        ([heard("277CA", 6, accepted=False), heard("277CA", 9)], "acknowledged"),
     ],
 )
 def test_the_state_follows_the_replies_in_any_order(replies: list[Reply], state: str) -> None:
@@ -128,6 +153,44 @@ def test_timely_filing_and_appeal_are_pressing_before_their_end() -> None:
     assert denied.appeal_by == (T0 + timedelta(days=20)).date() + timedelta(days=120)
     assert "claim_appeal_ending" in {alert.kind for alert in judge([DENIED], 20 + 108).alerts}
     assert denied.file_by is None
+
+
+def test_a_rejected_claim_is_looked_at_every_day_and_nobody_is_told_so() -> None:
+    replies = [heard("277CA", 6, accepted=False)]
+    for day in (6.5, 7.0, 100.2):
+        told = judge(replies, day)
+        assert told.next is not None
+        assert timedelta(0) < told.next.due - (T0 + timedelta(days=day)) <= timedelta(days=1)
+        assert told.announced is not None
+        assert told.announced.title == "timely filing ends"
+
+
+@pytest.mark.parametrize(
+    ("values", "watched"),
+    [
+        ({}, True),
+        ({"frequency": "7"}, True),
+        ({"frequency": "7", "filed_before": True}, False),
+        ({"frequency": "8"}, False),
+    ],
+)
+def test_timely_filing_is_watched_until_some_version_was_taken_in(values: dict[str, Any], watched: bool) -> None:
+    assert (judge([], **values).file_by is not None) is watched
+
+
+def test_a_void_of_a_paid_claim_waits_until_the_money_is_taken_back() -> None:
+    accepted = [heard("277CA", 6)]
+    assert judge(accepted, 40, frequency="8").settled
+    waiting = judge(accepted, 40, frequency="8", paid_before=Decimal(900))
+    assert {alert.kind for alert in waiting.alerts} == {"claim_remittance_overdue"}
+
+
+def test_what_the_patient_owes_is_no_shortfall_of_the_payer() -> None:
+    shared = heard(
+        "835", 20, status="1", paid=Decimal(700), patient=Decimal(200), adjustments=adjusted(("PR", "2", 200))
+    )
+    assert judge([shared], expected=Decimal(900)).shortfall is None
+    assert judge([shared], expected=Decimal(1000)).shortfall == Decimal(100)
 
 
 def test_a_denial_leads_to_the_guides_row_and_its_fix(rules: Rulebook) -> None:

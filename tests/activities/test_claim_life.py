@@ -1,0 +1,340 @@
+"""A claim between sending and settlement, on a real store: late rejections, corrected names, payers' numbers, money."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from activities.rules import Shelf
+from activities.store.tables import AlertRecord, ClaimVersion, Encounter
+from domain.plan import ClaimMoment, ClaimQuestion, ClaimStanding, Question
+from tests.contract.recording import NOW, SITE, Recorder, feed, recorder
+
+SENT = NOW + timedelta(days=5)
+Event = dict[str, Any]
+
+
+class Life:
+    """One inpatient encounter and the life of one of its claims, each step an hour later."""
+
+    def __init__(self, r: Recorder, events: list[Event], encounter: str) -> None:
+        self.r, self.events, self.encounter = r, events, encounter
+        self.now, self.letter, self.count = SENT, "C", 0
+
+    async def say(self, *events: Event) -> None:
+        """Facts come in and are decided on; the claim is built when its intent changed, as the workflow does it."""
+        await self.r.post(list(events))
+        self.decide()
+
+    def decide(self) -> None:
+        self.now += timedelta(hours=1)
+        with self.r.mind.db.read() as session:
+            upto = session.get_one(Encounter, self.encounter).next_sequence - 1
+        plan = self.r.hands.decide(Question(encounter=self.encounter, up_to_sequence=upto, now=self.now))
+        wanted = {intent.letter: intent.content for intent in plan.claims}
+        if wanted.get(self.letter) != getattr(self, "content", None):
+            self.content = wanted.get(self.letter)
+            self.r.hands.build_claim(
+                ClaimQuestion(
+                    encounter=self.encounter, letter=self.letter, ordinal=1, up_to_sequence=upto, now=self.now
+                )
+            )
+
+    def look(self, days: float = 0) -> ClaimStanding:
+        """What the claim's workflow does each time: follow, and send what is to be sent."""
+        self.now += timedelta(days=days)
+        moment = ClaimMoment(encounter=self.encounter, letter=self.letter, ordinal=1, now=self.now)
+        standing = self.r.hands.claim_life.follow_claim(moment)
+        return self.r.hands.claim_life.transmit_claim(moment) if standing.send else standing
+
+    async def answered(self, kind: str, row: ClaimVersion, **data: Any) -> ClaimStanding:
+        self.count += 1
+        body = {"kind": kind, "accepted": True} if kind != "835" else {"status": "1", "paid": "0"}
+        await self.say(
+            {
+                "specversion": "1.0",
+                "id": f"answer-{self.count:04d}",
+                "source": "/x12/EXMACJK",
+                "subject": str(row.control_number),
+                "type": "cart.claim.remitted" if kind == "835" else "cart.claim.acknowledged",
+                "time": (self.now + timedelta(minutes=1)).isoformat(),
+                "data": {"control_number": row.control_number, **body, **data},
+            }
+        )
+        return self.look()
+
+    async def charged(self, amount: str) -> None:
+        """A late charge: the bill changes."""
+        charge = next(
+            e for e in reversed(self.events) if e["type"] == "cart.charge.posted" and "admission_id" in e["data"]
+        )
+        await self.corrected(charge, {**charge["data"], "amount": amount})
+
+    async def corrected(self, event: Event, replacement: Event) -> None:
+        self.count += 1
+        await self.say(
+            {
+                "specversion": "1.0",
+                "id": f"correction-{self.count:04d}",
+                "source": event["source"],
+                "subject": event["subject"],
+                "type": "cart.correction.made",
+                "time": (NOW + timedelta(minutes=self.count)).isoformat(),
+                "data": {
+                    "of": {"source": event["source"], "id": event["id"]},
+                    "reason": "entered wrongly",
+                    "signer": "biller",
+                    "replacement": replacement,
+                },
+            }
+        )
+
+    async def named(self, **coverage: str) -> None:
+        """The referral with another member number, or another address (`line`)."""
+        referral = next(e for e in self.events if e["type"] == "cart.referral.received")
+        data = {**referral["data"]}
+        if line := coverage.pop("line", None):
+            data["patient"] = {**data["patient"], "address": {**data["patient"]["address"], "line": line}}
+        await self.corrected(referral, {**data, "coverage": {**data["coverage"], **coverage}})
+
+    def rows(self) -> list[ClaimVersion]:
+        query = select(ClaimVersion).where(ClaimVersion.letter == self.letter).order_by(ClaimVersion.version)  # type: ignore[arg-type]
+        with self.r.mind.db.read() as session:
+            return list(session.exec(query))
+
+    def story(self) -> list[tuple[str, str]]:
+        return [(row.frequency, row.state) for row in self.rows()]
+
+    def files(self) -> list[str]:
+        paths = self.r.hands.claim_life.outbox.rglob("*.x12")
+        texts = [path.read_text() for path in sorted(paths)]
+        mine = {row.control_number for row in self.rows()}
+        return [text for text in texts if text.split("CLM*")[1].split("*")[0] in mine]
+
+    def alerts(self) -> set[str]:
+        with self.r.mind.db.read() as session:
+            rows = session.exec(select(AlertRecord).where(AlertRecord.state != "resolved")).all()
+        return {row.kind for row in rows if row.key.startswith(f"claim.{self.letter}/1.")}
+
+
+@pytest.fixture
+async def life(tmp_path: Path) -> AsyncIterator[Life]:
+    async with recorder(tmp_path) as r:
+        events = feed("a_mcl_medicare_inpatient")
+        receipts = await r.post(events)
+        made = Life(r, events, receipts["receipts"][0]["encounter_id"])
+        r.decide(made.encounter, NOW)
+        made.decide()
+        made.look()
+        assert made.story() == [("1", "transmitted")]
+        yield made
+
+
+REJECTED = {"accepted": False, "status_codes": ["A7:562"]}
+
+
+async def test_a_rejection_after_its_replacement_was_built_lets_the_replacement_go_as_an_original(life: Life) -> None:
+    first = life.rows()[0]
+    await life.charged("101.00")
+    life.look()
+    assert life.story() == [("1", "superseded"), ("7", "emitted")]
+    await life.answered("277CA", first, **REJECTED)
+    assert life.story() == [("1", "superseded"), ("1", "emitted")]
+    assert life.rows()[1].standing["file_by"] is not None
+    life.look(days=5)
+    assert life.story() == [("1", "superseded"), ("1", "transmitted")]
+    assert "REF*F8" not in life.files()[1]
+    assert ":A:1*" in life.files()[1]
+
+
+async def test_a_void_of_what_was_rejected_is_withdrawn(life: Life) -> None:
+    first = life.rows()[0]
+    stay = next(e for e in life.events if e["type"] == "cart.infusion.completed")
+    life.count += 1
+    await life.say(
+        {
+            **{key: stay[key] for key in ("specversion", "source", "subject")},
+            "id": "retraction",
+            "type": "cart.correction.made",
+            "time": NOW.isoformat(),
+            "data": {"of": {"source": stay["source"], "id": stay["id"]}, "reason": "x", "signer": "b", "retract": True},
+        }
+    )
+    life.look()
+    if life.rows()[-1].frequency != "8":
+        pytest.skip("the claim stays due without this fact")
+    await life.answered("277CA", first, **REJECTED)
+    assert life.story()[-1] == ("8", "withdrawn")
+
+
+async def test_a_replacement_that_was_sent_before_both_were_rejected_goes_out_as_an_original(life: Life) -> None:
+    first = life.rows()[0]
+    await life.answered("277CA", first, payer_claim_number="P1")
+    await life.charged("101.00")
+    life.look(days=5)
+    second = life.rows()[1]
+    assert (second.frequency, second.state) == ("7", "transmitted")
+    await life.answered("277CA", second, **REJECTED)
+    assert life.story()[-1] == ("7", "rejected")
+    await life.answered("277CA", first, **REJECTED)
+    assert life.story()[-1] == ("1", "emitted")
+    life.look(days=5)
+    assert life.story()[-1] == ("1", "transmitted")
+
+
+async def test_an_original_whose_forerunner_was_taken_in_after_all_replaces_it(life: Life) -> None:
+    first = life.rows()[0]
+    await life.answered("277CA", first, **REJECTED)
+    await life.charged("101.00")
+    life.look()
+    assert life.story()[-1] == ("1", "emitted")
+    await life.answered("835", first, paid="900.00", payer_claim_number="P1")
+    assert life.story()[-1] == ("7", "emitted")
+    life.look(days=5)
+    assert "REF*F8*P1~" in life.files()[-1]
+
+
+async def test_the_number_referred_to_is_that_of_the_version_the_payer_has(life: Life) -> None:
+    first = life.rows()[0]
+    await life.answered("277CA", first, payer_claim_number="P1")
+    await life.charged("101.00")
+    life.look(days=5)
+    second = life.rows()[1]
+    await life.answered("277CA", second, payer_claim_number="P2")
+    await life.answered("835", first, paid="5.00", payer_claim_number="P1")
+    await life.charged("102.00")
+    life.look(days=5)
+    assert "REF*F8*P1~" in life.files()[1]
+    assert "REF*F8*P2~" in life.files()[2]
+
+
+async def test_a_rejected_number_is_no_number_to_refer_to(life: Life) -> None:
+    first = life.rows()[0]
+    await life.answered("277CA", first, payer_claim_number="P1")
+    await life.charged("101.00")
+    life.look(days=5)
+    await life.answered("277CA", life.rows()[1], payer_claim_number="P2", **REJECTED)
+    await life.charged("102.00")
+    life.look(days=5)
+    assert "REF*F8*P1~" in life.files()[2]
+
+
+@pytest.mark.parametrize("change", [{"member_id": "9ZZ9TE9MK99"}, {"line": "77 CORRECTED WAY"}])
+async def test_whom_the_file_names_counts_after_a_rejection(life: Life, change: dict[str, str]) -> None:
+    first = life.rows()[0]
+    await life.answered("277CA", first, **REJECTED)
+    (corrected,) = change.values()
+    await life.named(**change)
+    life.look()
+    assert life.story() == [("1", "superseded"), ("1", "emitted")]
+    life.look(days=5)
+    assert corrected in life.files()[1]
+    assert corrected not in life.files()[0]
+    life.look(days=1)
+    assert len(life.files()) == 2
+
+
+async def test_a_member_number_corrected_while_the_payer_has_the_claim_replaces_it(life: Life) -> None:
+    await life.answered("277CA", life.rows()[0], payer_claim_number="P1")
+    await life.named(member_id="9ZZ9TE9MK99")
+    assert life.story() == [("1", "superseded"), ("7", "emitted")]
+    life.look(days=5)
+    assert "9ZZ9TE9MK99" in life.files()[1]
+
+
+async def test_nobody_replaces_a_claim_because_the_patient_moved(life: Life) -> None:
+    await life.answered("277CA", life.rows()[0], payer_claim_number="P1")
+    await life.named(line="77 NEW WAY")
+    life.look(days=5)
+    assert life.story() == [("1", "acknowledged")]
+
+
+async def test_no_identifier_leaves_the_vault_by_the_marks(life: Life) -> None:
+    await life.named(member_id="9ZZ9TE9MK99")
+    with life.r.mind.db.read() as session:
+        upto = session.get_one(Encounter, life.encounter).next_sequence - 1
+    plan = life.r.hands.decide(Question(encounter=life.encounter, up_to_sequence=upto, now=life.now))
+    assert "9ZZ9TE9MK99" not in plan.model_dump_json()
+
+
+async def test_a_provider_corrected_in_the_site_file_sends_a_rejected_claim_again(life: Life, tmp_path: Path) -> None:
+    await life.answered("277CA", life.rows()[0], **REJECTED)
+    text = SITE.read_text()
+    line = next(line for line in text.splitlines() if line.startswith("taxonomy"))
+    site = tmp_path / "site.toml"
+    site.write_text(text.replace(line, 'taxonomy = "282NC0060X"'))
+    life.r.mind.shelf = Shelf("current", None, site)
+    standing = life.look(days=1)
+    assert standing.state == "emitted"
+    assert life.story() == [("1", "superseded"), ("1", "emitted")]
+    life.look(days=5)
+    assert len(life.files()) == 2
+    life.r.mind.shelf = Shelf("current", None, SITE)
+    life.look(days=1)
+    assert life.story()[-1] == ("1", "transmitted")
+
+
+async def test_an_edit_against_a_claim_that_the_payer_has_is_heard_of(life: Life) -> None:
+    with life.r.mind.db.write() as session:
+        row = session.exec(select(ClaimVersion).where(ClaimVersion.letter == "C")).one()
+        finding = {**row.document["edits"][0]} if row.document["edits"] else {}
+        finding |= {
+            **{"id": "edits.example", "severity": "error", "field": "FL 42", "message": "a certificate is missing"},
+            **{"fix": "bring it", "citation": "example", "owner": "biller"},
+        }
+        row.document = {**row.document, "edits": [finding]}
+        session.add(row)
+    life.look()
+    assert "claim_wrong_at_payer" in life.alerts()
+    assert life.story() == [("1", "transmitted")]
+
+
+async def test_money_for_the_replaced_version_is_not_money_for_its_replacement(life: Life) -> None:
+    first = life.rows()[0]
+    await life.answered("277CA", first, payer_claim_number="P1")
+    await life.charged("101.00")
+    life.look(days=5)
+    second = life.rows()[1]
+    await life.answered("835", first, paid="900.00")
+    assert life.story()[-1] == ("7", "transmitted")
+    await life.answered("835", second, paid="950.00")
+    assert life.story()[-1] == ("7", "paid")
+    assert "claim_paid_twice" in life.alerts()
+    await life.answered("835", first, status="22", paid="-900.00")
+    assert life.story()[-1] == ("7", "paid")
+    assert life.alerts() == set()
+
+
+async def test_an_older_decision_on_the_same_facts_cannot_overwrite_a_newer_one(life: Life) -> None:
+    with life.r.mind.db.read() as session:
+        upto = session.get_one(Encounter, life.encounter).next_sequence - 1
+    newer, older = (
+        Question(encounter=life.encounter, up_to_sequence=upto, now=moment)
+        for moment in (datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 5, 20, tzinfo=UTC))
+    )
+    life.r.hands.raise_alerts(newer)
+    before = _all_alerts(life)
+    life.r.hands.raise_alerts(older)
+    assert _all_alerts(life) == before
+    life.r.hands.show_encounter(newer)
+    life.r.hands.show_encounter(older)
+    with life.r.mind.db.read() as session:
+        assert session.get_one(Encounter, life.encounter).decided_at == newer.now
+
+
+def _all_alerts(life: Life) -> list[tuple[str, str]]:
+    with life.r.mind.db.read() as session:
+        return sorted((row.key, row.state) for row in session.exec(select(AlertRecord)))
+
+
+async def test_an_older_look_of_the_same_run_changes_nothing(life: Life) -> None:
+    life.look(days=40)
+    seen = life.alerts()
+    assert "claim_remittance_overdue" in seen
+    life.look(days=-39)
+    assert life.alerts() == seen
