@@ -17,6 +17,7 @@ from app.connect import open_home, temporal_access
 from app.deployment import deploy_app
 from app.hl7_cli import hl7_app
 from app.metrics import register_store_metrics
+from app.packet_cli import packet
 from app.preflight_cli import preflight
 from app.reading_cli import DataDir, Url, claims, holds, show, timeline
 from app.rules_cli import rules_app
@@ -41,6 +42,7 @@ cli.add_typer(hl7_app, name="hl7")
 cli.add_typer(alerts_app, name="alerts")
 cli.command()(simulate)
 cli.command()(preflight)
+cli.command()(packet)
 for question in (show, holds, timeline, claims):
     cli.command()(question)
 

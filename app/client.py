@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 
 RUN_FILE = "run.json"
+FILE_NAME = re.compile(r'filename="([A-Za-z0-9._-]+)"')
 
 
 class ApiError(RuntimeError):
@@ -30,16 +32,24 @@ class Api:
     def post(self, path: str, body: object) -> Any:
         return self._call("POST", path, body)
 
+    def file(self, path: str, kind: str) -> tuple[bytes, str]:
+        """A file in a media type, and the name the gateway gives it."""
+        answer = self._answer("GET", path, None, kind)
+        named = FILE_NAME.search(answer.headers.get("content-disposition", ""))
+        return answer.content, named[1] if named else "answer"
+
     def _call(self, method: str, path: str, body: object) -> Any:
+        return self._answer(method, path, body, "application/json").json()
+
+    def _answer(self, method: str, path: str, body: object, kind: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": kind}
         try:
-            answer = httpx.request(
-                method, self.url + path, json=body, headers={"Authorization": f"Bearer {self.token}"}, timeout=60
-            )
+            answer = httpx.request(method, self.url + path, json=body, headers=headers, timeout=60)
         except httpx.HTTPError as error:
             raise ApiError(f"no gateway answers at {self.url}: {type(error).__name__}; start one with `up`") from None
         if answer.status_code >= 400:
             raise ApiError(f"{method} {path}: {answer.status_code} {_detail(answer)}")
-        return answer.json()
+        return answer
 
 
 def _detail(answer: httpx.Response) -> str:

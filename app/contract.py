@@ -17,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from app.api import answers
 from app.api.problems import ProblemDetails
 from domain.events import CATALOGUE, Envelope
+from domain.packet import Packet
 from domain.preflight import Preflight
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -48,6 +49,7 @@ ANSWERS: Final[Mapping[str, type[BaseModel]]] = {
     "health": answers.Health,
     "holds": answers.Holds,
     "invalid": Refused,
+    "packet": Packet,
     "preflight": Preflight,
     "problem": ProblemDetails,
     "quarantine": answers.QuarantinePage,

@@ -23,6 +23,7 @@ from app.api import (
     events,
     fhir,
     health,
+    packets,
     preflight,
     problems,
     quarantine,
@@ -84,7 +85,19 @@ def create_gateway(
     problems.install(api)
     api.add_middleware(Guard)
     # An order number may hold a slash, so the reference takes the whole path: what stands under it is matched first.
-    for module in (events, claims, worklists, alerts, deliveries, encounters, quarantine, preflight, fhir, health):
+    for module in (
+        events,
+        claims,
+        packets,
+        worklists,
+        alerts,
+        deliveries,
+        encounters,
+        quarantine,
+        preflight,
+        fhir,
+        health,
+    ):
         api.include_router(module.router)
     board.install(api)
     return api

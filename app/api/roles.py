@@ -26,6 +26,7 @@ class Right(StrEnum):
     READ_ENCOUNTERS = "read_encounters"
     READ_TIMELINE = "read_timeline"
     READ_CLAIMS = "read_claims"
+    MAKE_PACKETS = "make_packets"
     READ_ALERTS = "read_alerts"
     TAKE_ALERTS = "take_alerts"
     READ_QUARANTINE = "read_quarantine"
@@ -41,11 +42,15 @@ TABLE: Final[Mapping[Right, frozenset[Role]]] = {
     Right.READ_ENCOUNTERS: _READERS,
     Right.READ_TIMELINE: frozenset({Role.COORDINATOR, Role.LAB, Role.AUDITOR, Role.ADMIN}),
     Right.READ_CLAIMS: frozenset({Role.COORDINATOR, Role.BILLER, Role.AUDITOR, Role.ADMIN}),
+    Right.MAKE_PACKETS: frozenset({Role.COORDINATOR, Role.BILLER, Role.AUDITOR, Role.ADMIN}),
     Right.READ_ALERTS: _READERS,
     Right.TAKE_ALERTS: _STAFF,
     Right.READ_QUARANTINE: frozenset({Role.COORDINATOR, Role.AUDITOR, Role.ADMIN}),
     Right.REPLAY_QUARANTINE: frozenset({Role.COORDINATOR, Role.ADMIN}),
 }
+
+SEE_IDENTITY: Final = _STAFF
+"""Roles that may see who a patient is, on the board and in an evidence packet; another reader's packet withholds it."""
 
 
 def may(roles: frozenset[Role], right: Right) -> bool:

@@ -26,7 +26,12 @@ from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, page, reader, with_board_right
 from app.board.worklists import DESKS, cells, concerned, tasks
 
-PURPOSES = {"care": "care of this patient", "match": "matching patient and cells", "claim": "working the claim"}
+PURPOSES = {
+    "care": "care of this patient",
+    "match": "matching patient and cells",
+    "claim": "working the claim",
+    "audit": "answering an auditor",
+}
 REQUIRED = ("mrn", "name", "birth_date", "sex")
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
@@ -45,7 +50,7 @@ def board(request: Request, parts: PartsHere, session: Reading) -> Response:
 def board_with_names(request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
     """The board with the patients' names: in this one answer, for a stated purpose, each one on record."""
     with_board_right(request, session, BoardRight.SEE_IDENTITY)
-    purpose, now, people = _purpose(given), parts.clock(), {}
+    purpose, now, people = purpose_of(given), parts.clock(), {}
     with parts.db.write() as store:
         for row in open_rows(store, session.actor):
             who = identity_of(store, parts.keys, row.encounter_id)
@@ -70,7 +75,12 @@ def _urgency(card: Card) -> tuple[int, int, datetime]:
     return card.urgency
 
 
-def _purpose(given: dict[str, str]) -> str:
+def purpose_of(given: dict[str, str]) -> str:
+    """The purpose for which somebody asks who a patient is.
+
+    Raises:
+        Refusal: 422 without one of the known purposes.
+    """
     purpose = given.get("purpose", "")
     if purpose not in PURPOSES:
         raise Refusal(422, "say for which purpose")
@@ -135,7 +145,7 @@ def encounter(
 def identity(encounter_id: str, request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
     """Who the patient is: in this one answer, for a stated purpose, on record."""
     with_board_right(request, session, BoardRight.SEE_IDENTITY)
-    purpose = _purpose(given)
+    purpose = purpose_of(given)
     with parts.db.write() as store:
         found = reading.encounter_of(store, parts, session.actor, encounter_id)
         who = identity_of(store, parts.keys, found.encounter_id)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from app.api.actors import Actor
-from app.api.roles import Role
+from app.api.roles import SEE_IDENTITY, Role
 
 
 class BoardRight(StrEnum):
@@ -24,7 +24,7 @@ class BoardRight(StrEnum):
 
 
 BOARD_TABLE: Final[Mapping[BoardRight, frozenset[Role]]] = {
-    BoardRight.SEE_IDENTITY: frozenset({Role.COORDINATOR, Role.BILLER, Role.LAB, Role.ADMIN}),
+    BoardRight.SEE_IDENTITY: SEE_IDENTITY,
     BoardRight.ENTER_PAPERS: frozenset({Role.COORDINATOR, Role.ADMIN}),
     BoardRight.ENTER_CERTIFICATES: frozenset({Role.COORDINATOR, Role.ADMIN}),
     BoardRight.ENTER_CUSTODY: frozenset({Role.COORDINATOR, Role.LAB, Role.ADMIN}),

@@ -18,6 +18,7 @@ from domain.rulebook.billing_rows import (
     SiteOfCare,
 )
 from domain.rulebook.keeping_rows import Assistance, Correction, Guideline, Refresh
+from domain.rulebook.packet_rows import Submission
 from domain.rulebook.row import ANY, Cadence, Edition, Row, Status
 from domain.rulebook.treatment_rows import (
     AlertKind,
@@ -63,6 +64,7 @@ __all__ = [
     "Row",
     "SiteOfCare",
     "Status",
+    "Submission",
     "Window",
 ]
 
@@ -92,4 +94,5 @@ TABLES: tuple[type[Row], ...] = (
     Refresh,
     Correction,
     CustodyRule,
+    Submission,
 )

@@ -329,3 +329,33 @@ async def test_messages_that_did_not_arrive_are_shown_and_tried_again(board: Boa
     await board.sign_in("token-of-elsewhere")
     assert "Messages that did not arrive" not in (await board.get("/alerts")).text
     assert (await board.post("/alerts/deliveries/dlv_board/retry")).status_code == 403
+
+
+async def test_a_packet_is_made_from_the_page_for_a_purpose_and_on_record(board: Board) -> None:
+    path = f"/encounters/{board.whole}/packet"
+    answer = await board.post(path, purpose="audit")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
+    assert answer.content.startswith(b"%PDF")
+    assert ("token", "packet of encounter, identity shown (audit)", board.whole) in board.audit()
+    assert (await board.post(path, purpose="curiosity")).status_code == 422
+    assert (await board.post(f"/encounters/{board.whole}/claims/C/1/packet", purpose="claim")).status_code == 409
+    for role, allowed in (("lab", False), ("auditor", True)):
+        await board.sign_in(f"token-of-{role}")
+        assert ("Evidence packets" in (await board.get(f"/encounters/{board.whole}")).text) is allowed
+        assert (await board.post(path, purpose="audit")).status_code == (200 if allowed else 403)
+    assert ("the auditor", "packet of encounter, identity withheld (audit)", board.whole) in board.audit()
+
+
+async def test_a_denied_claim_offers_the_packet_that_answers_it(board: Board) -> None:
+    page = f"/encounters/{board.whole}"
+    assert "Answer to the denial" not in (await board.get(page)).text
+    with board.db.write() as session:
+        claim = session.get_one(ClaimVersion, (board.whole, "C", 1, 1))
+        kept, claim.state = claim.state, "denied"
+    try:
+        text = (await board.get(page)).text
+        assert "Answer to the denial of C/1 (PDF)" in text
+        assert f'action="{page}/claims/C/1/packet"' in text
+    finally:
+        with board.db.write() as session:
+            session.get_one(ClaimVersion, (board.whole, "C", 1, 1)).state = kept

@@ -209,6 +209,7 @@ async def _whole(r: Recorder) -> None:
     await r.send("timeline", "GET", f"/v1/encounters/{encounter}/timeline")
     await r.send("claims", "GET", f"/v1/encounters/{encounter}/claims")
     await r.send("claim", "GET", f"/v1/encounters/{encounter}/claims/C")
+    await r.send("packet", "GET", f"/v1/encounters/{encounter}/packet?identity=withheld")
     await r.send("explain", "GET", f"/v1/encounters/{encounter}/explain")
     await r.send("worklist", "GET", "/v1/worklists/unbilled")
 

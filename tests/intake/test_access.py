@@ -38,6 +38,8 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
     ("GET", "/v1/encounters/{ref}/claims"): Right.READ_CLAIMS,
     ("GET", "/v1/encounters/{ref}/claims/{letter}"): Right.READ_CLAIMS,
     ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}"): Right.READ_CLAIMS,
+    ("GET", "/v1/encounters/{ref}/packet"): Right.MAKE_PACKETS,
+    ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}/packet"): Right.MAKE_PACKETS,
     ("GET", "/v1/encounters/{ref}/alerts"): Right.READ_ALERTS,
     ("GET", "/v1/worklists/{name}"): Right.READ_CLAIMS,
     ("GET", "/v1/alerts"): Right.READ_ALERTS,

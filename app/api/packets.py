@@ -1,0 +1,101 @@
+"""Evidence packets: of an encounter, and of the denial of one of its claims; as JSON or as PDF."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from activities.packets import NoPacket, packet_of
+from activities.store.vault import audit
+from app.api import reading
+from app.api.actors import Actor
+from app.api.claims import Letter, Ordinal
+from app.api.parts import PacketMaker, Parts, PartsOf
+from app.api.problems import Refusal, documented
+from app.api.roles import SEE_IDENTITY
+from app.packet import draw
+from domain.packet import Packet
+from domain.packet.build import NotDenied
+from domain.rulebook.book import NoRule
+
+PDF, JSON = "application/pdf", "application/json"
+FORMS: dict[int | str, dict[str, Any]] = {
+    **documented(404, 409, 422),
+    200: {"description": "The packet; asked for as PDF, its pages", "content": {PDF: {"schema": {"type": "string"}}}},
+}
+
+router = APIRouter(tags=["packets"])
+"""The packet of a denial stands first: an order number may hold a slash, so the reference takes the whole path."""
+
+Shown = Annotated[
+    Literal["shown", "withheld"],
+    Query(description="whether the packet says who the patient is; a role that may not see it always gets `withheld`"),
+]
+
+
+@router.get(
+    "/v1/encounters/{ref:path}/claims/{letter}/{ordinal}/packet",
+    responses=FORMS,
+    response_model=Packet,
+    summary="The evidence packet of a denial",
+)
+def get_denial_packet(
+    ref: str,
+    letter: Letter,
+    ordinal: Ordinal,
+    request: Request,
+    parts: PartsOf,
+    actor: PacketMaker,
+    identity: Shown = "shown",
+) -> Response:
+    """Addressed to the payer's reasons: the denials they fit, what each says to submit, and what is missing."""
+    return answer(parts, actor, ref, (letter, ordinal), PDF in request.headers.get("accept", ""), identity == "shown")
+
+
+@router.get(
+    "/v1/encounters/{ref:path}/packet",
+    responses=FORMS,
+    response_model=Packet,
+    summary="The evidence packet of an encounter",
+)
+def get_packet(ref: str, request: Request, parts: PartsOf, actor: PacketMaker, identity: Shown = "shown") -> Response:
+    """Everything an auditor asks for, from records only; with `Accept: application/pdf` as pages."""
+    return answer(parts, actor, ref, None, PDF in request.headers.get("accept", ""), identity == "shown")
+
+
+def answer(
+    parts: Parts,
+    actor: Actor,
+    ref: str,
+    claim: tuple[str, int] | None,
+    pages: bool,
+    shown: bool,
+    purpose: str = "",
+) -> Response:
+    """The packet as a file. Who made it, of what, whether it names the patient and its digest go on record."""
+    if parts.site is None or parts.rules is None:
+        raise Refusal(409, "this gateway has no site file or no rulebook; it cannot write packets")
+    encounter = reading.read_encounter(parts, actor, "packet", ref)
+    named = shown and bool(actor.roles & SEE_IDENTITY)
+    try:
+        with parts.db.read() as session:
+            packet = packet_of(session, parts.keys, parts.rules(), parts.site, encounter, named, claim)
+    except NoPacket as error:
+        raise Refusal(404, str(error)) from None
+    except (NotDenied, NoRule) as error:
+        raise Refusal(409, str(error)) from None
+    body = draw(packet, parts.site.name) if pages else packet.model_dump_json(indent=2).encode() + b"\n"
+    digest = hashlib.sha256(body).hexdigest()
+    with parts.db.write() as session:
+        action = f"packet of {packet.kind}, identity {packet.identity}" + (f" ({purpose})" if purpose else "")
+        made = f"made {'pdf' if pages else 'json'} sha256:{digest}"
+        audit(session, actor.name, action, encounter.encounter_id, made, parts.clock())
+    return Response(body, media_type=PDF if pages else JSON, headers=_named(digest, pages))
+
+
+def _named(digest: str, pages: bool) -> dict[str, str]:
+    """A file name that tells two packets apart and nothing of anybody."""
+    name = f"evidence-packet-{digest[:12]}.{'pdf' if pages else 'json'}"
+    return {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}

@@ -1,0 +1,33 @@
+"""Evidence packets from the page of an encounter: for a stated purpose, on record, as a file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.api import packets
+from app.api.claims import Letter, Ordinal
+from app.api.roles import Right
+from app.board.pages import purpose_of
+from app.board.session import Session
+from app.board.shell import BoardRoute, PartsHere, Posted, reader
+
+router = APIRouter(route_class=BoardRoute, include_in_schema=False)
+
+Packing = Annotated[Session, reader(Right.MAKE_PACKETS)]
+
+
+@router.post("/encounters/{encounter_id}/packet")
+def packet(encounter_id: str, parts: PartsHere, session: Packing, given: Posted) -> Response:
+    """The packet of the encounter as PDF; it says who the patient is where the role may see it."""
+    return packets.answer(parts, session.actor, encounter_id, None, True, True, purpose_of(given))
+
+
+@router.post("/encounters/{encounter_id}/claims/{letter}/{ordinal}/packet")
+def denial_packet(
+    encounter_id: str, letter: Letter, ordinal: Ordinal, parts: PartsHere, session: Packing, given: Posted
+) -> Response:
+    """The packet that answers the denial of a claim."""
+    return packets.answer(parts, session.actor, encounter_id, (letter, ordinal), True, True, purpose_of(given))

@@ -1,0 +1,12 @@
+"""The evidence packet: what an encounter's records prove, laid out for a payer or an auditor.
+
+Belongs here: the packet as a document, and the pure functions that write it from facts, rules, claims and the chain of
+identity. Does not belong here: reading stores and the vault (`activities.packets`), drawing pages (`app.packet`).
+"""
+
+from __future__ import annotations
+
+from domain.packet.build import Sources, build
+from domain.packet.model import Packet
+
+__all__ = ["Packet", "Sources", "build"]

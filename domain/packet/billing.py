@@ -1,0 +1,72 @@
+"""The claims of the packet: each with its lines and rules, and what the payer answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from domain.claims.model import Claim
+from domain.claims.reply import Reply
+from domain.packet.model import Adjusted, Answered, BilledClaim
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a claim as the store keeps it."""
+
+    document: Claim
+    version: int
+    state: str
+    frequency: str
+    control_number: str | None
+
+
+def billed(version: Version, replies: Iterable[Reply]) -> BilledClaim:
+    """A version with its document and the answers to its control number."""
+    claim = version.document
+    return BilledClaim(
+        key=claim.key,
+        version=version.version,
+        state=version.state,
+        frequency=version.frequency,
+        control_number=version.control_number,
+        form=claim.form.value,
+        type_of_bill=claim.type_of_bill,
+        facility=claim.facility,
+        statement_from=claim.statement_from,
+        statement_through=claim.statement_through,
+        total=claim.total,
+        drg=claim.drg,
+        lines=claim.lines,
+        diagnoses=claim.diagnoses,
+        procedures=claim.procedures,
+        codes=claim.codes,
+        attachments=claim.attachments,
+        folded=claim.folded,
+        advisories=claim.advisories,
+        edits=claim.edits,
+        answers=tuple(answered(reply) for reply in mine(version, replies)),
+    )
+
+
+def mine(version: Version, replies: Iterable[Reply]) -> Sequence[Reply]:
+    """The replies to a version, in the order of their own time."""
+    if version.control_number is None:
+        return ()
+    return sorted((r for r in replies if r.control == version.control_number), key=lambda r: r.order)
+
+
+def answered(reply: Reply) -> Answered:
+    return Answered(
+        kind=reply.kind,
+        at=reply.at,
+        accepted=reply.accepted,
+        status=reply.status,
+        codes=reply.codes,
+        paid=reply.paid,
+        patient=reply.patient,
+        adjustments=tuple(Adjusted(group=a.group, carc=a.carc, amount=a.amount) for a in reply.adjustments),
+        remarks=reply.remarks,
+        payer_number=reply.payer_number,
+        event=reply.event,
+    )

@@ -1,0 +1,125 @@
+"""Writing the packet: one pure function of the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.case import Case
+from domain.claims.reply import Reply
+from domain.events import EventData
+from domain.facts import Fact, Facts
+from domain.packet import denial, exhibits
+from domain.packet.billing import Version, billed
+from domain.packet.model import Case as About
+from domain.packet.model import Denied, Identity, Packet, Person
+from domain.packet.narrative import narrative
+from domain.packet.words import Words
+from domain.record import Record
+from domain.rulebook import Rulebook
+from domain.site import Site
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The records a packet is written from.
+
+    Attributes:
+        view: what the encounter's last decision showed (gates, outcome).
+        versions: the current version of each claim, in order.
+        patient: who it is, from the vault; None where identity is not shown.
+        denied: the version whose denial the packet answers; None for the packet of the encounter.
+    """
+
+    encounter_id: str
+    sequence: int
+    as_of: datetime
+    facts: Facts
+    holders: Sequence[Fact[EventData]]
+    site: Site
+    rules: Rulebook
+    view: Mapping[str, Any]
+    chain: exhibits.Kept
+    versions: Sequence[Version]
+    replies: Sequence[Reply]
+    identity: Identity
+    patient: Person | None
+    denied: Version | None = None
+
+
+class NotDenied(ValueError):
+    """The payer refused nothing of the claim."""
+
+
+def build(sources: Sources) -> Packet:
+    """The packet of an encounter, or of a denial.
+
+    Raises:
+        NotDenied: a denial packet is asked for and no remittance refuses anything of the claim.
+        NoRule: the rulebook lacks a window the stages need.
+    """
+    case = Case(Record(sources.facts), sources.site, sources.rules, sources.as_of, tuple(sources.holders))
+    words, named = Words(sources.site, sources.rules), sources.identity == "shown"
+    log = exhibits.therapies(case, words, named)
+    papers = exhibits.papers(case, words, named)
+    gates = exhibits.judgements(sources.view)
+    certificates = exhibits.certificates(case, words, named)
+    chain = exhibits.chain(sources.chain, words)
+    answer = None
+    if sources.denied is not None:
+        among = denial.Exhibits(case, sources.denied.document, log, papers, gates, certificates, chain)
+        answer = _denied(case, sources, sources.denied, among)
+    return Packet(
+        kind="denial" if answer else "encounter",
+        encounter_id=sources.encounter_id,
+        records_through=sources.sequence,
+        as_of=sources.as_of,
+        edition=sources.rules.edition,
+        rulebook_digest=sources.rules.digest,
+        identity=sources.identity,
+        patient=sources.patient if named else None,
+        case=_about(case, words, sources.view),
+        denied=answer,
+        narrative=narrative(case, words, named),
+        therapies=log,
+        papers=papers,
+        eligibility=gates,
+        certificates=certificates,
+        authorizations=exhibits.approvals(case, named),
+        custody=chain,
+        claims=tuple(billed(version, sources.replies) for version in _claims(sources)),
+    )
+
+
+def _claims(sources: Sources) -> Sequence[Version]:
+    """The claims that count; of a denied claim the version that was denied, too, where another one counts by now."""
+    denied = sources.denied
+    if denied is None or denied in sources.versions:
+        return sources.versions
+    return (denied, *sources.versions)
+
+
+def _denied(case: Case, sources: Sources, version: Version, among: denial.Exhibits) -> Denied:
+    paid = denial.refused(case, version, sources.replies)
+    if paid is None:
+        raise NotDenied(f"no remittance refuses anything of Claim {version.document.key}")
+    return denial.denied(case, version, sources.replies, paid, among)
+
+
+def _about(case: Case, words: Words, view: Mapping[str, Any]) -> About:
+    referral, places = case.record.referral, case.record.facilities
+    return About(
+        product=words.product(case.product),
+        generic=words.generic(case.product),
+        indication=words.indication(case.product, case.indication, case.today),
+        diagnosis=referral.data.diagnosis if referral else None,
+        payer=words.payer(case.payer),
+        plan=referral.data.coverage.plan if referral else None,
+        collection_facility=words.facility(places.apheresis) if places else None,
+        infusion_facility=words.facility(places.infusion) if places else None,
+        prescriber_npi=referral.data.prescriber_npi if referral else None,
+        vein_to_vein_days=view.get("vein_to_vein_days"),
+        outcome=view.get("outcome"),
+    )

@@ -1,0 +1,215 @@
+"""A denial packet: which denials of the guide the payer's reasons fit, what each says to submit, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from domain.case import Case
+from domain.claims import denial
+from domain.claims.model import Claim
+from domain.claims.remittance import Remittance, remittance_of
+from domain.claims.reply import Reply, payer_number
+from domain.events.care import ToxicityAssessed
+from domain.facts import Fact
+from domain.packet.billing import Version, mine
+from domain.packet.model import Asked, Certificate, Chain, Denied, Judgement, Named, Paper, Submission, Therapy
+from domain.rulebook.rows import Code, Denial, Payer
+from domain.rulebook.rows import Submission as Row
+
+Found = tuple[str, tuple[str, ...]]
+"""Where in the packet something stands, and the events it rests on."""
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """What a submission can be found among."""
+
+    case: Case
+    claim: Claim
+    therapies: Sequence[Therapy]
+    papers: Sequence[Paper]
+    judgements: Sequence[Judgement]
+    certificates: Sequence[Certificate]
+    chain: Chain
+
+
+def refused(case: Case, version: Version, replies: Sequence[Reply]) -> Remittance | None:
+    """What the payer refused of a version; None when it refused nothing."""
+    paid = remittance_of(mine(version, replies), case.rules, version.document.statement_through)
+    return paid if paid.denied or paid.refused > 0 or paid.taken_back else None
+
+
+def denied(case: Case, version: Version, replies: Sequence[Reply], paid: Remittance, among: Exhibits) -> Denied:
+    """The answer to a denial. Reasons that fit no denial of the guide leave `denials` empty; the reasons still stand."""
+    claim, heard = version.document, mine(version, replies)
+    on = claim.statement_through
+    last = paid.last or heard[-1].at
+    judged_on = case.day(last, claim.facility)
+    payer = case.rules.maybe(Payer, on, key=claim.payer)
+    rows = denial.rows(case.rules, on, paid.refused_reasons, paid.remarks)
+    submissions = tuple(_submission(row, among) for one in rows for row in _asked(case, one, claim))
+    return Denied(
+        claim=claim.key,
+        version=version.version,
+        control_number=version.control_number,
+        payer_number=payer_number(heard),
+        on=judged_on,
+        state="denied" if paid.denied else "taken back" if paid.taken_back else "partly paid",
+        total=claim.total,
+        paid=paid.paid,
+        refused=paid.refused,
+        carc=tuple(sorted(paid.refused_reasons)),
+        rarc=tuple(sorted(paid.remarks)),
+        appeal_by=judged_on + timedelta(days=payer.appeal_days) if payer else None,
+        denials=tuple(_named(row) for row in rows),
+        submissions=submissions,
+        missing=tuple(dict.fromkeys(one.missing for one in submissions if not one.held)),
+    )
+
+
+def _named(row: Denial) -> Named:
+    return Named(
+        number=row.number,
+        title=row.title,
+        cause=row.cause,
+        fix=row.fix,
+        rule=row.id,
+        citation=row.citation,
+        doubt=row.doubt,
+    )
+
+
+def _asked(case: Case, row: Denial, claim: Claim) -> Sequence[Row]:
+    """What the fix of a denial says to submit, for this indication, in its order."""
+    found = case.rules.find(Row, claim.statement_through, denial=row.number, indication=case.indication)
+    return sorted(found, key=lambda one: one.number)
+
+
+def _submission(row: Row, among: Exhibits) -> Submission:
+    needs = [(need.partition(":")[0], need.partition(":")[2]) for need in row.needs]
+    answers = [FINDERS[kind](among, name) for kind, name in needs]
+    found = [answer for answer in answers if answer is not None]
+    held = len(found) == len(answers)
+    return Submission(
+        denial=row.denial,
+        title=row.title,
+        held=held,
+        where="; ".join(dict.fromkeys(where for where, _ in found)) if held else "",
+        missing="" if held else f"{row.title}: {row.absent}",
+        events=tuple(dict.fromkeys(event for _, events in found for event in events)),
+        rule=row.id,
+        citation=row.citation,
+    )
+
+
+def _paper(among: Exhibits, kind: str) -> Found | None:
+    events = tuple(one.event for one in among.papers if one.kind == kind)
+    return ("Papers on file", events) if events else None
+
+
+def _met(among: Exhibits, key: str) -> Found | None:
+    """A requirement of a gate that was judged and met wherever it was asked; an override does not make it met."""
+    asked: list[Asked] = [a for g in among.judgements for a in g.asked if a.key == key or a.key.startswith(f"{key}.")]
+    if not asked or not all(one.met for one in asked):
+        return None
+    return ("Requirements of the gates", tuple(dict.fromkeys(event for one in asked for event in one.events)))
+
+
+def _certified(among: Exhibits, layer: str) -> Found | None:
+    mine = [one for one in among.certificates if one.layer == layer]
+    if not mine or not all(one.standing for one in mine):
+        return None
+    return ("Certificates", tuple(one.event for one in mine if one.event))
+
+
+def _log(among: Exhibits, name: str) -> Found | None:
+    """The therapy log, every line with dates, response and reason for stopping."""
+    if not among.therapies or any(one.lacks for one in among.therapies):
+        return None
+    return ("Prior therapy log", tuple(dict.fromkeys(one.event for one in among.therapies)))
+
+
+def _step(among: Exhibits, name: str) -> Found | None:
+    events = tuple(link.event for link in among.chain.standing if link.step == name and link.event)
+    return ("Chain of identity", events) if events else None
+
+
+def _whole(among: Exhibits, name: str) -> Found | None:
+    return ("Chain of identity", ()) if among.chain.verified and among.chain.links else None
+
+
+def _doses(among: Exhibits, name: str) -> Found | None:
+    doses = tuple(fact.event_id for fact in among.case.record.lymphodepletion)
+    return ("Narrative, doses as charted", doses) if doses else None
+
+
+def _assessed(among: Exhibits) -> Sequence[Fact[ToxicityAssessed]]:
+    """The assessments of the days that the claim bills."""
+    claim, case = among.claim, among.case
+    days = (claim.statement_from, claim.statement_through)
+    return [f for f in case.record.toxicities if days[0] <= case.day(f.occurred, claim.facility) <= days[1]]
+
+
+def _grades(among: Exhibits, name: str) -> Found | None:
+    graded = tuple(f.event_id for f in _assessed(among) if f.data.crs_grade or f.data.icans_grade)
+    return ("Narrative, documented grades", graded) if graded else None
+
+
+def _coded(among: Exhibits, name: str) -> Found | None:
+    """The highest documented grade of each kind stands among the claim's other diagnoses."""
+    others = {d.code: d for d in among.claim.diagnoses if d.role == "other"}
+    events: list[str] = []
+    for role in ("crs", "icans"):
+        highest = max((getattr(fact.data, f"{role}_grade") or 0 for fact in _assessed(among)), default=0)
+        codes = among.case.rules.find(Code, among.claim.statement_through, role=role, grade=str(highest))
+        mine = [others[row.code] for row in codes if row.code in others and row.grade == str(highest)]
+        if highest and not mine:
+            return None
+        events += [event for one in mine for event in one.reason.events]
+    return (f"Claim {among.claim.key}, other diagnoses", tuple(dict.fromkeys(events))) if events else None
+
+
+def _label(among: Exhibits, name: str) -> Found | None:
+    labels = tuple(infusion.last.event_id for infusion in among.case.record.given)
+    return ("Chain of identity, label scanned at the bedside", labels) if labels else None
+
+
+def _product_line(among: Exhibits, name: str) -> Found | None:
+    """The product's line with the code and the carton of the product that was given."""
+    row = among.case.product_row(among.claim.statement_through)
+    lines = [one for one in among.claim.lines if row and one.hcpcs == row.hcpcs and one.ndc]
+    events = tuple(dict.fromkeys(event for one in lines for event in one.reason.events))
+    return (f"Claim {among.claim.key}, lines", events) if lines else None
+
+
+def _procedure(among: Exhibits, name: str) -> Found | None:
+    on = among.claim.statement_through
+    rows = among.case.rules.find(Code, on, role="cell_administration_pcs", product=among.case.product)
+    found = [p for p in among.claim.procedures if p.code in {row.code for row in rows}]
+    events = tuple(dict.fromkeys(event for one in found for event in one.reason.events))
+    return (f"Claim {among.claim.key}, procedures", events) if found else None
+
+
+def _drg(among: Exhibits, name: str) -> Found | None:
+    groups = among.case.rules.find(Code, among.claim.statement_through, role="car_t_drg")
+    return (f"Claim {among.claim.key}, DRG", ()) if among.claim.drg in {row.code for row in groups} else None
+
+
+FINDERS: Mapping[str, Callable[[Exhibits, str], Found | None]] = {
+    "paper": _paper,
+    "met": _met,
+    "certificate": _certified,
+    "log": _log,
+    "step": _step,
+    "chain": _whole,
+    "doses": _doses,
+    "grades": _grades,
+    "coded": _coded,
+    "label": _label,
+    "product_line": _product_line,
+    "procedure": _procedure,
+    "drg": _drg,
+}
+"""What a row of the rulebook may ask for, by the word before the colon."""

@@ -1,0 +1,207 @@
+"""The exhibits: therapies, papers, gates, certificates, authorizations and the chain of identity, as the records have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from domain.case import Case
+from domain.decide import services
+from domain.events.base import Stage
+from domain.gates.readiness import CERTIFICATES, certificate, holder_of, layers
+from domain.packet.model import Approval, Asked, Certificate, Chain, Judgement, Link, Paper, Therapy
+from domain.packet.words import Words
+
+CERTIFIED = frozenset({Stage.APHERESIS, Stage.INFUSION})
+SCANNED = ("coi_id", "bag_id", "din", "lot", "ndc", "container", "waybill", "logger", "certificate")
+"""What was scanned or written down at a hand-over, in the order people read it."""
+
+
+class Linked(Protocol):
+    """A link of the chain as it is kept."""
+
+    position: int
+    kind: str
+    occurred: datetime
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The chain as the store keeps it: every standing link with its content, and what computing the hashes anew gave."""
+
+    standing: Sequence[tuple[Linked, Mapping[str, Any]]]
+    links: int
+    head: str | None
+    first_broken: int | None
+
+
+def therapies(case: Case, words: Words, named: bool) -> tuple[Therapy, ...]:
+    """The prior therapy log as the referral gives it, with what each line does not say."""
+    referral = case.record.referral
+    if referral is None:
+        return ()
+    return tuple(
+        Therapy(
+            line=one.line,
+            regimen=one.regimen,
+            therapy_class=words.key(one.therapy_class),
+            agent=words.key(one.agent) if one.agent else None,
+            started=one.started,
+            stopped=one.stopped,
+            response=one.response,
+            stop_reason=words.key(one.stop_reason.value) if one.stop_reason else None,
+            lacks=tuple(
+                name.replace("_", " ")
+                for name in ("started", "stopped", "response", "stop_reason")
+                if getattr(one, name) is None
+            ),
+            event=referral.event_id,
+        )
+        for one in sorted(referral.data.prior_therapies, key=lambda t: (t.line, t.regimen))
+    )
+
+
+def papers(case: Case, words: Words, named: bool) -> tuple[Paper, ...]:
+    """Every paper on file, oldest first."""
+    return tuple(
+        Paper(
+            kind=(kind := str(getattr(paper, "kind", ""))),
+            title=words.paper(kind),
+            dated=paper.dated,
+            values=words.values(paper),
+            document=paper.document if named else None,
+            event=event,
+        )
+        for paper, event in case.record.evidence
+    )
+
+
+def judgements(view: Mapping[str, Any]) -> tuple[Judgement, ...]:
+    """The gates as the last decision judged them."""
+    return tuple(
+        Judgement(
+            stage=gate["stage"],
+            on=gate["on"],
+            open=gate["open"],
+            asked=tuple(
+                Asked(
+                    key=one["key"],
+                    rule=one["rule"],
+                    title=one["title"],
+                    met=one["met"],
+                    enforcement=one["enforcement"],
+                    overridden=one["key"] in gate.get("overridden", ()),
+                    missing="" if one["met"] else one["missing"],
+                    citation=one["citation"],
+                    events=tuple(one.get("evidence", ())),
+                )
+                for one in gate.get("requirements", ())
+                if one["enforcement"] != "off"
+            ),
+        )
+        for gate in view.get("gates", ())
+    )
+
+
+def certificates(case: Case, words: Words, named: bool) -> tuple[Certificate, ...]:
+    """For collection and infusion, each certificate the rulebook asks for, and the one that counted on the day."""
+    return tuple(_certificates(case, words, named))
+
+
+def _certificates(case: Case, words: Words, named: bool) -> Iterator[Certificate]:
+    for module, service in services(case):
+        if module.STAGE not in CERTIFIED:
+            continue
+        then = case.as_of(service)
+        for row in layers(then, service):
+            if row.layer not in CERTIFICATES:
+                continue
+            found = certificate(then, row, service)
+            change = found.change if found else None
+            holder = holder_of(then, row, service)
+            yield Certificate(
+                stage=service.stage.value,
+                on=service.on,
+                title=row.title,
+                layer=row.layer,
+                holder=words.facility(holder) if holder else words.key(row.holder),
+                standing=found is not None,
+                product=words.product(change.product) if change and change.product else None,
+                valid_from=change.valid_from if change else None,
+                valid_to=change.valid_to if change else None,
+                document=change.document if change and named else None,
+                event=found.event if found else None,
+                citation=row.citation,
+            )
+
+
+def approvals(case: Case, named: bool) -> tuple[Approval, ...]:
+    """Every authorization, in the order of its decision."""
+    return tuple(
+        Approval(
+            number=one.number if named else None,
+            decision=one.decision.value if one.decision else None,
+            valid_from=one.valid_from,
+            valid_to=one.valid_to,
+            submitted_at=one.submitted_at,
+            decided_at=one.decided_at,
+            follows_another=one.replaces is not None,
+            events=one.events,
+        )
+        for one in case.record.authorizations
+    )
+
+
+def chain(kept: Kept, words: Words) -> Chain:
+    """The chain of identity in clinical order."""
+    return Chain(
+        verified=kept.first_broken is None,
+        first_broken=kept.first_broken,
+        links=kept.links,
+        head=kept.head,
+        standing=tuple(_link(link, content, words) for link, content in kept.standing),
+    )
+
+
+def _link(link: Linked, content: Mapping[str, Any], words: Words) -> Link:
+    step = str(content.get("step", link.kind))
+    label = content.get("label") or {}
+    scanned = {**{key: content.get(key) or label.get(key) for key in SCANNED}, "hcpcs": label.get("hcpcs")}
+    facility = content.get("facility")
+    return Link(
+        position=link.position,
+        kind=link.kind,
+        step=step,
+        title=words.step(step),
+        at=content.get("at") or link.occurred,
+        where=content.get("location") or (words.facility(facility) if facility else None),
+        by=_people(content),
+        identifiers={key: str(value) for key, value in scanned.items() if value is not None},
+        condition=tuple(_condition(content)),
+        reason=content.get("reason"),
+        event=content.get("event"),
+        previous_hash=link.previous_hash,
+        hash=link.hash,
+    )
+
+
+def _people(content: Mapping[str, Any]) -> tuple[str, ...]:
+    named = [content.get("by"), content.get("second_verifier"), *content.get("verified_by", ()), content.get("signer")]
+    return tuple(dict.fromkeys(str(one) for one in named if one))
+
+
+def _condition(content: Mapping[str, Any]) -> Iterator[str]:
+    if temperature := content.get("temperature"):
+        yield f"{temperature['min']} to {temperature['max']} °C"
+    if (seal := content.get("seal_intact")) is not None:
+        yield "seal intact" if seal else "seal broken"
+    if (accepted := content.get("accepted")) is not None:
+        yield "accepted" if accepted else "not accepted"
+    if content.get("viable_car_cells") is not None:
+        yield f"{content['viable_car_cells']:,} viable CAR-positive T cells"
+    if content.get("expires_on"):
+        yield f"expires {content['expires_on']}"

@@ -1,0 +1,242 @@
+"""The narrative: each documented fact as one sentence, in clinical order. Nothing is inferred, nothing is left out."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import singledispatch
+from typing import Any
+
+from domain.case import Case
+from domain.days import age_on
+from domain.events import EventData, access, care, cells, governance
+from domain.facts import Fact
+from domain.packet.model import Sentence
+from domain.packet.words import Words
+
+ADULT = 18
+"""The age the label of the adult indication names (G65, G277)."""
+
+
+def narrative(case: Case, words: Words, named: bool) -> tuple[Sentence, ...]:
+    """Every fact that has something to tell. With identity withheld, ages become 'adult' or 'minor'."""
+    told: list[Sentence] = []
+    for fact in case.record.facts.all:
+        text = tell(fact.data, Told(case, words, fact, named))
+        if text:
+            told.append(_sentence(case, fact, text))
+    return tuple(told)
+
+
+class Told:
+    """What a sentence may ask for besides the data of its event."""
+
+    def __init__(self, case: Case, words: Words, fact: Fact[Any], named: bool) -> None:
+        self.case, self.words, self.fact, self.named = case, words, fact, named
+
+    def day(self, moment: Any, facility: str | None = None) -> str:
+        return self.case.day(moment, facility).isoformat()
+
+    def clock(self, moment: Any, facility: str | None = None) -> str:
+        return f"{moment.astimezone(self.case.zone(facility)):%Y-%m-%d %H:%M}"
+
+
+def _sentence(case: Case, fact: Fact[EventData], text: str) -> Sentence:
+    events = (fact.event_id, *fact.corrected_by)
+    corrected = " The record was corrected; this is what stands." if fact.corrected_by else ""
+    return Sentence(on=case.day(fact.occurred, _facility(fact)), text=text + corrected, events=events)
+
+
+def _facility(fact: Fact[EventData]) -> str | None:
+    found = getattr(fact.data, "facility", None)
+    return found if isinstance(found, str) else None
+
+
+@singledispatch
+def tell(data: EventData, about: Told) -> str:
+    """The sentence of an event; empty where it tells nothing of the patient's course (charges, coding, replies)."""
+    return ""
+
+
+@tell.register
+def _(data: access.ReferralReceived, about: Told) -> str:
+    words, on = about.words, about.case.day(about.fact.occurred)
+    aged = _age(data.patient.birth_date, on, about.named)
+    return (
+        f"Referred for {words.product(data.product)}: {words.indication(data.product, data.indication, on)}, diagnosis"
+        f" {data.diagnosis}. {aged} {_lines(data)}"
+    )
+
+
+def _age(birth: date, on: date, named: bool) -> str:
+    age = age_on(birth, on)
+    grown = "18 or older" if age >= ADULT else "under 18"
+    return (
+        f"The patient was {age} years old at referral ({grown})." if named else f"The patient was {grown} at referral."
+    )
+
+
+def _lines(data: access.ReferralReceived) -> str:
+    count = len({therapy.line for therapy in data.prior_therapies})
+    return f"The referral documents {count} line{'' if count == 1 else 's'} of prior therapy."
+
+
+@tell.register
+def _(data: access.BtkInhibitorEvidence, about: Told) -> str:
+    v = data.values
+    line = f", line {v.line}" if v.line else ""
+    return (
+        f"BTK inhibitor {about.words.key(v.agent)}{line}: started {v.started}, stopped {v.stopped} for"
+        f" {about.words.key(v.reason.value)} (paper of {data.dated})."
+    )
+
+
+@tell.register
+def _(data: access.EvidenceAdded, about: Told) -> str:
+    shown = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.words.values(data).items())
+    return f"Filed: {about.words.key(data.kind)}{f' ({shown})' if shown else ''}, dated {data.dated}."  # type: ignore[attr-defined]
+
+
+@tell.register
+def _(data: access.AuthorizationSubmitted, about: Told) -> str:
+    number = f" {data.number}" if about.named else ""
+    return f"Prior authorization{number} was requested{' in place of an earlier one' if data.replaces else ''}."
+
+
+@tell.register
+def _(data: access.AuthorizationDecided, about: Told) -> str:
+    number = f" {data.number}" if about.named else ""
+    valid = f", valid {data.valid_from} to {data.valid_to}" if data.valid_from and data.valid_to else ""
+    return f"The payer's decision on prior authorization{number}: {data.decision.value}{valid}."
+
+
+@tell.register
+def _(data: cells.ApheresisCompleted, about: Told) -> str:
+    return (
+        f"Collection {data.collection_ordinal} by leukapheresis at {about.words.facility(data.facility)}"
+        f" ({data.setting.value}), {about.clock(data.started_at, data.facility)} to"
+        f" {about.clock(data.ended_at, data.facility)}, {data.access.value} access."
+    )
+
+
+@tell.register
+def _(data: cells.CustodyRecorded, about: Told) -> str:
+    accepted = {True: " Accepted.", False: " Not accepted.", None: ""}[data.accepted]
+    return f"Chain of identity: {about.words.step(data.step.value)}, at {data.location}.{accepted}"
+
+
+@tell.register
+def _(data: cells.ManufacturingFailed, about: Told) -> str:
+    how = "gave a product out of specification" if data.out_of_specification else "failed"
+    return f"The manufacture {how}: {data.reason}"
+
+
+@tell.register
+def _(data: cells.ManufacturingDelayed, about: Told) -> str:
+    return f"The manufacturer moved the release to {data.new_release_date}."
+
+
+@tell.register
+def _(data: cells.ProductReleased, about: Told) -> str:
+    return (
+        f"The manufacturer released the product: lot {data.lot}, NDC {data.ndc}, {data.viable_car_cells:,} viable"
+        f" CAR-positive T cells by certificate of analysis, expiring {data.expires_on}."
+    )
+
+
+@tell.register
+def _(data: cells.DispositionSigned, about: Told) -> str:
+    return (
+        f"Disposition of the bag signed by the {data.role}: {data.disposition.replace('_', ' ')}. Reason: {data.reason}"
+    )
+
+
+@tell.register
+def _(data: care.LymphodepletionAdministered, about: Told) -> str:
+    wasted = f", {data.wasted_mg.normalize():f} mg discarded" if data.wasted_mg else ""
+    return (
+        f"Lymphodepletion: {about.words.key(data.drug)} {data.dose_mg.normalize():f} mg given{wasted},"
+        f" {data.route.replace('iv_', 'intravenous ')}, {about.clock(data.started_at, data.facility)} to"
+        f" {about.clock(data.ended_at, data.facility)} ({data.setting.value})."
+    )
+
+
+@tell.register
+def _(data: care.AdmissionStarted, about: Told) -> str:
+    return f"Stay began at {about.words.facility(data.facility)} as {data.admission_class.value}."
+
+
+@tell.register
+def _(data: care.AdmissionChanged, about: Told) -> str:
+    changed = f" to {data.admission_class.value}" if data.admission_class else ""
+    return f"The stay changed{changed}."
+
+
+@tell.register
+def _(data: care.AdmissionEnded, about: Told) -> str:
+    return f"Discharge, status {data.discharge_status}."
+
+
+@tell.register
+def _(data: care.AdmissionCancelled, about: Told) -> str:
+    return f"The {data.what} was cancelled."
+
+
+def _infused(data: Any, about: Told, what: str) -> str:
+    seen = len(data.verified_by)
+    count = f", {data.cells_infused:,} cells" if data.cells_infused is not None else ""
+    return (
+        f"{what} at {about.words.facility(data.facility)} ({data.setting.value}), {data.access.value} access{count}."
+        f" Label of the bag: {data.label.hcpcs}, NDC {data.label.ndc}, lot {data.label.lot};"
+        f" {seen} verifier{'' if seen == 1 else 's'} at the bedside."
+    )
+
+
+@tell.register
+def _(data: care.InfusionStarted, about: Told) -> str:
+    return _infused(data, about, "Infusion started")
+
+
+@tell.register
+def _(data: care.InfusionStopped, about: Told) -> str:
+    return f"{_infused(data, about, 'Infusion stopped before its end')} Reason: {data.reason}"
+
+
+@tell.register
+def _(data: care.InfusionCompleted, about: Told) -> str:
+    return _infused(data, about, "Infusion completed")
+
+
+@tell.register
+def _(data: care.ToxicityAssessed, about: Told) -> str:
+    grades = [
+        f"{name} grade {grade}" if grade else f"no {name}"
+        for name, grade in (("CRS", data.crs_grade), ("ICANS", data.icans_grade))
+        if grade is not None
+    ]
+    found = " and ".join(grades) or "no grade"
+    return f"Documented by {data.assessor_role}: {found} ({about.words.scale(data.scale)})."
+
+
+@tell.register
+def _(data: care.MedicationAdministered, about: Told) -> str:
+    return (
+        f"{about.words.key(data.drug)} {data.dose_mg.normalize():f} mg given for {data.indication.upper()}"
+        f" at {about.clock(data.at, data.facility)} ({data.setting.value})."
+    )
+
+
+@tell.register
+def _(data: governance.PlanChanged, about: Told) -> str:
+    return f"The plan changed: {data.reason}"
+
+
+@tell.register
+def _(data: governance.HoldOverridden, about: Told) -> str:
+    return (
+        f"The {data.role} overrode the hold {data.hold.replace('_', ' ')} until {data.expires:%Y-%m-%d}: {data.reason}"
+    )
+
+
+@tell.register
+def _(data: governance.EncounterWithdrawn, about: Told) -> str:
+    return f"The encounter ended before its plan was done: {data.reason.replace('_', ' ')}."
