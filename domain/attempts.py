@@ -93,7 +93,7 @@ def _rescued(record: Record, failure: Fact[cells.ManufacturingFailed]) -> bool:
 
 
 def _ends(record: Record) -> list[tuple[datetime, str, str | None]]:
-    """When attempts ended: failures, and bags that a disposition gave up.
+    """When attempts ended: failures, bags that a disposition gave up, and cells collected for a product that was given up.
 
     A disposition signed after the next collection has begun takes that collection not with it.
     """
@@ -109,7 +109,13 @@ def _ends(record: Record) -> list[tuple[datetime, str, str | None]]:
         if signed is not None and signed.data.disposition in LOST:
             again = [c.occurred - timedelta.resolution for c in record.collections if c.occurred > fact.occurred]
             ends.append((min([signed.occurred, *again]), signed.event_id, fact.data.bag_id))
+    ends += [(fact.occurred, fact.event_id, None) for fact in record.switches if _has_cells(record, fact.occurred)]
     return sorted(ends, key=lambda end: (end[0], end[1]))
+
+
+def _has_cells(record: Record, before: datetime) -> bool:
+    """Something was collected or released before a moment."""
+    return any(fact.occurred < before for fact in (*record.collections, *record.releases))
 
 
 def _release(record: Record, ends: list[tuple[datetime, str, str | None]]) -> Fact[cells.ProductReleased] | None:

@@ -13,6 +13,7 @@ from domain.case import Case
 from domain.claims.model import Claim
 from domain.decision import Outcome
 from domain.events.base import Stage
+from domain.gates.cells import in_manufacture, left_over
 from domain.stages import monitoring
 from domain.stages.shape import Finding, Wait, wait
 
@@ -70,12 +71,18 @@ def waits(case: Case, claims: Iterable[Claim]) -> Iterator[Wait]:
             yield _documents(case, claim)
 
 
-def findings(case: Case) -> Iterator[Finding]:
-    """The withdrawal, and what is still booked after it."""
+def findings(case: Case, claims: Iterable[Claim]) -> Iterator[Finding]:
+    """Charges that no service explains, bags that are left over, the withdrawal, and what is still booked after it."""
+    claimed = {event for claim in claims for line in claim.lines for event in line.reason.events}
+    for charge in case.record.charges if not claimed else ():
+        yield Finding("charge_unclaimed", events=(charge.event_id,))
+    for fact in left_over(case):
+        yield Finding("disposition_due", fact.event_id, (fact.event_id,))
     left = case.record.withdrawal
     if left is None:
         return
-    yield Finding("withdrawn", events=(left.event_id,))
+    detail = "cells are in manufacture, tell the manufacturer" if in_manufacture(case) else ""
+    yield Finding("withdrawn", events=(left.event_id,), detail=detail)
     for booking in case.record.appointments:
         if booking.status == "booked" and booking.starts_at > max(left.occurred, case.now):
             yield Finding("withdrawn_booking", booking.events[0], booking.events)

@@ -150,7 +150,7 @@ def _findings(case: Case, claims: Sequence[Claim]) -> Iterator[Finding]:
         yield from monitoring.findings(case)
         yield from lymphodepletion.doses(case)
     yield from of_claims(case, claims)
-    yield from closure.findings(case)
+    yield from closure.findings(case, claims)
     yield from (Finding("broken_correction", event, (event,)) for event in case.record.facts.broken)
 
 

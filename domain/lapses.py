@@ -25,6 +25,10 @@ def lapses(case: Case, services: Sequence[Service]) -> Iterator[Wait]:
         yield Wait("wake:expiry", None, end, Stage.INFUSION, "the expiry of the product", (release.event_id,))
     for fact in case.record.overrides:
         yield Wait(f"wake:override:{fact.event_id}", None, fact.data.expires, Stage.APHERESIS, "the end of an override")
+    for signed in case.record.dispositions:
+        if signed.data.expires is not None:
+            key, end = f"wake:disposition:{signed.event_id}", signed.data.expires
+            yield Wait(key, None, end, Stage.INFUSION, "the end of a disposition", (signed.event_id,))
     for booking in case.record.appointments:
         if booking.status == "booked":
             start = day_start(case, case.day(booking.starts_at, booking.facility), booking.facility)

@@ -14,6 +14,7 @@ from domain.events.access import BookableStage
 from domain.events.base import Stage
 from domain.gates.authorization import infusion_day, required
 from domain.gates.readiness import certificate, layers
+from domain.stages.manufacturing import told_delay
 from domain.stages.shape import Finding
 
 
@@ -45,7 +46,9 @@ def expected_infusion(case: Case) -> date | None:
         return None
     product = case.product_row(start)
     window = product.vein_to_vein_days if product else None
-    return max(case.today, start + (timedelta(days=window[1]) if window else case.span("vein_to_vein")))
+    expected = start + (timedelta(days=window[1]) if window else case.span("vein_to_vein"))
+    delay = told_delay(case)
+    return max(case.today, expected, *((delay.data.new_release_date,) if delay else ()))
 
 
 def _on(case: Case, day: date) -> Service:

@@ -13,6 +13,9 @@ from domain.events.base import Setting
 from domain.events.care import AdmissionClass
 from domain.facts import Fact, Facts
 
+PRODUCT_PLAN = frozenset({"product", "indication"})
+"""What of a plan says which product is given to whom."""
+
 
 @dataclass(frozen=True, slots=True)
 class Appointment:
@@ -139,7 +142,42 @@ class Record:
 
     def _planned(self, name: str):  # type: ignore[no-untyped-def]
         changes = [fact for fact in self.facts.of(governance.PlanChanged) if getattr(fact.data, name) is not None]
+        if name in PRODUCT_PLAN:
+            changes = [fact for fact in changes if fact not in self.late_plans]
         return getattr(changes[-1].data, name) if changes else None
+
+    @cached_property
+    def late_plans(self) -> tuple[Fact[governance.PlanChanged], ...]:
+        """Plans for a product or indication made after cells were given: what was given stays what it was."""
+        given = min((infusion.started_at for infusion in self.given), default=None)
+        return tuple(
+            fact
+            for fact in self.facts.of(governance.PlanChanged)
+            if given is not None and fact.occurred > given and (fact.data.product or fact.data.indication)
+        )
+
+    @cached_property
+    def switches(self) -> tuple[Fact[governance.PlanChanged], ...]:
+        """The plans that changed the product."""
+        found: list[Fact[governance.PlanChanged]] = []
+        product = self.referral.data.product if self.referral else None
+        for fact in self.facts.of(governance.PlanChanged):
+            if fact.data.product is None or fact in self.late_plans:
+                continue
+            if product is not None and fact.data.product != product:
+                found.append(fact)
+            product = fact.data.product
+        return tuple(found)
+
+    @cached_property
+    def transfer(self) -> Fact[governance.PlanChanged] | None:
+        """The last plan that moved the infusion to another centre; None while it stays where the referral wanted it."""
+        centre = self.referral.data.facilities.infusion if self.referral else None
+        moved = None
+        for fact in self.facts.of(governance.PlanChanged):
+            if fact.data.facilities is not None and fact.data.facilities.infusion != centre:
+                moved, centre = fact, fact.data.facilities.infusion
+        return moved
 
     @cached_property
     def evidence(self) -> tuple[tuple[access.EvidenceAdded, str], ...]:

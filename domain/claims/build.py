@@ -71,7 +71,11 @@ def cases(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | No
         return ()
     desk = Desk(record, site, rules, record.referral)
     bundles = _billed(desk, lay_out(desk))
-    drafts = [draft for bundle in bundles if not _empty(draft := _write(desk, bundle))]
+    drafts = [
+        draft
+        for bundle in bundles
+        if not _empty(draft := _write(desk.planned_on(bundle.first, bundle.facility), bundle))
+    ]
     used = frozenset(event for draft in drafts for event in price(draft))
     claims = tuple(_claim(draft, explain(desk, draft.bundle, bundles)) for draft in drafts)
     pairs = zip(drafts, claims, strict=True)

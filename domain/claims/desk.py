@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TypeVar, cast
 
 from domain.claims.ndc import belongs_to
 from domain.events.access import ReferralReceived
+from domain.events.governance import PlanChanged
 from domain.events.revenue import ChargePosted
-from domain.facts import Fact
+from domain.facts import Fact, Facts
 from domain.record import Authorization, Record, Stay
 from domain.rulebook import NoRule, Rulebook
 from domain.rulebook.rows import Code, DrugCode, Package, Payer, Policy, Product, Row, Window
@@ -48,6 +49,19 @@ class Desk:
     @property
     def indication(self) -> str:
         return self.record.indication or self.referral.data.indication
+
+    def planned_on(self, day: date, facility: str) -> Desk:
+        """The desk with the product and indication that were planned on a day: a switch bills no earlier service."""
+        facts = self.record.facts
+        later = {
+            fact.event_id
+            for fact in facts.of(PlanChanged)
+            if (fact.data.product or fact.data.indication) and self.day(fact.occurred, facility) > day
+        }
+        if not later:
+            return self
+        kept = tuple(fact for fact in facts.all if fact.event_id not in later)
+        return replace(self, record=Record(Facts(kept, facts.retracted, facts.broken)), _answers={})
 
     def facility(self, key: str) -> Facility | None:
         return self.site.facility(key)

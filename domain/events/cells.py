@@ -96,6 +96,9 @@ class CustodyRecorded(EventData):
     by: Reference
     second_verifier: Reference | None = None
     location: Prose
+    facility: Annotated[FacilityKey | None, Field(description="the centre of the site file that holds the cells")] = (
+        None
+    )
     lot: Lot | None = None
     ndc: Ndc | None = None
     din: Reference | None = None

@@ -123,7 +123,7 @@ def _replacement(case: Case, service: Service, covering: list[Authorization]) ->
             "authorization.replacement",
             "authorization",
             bool(fresh),
-            "" if fresh else "a new or amended approval after the failed manufacture",
+            "" if fresh else "a new or amended approval since the cells were lost or the product was changed",
             releases_on=RELEASES,
             evidence=_events(case),
         )

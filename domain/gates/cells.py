@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from domain.attempts import LOST
 from domain.case import Case, Dose, Service
 from domain.decision import Requirement
 from domain.events import cells
@@ -48,18 +49,42 @@ def confirmed_on_site(case: Case, service: Service) -> Requirement:
 
 
 def arrival(case: Case, until: datetime | None = None) -> Fact[cells.CustodyRecorded] | None:
-    """The hand-over that shows the bag at the centre, unless the last word on it was a refusal."""
+    """The hand-over that shows the bag at the planned centre, unless the last word on it was a refusal."""
     steps = [
         fact
         for fact in case.record.custody
         if fact.data.step in ON_SITE
         and fact.occurred > case.attempt.since
+        and _at_planned_centre(case, fact)
         and (until is None or fact.occurred <= until)
         and (case.attempt.bag_id is None or fact.data.bag_id in (None, case.attempt.bag_id))
     ]
     if not steps or any(fact.data.accepted is False for fact in steps[-1:]):
         return None
     return steps[0]
+
+
+def _at_planned_centre(case: Case, fact: Fact[cells.CustodyRecorded]) -> bool:
+    """By the facility that the hand-over names; without one, a bag is where the plan of that time wanted it."""
+    if fact.data.facility is not None:
+        return fact.data.facility == case.infusion_facility
+    moved = case.record.transfer
+    return moved is None or fact.occurred > moved.occurred
+
+
+def left_over(case: Case) -> tuple[Fact[cells.ProductReleased], ...]:
+    """Releases of bags that nobody will infuse any more and whose fate nobody has signed or recorded."""
+    used = {infusion.bag_id for infusion in case.record.infusions}
+    settled: set[str | None] = {f.data.bag_id for f in case.record.dispositions if f.data.disposition in LOST}
+    settled |= {fact.data.bag_id for fact in case.record.custody if fact.data.step is CustodyStep.DISPOSITION}
+    wanted = None if case.record.withdrawal is not None or case.record.given else case.attempt.bag_id
+    latest = {fact.data.bag_id: fact for fact in case.record.releases}
+    return tuple(fact for bag, fact in latest.items() if bag not in used | settled | {wanted})
+
+
+def in_manufacture(case: Case) -> bool:
+    """Cells were collected and are neither released nor given up."""
+    return bool(case.attempt.collections) and case.attempt.release is None
 
 
 def depleted(case: Case, service: Service) -> Requirement:
@@ -125,8 +150,10 @@ __all__ = [
     "collected",
     "confirmed_on_site",
     "depleted",
+    "in_manufacture",
     "in_time",
     "last_dose_day",
+    "left_over",
     "regimen_given",
     "slipped",
 ]

@@ -11,6 +11,7 @@ from domain.events.cells import CustodyStep
 from domain.facts import Fact
 from domain.rulebook.rows import CustodyRule, Product
 
+ORDER = tuple(CustodyStep)
 HandOver = Fact[cells.CustodyRecorded]
 
 
@@ -42,6 +43,11 @@ def hand_overs(case: Case, until: datetime | None) -> list[HandOver]:
         for fact in case.record.custody
         if fact.occurred > case.attempt.since and (until is None or fact.occurred <= until)
     ]
+
+
+def of_the_product(fact: HandOver) -> bool:
+    """The hand-over is of the finished product: released or later in the chain."""
+    return ORDER.index(fact.data.step) >= ORDER.index(CustodyStep.RELEASED)
 
 
 def own_keys(case: Case) -> set[str]:

@@ -99,16 +99,19 @@ def _above_cap(case: Case, on: date, cells: int | None) -> bool:
 
 
 def _bedside(case: Case, on: date) -> Iterator[Violation]:
-    """Two different people, and cells infused within the cap."""
+    """Two different people, also where the check is recorded and nothing is infused yet; cells infused within the cap."""
     row = limit(case, CustodyStep.BEDSIDE_CHECK, on)
-    for infusion in case.record.infusions:
-        events, bag = (infusion.last.event_id,), infusion.bag_id
+    checked = [fact for fact in hand_overs(case, None) if fact.data.step is CustodyStep.BEDSIDE_CHECK]
+    at_bedside = {fact.data.bag_id: fact.event_id for fact in checked if fact.data.bag_id is not None}
+    at_bedside |= {infusion.bag_id: infusion.last.event_id for infusion in case.record.infusions}
+    for bag, event in at_bedside.items():
         if row is not None and len(_people(case, bag)) < row.verifiers:
             what = "a second, different person at the bedside check"
-            yield Violation("verifier_missing", "verifiers", what, events, bag)
+            yield Violation("verifier_missing", "verifiers", what, (event,), bag)
+    for infusion in case.record.infusions:
         if _above_cap(case, on, infusion.last.data.cells_infused):
             what = "cells infused within the cap of the label"
-            yield Violation("dose_above_cap", "cap.infused", what, events, bag, True)
+            yield Violation("dose_above_cap", "cap.infused", what, (infusion.last.event_id,), infusion.bag_id, True)
 
 
 def _people(case: Case, bag_id: str) -> set[str]:

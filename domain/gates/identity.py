@@ -16,7 +16,15 @@ from domain.decision import Requirement
 from domain.events import cells
 from domain.events.base import Stage
 from domain.facts import Fact
-from domain.gates.chain import Violation, hand_overs, ndc_fits, ndc_of_another, own_keys, product_part
+from domain.gates.chain import (
+    Violation,
+    hand_overs,
+    ndc_fits,
+    ndc_of_another,
+    of_the_product,
+    own_keys,
+    product_part,
+)
 from domain.gates.condition import conditions
 from domain.gates.rows import alert_row, from_alert
 from domain.record import Infusion
@@ -124,14 +132,14 @@ def _origin(case: Case, until: datetime | None) -> Iterator[Violation]:
     for collection in case.attempt.collections:
         if collection.data.coi_id not in keys:
             what = "a collection under the chain-of-identity key that was issued"
-            yield _mismatch("collection.coi", what, (collection.event_id,), None)
+            yield _mismatch("collection.coi", what, (collection.event_id,), case.attempt.bag_id)
     for fact in hand_overs(case, until):
         if keys and fact.data.coi_id not in keys:
             what = "hand-overs under the chain-of-identity key of the collection"
-            yield _mismatch("coi", what, (fact.event_id,), fact.data.bag_id)
+            yield _mismatch("coi", what, (fact.event_id,), fact.data.bag_id or case.attempt.bag_id)
         if numbers and fact.data.din is not None and fact.data.din not in numbers:
             what = "hand-overs under the donation number of the collection"
-            yield _mismatch("din", what, (fact.event_id,), fact.data.bag_id)
+            yield _mismatch("din", what, (fact.event_id,), fact.data.bag_id or case.attempt.bag_id)
 
 
 def _release(case: Case, on: date, until: datetime | None) -> Iterator[Violation]:
@@ -146,7 +154,11 @@ def _release(case: Case, on: date, until: datetime | None) -> Iterator[Violation
     if not ndc_fits(case, data.ndc, on):
         denial = _ndc_denial(case, data.ndc, on)
         yield _mismatch("release.ndc", "a release with an NDC of the product", (event,), data.bag_id, denial)
+    released = {fact.data.bag_id for fact in case.record.releases}
     for fact in hand_overs(case, until):
+        if of_the_product(fact) and fact.data.bag_id is not None and fact.data.bag_id not in released:
+            what = "hand-overs of a bag that was released"
+            yield _mismatch("bag", what, (event, fact.event_id), fact.data.bag_id)
         if fact.data.bag_id != data.bag_id:
             continue
         pair = (event, fact.event_id)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 from domain.case import Case, Service
 from domain.decision import Milestone, Requirement
+from domain.events import EventData
 from domain.events.access import BookableStage
 from domain.events.base import Stage
 from domain.events.cells import CustodyStep, ProductReleased
@@ -74,12 +75,14 @@ def waits(case: Case) -> Iterator[Wait]:
 
 
 def _journey(case: Case, release: Fact[ProductReleased]) -> Iterator[Wait]:
-    """Shipment after the release, then receipt at the centre."""
-    shipped = recorded(case, CustodyStep.SHIPPED)
-    if shipped is None:
-        title, events = "the shipment of the product is recorded", (release.event_id,)
-        yield wait(case, "shipment_overdue", STAGE, title, release.occurred, "shipped", events)
-    elif arrival(case) is None:
+    """Shipment after the release, or onward after a transfer; then receipt at the centre."""
+    moved = case.record.transfer
+    start: Fact[EventData] = moved if moved is not None and moved.occurred > release.occurred else release
+    shipped = recorded(case, CustodyStep.SHIPPED, start.occurred)
+    if shipped is None and arrival(case) is None:
+        title, events = "the shipment of the product is recorded", (start.event_id,)
+        yield wait(case, "shipment_overdue", STAGE, title, start.occurred, "shipped", events)
+    elif shipped is not None and arrival(case) is None:
         title, events = "the product is received at the centre", (shipped.event_id,)
         yield wait(case, "site_receipt_overdue", STAGE, title, shipped.occurred, "site_receipt", events)
 
@@ -146,15 +149,28 @@ def milestones(case: Case) -> Iterator[Milestone]:
 
 
 def _apart(case: Case) -> Iterator[Finding]:
-    """The first booked day is not the first day of the regimen, counted back from the booked infusion."""
+    """The first booked day is not the first day of the regimen, counted back from the booked infusion, or none is booked."""
     booked, day0 = case.bookings(BookableStage.LYMPHODEPLETION), infusion_day(case)
-    regimen = case.regimen(day0) if day0 else None
-    if not booked or day0 is None or regimen is None:
+    if not booked:
         return
-    first = case.day(booked[0].starts_at, booked[0].facility)
-    if (first - day0).days != min(day for dose in regimen.doses for day in dose.days):
+    if day0 is None:
+        gone = freed(case, BookableStage.INFUSION)
+        if gone:
+            detail = "the infusion's booking is gone and lymphodepletion is still booked"
+            yield Finding("lymphodepletion_replan", events=(*booked[0].events, *gone), detail=detail)
+        return
+    days = _label_days(case, day0)
+    if days and case.day(booked[0].starts_at, booked[0].facility) != days[0]:
         infusions = case.bookings(BookableStage.INFUSION)
-        yield Finding("lymphodepletion_replan", events=(*booked[0].events, *infusions[0].events))
+        detail = f"by the booked infusion the label's days are {days[0].isoformat()} to {days[-1].isoformat()}"
+        yield Finding("lymphodepletion_replan", events=(*booked[0].events, *infusions[0].events), detail=detail)
+
+
+def _label_days(case: Case, day0: date) -> list[date]:
+    """The days of the label's regimen before an infusion, for planning only (corrections A2)."""
+    regimen = case.regimen(day0)
+    offsets = sorted({day for dose in regimen.doses for day in dose.days}) if regimen else []
+    return [day0 + timedelta(days=offset) for offset in offsets]
 
 
 def _rest(case: Case) -> Wait:
@@ -173,9 +189,5 @@ def _planned(case: Case) -> Iterator[Milestone]:
     for booking in booked:
         yield Milestone("lymphodepletion", booking.starts_at, True, booking.events)
     day0 = infusion_day(case)
-    regimen = case.regimen(day0) if day0 else None
-    if booked or day0 is None or regimen is None:
-        return
-    for offset in sorted({day for dose in regimen.doses for day in dose.days}):
-        planned = day_start(case, day0 + timedelta(days=offset), case.infusion_facility)
-        yield Milestone("lymphodepletion", planned, True)
+    for day in _label_days(case, day0) if day0 is not None and not booked else ():
+        yield Milestone("lymphodepletion", day_start(case, day, case.infusion_facility), True)

@@ -25,6 +25,7 @@ TABLE = written()
 
 def test_no_path_and_no_stage_is_left_out() -> None:
     assert set(TABLE) == {(path, stage) for path in TAKE for stage in AT}
+    assert all(any(TABLE[path, stage] != "–" for stage in AT) for path in TAKE)
 
 
 @pytest.mark.parametrize(("path", "stage"), sorted(TABLE))
