@@ -43,6 +43,9 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
     ("GET", "/v1/encounters/{ref}/alerts"): Right.READ_ALERTS,
     ("GET", "/v1/worklists/{name}"): Right.READ_CLAIMS,
     ("GET", "/v1/alerts"): Right.READ_ALERTS,
+    ("GET", "/v1/alerts/causes"): Right.READ_ALERTS,
+    ("GET", "/v1/alerts/deliveries"): Right.READ_ALERTS,
+    ("POST", "/v1/alerts/deliveries/{delivery_id}/retry"): Right.TAKE_ALERTS,
     ("POST", "/v1/alerts/{alert_id}/acknowledge"): Right.TAKE_ALERTS,
     ("GET", "/v1/quarantine"): Right.READ_QUARANTINE,
     ("POST", "/v1/quarantine/{quarantine_id}/replay"): Right.REPLAY_QUARANTINE,
@@ -56,7 +59,9 @@ def use(gateway: Gateway, *actors: Actor) -> None:
 
 
 async def call(gateway: Gateway, actor: str, method: str, path: str) -> httpx.Response:
-    filled = path.format(ref="ORD-1", letter="A", ordinal=1, alert_id="none", quarantine_id="none", name="held")
+    filled = path.format(
+        ref="ORD-1", letter="A", ordinal=1, alert_id="none", delivery_id="none", quarantine_id="none", name="held"
+    )
     body = {"by": "x"} if "acknowledge" in path else e.referral()
     return await gateway.http.request(method, filled, json=body, headers={"Authorization": f"Bearer {actor}"})
 
