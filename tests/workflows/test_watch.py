@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlmodel import select
 
+from activities.store.tables import AlertRecord, ClaimVersion, Encounter
 from app.worker import keep_schedule
+from domain.decision import Severity
 from domain.rulebook import Rulebook
-from domain.watch import Standing, bands, watch_alerts
+from domain.watch import Deadline, Standing, UnderWay, bands, near, watch_alerts
 from tests.workflows.world import World
-from workflows.names import WATCH_SCHEDULE
+from workflows.names import TASK_QUEUE, WATCH_SCHEDULE, WATCH_TYPE
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -59,3 +64,99 @@ async def test_the_schedule_is_made_once_and_looks_at_once(world: World) -> None
         await asyncio.sleep(0.1)
     assert (await handle.describe()).info.num_actions >= 1
     await handle.delete()
+
+
+def under_way(encounter: str, planned: date | None, **changes: Any) -> UnderWay:
+    values: dict[str, Any] = {"product": "p", "holders": frozenset({"a" * 40}), "planned": planned} | changes
+    return UnderWay(encounter, **values)
+
+
+def test_the_end_of_a_certificate_names_the_encounters_planned_after_it(rules: Rulebook) -> None:
+    end = NOW.date() + timedelta(days=20)
+    paper = Standing("fact", None, "a" * 40, end)
+    before, after = under_way("enc_b", end), under_way("enc_a", end + timedelta(days=1))
+    others = [
+        under_way("enc_c", end + timedelta(days=9), holders=frozenset({"b" * 40})),
+        under_way("enc_d", None, holders=frozenset({"b" * 40}), lacking=frozenset({"fact"})),
+    ]
+    (found,) = (a for a in watch_alerts([paper], rules, NOW, [before, after, *others]) if a.layer == "fact")
+    assert found.severity is Severity.CRITICAL
+    assert "20 days left; 3 encounters under way need it, 1 planned after its end" in found.title
+    assert found.action.endswith(f"Planned after its end: enc_a ({end + timedelta(days=1)}).")
+    (calm,) = (a for a in watch_alerts([paper], rules, NOW, [before]) if a.layer == "fact")
+    assert calm.severity is Severity.WARNING
+    assert "1 encounter under way needs it" in calm.title
+    (idle,) = (a for a in watch_alerts([paper], rules, NOW, others[:1]) if a.layer == "fact")
+    assert "no encounter under way needs it" in idle.title
+
+
+def test_a_certificate_of_another_product_concerns_nobody(rules: Rulebook) -> None:
+    paper = Standing("fact", "another", "a" * 40, NOW.date() + timedelta(days=20))
+    (found,) = (a for a in watch_alerts([paper], rules, NOW, [under_way("enc", None)]) if a.layer == "fact")
+    assert "no encounter under way needs it" in found.title
+
+
+@pytest.mark.parametrize(("topic", "days"), [("authorization", 3), ("claim", 7)])
+def test_a_deadline_is_told_of_when_it_is_near_and_not_before_or_after(rules: Rulebook, topic: str, days: int) -> None:
+    def told(left: int) -> list[str]:
+        due = NOW.date() + timedelta(days=left)
+        return [alert.kind for alert in near([Deadline(topic, "n", "t", due)], rules, NOW)]
+
+    near_by = [f"{topic}_deadline_near"]
+    assert [told(left) for left in (days + 1, days, 0, -1)] == [[], near_by, near_by, []]
+
+
+async def test_the_watch_finds_deadlines_in_the_store_and_ends_what_is_over(world: World) -> None:
+    now = datetime.now(UTC)
+    name = "enc_watch_deadlines"
+    deadline = {
+        "key": "authorization_decision_overdue:x",
+        "kind": "authorization_decision_overdue",
+        "due": (now + timedelta(days=1)).isoformat(),
+        "title": "the payer's decision",
+    }
+    claim = ClaimVersion(
+        encounter_id=name,
+        letter="A",
+        ordinal=1,
+        version=1,
+        content_hash="h",
+        state="denied",
+        form="UB-04",
+        payer="medicare",
+        total=Decimal(1),
+        document={},
+        sequence=1,
+        rulebook_digest="d",
+        edition="current",
+        built_at=now,
+        standing={"appeal_by": (now + timedelta(days=2)).date().isoformat()},
+    )
+    with world.db.write() as session:
+        session.add(Encounter(encounter_id=name, created_at=now, view={"deadlines": [deadline]}))
+        session.flush()
+        session.add(claim)
+
+    async def look(identifier: str) -> set[tuple[str, str]]:
+        run = await world.server.client.start_workflow(WATCH_TYPE, id=identifier, task_queue=TASK_QUEUE)
+        await run.result()
+        return {(row.kind, row.title.split(": ", 1)[1]) for row in world.alerts(name).values()}
+
+    assert (
+        await look("watch-1")
+        == await look("watch-2")
+        == {
+            ("authorization_deadline_near", f"the payer's decision, {(now + timedelta(days=1)).date()}"),
+            ("claim_deadline_near", f"claim A/1: the time to appeal ends, {(now + timedelta(days=2)).date()}"),
+        }
+    )
+    with world.db.write() as session:
+        session.get_one(Encounter, name).view = {"deadlines": []}
+        session.get_one(ClaimVersion, (name, "A", 1, 1)).state = "paid"
+    assert await look("watch-3") == set()
+    with world.db.write() as session:
+        for row in (*session.exec(select(AlertRecord).where(AlertRecord.encounter_id == name)),):
+            session.delete(row)
+        session.delete(session.get_one(ClaimVersion, (name, "A", 1, 1)))
+        session.flush()
+        session.delete(session.get_one(Encounter, name))
