@@ -53,7 +53,8 @@ class Address(_Part):
 class Facility(_Part):
     """A place of care. `hospital_class` decides the payment window (corrections C5); `owner_group` who counts as one.
 
-    `drg_base_rate` is what Medicare pays the hospital for a weight of one, in United States dollars; with it a stay's
+    `operating_npi` and `operating_name` are of the provider who answers for the procedures of a stay (FL 77), where payers ask
+    for one. `drg_base_rate` is what Medicare pays the hospital for a weight of one, in United States dollars; with it a stay's
     payment is checked. `mode` shadow keeps the claims of this facility in shadow whatever its payers say.
     """
 
@@ -76,11 +77,13 @@ class Facility(_Part):
     attending_npi: Npi
     attending_name: tuple[str, str]
     attending_taxonomy: Annotated[str, Field(pattern=r"^[0-9A-Z]{9}X$")] = "207RH0003X"
+    operating_npi: Npi | None = None
+    operating_name: tuple[str, str] | None = None
 
-    @field_validator("npi", "attending_npi")
+    @field_validator("npi", "attending_npi", "operating_npi")
     @classmethod
-    def _check_digit(cls, value: str) -> str:
-        if not npi_is_valid(value):
+    def _check_digit(cls, value: str | None) -> str | None:
+        if value is not None and not npi_is_valid(value):
             raise ValueError("the check digit of this NPI is wrong; copy it again from the NPPES record")
         return value
 
@@ -90,6 +93,12 @@ class Facility(_Part):
         if not ein.is_valid(value):
             raise ValueError("not an employer identification number; nine digits with a campus prefix the IRS assigns")
         return ein.compact(value)
+
+    @model_validator(mode="after")
+    def _operating_provider_is_whole(self) -> Facility:
+        if (self.operating_npi is None) != (self.operating_name is None):
+            raise ValueError("operating_npi and operating_name go together; give both or neither")
+        return self
 
     @field_validator("time_zone")
     @classmethod

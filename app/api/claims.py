@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
 
-from activities.claim_files import CannotRender, file_of, mode_of, preview_numbers
+from activities.claim_files import CannotRender, claim_of, file_of, mode_of, preview_numbers
 from activities.store.tables import ClaimVersion, Transmission
 from activities.store.vault import audit
 from activities.transmission import numbers_of
@@ -15,14 +18,20 @@ from app.api.actors import Actor
 from app.api.answers import ClaimAnswer, Claims
 from app.api.parts import ClaimReader, Parts, PartsOf
 from app.api.problems import Refusal, documented
+from domain.claims.form_view import STYLE, form_view
 from domain.rulebook.book import NoRule
 
-X12 = "application/edi-x12"
+X12, PAGE, JSON = "application/edi-x12", "text/html", "application/json"
+DRAWING = (
+    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What the page of a form may load: its own style, known by its hash."""
 FILES: dict[int | str, dict[str, Any]] = {
     **documented(404, 409, 422),
     200: {
-        "description": "The claim; asked for as X12, its 837 as it was or would be transmitted",
-        "content": {X12: {"schema": {"type": "string"}}},
+        "description": "The claim; asked for as X12, its 837 as it was or would be sent; asked for as HTML, its form drawn",
+        "content": {X12: {"schema": {"type": "string"}}, PAGE: {"schema": {"type": "string"}}},
     },
 }
 
@@ -51,9 +60,9 @@ def get_claims(ref: str, parts: PartsOf, actor: ClaimReader, history: History = 
     summary="The first claim of a letter",
 )
 def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor: ClaimReader) -> ClaimAnswer | Response:
-    """The current version of the first claim of that letter; with `Accept: application/edi-x12` its 837."""
+    """The current version of the first claim of that letter; `Accept: application/edi-x12` its 837, `text/html` its form."""
     encounter = reading.read_encounter(parts, actor, "claim", ref)
-    return _claim(parts, actor, _row(parts, encounter.encounter_id, letter, None), request)
+    return _claim(parts, actor, current_row(parts, encounter.encounter_id, letter, None), request)
 
 
 @router.get(
@@ -65,12 +74,17 @@ def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor:
 def get_claim_of_ordinal(
     ref: str, letter: Letter, ordinal: Ordinal, request: Request, parts: PartsOf, actor: ClaimReader
 ) -> ClaimAnswer | Response:
-    """The current version of one claim; with `Accept: application/edi-x12` its 837."""
+    """The current version of one claim; `Accept: application/edi-x12` gives its 837, `text/html` its form."""
     encounter = reading.read_encounter(parts, actor, "claim", ref)
-    return _claim(parts, actor, _row(parts, encounter.encounter_id, letter, ordinal), request)
+    return _claim(parts, actor, current_row(parts, encounter.encounter_id, letter, ordinal), request)
 
 
-def _row(parts: Parts, encounter_id: str, letter: str, ordinal: int | None) -> ClaimVersion:
+def current_row(parts: Parts, encounter_id: str, letter: str, ordinal: int | None) -> ClaimVersion:
+    """The version of a claim that counts.
+
+    Raises:
+        Refusal: the encounter has no such claim.
+    """
     with parts.db.read() as session:
         rows = reading.claims(session, encounter_id, letter, ordinal)
     if not rows:
@@ -79,9 +93,19 @@ def _row(parts: Parts, encounter_id: str, letter: str, ordinal: int | None) -> C
 
 
 def _claim(parts: Parts, actor: Actor, row: ClaimVersion, request: Request) -> ClaimAnswer | Response:
-    if X12 in request.headers.get("accept", ""):
+    wanted = request.headers.get("accept", "")
+    if X12 in wanted:
         return Response(_file(parts, actor, row), media_type=X12)
+    if PAGE in wanted and JSON not in wanted:
+        return drawn(row)
     return reading.claim_answer(row)
+
+
+def drawn(row: ClaimVersion) -> HTMLResponse:
+    """The form of a version as a page that brings its own style and nothing else."""
+    return HTMLResponse(
+        form_view(claim_of(row)), headers={"Content-Security-Policy": DRAWING, "Cache-Control": "no-store"}
+    )
 
 
 def _file(parts: Parts, actor: Actor, row: ClaimVersion) -> str:

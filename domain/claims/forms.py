@@ -67,6 +67,8 @@ def _billing(draft: Draft, on: date) -> None:
     if draft.professional:
         _field(draft, on, "service_facility", facility.name)
     _field(draft, on, "attending", attending_npi(draft) or facility.attending_npi)
+    if draft.procedures and facility.operating_npi:
+        _field(draft, on, "operating", facility.operating_npi)
 
 
 def attending_npi(draft: Draft) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 from sqlmodel import select
@@ -35,3 +37,18 @@ async def test_a_claim_is_given_as_its_837_and_that_is_on_record(tmp_path: Path)
         with r.mind.db.read() as session:
             entries = session.exec(select(AuditEntry).where(AuditEntry.action == "claim_file")).all()
         assert [entry.target for entry in entries] == [encounter] * 4
+
+
+async def test_a_claim_is_given_as_its_drawn_form_that_loads_nothing_and_names_nobody(tmp_path: Path) -> None:
+    async with recorder(tmp_path) as r:
+        encounter = await whole(r)
+        path = f"/v1/encounters/{encounter}/claims/C"
+        answer = await r.http.get(path, headers={"accept": "text/html"})
+        assert answer.headers["content-type"].startswith("text/html")
+        style = answer.text.partition("<style>")[2].partition("</style>")[0]
+        known = b64encode(sha256(style.encode()).digest()).decode()
+        assert f"style-src 'sha256-{known}'" in answer.headers["content-security-policy"]
+        assert "FL 77 operating provider" in answer.text
+        assert "SYNTHETIC" not in answer.text
+        for accepted in ("application/json, text/html", "*/*"):
+            assert (await r.http.get(path, headers={"accept": accepted})).json()["letter"] == "C"

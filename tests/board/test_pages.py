@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import select
 
 from activities.store import signals
-from activities.store.tables import AlertDelivery, AlertRecord, ClaimVersion, Encounter
+from activities.store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter
 from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
 from app.board.worklists import DESKS
@@ -359,3 +359,16 @@ async def test_a_denied_claim_offers_the_packet_that_answers_it(board: Board) ->
     finally:
         with board.db.write() as session:
             session.get_one(ClaimVersion, (board.whole, "C", 1, 1)).state = kept
+
+
+async def test_the_form_of_a_claim_is_one_step_from_its_encounter_and_its_reading_is_on_record(board: Board) -> None:
+    page = f"/encounters/{board.whole}/claims/C/1"
+    assert page in (await board.get(f"/encounters/{board.whole}")).text
+    answer = await board.get(page)
+    assert answer.status_code == 200
+    assert "FL 4 type of bill" in answer.text
+    assert not any(secret in answer.text for secret in board.secret)
+    with board.recorder.mind.db.read() as store:
+        seen = store.exec(select(AuditEntry).where(AuditEntry.action == "claim form")).all()
+    assert [entry.target for entry in seen] == [board.whole]
+    assert (await board.get(f"/encounters/{board.whole}/claims/C/9")).status_code == 404

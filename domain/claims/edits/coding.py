@@ -105,12 +105,13 @@ def validity(case: Case) -> Iterator[Edit]:
 
 def code_editor(case: Case) -> Iterator[Edit]:
     """What else the Medicare Code Editor finds in a coded stay."""
-    coded = _coded_case(case, case.draft.coding_day)
+    coded = coded_case(case, case.draft.coding_day)
     if coded and (rest := [name for name in grouper.findings(coded) if name not in _NAMED_ELSEWHERE]):
         yield case.found("code_editor", "FL 67", ", ".join(name.replace("_", " ").lower() for name in rest))
 
 
-def _coded_case(case: Case, on: date) -> grouper.Case | None:
+def coded_case(case: Case, on: date) -> grouper.Case | None:
+    """The stay as grouper and code editor read it; None while it is not coded or not ended."""
     stay, chosen = case.bundle.stay, [d for d in case.claim.diagnoses if d.role == "principal"]
     if stay is None or not chosen or stay.ended_at is None:
         return None

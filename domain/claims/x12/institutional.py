@@ -22,7 +22,7 @@ def body(claim: Claim, identity: Identity, site: Site, payer: PayerId, control: 
         *envelope.subscriber(identity, payer, control),
         *_claim(claim, identity, control),
         *_health_information(claim),
-        *_attending(claim, facility),
+        *_providers(claim, facility),
         *(segment for line in claim.lines for segment in _line(line)),
     ]
 
@@ -69,7 +69,8 @@ def _health_information(claim: Claim) -> Iterator[tuple[str, ...]]:
     yield from _hi([_diagnosis("ABF", d) for d in by_role["other"][: MOST_DIAGNOSES[Form.UB04] - 1]])
     for qualifier, role in (("BBR", "principal"), ("BBQ", "other")):
         yield from _hi([f"{qualifier}:{p.code}:D8:{day(p.date)}" for p in claim.procedures if p.role == role])
-    yield from _hi([_occurrence(value) for value in claim.codes if value.kind in ("occurrence", "occurrence_span")])
+    for kind in ("occurrence_span", "occurrence"):
+        yield from _hi([_occurrence(value) for value in claim.codes if value.kind == kind])
     yield from _hi(
         [f"BE:{v.code}:::{number(v.amount)}" for v in claim.codes if v.kind == "value" and v.amount is not None]
     )
@@ -93,10 +94,14 @@ def _occurrence(value: CodedValue) -> str:
     return f"BH:{value.code}:D8:{first}"
 
 
-def _attending(claim: Claim, facility: Facility) -> Iterator[tuple[str, ...]]:
+def _providers(claim: Claim, facility: Facility) -> Iterator[tuple[str, ...]]:
     family, given, npi = envelope.attending(facility, claim)
     yield ("NM1", "71", "1", family, given, "", "", "", "XX", npi)
     yield ("PRV", "AT", "PXC", facility.attending_taxonomy)
+    operating = value_of(claim, "operating")
+    if operating and facility.operating_name:
+        last, first = facility.operating_name
+        yield ("NM1", "72", "1", text(last), text(first, 35), "", "", "", "XX", operating)
 
 
 def _line(line: Line) -> Iterator[tuple[str, ...]]:

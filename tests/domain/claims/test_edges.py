@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.claims import build_claims
 from domain.claims.model import Claim
 from domain.claims.x12 import render, validate
 from tests.domain.claims import golden
 from tests.domain.claims.breaks import SECONDARY, outpatient, stay
-from tests.domain.claims.stories import Story, edit_ids, error_ids, lines, mcl_inpatient, site, units
+from tests.domain.claims.stories import Story, edit_ids, error_ids, lines, mcl_inpatient, rulebook, site, units
 from tests.domain.claims.test_policies import rules_with
 from tests.domain.claims.test_x12 import control, segments
 
@@ -116,6 +117,16 @@ def test_a_diagnosis_without_its_indicator_is_asked_about_and_an_exempt_one_is_n
         "a diagnosis of a stay without its present-on-admission indicator: N17.9"
     ]
     assert "ABF:N179*" in file_of(bare)
+
+
+def test_the_provider_of_the_procedures_stands_where_the_site_names_one() -> None:
+    house = site().facilities[0].model_copy(update={"operating_npi": "1677777769", "operating_name": ("Oper", "Olive")})
+    named = site().model_copy(update={"facilities": (house, *site().facilities[1:])})
+    claims = {claim.key: claim for claim in build_claims(mcl_inpatient().record(), named, rulebook())}
+    files = {key: render(claim, golden.PAT, named, named.payers[0], control()) for key, claim in claims.items()}
+    assert "NM1*72*1*OPER*OLIVE****XX*1677777769~" in files["C/1"]
+    assert "NM1*72" not in files["A/1"]
+    assert {key: validate(file) for key, file in files.items()} == {key: [] for key in files}
 
 
 # attested services

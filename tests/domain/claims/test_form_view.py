@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
 
 from domain.claims.form_view import form_view
+from tests.domain.claims.breaks import office
 from tests.domain.claims.stories import Story, mcl_inpatient
 
 
@@ -34,6 +36,28 @@ def read(page: str) -> str:
     reader.feed(page)
     assert reader.open == []
     return " ".join(reader.cells)
+
+
+def places(page: str) -> list[str]:
+    return re.findall(r"<dt>(?:FL )?(\w+)", page)
+
+
+def test_the_boxes_follow_the_paper_with_the_lines_between_them() -> None:
+    page = form_view(mcl_inpatient().toxicity(3, crs=2).claim("C/1"))
+    numbers = [int(re.match(r"\d+", place)[0]) for place in places(page) if place[0].isdigit()]  # type: ignore[index]
+    assert numbers == sorted(numbers)
+    assert {4, 6, 8, 12, 39, 56, 60, 67, 69, 71, 74, 76, 80} <= set(numbers)
+    order = [page.index(mark) for mark in ("FL 39", "FL 42 revenue code", "FL 46 units", "FL 56", "FL 80")]
+    assert order == sorted(order)
+
+
+def test_an_office_claim_is_drawn_as_the_other_paper() -> None:
+    page = form_view(office().claim("A/1"))
+    order = [
+        page.index(mark) for mark in ("1a insured", "21A ", "24A service date", "24E diagnoses", "25 federal", "33a ")
+    ]
+    assert order == sorted(order)
+    assert "FL " not in page.partition("Why each")[0]
 
 
 @pytest.mark.parametrize("key", ["A/1", "B/1", "C/1"])

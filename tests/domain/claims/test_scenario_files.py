@@ -1,77 +1,76 @@
-"""Every claim of every scenario: passes the guide maps, groups as expected, and passes the code editor for its date."""
+"""Every claim of every scenario, in both editions: passes the guide maps, groups as expected, passes the code editor."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from pathlib import Path
-
 import pytest
 
-from app.outcomes import scenarios
 from domain.claims import build_claims, grouper
-from domain.claims.build import cases
-from domain.claims.model import Form
-from domain.claims.x12 import Control, Identity, render, validate
-from domain.claims.x12.parties import Address
-from domain.events import EventData, parse
-from domain.facts import Fact, fold
-from domain.record import Record
-from domain.rulebook.rows import Payer
-from domain.site import parse_site
-from intake.feeds import expand
+from domain.claims.edits import find_edits
+from domain.claims.edits.case import Case
+from domain.claims.edits.coding import coded_case
+from domain.claims.x12 import validate
+from domain.rulebook.rows import Edition
+from tests.domain.claims.golden import SCENARIOS, example_site, record_of, scenario_cases, written
 from tests.domain.claims.stories import rulebook
 
-ROOT = Path(__file__).resolve().parents[3]
-SITE = parse_site((ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8"))
-SCENARIOS = {scenario.feed.name: scenario for scenario in scenarios()}
-PAT = Identity("Doe", "Pat", date(1961, 3, 2), "female", Address("1 Elm", "Columbus", "OH", "43215"), "M123", "R1")
+GROUPS = {"C": "018", "D": "815"}
+"""The infusion stay, and the readmission for a complication of the therapy in the scenario that has one."""
+
+ALL = pytest.mark.parametrize("name", sorted(SCENARIOS))
 
 
-def record_of(name: str) -> Record:
-    found = [parse(event) for event in expand(SCENARIOS[name].feed, date(2026, 6, 10))]
-    facts: list[Fact[EventData]] = [
-        Fact(f"evt_{envelope.id}", envelope.source, envelope.id, envelope.time, envelope.time, data)
-        for envelope, data in found
-    ]
-    return Record(fold(facts))
+def inpatient(name: str) -> list[Case]:
+    return [case for case in scenario_cases(name, "current") if case.claim.setting == "inpatient"]
 
 
-@pytest.mark.parametrize("name", sorted(SCENARIOS))
-def test_every_claim_becomes_a_file_that_passes(name: str) -> None:
-    claims = build_claims(record_of(name), SITE, rulebook())
-    for number, claim in enumerate(claims, start=1):
-        payer = SITE.payer(claim.payer)
-        row = rulebook().one(Payer, claim.statement_from, key=claim.payer)
-        assert payer is not None
-        filing = row.claim_filing_professional if claim.form is Form.CMS1500 else row.claim_filing
-        control = Control(
-            number, f"E1-{claim.letter}{claim.ordinal}", datetime(2026, 8, 1, tzinfo=UTC), filing or row.claim_filing
-        )
-        assert validate(render(claim, PAT, SITE, payer, control)) == [], claim.key
+@ALL
+@pytest.mark.parametrize("edition", ["current", "guide"])
+def test_every_claim_becomes_a_file_that_passes(name: str, edition: Edition) -> None:
+    claims = [case.claim for case in scenario_cases(name, edition)]
+    files = dict(written(name, claims, example_site()))
+    assert len(files) == len(claims) > 1
+    assert {key: validate(file) for key, file in files.items()} == {key: [] for key in files}
 
 
-@pytest.mark.parametrize("name", sorted(SCENARIOS))
-def test_every_infusion_stay_groups_to_the_car_t_group_and_passes_the_code_editor(name: str) -> None:
-    for case in cases(record_of(name), SITE, rulebook()):
-        claim = case.claim
-        if not claim.ready or claim.setting != "inpatient":
-            continue
-        principal = next(d for d in claim.diagnoses if d.role == "principal")
-        coded = grouper.Case(
-            discharged=claim.statement_through,
-            age=65,
-            sex="female",
-            discharge_status="01",
-            principal=(principal.code, principal.poa),
-            others=tuple((d.code, d.poa) for d in claim.diagnoses if d.role == "other"),
-            procedures=tuple(p.code for p in claim.procedures),
-        )
+@ALL
+def test_every_claim_goes_out(name: str) -> None:
+    """At its end each scenario has cured what it was held for: nothing waits, no error is left."""
+    for case in scenario_cases(name, "current"):
+        assert case.claim.ready, case.claim.waiting_for
+        assert [edit.message for edit in find_edits(case) if edit.severity == "error"] == []
+
+
+@ALL
+def test_every_stay_groups_as_expected_and_passes_the_code_editor(name: str) -> None:
+    assert {case.claim.letter: case.claim.drg for case in inpatient(name)}.items() <= GROUPS.items()
+    for case in inpatient(name):
+        coded = coded_case(case, case.draft.coding_day)
+        assert coded is not None
+        assert grouper.editor_covers(coded.discharged)
         assert grouper.findings(coded) == ()
-        assert (claim.drg == "018") == (claim.letter == "C")
 
 
-@pytest.mark.parametrize("name", sorted(SCENARIOS))
+@ALL
+def test_every_outpatient_code_is_valid_on_its_day(name: str) -> None:
+    for case in scenario_cases(name, "current"):
+        day = case.draft.coding_day
+        assert all(grouper.diagnosis_is_valid(d.code, day) for d in case.claim.diagnoses)
+
+
+@ALL
 def test_the_guide_edition_answers_every_question_too(name: str) -> None:
-    claims = build_claims(record_of(name), SITE, rulebook("guide"))
-    assert [claim.key for claim in claims] == [claim.key for claim in build_claims(record_of(name), SITE, rulebook())]
+    record = record_of(name)
+    claims = build_claims(record, example_site(), rulebook("guide"))
+    assert [claim.key for claim in claims] == [case.claim.key for case in scenario_cases(name, "current")]
     assert all(edit.id != "no_rule" for claim in claims for edit in claim.edits)
+
+
+def test_the_scenarios_have_a_stay_a_readmission_and_an_outpatient_infusion() -> None:
+    claims = [case.claim for name in SCENARIOS for case in scenario_cases(name, "current")]
+    assert {(claim.letter, claim.type_of_bill) for claim in claims} >= {
+        ("A", "131"),
+        ("B", "131"),
+        ("C", "111"),
+        ("C", "131"),
+        ("D", "111"),
+    }
