@@ -27,11 +27,12 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An administration service: role of its code, units, the events it is read from."""
+    """An administration service: role of its code, units, the events it is read from, and why in a sentence."""
 
     role: str
     units: int
     events: tuple[str, ...]
+    text: str = "From the charted start and stop times of the day."
 
 
 def further_hours(minutes: int) -> int:
@@ -44,24 +45,29 @@ def chemotherapy(day: Iterable[Given]) -> tuple[Service, ...]:
     drugs = [_DrugDay.of(list(same)) for _, same in groupby(sorted(day, key=_by_drug), key=lambda g: g.drug)]
     drugs.sort(key=lambda d: (d.push, d.started_at, d.drug))
     services: list[Service] = []
-    hours = 0
-    hour_events: list[str] = []
+    longer: list[Service] = []
     for index, drug in enumerate(drugs):
-        services.append(Service(_role(drug.push, index == 0), 1, drug.events))
+        services.append(Service(_role(drug.push, index == 0), 1, drug.events, drug.told(first=index == 0)))
         if not drug.push and (extra := further_hours(drug.minutes)):
-            hours += extra
-            hour_events += drug.events
-    if hours:
-        services.append(Service("chemo_infusion_hour", hours, tuple(hour_events)))
-    return _joined(services)
+            text = f"{drug.drug} ran {drug.minutes} minutes: {_hours_told(extra)}"
+            longer.append(Service("chemo_infusion_hour", extra, drug.events, text))
+    return _joined([*services, *longer])
 
 
 def therapeutic(started_at: datetime, ended_at: datetime | None, event: str) -> tuple[Service, ...]:
     """The services of one outpatient infusion of a drug that is no chemotherapy; without an end, one hour."""
-    services = [Service("therapeutic_infusion", 1, (event,))]
-    if ended_at and (extra := further_hours(_minutes(ended_at - started_at))):
-        services.append(Service("therapeutic_infusion_hour", extra, (event,)))
+    if ended_at is None:
+        return (Service("therapeutic_infusion", 1, (event,), "One infusion; its end is not charted, so one hour."),)
+    minutes = _minutes(ended_at - started_at)
+    services = [Service("therapeutic_infusion", 1, (event,), f"It ran {minutes} minutes: the first hour.")]
+    if extra := further_hours(minutes):
+        text = f"It ran {minutes} minutes: {_hours_told(extra)}"
+        services.append(Service("therapeutic_infusion_hour", extra, (event,), text))
     return tuple(services)
+
+
+def _hours_told(hours: int) -> str:
+    return f"{hours} after the first hour; one counts once it has run over {_BEYOND} minutes."
 
 
 def overlap(day: Iterable[Given]) -> bool:
@@ -83,6 +89,14 @@ class _DrugDay:
         minutes = sum(_minutes(g.ended_at - g.started_at) for g in given)
         push = all(g.push or _minutes(g.ended_at - g.started_at) <= _PUSH_MINUTES for g in given)
         return cls(given[0].drug, min(g.started_at for g in given), minutes, push, tuple(g.event for g in given))
+
+    def told(self, *, first: bool) -> str:
+        """Why its code is what it is."""
+        if self.push:
+            kind = f"a push, given as one or over no more than {_PUSH_MINUTES} minutes"
+            return f"{self.drug}: {kind}, {'the first service' if first else 'a further drug'} of the day."
+        kind = "the first infusion of the day, up to an hour" if first else "the next drug, up to an hour"
+        return f"{self.drug} ran {self.minutes} minutes: {kind}."
 
 
 def _by_drug(given: Given) -> tuple[str, datetime, str]:
@@ -107,6 +121,7 @@ def _joined(services: Sequence[Service]) -> tuple[Service, ...]:
             role,
             sum(s.units for s in services if s.role == role),
             tuple(event for s in services if s.role == role for event in s.events),
+            " ".join(dict.fromkeys(s.text for s in services if s.role == role)),
         )
         for role in roles
     )

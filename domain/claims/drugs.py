@@ -184,8 +184,8 @@ def _services(draft: Draft, on: date, day: list[Fact[LymphodepletionAdministered
     given = [given_of(fact) for fact in day]
     if draft.policy("chemotherapy_administration", on).value == "from_times":
         return administration.chemotherapy(given)
-    events = tuple(g.event for g in given)
-    return Service("chemo_infusion_initial", 1, events), Service("chemo_infusion_hour", 1, events)
+    events, text = tuple(g.event for g in given), "Printed once for every day of infusion, whatever the times."
+    return Service("chemo_infusion_initial", 1, events, text), Service("chemo_infusion_hour", 1, events, text)
 
 
 def given_of(fact: Fact[LymphodepletionAdministered]) -> Given:
@@ -206,6 +206,6 @@ def _administration_lines(draft: Draft, on: date, services: tuple[Service, ...],
                 hcpcs=row.code,
                 printed=not draft.inpatient or draft.policy("drug_hcpcs_inpatient", on).value == "printed",
                 description=row.title,
-                reason=draft.say(row, "From the charted start and stop times of the day.", *service.events),
+                reason=draft.say(row, service.text, *service.events),
             )
         )

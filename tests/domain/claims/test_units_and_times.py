@@ -55,6 +55,20 @@ def roles(*given: Given) -> list[tuple[str, int]]:
     return [(service.role, service.units) for service in chemotherapy(given)]
 
 
+def test_each_service_says_why_it_is_billed() -> None:
+    told = [
+        service.text
+        for service in chemotherapy([drug("flu", 0, 95), drug("cy", 100, 155), drug("mesna", 300, 5, push=True)])
+    ]
+    assert told == [
+        "flu ran 95 minutes: the first infusion of the day, up to an hour.",
+        "cy ran 155 minutes: the next drug, up to an hour.",
+        "mesna: a push, given as one or over no more than 15 minutes, a further drug of the day.",
+        "flu ran 95 minutes: 1 after the first hour; one counts once it has run over 30 minutes."
+        " cy ran 155 minutes: 2 after the first hour; one counts once it has run over 30 minutes.",
+    ]
+
+
 def test_the_first_drug_is_initial_and_the_second_sequential() -> None:
     assert roles(drug("cy", 40, 60), drug("flu", 0, 30)) == [
         ("chemo_infusion_initial", 1),
