@@ -152,6 +152,7 @@ def _findings(case: Case, claims: Sequence[Claim]) -> Iterator[Finding]:
     yield from of_claims(case, claims)
     yield from closure.findings(case, claims)
     yield from (Finding("broken_correction", event, (event,)) for event in case.record.facts.broken)
+    yield from (Finding("change_without_beginning", event, (event,)) for event in case.record.unbegun)
 
 
 __all__ = ["STAGES", "Outcome", "decide", "performed", "services", "stage_of", "uncleared"]

@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 
 from domain.events import access, care, cells, governance, revenue
 from domain.events.access import BookableStage
 from domain.events.base import Setting
-from domain.events.care import AdmissionClass
 from domain.facts import Fact, Facts
+from domain.visits import Appointment as Appointment
+from domain.visits import Stay as Stay
+from domain.visits import appointments, stays, unbegun
 
 PRODUCT_PLAN = frozenset({"product", "indication"})
 """What of a plan says which product is given to whom."""
-
-
-@dataclass(frozen=True, slots=True)
-class Appointment:
-    """A booking as it stands after every move. `status` is booked, cancelled or missed."""
-
-    id: str
-    stage: BookableStage
-    starts_at: datetime
-    facility: str
-    setting: Setting
-    status: str
-    events: tuple[str, ...]
-    received_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """An admission as it stands. `inpatient_from` is the moment of the inpatient order, None while outpatient."""
-
-    id: str
-    facility: str
-    started_at: datetime
-    inpatient_from: datetime | None
-    ended_at: datetime | None
-    type: str
-    source: str
-    discharge_status: str | None
-    attending_npi: str | None
-    events: tuple[str, ...]
-
-    @property
-    def inpatient(self) -> bool:
-        return self.inpatient_from is not None
-
-    def covers(self, moment: datetime) -> bool:
-        """True while the patient is in this stay as an inpatient."""
-        return (
-            self.inpatient_from is not None
-            and self.inpatient_from <= moment
-            and (self.ended_at is None or moment <= self.ended_at)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +155,7 @@ class Record:
     @cached_property
     def appointments(self) -> tuple[Appointment, ...]:
         """Every booking, in order of its time. A move or cancellation that comes before its booking waits for it."""
-        return tuple(sorted(_appointments(self.facts), key=lambda a: (a.starts_at, a.id)))
+        return tuple(sorted(appointments(self.facts), key=lambda a: (a.starts_at, a.id)))
 
     def booked(self, stage: BookableStage) -> tuple[Appointment, ...]:
         """The standing bookings of a stage."""
@@ -204,7 +164,12 @@ class Record:
     @cached_property
     def stays(self) -> tuple[Stay, ...]:
         """Every admission that was not cancelled, in order of its start."""
-        return tuple(sorted(_stays(self.facts), key=lambda s: (s.started_at, s.id)))
+        return tuple(sorted(stays(self.facts), key=lambda s: (s.started_at, s.id)))
+
+    @cached_property
+    def unbegun(self) -> tuple[str, ...]:
+        """Events that change or end a booking or a stay of which no beginning was ever reported."""
+        return unbegun(self.facts)
 
     @cached_property
     def authorizations(self) -> tuple[Authorization, ...]:
@@ -273,108 +238,6 @@ class Record:
     def aliases(self) -> frozenset[tuple[str, str]]:
         """Typed identifiers that the facts themselves give the encounter: COI, DIN, bag, lot, admission, appointment."""
         return frozenset(_aliases(self.facts))
-
-
-def _appointments(facts: Facts) -> list[Appointment]:
-    standing: dict[str, Appointment] = {}
-    for booked in facts.of(access.AppointmentBooked):
-        b = booked.data
-        standing[b.appointment_id] = Appointment(
-            b.appointment_id,
-            b.stage,
-            b.starts_at,
-            b.facility,
-            b.setting,
-            "booked",
-            (booked.event_id,),
-            booked.received_at,
-        )
-    changes: tuple[
-        Fact[access.AppointmentRescheduled | access.AppointmentCancelled | access.AppointmentMissed], ...
-    ] = (
-        *facts.of(access.AppointmentRescheduled),
-        *facts.of(access.AppointmentCancelled),
-        *facts.of(access.AppointmentMissed),
-    )
-    for change in sorted(changes, key=lambda fact: fact.order):
-        found = standing.get(change.data.appointment_id)
-        if found is None:
-            continue
-        events = (*found.events, change.event_id)
-        received = max(found.received_at, change.received_at)
-        if isinstance(change.data, access.AppointmentRescheduled):
-            moved = change.data
-            standing[found.id] = replace(
-                found,
-                stage=moved.stage or found.stage,
-                starts_at=moved.starts_at,
-                facility=moved.facility or found.facility,
-                setting=moved.setting or found.setting,
-                status="booked",
-                events=events,
-                received_at=received,
-            )
-        else:
-            status = "cancelled" if isinstance(change.data, access.AppointmentCancelled) else "missed"
-            standing[found.id] = replace(found, status=status, events=events, received_at=received)
-    return list(standing.values())
-
-
-def _stays(facts: Facts) -> list[Stay]:
-    standing: dict[str, Stay] = {}
-    for started in facts.of(care.AdmissionStarted):
-        s = started.data
-        standing[s.admission_id] = Stay(
-            id=s.admission_id,
-            facility=s.facility,
-            started_at=s.at,
-            inpatient_from=s.at if s.admission_class is AdmissionClass.INPATIENT else None,
-            ended_at=None,
-            type=s.type,
-            source=s.source,
-            discharge_status=None,
-            attending_npi=s.attending_npi,
-            events=(started.event_id,),
-        )
-    changes: tuple[Fact[care.AdmissionChanged | care.AdmissionEnded | care.AdmissionCancelled], ...] = (
-        *facts.of(care.AdmissionChanged),
-        *facts.of(care.AdmissionEnded),
-        *facts.of(care.AdmissionCancelled),
-    )
-    for change in sorted(changes, key=lambda fact: (fact.time, fact.order)):
-        found = standing.get(change.data.admission_id)
-        if found is None:
-            continue
-        after = _changed(found, change.data)
-        if after is None:
-            del standing[found.id]
-        else:
-            standing[found.id] = replace(after, events=(*found.events, change.event_id))
-    return list(standing.values())
-
-
-def _changed(stay: Stay, change: object) -> Stay | None:
-    """The stay after one change; None when the admission itself was cancelled (ADT A11)."""
-    match change:
-        case care.AdmissionEnded():
-            return replace(stay, ended_at=change.at, discharge_status=change.discharge_status)
-        case care.AdmissionCancelled(what="discharge"):
-            return replace(stay, ended_at=None, discharge_status=None)
-        case care.AdmissionCancelled():
-            return None
-        case care.AdmissionChanged():
-            inpatient_from = stay.inpatient_from
-            if change.admission_class is AdmissionClass.INPATIENT:
-                inpatient_from = inpatient_from or change.at
-            elif change.admission_class is not None:
-                inpatient_from = None
-            return replace(
-                stay,
-                facility=change.facility or stay.facility,
-                inpatient_from=inpatient_from,
-                attending_npi=change.attending_npi or stay.attending_npi,
-            )
-    raise TypeError(type(change).__name__)
 
 
 def _authorizations(facts: Facts) -> list[Authorization]:

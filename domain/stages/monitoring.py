@@ -106,8 +106,8 @@ def window_end(case: Case) -> datetime | None:
 
 
 def open_stays(case: Case) -> tuple[Stay, ...]:
-    """Stays without discharge."""
-    return tuple(stay for stay in case.record.stays if stay.ended_at is None)
+    """Stays without discharge. An outpatient visit without an end is not one."""
+    return tuple(stay for stay in case.record.stays if stay.ended_at is None and not stay.visit)
 
 
 def readmissions(case: Case) -> tuple[Stay, ...]:
