@@ -13,12 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from activities.store.engine import Database
 from activities.store.facts import open_body
 from activities.store.inbox import serialise
 from activities.store.keys import Keyring
+from activities.store.merged import same_patient
 from activities.store.quarantine import CONFLICT, INVALID, UNMAPPED, WAITING
 from activities.store.tables import (
     Alias,
@@ -29,6 +30,7 @@ from activities.store.tables import (
     Patient,
     Quarantine,
     QuarantineKey,
+    RecordMerge,
     sealed_for,
 )
 from activities.store.vault import ERASED, Json, audit, identities
@@ -80,9 +82,15 @@ def erase_patient(db: Database, keys: Keyring, encounter_id: str, actor: str, no
 
 
 def _patients(session: Session, encounter_id: str) -> list[str]:
+    """Every vault row of the patient, those of merged record numbers too; what tied the numbers together goes."""
     found = {row.patient_ref for row in _events(session, [encounter_id]) if row.patient_ref}
     if not found:
         raise LookupError("no patient is known of this encounter")
+    numbers = {session.get_one(Patient, ref).mrn_key for ref in found}
+    merged = {key for number in numbers for key in same_patient(session, number)}
+    ties = or_(col(RecordMerge.old_key).in_(merged), col(RecordMerge.new_key).in_(merged))
+    session.execute(delete(RecordMerge).where(ties))
+    found |= set(session.exec(select(Patient.patient_ref).where(col(Patient.mrn_key).in_(merged))))
     return sorted(found)
 
 

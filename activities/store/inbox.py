@@ -7,7 +7,7 @@ not at all. Transactions are serialised: by SQLite's write lock, on PostgreSQL b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -71,9 +71,26 @@ def receive(
     Raises:
         NotAllowed: the sender may not write there; nothing is stored.
     """
+    return receive_all(db, keys, (envelope_body,), received_at, feed, hint, allowed)[0]
+
+
+def receive_all(
+    db: Database,
+    keys: Keyring,
+    bodies: Sequence[Mapping[str, Any]],
+    received_at: datetime,
+    feed: str,
+    hint: matching.Hint | None = None,
+    allowed: frozenset[str] | None = None,
+) -> list[ReceiptResult]:
+    """`receive` for the events of one message: all of them in one transaction, or none.
+
+    Raises:
+        NotAllowed: the sender may not write there; nothing is stored.
+    """
     with db.write() as session:
         serialise(session)
-        return receive_in(session, keys, envelope_body, received_at, feed, hint, allowed)
+        return [receive_in(session, keys, body, received_at, feed, hint, allowed) for body in bodies]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from activities.store import signals
 from activities.store.facts import identity_of
 from activities.store.keys import Keyring
+from activities.store.merged import same_patient
 from activities.store.tables import Alias, ClaimVersion, Encounter, EncounterEvent, Inbox, sealed_for
 from activities.store.vault import mrn_key
 from domain.events import OPENING_TYPES, Envelope, EventData
@@ -101,12 +102,18 @@ def find(session: Session, keys: Keyring, envelope: Envelope, data: EventData, h
 
 def _of_the_same_patient(session: Session, keys: Keyring, encounter_id: str, data: EventData) -> Match:
     """An order number that comes again with another patient's record number joins nobody; a merged number is the same."""
-    merged = referral_key(keys, data)
-    if isinstance(data, ReferralReceived) and session.get(Alias, (merged, encounter_id, MRN)) is None:
+    own = referral_key(keys, data)
+    if isinstance(data, ReferralReceived) and own and not _has_number(session, encounter_id, own):
         known = identity_of(session, keys, encounter_id)
         if known and not known["erased"] and str(known["patient"]["mrn"]).strip() != data.patient.mrn.strip():
             return Match(reason=OTHER_PATIENT, belongs_to=encounter_id)
     return Match(encounter_id)
+
+
+def _has_number(session: Session, encounter_id: str, key: str) -> bool:
+    numbers = same_patient(session, key)
+    query = select(Alias).where(Alias.encounter_id == encounter_id, Alias.kind == MRN)
+    return session.exec(query.where(col(Alias.alias_key).in_(numbers))).first() is not None
 
 
 def _candidates(
@@ -140,7 +147,7 @@ def _open_with(session: Session, key: str, product: str | None) -> set[str]:
     query = (
         select(Encounter.encounter_id, Encounter.product)
         .join(Alias, col(Alias.encounter_id) == Encounter.encounter_id)
-        .where(Alias.alias_key == key, Alias.kind == MRN, Encounter.status == "open")
+        .where(col(Alias.alias_key).in_(same_patient(session, key)), Alias.kind == MRN, Encounter.status == "open")
     )
     return {encounter for encounter, mine in session.exec(query) if product is None or mine in (product, UNKNOWN)}
 
@@ -179,6 +186,8 @@ def add_aliases(
     by_mrn = referral_key(keys, data) or (mrn_key(keys, hint.mrn, hint.facility) if hint else None)
     if by_mrn:
         known |= _add(session, keys, encounter_id, MRN, by_mrn, "", now)
+        if by_mrn in known:
+            known |= same_patient(session, by_mrn)
     session.flush()
     return known
 

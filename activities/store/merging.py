@@ -4,35 +4,49 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlmodel import select
+from sqlmodel import Session, col, select
 
-from activities.store import quarantine
+from activities.store import quarantine, signals
 from activities.store.engine import Database
 from activities.store.inbox import serialise
 from activities.store.keys import Keyring
-from activities.store.matching import MRN
-from activities.store.tables import Alias, Patient, sealed_for
+from activities.store.matching import MRN, UNKNOWN
+from activities.store.merged import same_patient
+from activities.store.tables import Alias, Encounter, RecordMerge
 from activities.store.vault import audit, mrn_key
 
 
 def merge_records(db: Database, keys: Keyring, old: str, new: str, facility: str, actor: str, now: datetime) -> int:
-    """Let encounters of the old record number be found by the new one; returns how many. Doing it again changes nothing.
+    """Let encounters of either record number be found by both; returns how many there are now. Again changes nothing.
 
-    Encounters are not joined: two products stay two encounters, and what stands in one stays there.
+    The merge itself is kept, so that it counts for encounters that become known after it. Encounters are not joined: two
+    products stay two encounters, and what stands in one stays there. Two open ones of one product are alerted: events
+    that name the patient alone belong to neither.
     """
     old_key, new_key = mrn_key(keys, old, facility), mrn_key(keys, new, facility)
     with db.write() as session:
         serialise(session)
-        known = session.exec(select(Alias).where(Alias.alias_key == old_key, Alias.kind == MRN)).all()
-        for alias in known:
-            if session.get(Alias, (new_key, alias.encounter_id, MRN)) is None:
-                sealed = keys.seal(b"", sealed_for("aliases.value", new_key))
-                session.add(Alias(alias_key=new_key, encounter_id=alias.encounter_id, kind=MRN, value=sealed))
-        if session.exec(select(Patient).where(Patient.mrn_key == new_key)).first() is None:
-            for patient in session.exec(select(Patient).where(Patient.mrn_key == old_key)):
-                patient.mrn_key = new_key
-                session.add(patient)
-        session.flush()
-        quarantine.release(session, keys, [new_key], now)
+        if old_key != new_key and session.get(RecordMerge, (old_key, new_key)) is None:
+            session.add(RecordMerge(old_key=old_key, new_key=new_key, feed=actor, at=now))
+            session.flush()
+        numbers = same_patient(session, new_key)
+        known = _encounters(session, numbers)
+        quarantine.release(session, keys, numbers, now)
+        _alert_doubles(session, [one for one in known if one.status == "open"], now)
         audit(session, actor, "merge", f"{len(known)} encounters", "merged", now)
         return len(known)
+
+
+def _encounters(session: Session, numbers: set[str]) -> list[Encounter]:
+    ids = select(Alias.encounter_id).where(col(Alias.alias_key).in_(numbers), Alias.kind == MRN)
+    query = select(Encounter).where(col(Encounter.encounter_id).in_(ids)).order_by(col(Encounter.created_at))
+    return list(session.exec(query))
+
+
+def _alert_doubles(session: Session, encounters: list[Encounter], now: datetime) -> None:
+    """The later of two open encounters of one patient that may be the same treatment."""
+    first: set[str] = set()
+    for encounter in encounters:
+        if encounter.product in first or (first and UNKNOWN in first | {encounter.product}):
+            signals.two_encounters(session, encounter.encounter_id, now)
+        first.add(encounter.product)

@@ -84,6 +84,29 @@ def alias_collision(session: Session, encounter_id: str, kind: str, key: str, ce
     )
 
 
+def two_encounters(session: Session, encounter_id: str, now: datetime) -> None:
+    """Registration merged two patients, and each has an open encounter for the product."""
+    _open_once(
+        session,
+        AlertRecord(
+            alert_id=new_id("alr"),
+            encounter_id=encounter_id,
+            key=f"{PREFIX}two_encounters.{encounter_id}",
+            kind="two_encounters",
+            severity="critical",
+            owner=OWNER,
+            title="registration merged two record numbers; this patient has another open encounter",
+            action="decide which encounter goes on; withdraw the other, and have its events sent again with the order of "
+            "the first. Until then events that name the patient alone wait in quarantine",
+            citation="HL7 v2 A40; design section 4",
+            rule="inbox.two_encounters",
+            since=now,
+            opened_at=now,
+            acknowledge_by=now + ACKNOWLEDGE_WITHIN,
+        ),
+    )
+
+
 def silence_key(feed: str) -> str:
     """The dedupe key of a feed's silence."""
     return f"{PREFIX}feed_silent.{feed}"

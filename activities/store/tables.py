@@ -385,8 +385,28 @@ class Counter(SQLModel, table=True):
     value: int = 0
 
 
+class RecordMerge(SQLModel, table=True):
+    """Two record numbers are one patient's. Either may stand first; what is known by one is known by the other."""
+
+    __tablename__ = "record_merges"
+
+    old_key: str = Field(primary_key=True)
+    new_key: str = Field(primary_key=True, index=True)
+    feed: str
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class FeedHeard(SQLModel, table=True):
+    """When a sender was last heard, whatever it sent: also what was refused or has nothing to do with CAR-T."""
+
+    __tablename__ = "feeds_heard"
+
+    feed: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
 class FhirSubscription(SQLModel, table=True):
-    """How far the notifications of a subscription go, and which of their numbers were skipped."""
+    """How far the notifications of a subscription go, which of their numbers were skipped, when they were asked for."""
 
     __tablename__ = "fhir_subscriptions"
 
@@ -395,6 +415,9 @@ class FhirSubscription(SQLModel, table=True):
     last_number: int = 0
     missing: list[int] = Field(default_factory=list, sa_type=JSON)
     heard_at: datetime = Field(sa_type=UtcDateTime)
+    reference: str = ""
+    asked: int = 0
+    ask_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class WebhookSeen(SQLModel, table=True):
