@@ -9,7 +9,6 @@ from datetime import datetime
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 
 from activities.store.engine import Database
 from activities.store.inbox import Reader
@@ -35,7 +34,8 @@ from app.api.parts import Parts, utc_now
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
-from intake.health import FeedMetrics, FeedWatch
+from intake.fhir.asking import Asker
+from intake.health import FeedWatch
 from intake.hl7.mapping import Mapping
 from intake.hl7.mllp import MllpServer
 
@@ -55,6 +55,7 @@ def create_gateway(
     mapping: Mapping | None = None,
     mllp: MllpServer | None = None,
     watch: FeedWatch | None = None,
+    asker: Asker | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
     """The HTTP interface over a migrated database.
@@ -67,6 +68,7 @@ def create_gateway(
         mapping: the site's mapping file, for FHIR notifications.
         mllp: serves HL7 v2 beside HTTP while the application serves.
         watch: alerts when a feed falls silent.
+        asker: asks FHIR servers for notifications that did not come.
     """
     api = FastAPI(
         title="CAR-T encounter",
@@ -80,8 +82,7 @@ def create_gateway(
     api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock, reader, mapping)
     api.state.mllp = mllp
     api.state.watch = watch
-    api.state.registry = CollectorRegistry()
-    api.state.registry.register(FeedMetrics(db))
+    api.state.asker = asker
     problems.install(api)
     api.add_middleware(Guard)
     # An order number may hold a slash, so the reference takes the whole path: what stands under it is matched first.
@@ -103,12 +104,16 @@ def create_gateway(
     return api
 
 
+def _running(api: FastAPI) -> tuple[Deliverer | None, FeedWatch | None, Asker | None]:
+    return api.state.parts.deliverer, api.state.watch, api.state.asker
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     mllp: MllpServer | None = api.state.mllp
     if mllp:
         await mllp.start()
-    background = [asyncio.create_task(part.run()) for part in (api.state.parts.deliverer, api.state.watch) if part]
+    background = [asyncio.create_task(part.run()) for part in _running(api) if part]
     try:
         yield
     finally:

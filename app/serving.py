@@ -19,6 +19,7 @@ from app.gateway import create_gateway
 from app.installation import CannotStart
 from app.settings import DEPLOY, Settings
 from intake.delivery import Deliverer
+from intake.fhir.asking import Asker
 from intake.health import FeedWatch
 from intake.hl7.door import Hl7Door
 from intake.hl7.mapping import Mapping, MappingError, parse_mapping
@@ -64,6 +65,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
         mapping=mapping,
         mllp=_mllp(settings, home, mapping, deliverer),
         watch=FeedWatch(home.db, mapping.longest_silences, utc_now),
+        asker=Asker(home.db, home.keys, mapping, utc_now, deliverer.wake),
     )
     if settings.ui_origins:
         install_codec(api, home.keys, settings.ui_origins)

@@ -9,9 +9,10 @@ from activities.store.inbox import Reader, Reading
 from domain.events import InvalidEvent, Problem
 from intake.fhir import door as fhir
 from intake.fhir import translate as fhir_translate
+from intake.hl7.faults import NotHl7, NotUsable, Unsupported
 from intake.hl7.mapping import Mapping
-from intake.hl7.message import NotHl7, NotUsable, read
-from intake.hl7.translate import Unsupported, translate
+from intake.hl7.message import read_text
+from intake.hl7.translate import translate
 
 NO_EVENT = "the mapping makes no event of it"
 
@@ -32,13 +33,12 @@ def reader_of(mapping: Callable[[], Mapping]) -> Reader:
 
 
 def _hl7(raw: str, mapping: Mapping) -> Reading:
-    message = read(raw.encode())
+    message = read_text(raw)
     feed = mapping.feed_of(message)
     if feed is None:
         raise NotUsable("MSH-3 and MSH-4: this sender is not in the mapping file")
     translated = translate(message, feed, mapping)
-    events = () if translated.event is None else (translated.event,)
-    return Reading(events, translated.hint, feed.facilities)
+    return Reading(translated.events, translated.hint, feed.facilities)
 
 
 def _fhir(raw: str, name: str, mapping: Mapping) -> Reading:
@@ -47,7 +47,7 @@ def _fhir(raw: str, name: str, mapping: Mapping) -> Reading:
         raise NotUsable("the mapping file has no fhir_feeds entry of this name")
     kept = json.loads(raw)
     events, hint = fhir_translate.translate(kept["resource"], kept["others"], feed, mapping)
-    return Reading(tuple(events), hint, None)
+    return Reading(tuple(events), hint, feed.facilities)
 
 
 def _invalid(message: str) -> InvalidEvent:

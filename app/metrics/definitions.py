@@ -98,7 +98,18 @@ INTAKE: Final = (
     _gauge(
         "cart_undecided_oldest_seconds", "", "Age of the oldest fact no decision has seen; 0 when there is none.", "max"
     ),
-    _gauge("cart_feed_last_event_age_seconds", "feed", "Time since the last event of each authenticated feed.", "min"),
+    _gauge(
+        "cart_feed_last_event_age_seconds",
+        "feed",
+        "Time since the last message of each sender, whatever became of it; exact to a quarter of a minute.",
+        "min",
+    ),
+    _gauge(
+        "cart_feed_lag_seconds",
+        "feed",
+        "From the occurrence of a feed's events to their note in the encounter, over the last hour: median.",
+        "max",
+    ),
     _gauge("cart_quarantine", "state", "Events in quarantine: waiting for their encounter, invalid, or in conflict."),
     _gauge(
         "cart_quarantine_oldest_seconds",

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sqlmodel import col, func, select
 
+from activities.store.hearing import last_heard
 from activities.store.tables import Encounter, EncounterEvent, Inbox, InboxConflict, Quarantine
 from app.metrics.families import Sample, sample
 from app.metrics.reading import Reading
@@ -22,8 +23,9 @@ def count_intake(reading: Reading) -> Iterator[Sample]:
         yield sample("cart_inbox_events_total", count, kind)
     conflicts = session.exec(select(func.count()).select_from(InboxConflict)).one()
     yield sample("cart_inbox_conflicts_total", conflicts)
-    for feed, last in session.exec(select(Inbox.feed, func.max(Inbox.received_at)).group_by(Inbox.feed)):
+    for feed, last in last_heard(session).items():
         yield sample("cart_feed_last_event_age_seconds", reading.seconds_since(last), feed)
+    yield from _feed_lag(reading)
     yield from _undelivered(reading)
     yield from _undecided(reading)
     yield from _lag(reading)
@@ -66,6 +68,23 @@ def _lag(reading: Reading) -> Iterator[Sample]:
         last = len(lags) - 1
         for name, share in (("median", 0.5), ("p95", 0.95), ("max", 1.0)):
             yield sample("cart_delivery_lag_seconds", lags[round(last * share)], name)
+
+
+def _feed_lag(reading: Reading) -> Iterator[Sample]:
+    """How late each feed is: what lies between the occurrence of its events and their note, future ones left out."""
+    rows = reading.session.exec(
+        select(Inbox.feed, Inbox.time, EncounterEvent.delivered_at)
+        .join(EncounterEvent, col(EncounterEvent.event_id) == col(Inbox.event_id))
+        .where(col(EncounterEvent.delivered_at) > reading.now - LAG_SPAN)
+        .order_by(col(EncounterEvent.delivered_at).desc())
+        .limit(LAG_ROWS)
+    )
+    lags: dict[str, list[float]] = {}
+    for feed, occurred, noted in rows:
+        if noted and occurred <= noted:
+            lags.setdefault(feed, []).append((noted - occurred).total_seconds())
+    for feed, found in lags.items():
+        yield sample("cart_feed_lag_seconds", sorted(found)[len(found) // 2], feed)
 
 
 def _quarantine(reading: Reading) -> Iterator[Sample]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from activities.store import signals
 from activities.store.engine import Database
@@ -12,6 +12,8 @@ from activities.store.tables import FhirSubscription
 from intake.fhir.notification import Notification
 
 MOST_MISSING = 1000
+ASK_AFTER = timedelta(seconds=10)
+"""Notifications overtake each other: a number that is late by seconds needs no question."""
 
 
 def count(db: Database, keys: Keyring, feed: str, notification: Notification, now: datetime) -> list[int]:
@@ -29,13 +31,16 @@ def count(db: Database, keys: Keyring, feed: str, notification: Notification, no
             row = row or FhirSubscription(subscription_key=key, feed=feed, heard_at=now)
             row.last_number, row.missing = notification.since, []
         _advance(row, notification)
-        row.heard_at = now
+        row.heard_at, row.reference = now, notification.subscription
         session.add(row)
         session.flush()
         if row.missing:
             signals.notification_gap(session, key, now)
+            row.ask_at = row.ask_at or now + ASK_AFTER
         else:
             signals.resolve(session, signals.gap_key(key), now)
+            row.ask_at, row.asked = None, 0
+        session.add(row)
         return list(row.missing)
 
 

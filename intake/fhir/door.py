@@ -11,15 +11,16 @@ from typing import Any
 from activities.store import quarantine
 from activities.store.attaching import NotAllowed
 from activities.store.engine import Database
-from activities.store.inbox import Disposition, ReceiptResult, receive, serialise
+from activities.store.hearing import note
+from activities.store.inbox import Disposition, ReceiptResult, receive_all, serialise
 from activities.store.keys import Keyring
 from domain.events import Problem
 from intake.fhir.counting import count
 from intake.fhir.notification import Notification
 from intake.fhir.translate import translate
+from intake.hl7.faults import NotUsable
 from intake.hl7.mapping import FhirFeed
 from intake.hl7.mapping import Mapping as SiteMapping
-from intake.hl7.message import NotUsable
 
 KIND = "fhir:"
 
@@ -39,7 +40,10 @@ class FhirDoor:
 
         The first notification of a subscription is counted from the numbers it carries.
         """
+        with self.db.write() as session:
+            note(session, feed.name, now)
         receipts: list[ReceiptResult] = []
+        allowed = feed.may_write(allowed)
         for resource in notification.resources:
             receipts += self._resource(feed, resource, notification.others, now, allowed)
         return receipts, count(self.db, self.keys, feed.name, notification, now)
@@ -56,13 +60,10 @@ class FhirDoor:
             events, hint = translate(resource, others, feed, self.mapping)
         except NotUsable as error:
             return [self._kept(feed, resource, others, str(error), now)]
-        receipts = []
-        for event in events:
-            try:
-                receipts.append(receive(self.db, self.keys, event, now, feed.name, hint, allowed))
-            except NotAllowed as error:
-                receipts.append(ReceiptResult(None, None, Disposition.INVALID, (str(error),)))
-        return receipts
+        try:
+            return receive_all(self.db, self.keys, events, now, feed.name, hint, allowed)
+        except NotAllowed as error:
+            return [ReceiptResult(None, None, Disposition.INVALID, (str(error),))]
 
     def _kept(
         self,

@@ -1,4 +1,4 @@
-"""Appointment and Encounter of FHIR R4 to events of the catalogue. Codes with a required binding are checked here."""
+"""Appointment and Encounter of FHIR R4 to events of the catalogue. Each is held against the standard first (`bindings`)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from activities.store.matching import Hint
 from domain.events.care import AdmissionClass
+from intake.fhir.bindings import check_form
+from intake.hl7.faults import NotUsable
 from intake.hl7.mapping import FhirFeed, Location
 from intake.hl7.mapping import Mapping as SiteMapping
-from intake.hl7.message import NotUsable
 
 Json = Mapping[str, Any]
 Step = tuple[str, dict[str, Any]]
@@ -54,6 +55,10 @@ CLASSES: Mapping[str, AdmissionClass] = {
 """ActEncounterCode to the class of a stay."""
 
 
+OLD = "old"
+"""Identifier.use of a number that no longer stands: it may be somebody else's by now."""
+
+
 def translate(
     resource: Json, others: Mapping[str, Json], feed: FhirFeed, mapping: SiteMapping
 ) -> tuple[list[dict[str, Any]], Hint | None]:
@@ -62,6 +67,7 @@ def translate(
     Raises:
         NotUsable: an element is missing or has no meaning in the mapping; its path is named, not its value.
     """
+    check_form(resource)
     if resource.get("resourceType") == "Appointment":
         steps, patients = list(_appointment(resource, others, mapping)), _actors(resource, "Patient")
     else:
@@ -80,12 +86,14 @@ def _appointment(resource: Json, others: Mapping[str, Json], mapping: SiteMappin
     said = _status(resource, APPOINTMENT)
     if said is None:
         return
-    stage = _stage(resource, mapping)
-    if stage is None:
-        return
     number = _required(resource, "id")
     if said != "booked":
-        yield f"cart.appointment.{said}", {"appointment_id": number}
+        # A server may strip what was entered in error to its id: such a one is undone by its number alone.
+        if not _types(resource) or _stage(resource, mapping):
+            yield f"cart.appointment.{said}", {"appointment_id": number}
+        return
+    stage = _stage(resource, mapping)
+    if stage is None:
         return
     place = _place(_actors(resource, "Location"), others, mapping)
     if place is None:
@@ -105,16 +113,18 @@ def _appointment(resource: Json, others: Mapping[str, Json], mapping: SiteMappin
 
 def _stage(resource: Json, mapping: SiteMapping) -> str | None:
     """The stage of an appointment; None for one that has nothing to do with CAR-T."""
-    codes = [
-        *_codes(resource.get("appointmentType")),
-        *(c for t in _dicts(resource.get("serviceType")) for c in _codes(t)),
-    ]
-    known = next((found for code in codes if (found := mapping.appointment(code))), None)
+    known = next((found for code in _types(resource) if (found := mapping.appointment(code))), None)
     if known is None:
         if mapping.unmapped == "ignore":
             return None
         raise NotUsable("Appointment.appointmentType: this type is not in the mapping file")
     return known.stage.value if known.stage else None
+
+
+def _types(resource: Json) -> list[str]:
+    """What kind of appointment it is, by every code that may say so."""
+    service = [code for kind in _dicts(resource.get("serviceType")) for code in _codes(kind)]
+    return [*_codes(resource.get("appointmentType")), *service]
 
 
 def _encounter(resource: Json, others: Mapping[str, Json], mapping: SiteMapping) -> Iterator[Step]:
@@ -167,9 +177,10 @@ def _class(coding: Any) -> AdmissionClass:
 
 
 def _status(resource: Json, known: Mapping[str, str | None]) -> str | None:
+    """What a status says here; an element that is missing, or stated by an extension alone, says nothing."""
     status = resource.get("status")
     if status not in known:
-        raise NotUsable(f"{resource['resourceType']}.status: not a code of its required binding")
+        raise NotUsable(f"{resource['resourceType']}.status: missing")
     return known[str(status)]
 
 
@@ -199,6 +210,8 @@ def _identifier(references: list[Json], others: Mapping[str, Json], system: str 
         target = _dict(others.get(str(reference.get("reference"))))
         for identifier in [_dict(reference.get("identifier")), *_dicts(target.get("identifier"))]:
             value = identifier.get("value")
+            if identifier.get("use") == OLD:
+                continue
             if system is not None and identifier.get("system") == system and isinstance(value, str) and value:
                 return value
     return None

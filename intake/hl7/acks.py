@@ -1,17 +1,27 @@
-"""Acknowledgements: AA taken and durable, AE the content is at fault, AR send it again or not at all. The error is named."""
+"""Acknowledgements: AA taken and durable, AE the content is at fault, AR send it again or not at all. The error is named.
+
+One answer to each message, with the codes of the application, whatever MSH-15 and MSH-16 ask for: a sender in enhanced mode
+that waits for a commit takes an AA for one, and nobody has to guess whether silence meant yes.
+"""
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from intake.hl7.faults import Fault
 from intake.hl7.message import Message
 
 NEWEST = "2.5.1"
 ERR_WITH_TEXT = ("2.5", "2.5.1")
+"""Versions whose ERR segment names error, place and text in fields of their own; before them all stands in ERR-1."""
+
 SELF = "CART-ENCOUNTER"
+TABLE = "HL70357"
+_PLACE = re.compile(r"^([A-Z][A-Z0-9]{2})-(\d{1,2})(?:\.(\d{1,2}))?\b")
 
 
 class Code(StrEnum):
@@ -22,19 +32,9 @@ class Code(StrEnum):
     REJECT = "AR"
 
 
-class Fault(StrEnum):
-    """ERR-3 (HL7 table 0357)."""
-
-    SEGMENT = "100^Segment sequence error"
-    FIELD = "102^Data type error"
-    TYPE = "200^Unsupported message type"
-    DUPLICATE = "205^Duplicate key identifier"
-    INTERNAL = "207^Application internal error"
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a message is answered. `text` names fields and cures, never a value."""
+    """What a message is answered. `text` begins with the field at fault and names its cure, never a value."""
 
     code: Code
     text: str = ""
@@ -50,17 +50,36 @@ def acknowledge(message: Message | None, verdict: Verdict, now: datetime) -> byt
     version = (message.version if message else "") or NEWEST
     trigger = message.trigger[1] if message else ""
     kind = f"ACK^{_escaped(trigger)}" if trigger else "ACK"
-    stamp = now.strftime("%Y%m%d%H%M%S%z")
-    names = [_of(message, "MSH-3.1"), _of(message, "MSH-4.1")]
-    number = secrets.token_hex(8)
     mode = _of(message, "MSH-11.1") or "P"
     lines = [
-        f"MSH|^~\\&|{SELF}||{names[0]}|{names[1]}|{stamp}||{kind}|{number}|{mode}|{version}",
+        _header("MSH", message, now) + f"||{kind}|{secrets.token_hex(8)}|{mode}|{_escaped(version)}",
         f"MSA|{verdict.code}|{_of(message, 'MSH-10')}|{_escaped(verdict.text)}",
     ]
-    if verdict.fault is not None and version in ERR_WITH_TEXT:
-        lines.append(f"ERR|||{verdict.fault}^HL70357|E||||{_escaped(verdict.text)}")
+    if verdict.fault is not None:
+        lines.append(_error(verdict, verdict.fault, version))
     return "".join(line + "\r" for line in lines).encode()
+
+
+def acknowledge_batch(answers: list[bytes], now: datetime) -> bytes:
+    """The answers to the messages of a batch, as a batch."""
+    header = _header("BHS", None, now)
+    return b"".join([f"{header}\r".encode(), *answers, f"BTS|{len(answers)}\r".encode()])
+
+
+def _header(name: str, message: Message | None, now: datetime) -> str:
+    stamp = now.strftime("%Y%m%d%H%M%S%z")
+    return f"{name}|^~\\&|{SELF}||{_of(message, 'MSH-3.1')}|{_of(message, 'MSH-4.1')}|{stamp}"
+
+
+def _error(verdict: Verdict, fault: Fault, version: str) -> str:
+    """ERR: the place in the message, the error, the text."""
+    found = _PLACE.match(verdict.text)
+    segment, field, component = found.groups() if found else ("", "", "")
+    if version not in ERR_WITH_TEXT:
+        code, text = fault.value.split("^")
+        return f"ERR|{segment}^{1 if segment else ''}^{field}^{code}&{text}&{TABLE}"
+    place = f"{segment}^1^{field}^1^{component or ''}".rstrip("^") if segment else ""
+    return f"ERR||{place}|{fault}^{TABLE}|E||||{_escaped(verdict.text)}"
 
 
 def _of(message: Message | None, path: str) -> str:
@@ -69,7 +88,7 @@ def _of(message: Message | None, path: str) -> str:
 
 def _escaped(text: str) -> str:
     """For our delimiters; control characters end nothing here."""
-    plain = "".join(character for character in text if character.isprintable())
-    for character, code in (("\\", "E"), ("|", "F"), ("^", "S"), ("~", "R"), ("&", "T")):
-        plain = plain.replace(character, f"\\{code}\\") if character != "\\" else plain.replace("\\", "\\E\\")
+    plain = "".join(character for character in text if character.isprintable()).replace("\\", "\\E\\")
+    for character, code in (("|", "F"), ("^", "S"), ("~", "R"), ("&", "T")):
+        plain = plain.replace(character, f"\\{code}\\")
     return plain

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from intake.hl7.batch import messages_of
+from intake.hl7.faults import NotHl7, NotUsable, Unsupported
 from intake.hl7.mapping import Mapping
-from intake.hl7.message import NotHl7, NotUsable, read, text_of
-from intake.hl7.translate import Unsupported, translate
+from intake.hl7.message import read
+from intake.hl7.translate import translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +23,9 @@ class Finding:
     detail: str = ""
 
 
-def messages(data: bytes) -> list[bytes]:
-    """The messages of a file: each begins with an MSH segment; MLLP framing around them is taken off."""
-    text = text_of(data.replace(b"\x0b", b"").replace(b"\x1c\x0d", b"\x0d").replace(b"\x1c", b""))
-    starts = [found.start() for found in re.finditer(r"(?m)(?:^|(?<=\r))MSH", text)]
-    parts = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-    return [(part.strip("\r") + "\r").encode() for part in parts]
-
-
 def check(data: bytes, mapping: Mapping) -> Iterator[Finding]:
     """How each message of a file would map. Details name fields and mapping keys, never a value."""
-    for number, message in enumerate(messages(data), start=1):
+    for number, message in enumerate(messages_of(data), start=1):
         yield _finding(number, message, mapping)
 
 
@@ -52,8 +46,11 @@ def _finding(number: int, data: bytes, mapping: Mapping) -> Finding:
         return Finding(number, trigger, "quarantined", str(error))
     if translated.merge is not None:
         return Finding(number, trigger, "merge", feed.name)
-    if translated.event is None:
+    if not translated.events:
         return Finding(number, trigger, "ignored", feed.name)
-    data_of = translated.event["data"]
-    known = ", ".join(f"{key}={data_of[key]}" for key in ("stage", "setting", "class", "what") if key in data_of)
-    return Finding(number, trigger, translated.event["type"], known)
+    outcome = " + ".join(event["type"] for event in translated.events)
+    return Finding(number, trigger, outcome, _known(translated.events[0]["data"]))
+
+
+def _known(data: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={data[key]}" for key in ("stage", "setting", "class", "what") if key in data)

@@ -11,13 +11,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from activities.store import quarantine
 from activities.store.attaching import NotAllowed
 from activities.store.engine import Database
-from activities.store.inbox import Disposition, ReceiptResult, receive, serialise
+from activities.store.hearing import Hearing
+from activities.store.inbox import Disposition, ReceiptResult, receive_all, serialise
 from activities.store.keys import Keyring
 from activities.store.merging import merge_records
-from intake.hl7.acks import Code, Fault, Verdict, acknowledge
+from intake.hl7.acks import Code, Verdict, acknowledge, acknowledge_batch
+from intake.hl7.batch import batch, is_batch
+from intake.hl7.charsets import text_of
+from intake.hl7.faults import Fault, NotHl7, NotUsable, Unsupported
 from intake.hl7.mapping import Feed, Mapping
-from intake.hl7.message import Message, NotHl7, NotUsable, read, text_of
-from intake.hl7.translate import Merge, Translation, Unsupported, translate
+from intake.hl7.message import Message, read_text
+from intake.hl7.translate import Merge, Translation, translate
 
 SEND_AGAIN = "nothing was stored; send it again"
 
@@ -35,15 +39,37 @@ class Hl7Door:
         self, db: Database, keys: Keyring, mapping: Mapping, clock: Callable[[], datetime], wake: Callable[[], None]
     ) -> None:
         self._db, self._keys, self.mapping, self._clock, self._wake = db, keys, mapping, clock, wake
+        self._hearing = Hearing(db)
 
-    def take(self, data: bytes) -> bytes:
-        """Take a message in; the answer is given when it is durable, or tells why it is not. Never raises."""
+    def take(self, data: bytes, names: frozenset[str] | None = None) -> bytes:
+        """Take a message or a batch in; the answer is given when it is durable, or tells why it is not. Never raises.
+
+        Args:
+            names: of the sender's certificate; None where the transport asks for none.
+        """
+        if not is_batch(data):
+            return self._answer(data, names)
+        try:
+            messages = batch(data)
+        except NotHl7 as error:
+            return self._refused(error)
+        return acknowledge_batch([self._answer(message, names) for message in messages], self._clock())
+
+    def reject(self, reason: str) -> bytes:
+        """The answer to bytes that are no frame."""
+        return self._refused(NotHl7(reason))
+
+    def _refused(self, error: NotHl7) -> bytes:
+        return acknowledge(None, Verdict(Code.REJECT, str(error), error.fault), self._clock())
+
+    def _answer(self, data: bytes, names: frozenset[str] | None) -> bytes:
         message = None
         try:
-            message = read(data)
-            verdict = self._taken(message, data)
-        except NotHl7 as error:
-            verdict = Verdict(Code.REJECT, str(error), Fault.SEGMENT)
+            text = text_of(data)
+            message = read_text(text)
+            verdict = self._taken(message, text, names)
+        except (NotHl7, Unsupported) as error:
+            verdict = Verdict(Code.REJECT, str(error), error.fault)
         except SQLAlchemyError as error:
             log.warning("hl7.database", error=type(error).__name__)
             verdict = Verdict(Code.REJECT, SEND_AGAIN, Fault.INTERNAL)
@@ -53,50 +79,54 @@ class Hl7Door:
         log.info("hl7.answered", code=verdict.code.value, fault=verdict.fault.value if verdict.fault else None)
         return acknowledge(message, verdict, self._clock())
 
-    def reject(self, reason: str) -> bytes:
-        """The answer to bytes that are no frame."""
-        return acknowledge(None, Verdict(Code.REJECT, reason, Fault.SEGMENT), self._clock())
-
-    def _taken(self, message: Message, data: bytes) -> Verdict:
+    def _taken(self, message: Message, text: str, names: frozenset[str] | None) -> Verdict:
         feed = self.mapping.feed_of(message)
         if feed is None:
-            return Verdict(Code.REJECT, "MSH-3 and MSH-4: this sender is not in the mapping file", Fault.FIELD)
+            return Verdict(Code.REJECT, "MSH-3 and MSH-4: this sender is not in the mapping file", Fault.TABLE)
+        if names is not None and feed.client_certificate is not None and feed.client_certificate not in names:
+            return Verdict(Code.REJECT, "MSH-3: this sender's certificate is not that of the feed", Fault.TABLE)
+        self._hearing.heard(feed.name, self._clock())
         if not message.control_id:
-            return Verdict(Code.REJECT, "MSH-10: the control id is missing", Fault.FIELD)
+            return Verdict(Code.REJECT, "MSH-10: the control id is missing", Fault.MISSING)
         try:
             translated = translate(message, feed, self.mapping)
-        except Unsupported as error:
-            return Verdict(Code.REJECT, str(error), Fault.TYPE)
         except NotUsable as error:
-            self._keep(message, feed, data, str(error))
-            return Verdict(Code.ERROR, str(error), Fault.FIELD)
+            self._keep(message, feed, text, str(error))
+            return Verdict(Code.ERROR, str(error), error.fault)
         if translated.merge is not None:
             return self._merged(feed, translated.merge)
-        if translated.event is None:
+        if not translated.events:
             return Verdict(Code.ACCEPT, "nothing to do with CAR-T")
         return self._received(feed, translated)
 
     def _received(self, feed: Feed, translated: Translation) -> Verdict:
-        assert translated.event is not None
         try:
-            result = receive(
-                self._db, self._keys, translated.event, self._clock(), feed.name, translated.hint, feed.facilities
+            results = receive_all(
+                self._db, self._keys, translated.events, self._clock(), feed.name, translated.hint, feed.facilities
             )
         except NotAllowed as error:
             return Verdict(Code.REJECT, str(error), Fault.FIELD)
         self._wake()
-        return _verdict(result)
+        return _worst([_verdict(result) for result in results])
 
     def _merged(self, feed: Feed, merge: Merge) -> Verdict:
+        if merge.facility not in feed.facilities:
+            return Verdict(Code.REJECT, "PID-3: its sender may not write for this facility", Fault.FIELD)
         merge_records(self._db, self._keys, merge.old, merge.new, merge.facility, feed.name, self._clock())
         self._wake()
         return Verdict(Code.ACCEPT)
 
-    def _keep(self, message: Message, feed: Feed, data: bytes, reason: str) -> None:
+    def _keep(self, message: Message, feed: Feed, text: str, reason: str) -> None:
         kind = "hl7v2:" + "^".join(part for part in message.trigger if part.isalnum())[:20]
         with self._db.write() as session:
             serialise(session)
-            quarantine.keep_raw(session, self._keys, text_of(data), kind, reason, self._clock(), feed.name)
+            quarantine.keep_raw(session, self._keys, text, kind, reason, self._clock(), feed.name)
+
+
+def _worst(verdicts: list[Verdict]) -> Verdict:
+    refused = [verdict for verdict in verdicts if verdict.code is not Code.ACCEPT]
+    said = [verdict for verdict in verdicts if verdict.text]
+    return (refused or said or verdicts)[0]
 
 
 def _verdict(result: ReceiptResult) -> Verdict:

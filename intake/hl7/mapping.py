@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from domain.events.access import BookableStage
 from domain.events.base import FacilityKey, Setting
 from domain.events.care import AdmissionClass
-from intake.hl7.message import Message, NotUsable, parse_path
+from intake.hl7.faults import Fault, NotUsable
+from intake.hl7.message import Message, parse_path
 
 
 class MappingError(ValueError):
@@ -35,8 +36,15 @@ class Feed(_Part):
     """A sender, known by MSH-3 and MSH-4, and where its messages carry what.
 
     Attributes:
+        client_certificate: common name or DNS name of the certificate this sender must show; any that the authority
+            signed where it is absent. It counts where MLLP is served with TLS.
+        processing_ids: MSH-11 of messages that are meant; test and training messages (T, D) are refused by default.
         record_facility: the facility whose record numbers (MRN) the feed uses.
+        record_authorities: assigning authority (PID-3.4, its name or its identifier) to the facility whose record
+            numbers it assigns, for a feed that carries those of several; with it, numbers of no listed authority are
+            not looked at.
         order: where an order number may stand, the first present wins; it is the subject of the events.
+        prior_visit: where a conversion (A06, A07) carries the number the visit had before, where it gets a new one.
         facilities: the facilities the sender may write for.
         silent_after_hours: how long it may be silent before an alert opens; never when absent.
     """
@@ -44,7 +52,10 @@ class Feed(_Part):
     name: Annotated[str, Field(min_length=1, max_length=60)]
     sending_application: str
     sending_facility: str
+    client_certificate: Annotated[str, Field(min_length=1)] | None = None
+    processing_ids: frozenset[str] = frozenset({"P"})
     record_facility: FacilityKey
+    record_authorities: dict[str, FacilityKey] = {}
     facilities: Annotated[frozenset[FacilityKey], Field(min_length=1)]
     time_zone: str
     record_number_type: str = "MR"
@@ -55,6 +66,7 @@ class Feed(_Part):
     starts_at: tuple[Path, ...] = ("SCH-11.4", "TQ1-7.1", "AIS-4.1")
     location: tuple[Path, ...] = ("AIL-3.1", "PV1-3.1")
     visit: tuple[Path, ...] = ("PV1-19.1",)
+    prior_visit: tuple[Path, ...] = ("MRG-5.1",)
 
     @field_validator("time_zone")
     @classmethod
@@ -82,6 +94,11 @@ class FhirFeed(_Part):
         source: the base address of the server; the CloudEvents source of what it sends.
         record_number_system: system of the identifier that is the record number (MRN).
         order_system: system of the identifier of the order an appointment or stay is based on.
+        facilities: the facilities it may write for; those of the caller where it is absent.
+        silent_after_hours: as of `Feed`; heartbeats count.
+        ask_at: base address where notifications that did not come are asked for (`Subscription/…/$events`); absent, a gap
+            is only alerted.
+        token_file: file with the bearer token for that.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
@@ -89,6 +106,16 @@ class FhirFeed(_Part):
     record_number_system: str
     record_facility: FacilityKey
     order_system: str | None = None
+    facilities: Annotated[frozenset[FacilityKey], Field(min_length=1)] | None = None
+    silent_after_hours: Annotated[float, Field(gt=0)] | None = None
+    ask_at: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
+    token_file: str | None = None
+
+    def may_write(self, caller: frozenset[str] | None) -> frozenset[str] | None:
+        """The facilities that both the mapping and the caller's right allow; None means all."""
+        if self.facilities is None or caller is None:
+            return self.facilities if caller is None else caller
+        return self.facilities & caller
 
 
 class Appointment(_Part):
@@ -134,7 +161,8 @@ class Mapping(_Part):
     @property
     def longest_silences(self) -> dict[str, timedelta]:
         """For `FeedWatch`: the feeds that should speak."""
-        named = ((feed.name, feed.silent_after_hours) for feed in self.feeds)
+        named = [(feed.name, feed.silent_after_hours) for feed in self.feeds]
+        named += [(feed.name, feed.silent_after_hours) for feed in self.fhir_feeds]
         return {name: timedelta(hours=hours) for name, hours in named if hours is not None}
 
     def feed_of(self, message: Message) -> Feed | None:
@@ -163,7 +191,7 @@ def first(message: Message, paths: tuple[str, ...], what: str) -> str:
         value = message.get(path)
         if value is not None:
             return value
-    raise NotUsable(f"{' or '.join(paths)}: {what} is missing")
+    raise NotUsable(f"{' or '.join(paths)}: {what} is missing", Fault.MISSING)
 
 
 def parse_mapping(text: str) -> Mapping:

@@ -1,53 +1,44 @@
-"""Reading an HL7 v2 message: segments, fields, components, escapes. Versions 2.3 to 2.5.1 read alike."""
+"""Reading an HL7 v2 message: segments, fields, components, escapes. Versions 2.3 to 2.5.1 read alike.
+
+`hl7` cuts a message into its parts. Three things are our own. Whether a message is whole: `hl7.parse` strips its end, by
+which a cut one is known. Escapes: `hl7.unescape` writes the value of the field to the log where a sequence is at fault,
+and lets one sequence (`\\.sp999999999\\`) claim all memory. Batches: `hl7.parse_batch` also breaks lines at characters
+that may stand in a name, and repeats the line in its error.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
-MINIMAL_HEADER = 8
+import hl7
+
+from intake.hl7.charsets import text_of
+from intake.hl7.faults import NotHl7, NotUsable
+
 DELIMITERS = 5
 NULL = '""'
 """What a sender writes to delete a value; read as absent."""
 
-_TIME = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,4})?)?)?)?([+-]\d{4})?$")
-_PATH = re.compile(r"^([A-Z][A-Z0-9]{2})-(\d{1,2})(?:\.(\d{1,2}))?$")
+_TIME = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,4})?)?)?)?([+-]\d{4})?$", re.ASCII)
+_PATH = re.compile(r"^([A-Z][A-Z0-9]{2})-(\d{1,2})(?:\.(\d{1,2}))?$", re.ASCII)
+_NAME = re.compile(r"^[A-Z][A-Za-z0-9]{2}$", re.ASCII)
 _ESCAPE = re.compile(r"\\([FSTRE]|X[0-9A-Fa-f]+|\.br|H|N)\\")
-
-
-class NotHl7(ValueError):
-    """The bytes are no whole HL7 v2 message; the message repeats nothing of them."""
-
-
-class NotUsable(ValueError):
-    """The message can be read but not used; says which field is at fault, never its value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One line. Fields are numbered as the standard numbers them; MSH-1 is the separator itself."""
-
-    name: str
-    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A whole message with its own delimiters."""
+    """A whole message. Fields are numbered as the standard numbers them; MSH-1 is the separator itself."""
 
-    segments: tuple[Segment, ...]
-    component: str
-    repetition: str
-    escape: str
-    subcomponent: str
-    separator: str
+    parsed: hl7.Message
 
-    def all(self, name: str) -> Iterator[Segment]:
+    def all(self, name: str) -> Iterator[hl7.Segment]:
         """Every segment of a name."""
-        return (segment for segment in self.segments if segment.name == name)
+        return (segment for segment in self.parsed if str(segment[0]) == name)
 
     def get(self, path: str) -> str | None:
         """The first value at a path such as `SCH-8.1`, of the first segment that has one; None when absent or null.
@@ -63,32 +54,39 @@ class Message:
                     return found
         return None
 
-    def repetitions(self, segment: Segment, field: int) -> list[str]:
-        """The raw repetitions of a field."""
-        raw = segment.fields[field] if field < len(segment.fields) else ""
-        return [] if raw in ("", NULL) else raw.split(self.repetition)
+    def repetitions(self, segment: hl7.Segment, field: int) -> list[Any]:
+        """The repetitions of a field, for `part`."""
+        whole = segment[field] if field < len(segment) else ""
+        return [] if str(whole) in ("", NULL) else list(whole)
 
-    def part(self, value: str, component: int) -> str | None:
-        """A component of a raw field, escapes resolved; None when absent."""
-        parts = value.split(self.component)
-        raw = parts[component - 1] if component <= len(parts) else ""
-        raw = raw.split(self.subcomponent)[0]
-        text = self._unescaped(raw).strip()
+    def part(self, value: Any, component: int, subcomponent: int = 1) -> str | None:
+        """A component of a repetition, escapes resolved; None when absent."""
+        raw = _at(_at(value, component), subcomponent)
+        text = self._unescaped(str(raw)).strip()
         return None if text in ("", NULL) else text
 
     def _unescaped(self, raw: str) -> str:
-        if self.escape not in raw:
+        escape: str = self.parsed.esc
+        if escape not in raw:
             return raw
-        plain = {"F": self.separator, "S": self.component, "T": self.subcomponent, "R": self.repetition}
+        _, field, repetition, component, subcomponent = self.parsed.separators
+        plain: dict[str, str] = {
+            "F": field,
+            "S": component,
+            "T": subcomponent,
+            "R": repetition,
+            "E": escape,
+            ".br": " ",
+        }
 
         def resolve(found: re.Match[str]) -> str:
             code = found.group(1)
             if code.startswith("X"):
                 digits = code[1:]
                 return bytes.fromhex(digits).decode("latin-1") if len(digits) % 2 == 0 else ""
-            return plain.get(code, self.escape if code == "E" else " " if code == ".br" else "")
+            return plain.get(code, "")
 
-        return _ESCAPE.sub(resolve, raw.replace(self.escape, "\\"))
+        return _ESCAPE.sub(resolve, raw.replace(escape, "\\"))
 
     @property
     def control_id(self) -> str:
@@ -104,6 +102,13 @@ class Message:
         return self.get("MSH-12.1") or ""
 
 
+def _at(value: Any, number: int) -> Any:
+    """The part of a number, from 1. What has no delimiter in it is a text and its own first part."""
+    if isinstance(value, str):
+        return value if number == 1 else ""
+    return value[number - 1] if number <= len(value) else ""
+
+
 def parse_path(path: str) -> tuple[str, int, int]:
     """Segment, field and component of a path such as `PID-3` or `SCH-8.1`.
 
@@ -117,6 +122,15 @@ def parse_path(path: str) -> tuple[str, int, int]:
 
 
 def read(data: bytes) -> Message:
+    """Read a whole message in its own character set.
+
+    Raises:
+        NotHl7: as `read_text`, or its characters cannot be told.
+    """
+    return read_text(text_of(data))
+
+
+def read_text(text: str) -> Message:
     """Read a whole message.
 
     A message ends with a segment end; one that does not was cut off somewhere, and none of it is believed.
@@ -124,48 +138,32 @@ def read(data: bytes) -> Message:
     Raises:
         NotHl7: it does not begin with MSH, is cut off, or a line is no segment.
     """
-    text = text_of(data)
-    if not text.startswith("MSH") or len(text) < MINIMAL_HEADER:
-        raise NotHl7("a message begins with an MSH segment")
-    separator = text[3]
-    encoding = text[4:].split(separator, 1)[0]
-    if len(encoding) < DELIMITERS - 1 or len(set(separator + encoding[:4])) != DELIMITERS or encoding[:4].isalnum():
-        raise NotHl7("MSH-1 and MSH-2 do not name five different delimiters")
+    _check_header(text)
     if not text.endswith("\r"):
         raise NotHl7("the message is cut off: its last segment has no end")
     lines = [line for line in text.split("\r") if line]
-    segments = tuple(_segment(line, separator) for line in lines)
-    return Message(
-        segments,
-        component=encoding[0],
-        repetition=encoding[1],
-        escape=encoding[2],
-        subcomponent=encoding[3],
-        separator=separator,
-    )
-
-
-def text_of(data: bytes) -> str:
-    """UTF-8, or Latin-1 where a sender of old still uses it; line feeds beside carriage returns are tolerated."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    return text.replace("\r\n", "\r").replace("\n", "\r").lstrip("\ufeff")
-
-
-def _segment(line: str, separator: str) -> Segment:
-    parts = line.split(separator)
-    name = parts[0]
-    if len(name) != 3 or not name.isascii() or not name.isalnum() or not name[0].isupper():
+    if not all(_NAME.match(line.split(text[3], 1)[0]) for line in lines):
         raise NotHl7("a line does not begin with the name of a segment")
-    if name == "MSH":
-        return Segment(name, (name, separator, *parts[1:]))
-    return Segment(name, tuple(parts))
+    if sum(line.startswith("MSH") for line in lines) > 1:
+        raise NotHl7("a second MSH segment: send each message in a frame of its own, or a batch with BHS and BTS")
+    return Message(hl7.parse("\r".join(lines)))  # type: ignore[no-untyped-call]
+
+
+def _check_header(text: str) -> None:
+    if not text.startswith("MSH"):
+        raise NotHl7("a message begins with an MSH segment")
+    separator = text[3:4]
+    encoding = text[4:].split(separator, 1)[0] if separator else ""
+    if len(encoding) < DELIMITERS - 1 or len(set(separator + encoding[:4])) != DELIMITERS or encoding[:4].isalnum():
+        raise NotHl7("MSH-1 and MSH-2 do not name five different delimiters")
+    if separator not in text[4:] or "\r" in separator + encoding:
+        raise NotHl7("the message is cut off in its MSH segment")
 
 
 def moment(value: str, zone: ZoneInfo, path: str) -> datetime:
     """A time stamp with at least its hour, in its own offset or in the site's zone.
+
+    Of the hour that the clocks show twice the first pass is meant, always, so that a message read again says the same.
 
     Raises:
         NotUsable: not a time stamp, without an hour, or a local time that the clocks left out.
@@ -181,7 +179,11 @@ def moment(value: str, zone: ZoneInfo, path: str) -> datetime:
     if found.group(7):
         return naive.replace(tzinfo=_offset(found.group(7), path))
     local = naive.replace(tzinfo=zone)
-    if local.astimezone(timezone.utc).astimezone(zone).replace(tzinfo=None) != naive:  # noqa: UP017
+    try:
+        real = local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == naive
+    except OverflowError:
+        raise NotUsable(f"{path}: no such day or hour") from None
+    if not real:
         raise NotUsable(f"{path}: the clocks were set forward over this hour; send it with its offset")
     return local
 

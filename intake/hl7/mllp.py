@@ -1,6 +1,10 @@
 """MLLP: many connections, each message answered before the next is read; a broken frame is refused, not the connection.
 
-Own framing and not a library's: those at hand end the connection, or answer nothing, when a frame is malformed.
+Own framing and not the streams of `hl7`: those end the connection, or answer nothing, when a frame is malformed.
+
+A sender that holds what others need is given up: a frame that does not end in time however slowly it comes, answers that
+are not read, more connections from one address than its share, a TLS handshake that does not end. When all places are
+taken, the connection that was silent longest makes room.
 """
 
 from __future__ import annotations
@@ -10,95 +14,42 @@ import contextlib
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
-START, END, RETURN = b"\x0b", b"\x1c", b"\x0d"
-LARGEST = 256 * 1024
+from intake.hl7.framing import END, RETURN, START, Frame, Framer
+
 CHUNK = 64 * 1024
 MOST_CONNECTIONS = 200
-HALF_FRAME_SECONDS = 30.0
+MOST_OF_ONE_ADDRESS = 100
+FRAME_SECONDS = 30.0
+"""From the beginning of a frame to its end."""
+ANSWER_SECONDS = 30.0
+"""For a sender to read its answer."""
+HANDSHAKE_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
 
 class Door(Protocol):
-    """Answers messages, and bytes that are none."""
+    """Answers messages, and bytes that are none.
 
-    def take(self, data: bytes) -> bytes: ...
+    `names` are those of the sender's certificate; None where the transport asks for none.
+    """
+
+    def take(self, data: bytes, names: frozenset[str] | None = None) -> bytes: ...
 
     def reject(self, reason: str) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A whole message, or the reason why bytes are none."""
+@dataclass(slots=True, eq=False)
+class _Connection:
+    """One sender. `waiting_since` is when it was last answered, None while a message of it is under way."""
 
-    data: bytes = b""
-    fault: str = ""
-
-
-class Framer:
-    """Cuts a stream of bytes into frames. Bytes that belong to no frame are a fault, once for each stretch of them."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._inside = False
-        self._skipping = False
-
-    @property
-    def half(self) -> bool:
-        """True while a frame has begun and not ended."""
-        return self._inside
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames and faults that these bytes complete."""
-        self._buffer += data
-        found: list[Frame] = []
-        while (frame := self._next()) is not None:
-            if frame.data or frame.fault:
-                found.append(frame)
-        return found
-
-    def give_up(self, reason: str) -> Frame:
-        """Drop a frame that does not end."""
-        self._buffer.clear()
-        self._inside = False
-        return Frame(fault=reason)
-
-    def _next(self) -> Frame | None:
-        return self._inside_frame() if self._inside else self._outside_frame()
-
-    def _outside_frame(self) -> Frame | None:
-        start = self._buffer.find(START)
-        junk = bytes(self._buffer[:start] if start >= 0 else self._buffer)
-        del self._buffer[: len(junk) + (start >= 0)]
-        self._inside = start >= 0
-        meaningless = bool(junk.strip(b"\r\n\x1c\x00 ")) and not self._skipping
-        self._skipping = not self._inside and (self._skipping or meaningless)
-        if meaningless:
-            return Frame(fault="bytes outside of a frame")
-        return Frame() if self._inside else None
-
-    def _inside_frame(self) -> Frame | None:
-        end, again = self._buffer.find(END), self._buffer.find(START)
-        if again >= 0 and (end < 0 or again < end):
-            del self._buffer[: again + 1]
-            return Frame(fault="a frame began before the last one ended")
-        if end < 0:
-            if len(self._buffer) <= LARGEST:
-                return None
-            self._skipping = True
-            return self.give_up(f"a message has at most {LARGEST} bytes")
-        if end + 1 >= len(self._buffer):
-            return None
-        data, after = bytes(self._buffer[:end]), bytes(self._buffer[end + 1 : end + 2])
-        del self._buffer[: end + (2 if after == RETURN else 1)]
-        self._inside = False
-        if after != RETURN:
-            return Frame(fault="a frame ends with 1C 0D")
-        return Frame(data) if data else Frame(fault="an empty frame")
+    task: asyncio.Task[None]
+    address: str
+    waiting_since: float | None
 
 
 class MllpServer:
@@ -111,57 +62,112 @@ class MllpServer:
     def __init__(self, door: Door, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._door, self._host, self._port, self._tls = door, host, port, tls
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: set[_Connection] = set()
 
     async def start(self) -> int:
         """Listen; returns the port (which was free for 0)."""
-        self._server = await asyncio.start_server(self._connected, self._host, self._port, ssl=self._tls)
+        limit: dict[str, Any] = {"ssl_handshake_timeout": HANDSHAKE_SECONDS} if self._tls else {}
+        self._server = await asyncio.start_server(self._connected, self._host, self._port, ssl=self._tls, **limit)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening and end every connection; a message under way is answered first."""
         if self._server is not None:
             self._server.close()
-        for task in list(self._open):
+        tasks = [connection.task for connection in self._open]
+        for task in tasks:
             task.cancel()
-        if self._open:
-            await asyncio.gather(*self._open, return_exceptions=True)
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._open.add(task)
+        address = str((writer.get_extra_info("peername") or ("unknown",))[0])
+        connection = _Connection(task, address, _now())
         try:
-            if len(self._open) <= MOST_CONNECTIONS:
-                await self._serve(reader, writer)
+            if self._admitted(connection):
+                await self._serve(connection, reader, writer)
+        except TimeoutError:
+            # Closing would wait for the answers to be read.
+            writer.transport.abort()
+            log.warning("mllp.answers_not_read")
         except (ConnectionError, asyncio.CancelledError, ssl.SSLError):
             log.info("mllp.connection_ended")
         finally:
-            self._open.discard(task)
-            writer.close()
-            with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
-                await writer.wait_closed()
+            self._open.discard(connection)
+            await _closed(writer)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        framer = Framer()
-        while (frames := await _frames(reader, framer)) is not None:
+    def _admitted(self, new: _Connection) -> bool:
+        """Whether there is a place for a connection; where all are taken the one silent longest gives its own."""
+        if sum(one.address == new.address for one in self._open) >= MOST_OF_ONE_ADDRESS:
+            log.warning("mllp.too_many_of_one_address")
+            return False
+        if len(self._open) >= MOST_CONNECTIONS:
+            idle = [one for one in self._open if one.waiting_since is not None]
+            if not idle:
+                log.warning("mllp.too_many_connections")
+                return False
+            longest = min(idle, key=lambda one: one.waiting_since or 0.0)
+            log.warning("mllp.idle_connection_ended")
+            self._open.discard(longest)
+            longest.task.cancel()
+        self._open.add(new)
+        return True
+
+    async def _serve(self, connection: _Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        framer, names = Framer(), certificate_names(writer)
+        deadline: float | None = None
+        while True:
+            frames, deadline = await _frames(reader, framer, deadline)
+            if frames is None:
+                return
             for frame in frames:
-                answer = await asyncio.shield(asyncio.to_thread(self._answer, frame))
+                connection.waiting_since = None
+                answer = await asyncio.shield(asyncio.to_thread(self._answer, frame, names))
                 writer.write(START + answer + END + RETURN)
-                await writer.drain()
+                await asyncio.wait_for(writer.drain(), ANSWER_SECONDS)
+                connection.waiting_since = _now()
 
-    def _answer(self, frame: Frame) -> bytes:
-        return self._door.reject(frame.fault) if frame.fault else self._door.take(frame.data)
+    def _answer(self, frame: Frame, names: frozenset[str] | None) -> bytes:
+        return self._door.reject(frame.fault) if frame.fault else self._door.take(frame.data, names)
 
 
-async def _frames(reader: asyncio.StreamReader, framer: Framer) -> list[Frame] | None:
-    """The frames of the next bytes; a half frame that stays half is given up; None at the end of the connection."""
+async def _frames(
+    reader: asyncio.StreamReader, framer: Framer, deadline: float | None
+) -> tuple[list[Frame] | None, float | None]:
+    """The frames of the next bytes and when a half one is given up; None at the end of the connection."""
     try:
-        timeout = HALF_FRAME_SECONDS if framer.half else None
-        data = await asyncio.wait_for(reader.read(CHUNK), timeout)
+        data = await asyncio.wait_for(reader.read(CHUNK), None if deadline is None else max(0.0, deadline - _now()))
     except TimeoutError:
-        return [framer.give_up("the frame did not end in time")]
-    return framer.feed(data) if data else None
+        return [framer.give_up("the frame did not end in time")], None
+    if not data:
+        return None, None
+    frames = framer.feed(data)
+    if not framer.half:
+        return frames, None
+    # The clock of a frame runs on while its bytes trickle in; it starts anew with the next frame.
+    return frames, _now() + FRAME_SECONDS if deadline is None or frames else deadline
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError, asyncio.CancelledError):
+        await asyncio.wait_for(writer.wait_closed(), HANDSHAKE_SECONDS)
+
+
+def certificate_names(writer: asyncio.StreamWriter) -> frozenset[str] | None:
+    """The names of a sender's certificate: its common name and its DNS names. None without TLS."""
+    tls = writer.get_extra_info("ssl_object")
+    if tls is None:
+        return None
+    certificate: dict[str, Any] = tls.getpeercert() or {}
+    common = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    return frozenset(common + [value for key, value in certificate.get("subjectAltName", ()) if key == "DNS"])
 
 
 def tls_context(certificate: Path, key: Path, client_authority: Path) -> ssl.SSLContext:

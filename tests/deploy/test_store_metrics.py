@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from activities.store.tables import AlertDelivery
+from activities.store.tables import AlertDelivery, FeedHeard
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS, BY_NAME, DEFINITIONS, OTHER
 from tests.deploy.store_world import MRN, NAME, NOW, NPI, World, furnish
@@ -143,10 +143,24 @@ def test_feeds_quarantine_and_conflicts(world: World) -> None:
     world.quarantine("released", NOW - timedelta(hours=50))
     found = scrape(world)
     assert value(found, "cart_feed_last_event_age_seconds", "billing") == 7200
+    assert value(found, "cart_feed_lag_seconds", "billing") is None
     assert value(found, "cart_inbox_conflicts_total") == 1
     assert value(found, "cart_quarantine", "waiting") == 1
     assert value(found, "cart_quarantine", "released") is None
     assert value(found, "cart_quarantine_oldest_seconds") == 5 * 3600
+
+
+def test_a_feed_is_as_old_as_its_last_message_and_as_late_as_its_events(world: World) -> None:
+    name = world.encounter()
+    for minutes in (3, 5, 90):
+        world.event(name, "cart.appointment.booked", NOW - timedelta(minutes=minutes), received=NOW, feed="scheduling")
+    world.event(name, "cart.appointment.booked", NOW + timedelta(days=3), received=NOW, feed="scheduling")
+    world.add(FeedHeard(feed="scheduling", at=NOW - timedelta(seconds=40)))
+    world.add(FeedHeard(feed="registration", at=NOW - timedelta(hours=3)))
+    found = scrape(world)
+    assert value(found, "cart_feed_lag_seconds", "scheduling") == 300
+    assert value(found, "cart_feed_last_event_age_seconds", "scheduling") == 0
+    assert value(found, "cart_feed_last_event_age_seconds", "registration") == 3 * 3600
 
 
 def test_alerts_open_overdue_and_ever_raised(world: World) -> None:

@@ -201,10 +201,16 @@ def without(resource: Json, path: str) -> Json:
         (appointment(1, kind="CANARY"), "appointmentType"),
         (without(appointment(1), "start"), "start"),
         (without(appointment(1), "meta"), "versionId"),
-        (without(appointment(1), "participant"), "location"),
+        (without(appointment(1), "participant"), "participant"),
         (encounter(1, **{"class": {"code": "CANARY"}}), "class"),
         (encounter(1, status="finished"), "dischargeDisposition"),
         (encounter(1, status="done"), "status"),
+        (appointment(1) | {"participant": [{"status": "CANARY"}]}, "participant.status"),
+        (appointment(1) | {"canary": "CANARY"}, "an element it does not have"),
+        (appointment(1) | {"start": "2026-03-02 CANARY"}, "start"),
+        (appointment(1) | {"id": "CANARY CANARY"}, "id"),
+        (encounter(1, statusHistory=[{"status": "CANARY", "period": {}}]), "statusHistory.status"),
+        (encounter(1, subject={"identifier": {"system": MRN_SYSTEM, "value": "M", "use": "old"}}), "record number"),
         (without(encounter(1), "subject"), "record number"),
         (encounter(1, location=[{"location": {"display": "CANARY"}}]), "location"),
     ],
@@ -258,3 +264,32 @@ async def test_a_caller_without_an_entry_in_the_mapping_is_refused(fhir: Gateway
     assert (await fhir.http.post("/v1/fhir", content=b"{")).status_code == 422
     fhir.api.state.parts.access.actors = {digest(TOKEN): Actor(FEED)}
     assert (await fhir.http.post("/v1/fhir", content=b"{")).status_code == 400
+
+
+async def test_what_was_entered_in_error_is_undone_and_leaves_its_events(fhir: Gateway) -> None:
+    await fhir.post(e.referral())
+    wrong = without(appointment(2, status="entered-in-error"), "appointmentType")
+    for number, one in enumerate([appointment(1), wrong, encounter(1), encounter(2, status="entered-in-error")], 1):
+        answer = await send(fhir, r4b("event-notification", [number], number, one, PATIENT))
+        assert dispositions(answer) == ["accepted"]
+    seen = record(fhir)
+    assert [(a.status, len(a.events)) for a in seen.appointments] == [("cancelled", 2)]
+    assert seen.stays == ()
+    with fhir.db.read() as session:
+        assert len(session.exec(select(Inbox)).all()) == 5
+
+
+async def test_a_version_is_applied_whole_or_not_at_all(fhir: Gateway) -> None:
+    """Booked and moved are two events of one version; the second fails on its way into the store."""
+    with fhir.db.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER no_moves BEFORE INSERT ON inbox WHEN new.type = 'cart.appointment.rescheduled' "
+            "BEGIN SELECT raise(ABORT, 'full'); END"
+        )
+    moved = r4b("event-notification", [1], 1, appointment(2), PATIENT)
+    assert (await fhir.http.post("/v1/fhir", json=moved)).status_code == 503
+    with fhir.db.read() as session:
+        assert session.exec(select(Inbox)).all() == []
+    with fhir.db.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER no_moves")
+    assert dispositions(await send(fhir, moved)) == ["accepted", "accepted"]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-import httpx
-import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from sqlmodel import select
 
 from activities.store.engine import Database
+from activities.store.hearing import Hearing, last_heard
 from activities.store.inbox import receive
 from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, EncounterEvent
+from activities.store.tables import AlertRecord
 from intake.health import FeedWatch
-from tests.intake.conftest import Gateway
+from intake.hl7.door import Hl7Door
+from intake.hl7.mapping import parse_mapping
+from intake.hl7.message import read
+from tests.intake.conftest import DEPLOY
+from tests.intake.hl7.conftest import recorded
 from tests.store import examples as e
 
 HOUR = timedelta(hours=1)
@@ -51,24 +53,31 @@ def test_a_silent_feed_alerts_once_and_is_resolved_when_heard_again(store: tuple
     assert states(db) == ["open", "resolved"]
 
 
-async def metric(gateway: Gateway, name: str) -> dict[str, float]:
-    transport = httpx.ASGITransport(gateway.api)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as scraper:
-        families = text_string_to_metric_families((await scraper.get("/metrics")).text)
-        return {
-            sample.labels.get("feed", ""): sample.value
-            for family in families
-            if family.name == name
-            for sample in family.samples
-        }
+def test_a_feed_is_heard_by_what_it_sends_and_not_only_by_what_is_ours(
+    store: tuple[Database, Keyring],
+) -> None:
+    """A scheduling system that books other clinics' patients all day is not silent."""
+    db, keys = store
+    clock = Clock()
+    mapping = parse_mapping((DEPLOY / "hl7.example.toml").read_text())
+    door = Hl7Door(db, keys, mapping, clock, lambda: None)
+    watch = FeedWatch(db, mapping.longest_silences, clock)
+    dietitian, unknown = recorded("story")[16], recorded("broken")[0]
+    for message, code in ((dietitian, "AA"), (unknown, "AE")):
+        clock.now += 10 * HOUR
+        assert read(door.take(message)).get("MSA-1") == code
+        assert watch.check() == []
+    clock.now += 13 * HOUR
+    assert watch.check() == ["st-mary-scheduling"]
+    assert read(door.take(dietitian)).get("MSA-1") == "AA"
+    assert watch.check() == []
+    assert states(db) == ["resolved"]
 
 
-async def test_the_metrics_tell_when_a_feed_was_heard_and_how_late_it_is(gateway: Gateway) -> None:
-    await gateway.opened()
-    assert await metric(gateway, "cart_feed_last_event_timestamp_seconds") == {"tests": e.NOW.timestamp()}
-    assert await metric(gateway, "cart_inbox_oldest_undelivered_timestamp_seconds") == {"": e.NOW.timestamp()}
-    occurred = datetime.fromisoformat(e.referral()["time"])
-    with gateway.db.write() as session:
-        session.exec(select(EncounterEvent)).one().delivered_at = (occurred + timedelta(minutes=3)).astimezone(UTC)
-    assert await metric(gateway, "cart_feed_lag_seconds") == {"tests": pytest.approx(180)}
-    assert await metric(gateway, "cart_inbox_oldest_undelivered_timestamp_seconds") == {"": 0}
+def test_a_busy_feed_costs_one_note_in_a_while(store: tuple[Database, Keyring]) -> None:
+    db, _ = store
+    hearing, now = Hearing(db), e.NOW
+    for second in range(40):
+        hearing.heard("scheduling", now + timedelta(seconds=second))
+        with db.read() as session:
+            assert last_heard(session)["scheduling"] == now + timedelta(seconds=second - second % 15)

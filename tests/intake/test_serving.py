@@ -12,7 +12,7 @@ from app.api.access import digest
 from app.connect import open_home
 from app.installation import CannotStart, install
 from app.serving import GatewaySettings, access_of, build_gateway, is_loopback, mapping_of
-from intake.hl7.mllp import END, RETURN, START
+from intake.hl7.framing import END, RETURN, START
 from tests.intake.hl7.conftest import recorded
 
 CALLERS = f"[[callers]]\nname = 'a'\nroles = ['feed']\ntoken_sha256 = '{digest('t')}'\n"

@@ -11,11 +11,12 @@ import pytest
 
 from activities.store.engine import Database
 from activities.store.keys import Keyring
-from intake.hl7.check import messages
+from intake.hl7.batch import messages_of
 from intake.hl7.door import Hl7Door
+from intake.hl7.framing import END, RETURN, START
 from intake.hl7.mapping import Mapping, parse_mapping
 from intake.hl7.message import Message, read
-from intake.hl7.mllp import END, RETURN, START, MllpServer
+from intake.hl7.mllp import MllpServer
 from tests.store import examples as e
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -25,7 +26,7 @@ PATIENCE = 20
 
 def recorded(name: str) -> list[bytes]:
     """The messages of a recorded file."""
-    return messages((FILES / f"{name}.hl7").read_bytes())
+    return messages_of((FILES / f"{name}.hl7").read_bytes())
 
 
 def framed(message: bytes) -> bytes:

@@ -22,12 +22,14 @@ from app.gateway import create_gateway
 from intake.hl7 import mllp as transport
 from intake.hl7.check import check
 from intake.hl7.door import Hl7Door
+from intake.hl7.faults import NotHl7, NotUsable
+from intake.hl7.framing import END, LARGEST, RETURN, START, Framer
 from intake.hl7.mapping import Mapping, MappingError, parse_mapping
-from intake.hl7.message import NotHl7, NotUsable, moment, read
-from intake.hl7.mllp import END, RETURN, START, Framer, MllpServer, tls_context
+from intake.hl7.message import moment, read
+from intake.hl7.mllp import MllpServer, tls_context
 from intake.rereading import reader_of
 from tests.intake.hl7.certificates import make as make_certificates
-from tests.intake.hl7.conftest import DEPLOY, Client, Mllp, framed, recorded
+from tests.intake.hl7.conftest import DEPLOY, PATIENCE, Client, Mllp, framed, recorded
 from tests.store import examples as e
 
 GOOD = recorded("story")[0]
@@ -58,7 +60,7 @@ async def test_every_broken_message_is_named_and_what_could_be_read_is_kept(mllp
         (framed(b"") + framed(GOOD), 1),
         (b"\r\n" + framed(GOOD), 0),
         (framed(b"\x00\xff\xfe") + framed(GOOD), 1),
-        (START + b"x" * (transport.LARGEST + 10) + END + RETURN + framed(GOOD), 1),
+        (START + b"x" * (LARGEST + 10) + END + RETURN + framed(GOOD), 1),
     ],
 )
 async def test_a_malformed_frame_is_refused_and_the_connection_goes_on(mllp: Mllp, data: bytes, faults: int) -> None:
@@ -71,7 +73,7 @@ async def test_a_malformed_frame_is_refused_and_the_connection_goes_on(mllp: Mll
 
 
 async def test_a_half_frame_is_given_up_in_time(mllp: Mllp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "HALF_FRAME_SECONDS", 0.05)
+    monkeypatch.setattr(transport, "FRAME_SECONDS", 0.05)
     client = await mllp.connect()
     await client.write(START + b"MSH|")
     assert (await client.answer()).get("MSA-1") == "AR"
@@ -91,13 +93,74 @@ def test_frames_do_not_depend_on_how_the_bytes_arrive(parts: list[bytes], data: 
 
 
 def test_cut_at_any_byte_a_message_is_refused_or_kept_and_changes_nothing(mllp: Mllp) -> None:
-    for message in (recorded("story")[0], recorded("story")[3], recorded("story")[7], recorded("merge")[0]):
+    batch = b"BHS|^~\\&|X\r" + GOOD + b"BTS|1\r"
+    for message in (*recorded("story")[:16], recorded("merge")[0], batch):
         for length in range(len(message)):
             answer = read(mllp.door.take(message[:length]))
             assert answer.get("MSA-1") in ("AR", "AE"), length
     with mllp.db.read() as session:
         for table in (Inbox, Encounter, Alias):
             assert session.exec(select(table)).all() == []
+
+
+async def test_cut_anywhere_on_the_wire_the_connection_goes_on(mllp: Mllp) -> None:
+    """The end of the frame comes where it was cut; the next message on the same connection is taken."""
+    client = await mllp.connect()
+    for number, message in enumerate(recorded("story")[:16]):
+        assert (await client.send(message[: len(message) * (number + 1) // 17])).get("MSA-1") in ("AR", "AE")
+    assert (await client.send(GOOD)).get("MSA-1") == "AA"
+    await client.close()
+
+
+async def test_a_frame_that_trickles_in_is_given_up_in_time(mllp: Mllp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every byte comes in time, the whole does not."""
+    monkeypatch.setattr(transport, "FRAME_SECONDS", 0.2)
+    client = await mllp.connect()
+
+    async def trickle() -> None:
+        for byte in framed(GOOD):
+            await client.write(bytes([byte]))
+            await asyncio.sleep(0.02)
+
+    trickling = asyncio.create_task(trickle())
+    answer = await client.answer()
+    trickling.cancel()
+    assert (answer.get("MSA-1"), "in time" in str(answer.get("MSA-3"))) == ("AR", True)
+    await client.close()
+
+
+async def test_one_address_has_its_share_of_connections_and_the_idle_make_room(
+    mllp: Mllp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MOST_OF_ONE_ADDRESS", 3)
+    first = [await mllp.connect() for _ in range(3)]
+    for client in first:
+        assert (await client.send(GOOD)).get("MSA-1") == "AA"
+    refused = await mllp.connect()
+    assert await refused.reader.read() == b""
+    monkeypatch.setattr(transport, "MOST_OF_ONE_ADDRESS", 100)
+    monkeypatch.setattr(transport, "MOST_CONNECTIONS", 3)
+    newcomer = await mllp.connect()
+    assert (await newcomer.send(GOOD)).get("MSA-1") == "AA"
+    assert await first[0].reader.read() == b"", "the one that was silent longest made room"
+    assert (await first[2].send(GOOD)).get("MSA-1") == "AA"
+    for client in (*first, refused, newcomer):
+        await client.close()
+
+
+async def test_a_sender_that_reads_no_answers_is_given_up(mllp: Mllp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "ANSWER_SECONDS", 0.1)
+    long = framed(GOOD.replace(b"|1001|", b"|" + b"9" * 60_000 + b"|"))
+    deaf, other = await mllp.connect(), await mllp.connect()
+
+    async def shout() -> None:
+        while True:
+            await deaf.write(long)
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(shout(), PATIENCE)
+    assert (await other.send(GOOD)).get("MSA-1") == "AA"
+    await other.close()
 
 
 @settings(max_examples=100, deadline=None)
@@ -208,6 +271,15 @@ async def test_tls_asks_every_client_for_its_certificate(
     mine.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key")
     client = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=mine, server_hostname="localhost"))
     assert (await client.send(GOOD)).get("MSA-1") == "AA"
+    await client.close()
+    mine_is_another = mapping.feeds[0].model_copy(update={"client_certificate": "client"})
+    door.mapping = mapping.model_copy(update={"feeds": (mine_is_another, mapping.feeds[1])})
+    client = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=mine, server_hostname="localhost"))
+    assert (await client.send(GOOD)).get("MSA-1") == "AA"
+    other = mapping.feeds[0].model_copy(update={"client_certificate": "scheduling.stmary.example"})
+    door.mapping = mapping.model_copy(update={"feeds": (other, mapping.feeds[1])})
+    answer = await client.send(GOOD)
+    assert (answer.get("MSA-1"), "certificate" in str(answer.get("MSA-3"))) == ("AR", True)
     await client.close()
     stranger = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
     with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
