@@ -18,7 +18,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from sqlmodel import select
 
-from activities.store.tables import AuditEntry, Staff
+from activities.store.tables import AuditEntry, Inbox, Staff
 from activities.store.vault import person_of
 from app.api import jwks
 from app.api.access import AccessError
@@ -298,8 +298,8 @@ async def test_a_program_is_named_and_a_person_goes_by_a_pseudonym(guarded: Gate
         assert rows[0].actor == staff[0].pseudonym
         assert b"canary" not in staff[0].value
         assert person_of(session, guarded.keys, rows[0].actor) == "jane.canary (hospital: u-17)"
+        assert session.exec(select(Inbox.feed)).one() == "st-mary-scheduling"
     metrics = (await guarded.get("/metrics")).text
-    assert 'feed="st-mary-scheduling"' in metrics
     assert "canary" not in metrics
 
 
