@@ -12,6 +12,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from app.alerts_cli import alerts_app
+from app.audit_cli import audit
 from app.client import ApiError, api_from
 from app.connect import open_home, temporal_access
 from app.deployment import deploy_app
@@ -43,6 +44,7 @@ cli.add_typer(alerts_app, name="alerts")
 cli.command()(simulate)
 cli.command()(preflight)
 cli.command()(packet)
+cli.command()(audit)
 for question in (show, holds, timeline, claims):
     cli.command()(question)
 

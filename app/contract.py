@@ -36,6 +36,7 @@ ANSWERS: Final[Mapping[str, type[BaseModel]]] = {
     "acknowledgement": answers.Acknowledgement,
     "alert": answers.AlertAnswer,
     "alerts": answers.Alerts,
+    "audit": answers.AuditPage,
     "causes": answers.Causes,
     "claim": answers.ClaimAnswer,
     "claims": answers.Claims,

@@ -16,6 +16,7 @@ from activities.store.keys import Keyring
 from app import board
 from app.api import (
     alerts,
+    audit,
     claims,
     deliveries,
     encounters,
@@ -30,7 +31,7 @@ from app.api import (
 )
 from app.api.access import Access
 from app.api.guard import Guard
-from app.api.parts import Parts, utc_now
+from app.api.parts import OutOfReach, Parts, out_of_reach, utc_now
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
@@ -84,6 +85,7 @@ def create_gateway(
     api.state.watch = watch
     api.state.asker = asker
     problems.install(api)
+    api.add_exception_handler(OutOfReach, out_of_reach)
     api.add_middleware(Guard)
     # An order number may hold a slash, so the reference takes the whole path: what stands under it is matched first.
     for module in (
@@ -96,6 +98,7 @@ def create_gateway(
         encounters,
         quarantine,
         preflight,
+        audit,
         fhir,
         health,
     ):

@@ -12,6 +12,7 @@ from activities.store import rotation
 from activities.store.engine import Database
 from activities.store.erasure import StillOpen, erase_patient
 from activities.store.keys import KeyFileError, read_keyring
+from activities.store.vault import COMMAND_LINE, audit
 from app.settings import Settings
 
 vault_app = typer.Typer(no_args_is_help=True, help="Keys of the vault and erasure of a patient.")
@@ -47,7 +48,10 @@ def reseal(data_dir: DataDir = "") -> None:
     except KeyFileError as error:
         sys.exit(f"cart-encounter: {error}")
     db = Database(settings.database)
-    for column, count in rotation.reseal(db, keys).items():
+    counts = rotation.reseal(db, keys)
+    with db.write() as session:
+        audit(session, COMMAND_LINE, "reseal", "(vault)", f"{sum(counts.values())} resealed", datetime.now(UTC))
+    for column, count in counts.items():
         print(f"{column}: {count}")
     db.close()
 

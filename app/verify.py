@@ -15,6 +15,7 @@ from activities.store.engine import Database
 from activities.store.keys import KeyFileError, Keyring, read_keyring
 from activities.store.matching import look_up
 from activities.store.tables import CustodyIndex, CustodyRecord
+from activities.store.vault import COMMAND_LINE, audit
 from app.custody_file import CustodyFile, CustodyFileError, miscounted, read_custody_file, write_lines
 from app.settings import Settings
 from domain.ledger import GENESIS, Break, Indexed, Linked, check_ledger
@@ -66,6 +67,10 @@ def export_store(settings: Settings, path: Path, encounter: str | None) -> int:
     links, entries, name = found
     with path.open("x", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in write_lines(keys, links, entries, name, datetime.now(UTC)))
+    db = Database(settings.database)
+    with db.write() as session:
+        audit(session, COMMAND_LINE, "export chains", name or "(all)", "read", datetime.now(UTC))
+    db.close()
     print(f"{path.name}: {len(links)} records, {len(entries)} index entries")
     return 0
 

@@ -440,3 +440,4 @@ class AuditEntry(SQLModel, table=True):
     action: str
     target: str
     outcome: str
+    __table_args__ = (Index("ix_audit_target_at", "target", "at"), Index("ix_audit_actor_at", "actor", "at"))

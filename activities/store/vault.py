@@ -22,6 +22,8 @@ MARK = "$vault"
 PSEUDONYM_PREFIX = "staff_"
 PSEUDONYM_LENGTH = 12
 ERASED = "erased"
+COMMAND_LINE = "(command line)"
+"""The actor of what is done on the machine itself, by whoever may."""
 
 Json = dict[str, Any]
 

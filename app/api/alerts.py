@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -14,12 +15,13 @@ from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import Acknowledgement, AlertAnswer, Alerts, CauseAnswer, Causes
 from app.api.bodies import json_from
-from app.api.parts import AlertReader, AlertTaker, PartsOf
+from app.api.parts import AlertReader, AlertTaker, OutOfReach, PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
 from domain.causes import Group, grouped
 from domain.events import problems_of
 
 LARGEST_PAGE = 1000
+UNKNOWN = "no alert has this id"
 
 router = APIRouter(tags=["alerts"])
 
@@ -46,7 +48,7 @@ def get_encounter_alerts(ref: str, parts: PartsOf, actor: AlertReader, state: St
 def list_alerts(
     parts: PartsOf, actor: AlertReader, state: State = None, severity: Severity = None, kind: Kind = None
 ) -> Alerts:
-    """The newest thousand alerts, by state, severity and kind."""
+    """The newest thousand alerts that the caller may see, by state, severity and kind."""
     query = select(AlertRecord)
     if state:
         query = query.where(AlertRecord.state == state)
@@ -55,16 +57,18 @@ def list_alerts(
     if kind:
         query = query.where(AlertRecord.kind == kind)
     order = (col(AlertRecord.opened_at).desc(), AlertRecord.alert_id)
-    with parts.db.read() as session:
-        rows = session.exec(query.order_by(*order).limit(LARGEST_PAGE)).all()
-        seen = [row for row in rows if _visible(session, actor, row)]
+    with parts.db.write() as session:
+        rows = session.exec(query.order_by(*order))
+        seen = list(islice((row for row in rows if _visible(session, actor, row)), LARGEST_PAGE))
+        audit(session, actor.name, "alerts", "(list)", "read", parts.clock())
     return Alerts(alerts=[reading.alert_answer(row) for row in seen])
 
 
-@router.get("/v1/alerts/causes", summary="What stands, by cause")
+@router.get("/v1/alerts/causes", responses=documented(), summary="What stands, by cause")
 def list_causes(parts: PartsOf, actor: AlertReader) -> Causes:
     """The alerts that stand, put together by what cures them; critical first, then what must be taken first."""
-    with parts.db.read() as session:
+    with parts.db.write() as session:
+        audit(session, actor.name, "alerts", "(causes)", "read", parts.clock())
         return Causes(causes=[cause_answer(group) for group in standing_groups(session, actor)])
 
 
@@ -126,8 +130,10 @@ def acknowledge(
     """Somebody takes the alert; it stays until its condition is gone. Taking it again changes nothing."""
     with parts.db.write() as session:
         row = session.get(AlertRecord, alert_id, with_for_update=True)
-        if row is None or not _visible(session, actor, row):
-            raise Refusal(404, "no alert has this id")
+        if row is None:
+            raise Refusal(404, UNKNOWN)
+        if not _visible(session, actor, row):
+            raise OutOfReach(actor, alert_id, UNKNOWN)
         if row.state == "resolved":
             raise Refusal(409, "this alert is resolved already")
         if row.state == "open":

@@ -394,6 +394,25 @@ class QuarantinePage(Answer):
     entries: list[QuarantineEntry]
 
 
+class AuditAnswer(Answer):
+    """Somebody did something, or was denied it. `person` is who a pseudonym is; `target` an opaque id."""
+
+    audit_id: str
+    at: datetime
+    actor: str
+    person: str | None
+    action: str
+    target: str
+    outcome: str
+
+
+class AuditPage(Answer):
+    """Entries of the audit, the newest first; `next` is the `after` of the following page."""
+
+    entries: list[AuditAnswer]
+    next: str | None
+
+
 class Health(Answer):
     status: Literal["ok"]
 

@@ -11,7 +11,7 @@ from activities.store.tables import AlertDelivery
 from activities.store.vault import audit
 from app.api.actors import Actor
 from app.api.answers import Deliveries, DeliveryAnswer
-from app.api.parts import AlertReader, AlertTaker, Parts, PartsOf
+from app.api.parts import AlertReader, AlertTaker, Parts, PartsOf, whole_house
 from app.api.problems import Refusal, documented
 
 LARGEST_PAGE = 1000
@@ -24,8 +24,9 @@ State = Annotated[Literal["waiting", "delivered", "dead"] | None, Query(descript
 @router.get("/v1/alerts/deliveries", responses=documented(422), summary="Messages about alerts")
 def list_deliveries(parts: PartsOf, actor: AlertReader, state: State = None) -> Deliveries:
     """The newest thousand messages by state; `dead` lists what was given up. It takes a caller of every facility."""
-    whole_house(actor)
-    with parts.db.read() as session:
+    whole_house(actor, "messages about alerts")
+    with parts.db.write() as session:
+        audit(session, actor.name, "alert deliveries", "(list)", "read", parts.clock())
         return Deliveries(deliveries=[answer(row) for row in deliveries(session, state)])
 
 
@@ -51,7 +52,7 @@ def try_again(parts: Parts, actor: Actor, delivery_id: str) -> DeliveryAnswer:
     Raises:
         Refusal: no such message, delivered already, or the caller sees some facilities only.
     """
-    whole_house(actor)
+    whole_house(actor, "messages about alerts")
     with parts.db.write() as session:
         row = session.get(AlertDelivery, delivery_id, with_for_update=True)
         if row is None:
@@ -67,9 +68,3 @@ def try_again(parts: Parts, actor: Actor, delivery_id: str) -> DeliveryAnswer:
 
 def answer(row: AlertDelivery) -> DeliveryAnswer:
     return DeliveryAnswer.model_validate(row.model_dump())
-
-
-def whole_house(actor: Actor) -> None:
-    """Refuse a caller who may see some facilities only: a message may be about any of them."""
-    if actor.facilities is not None:
-        raise Refusal(403, "messages concern every facility; ask a caller without a list of facilities")

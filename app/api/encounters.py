@@ -14,6 +14,7 @@ from app.api.answers import EncounterAnswer, EncounterPage, Explanations, Holds,
 from app.api.explaining import explanations
 from app.api.parts import EncounterReader, PartsOf, TimelineReader
 from app.api.problems import documented
+from app.api.roles import Right
 
 PAGE = 100
 LARGEST_PAGE = 1000
@@ -45,6 +46,7 @@ def list_encounters(
         rows = list(session.exec(query if filtered else query.limit(limit + 1)))
     kept = [row for row in rows if actor.sees(row.facilities) and (hold is None or _holds(row, hold))]
     following = kept[limit - 1].encounter_id if len(kept) > limit else None
+    parts.record(actor.name, "encounters", "(list)", "read")
     return EncounterPage(encounters=[reading.summary(row) for row in kept[:limit]], next=following)
 
 
@@ -78,10 +80,15 @@ def get_holds(ref: str, parts: PartsOf, actor: EncounterReader) -> Holds:
 
 @router.get("/v1/encounters/{ref:path}/explain", responses=documented(404, 409), summary="Why")
 def get_explanations(ref: str, parts: PartsOf, actor: EncounterReader) -> Explanations:
-    """For every claim line, hold and alert: the rule, its dates and source, and the events it was read from."""
+    """For every claim line, hold and alert: the rule, its dates and source, and the events it was read from.
+
+    Lines are for those who may read claims.
+    """
     encounter = reading.read_encounter(parts, actor, "explain", ref)
     with parts.db.read() as session:
-        found = explanations(session, encounter, parts.rules() if parts.rules else None)
+        found = explanations(
+            session, encounter, parts.rules() if parts.rules else None, claims=actor.may(Right.READ_CLAIMS)
+        )
     return Explanations(encounter_id=encounter.encounter_id, explanations=found)
 
 

@@ -13,14 +13,17 @@ from domain.rulebook import Rulebook
 from domain.rulebook.rows import Row
 
 
-def explanations(session: Session, encounter: Encounter, rules: Rulebook | None) -> list[Explanation]:
-    """Every claim line, hold and alert of an encounter with its reason."""
+def explanations(
+    session: Session, encounter: Encounter, rules: Rulebook | None, *, claims: bool = True
+) -> list[Explanation]:
+    """Every claim line (with `claims`), hold and alert of an encounter with its reason."""
     rows = {row.id: row for table in rules.rows.values() for row in table} if rules else {}
     edition = rules.edition if rules else None
     alerts = session.exec(
         select(AlertRecord).where(AlertRecord.encounter_id == encounter.encounter_id).order_by(AlertRecord.alert_id)
     ).all()
-    found = [*_lines(reading.claims(session, encounter.encounter_id)), *_holds(encounter), *_alerts(alerts)]
+    lines = _lines(reading.claims(session, encounter.encounter_id)) if claims else ()
+    found = [*lines, *_holds(encounter), *_alerts(alerts)]
     return [_with_row(one, rows.get(one.rule), edition) for one in found]
 
 

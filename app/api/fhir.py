@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
+from activities.store.inbox import Disposition
 from app.api import counters
 from app.api.answers import FhirAnswer
 from app.api.bodies import json_from
@@ -35,6 +36,8 @@ async def post_fhir(request: Request, parts: PartsOf, actor: Sender) -> FhirAnsw
     notification = _read(await json_from(request, actor))
     door = FhirDoor(parts.db, parts.keys, parts.mapping)
     receipts, missing = await run_in_threadpool(door.take, feed, notification, parts.clock(), actor.facilities)
+    if any(receipt.disposition is Disposition.INVALID and receipt.quarantine_id is None for receipt in receipts):
+        await run_in_threadpool(parts.record, actor.name, "POST /v1/fhir", "(event)", "denied")
     for receipt in receipts:
         counters.RECEIVED.labels(disposition=receipt.disposition.value).inc()
     if parts.deliverer is not None:

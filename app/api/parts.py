@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.responses import Response
 
 from activities.store.engine import Database
 from activities.store.inbox import Reader
@@ -20,7 +22,7 @@ from app.api.access import ANONYMOUS, Access
 from app.api.actors import Actor, Login
 from app.api.issuers import BadToken
 from app.api.jwks import KeysAway
-from app.api.problems import RETRY_SECONDS, Refusal
+from app.api.problems import RETRY_SECONDS, Refusal, answer
 from app.api.roles import Right
 from domain.rulebook import Rulebook
 from domain.site import Site
@@ -30,6 +32,10 @@ from intake.hl7.mapping import Mapping
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+AGAIN = timedelta(minutes=15)
+MOST_SEEN = 10_000
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,23 @@ class Parts:
     mapping: Mapping | None = None
     introduced: set[str] = field(default_factory=set)
     """Pseudonyms of persons whose names are in the vault."""
+    seen: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
+    """Who had which page on record when."""
 
     def record(self, actor: str, action: str, target: str, outcome: str) -> None:
         """Write an audit entry in a transaction of its own."""
         with self.db.write() as session:
             audit(session, actor, action, target, outcome, self.clock())
+
+    def record_anew(self, actor: str, action: str, target: str) -> None:
+        """Record a reading of a page that comes again by itself: once in a while, not each time."""
+        now = self.clock()
+        last = self.seen.get((actor, action, target))
+        if last is None or not timedelta(0) <= now - last < AGAIN:
+            self.record(actor, action, target, "read")
+            self.seen[(actor, action, target)] = now
+        if len(self.seen) > MOST_SEEN:
+            self.seen.clear()
 
     def introduce(self, actor: Actor) -> None:
         """Keep in the vault who a person is, at the first call in this process."""
@@ -105,9 +123,38 @@ def denied(request: Request, status: int, actor: str, detail: str) -> Refusal:
     parts = parts_of(request)
     counters.DENIED.labels(status=str(status)).inc()
     if actor != ANONYMOUS or parts.access.admit_anonymous():
-        route = getattr(request.scope.get("route"), "path", "")
+        route = getattr(request.scope.get("route"), "path_format", "")
         parts.record(actor, f"{request.method} {route}", "(gateway)", "denied")
     return Refusal(status, detail, headers={"WWW-Authenticate": "Bearer"} if status == 401 else None)
+
+
+class OutOfReach(Refusal):
+    """What the caller asked for is there, and is none of theirs: answered like what is unknown, and put on record."""
+
+    def __init__(self, actor: Actor, target: str, detail: str, status: int = 404) -> None:
+        super().__init__(status, detail)
+        self.actor, self.target = actor, target
+
+
+def whole_house(actor: Actor, what: str) -> None:
+    """Refuse a caller who may see some facilities only, where what is asked for concerns every one of them."""
+    if actor.facilities is not None:
+        raise OutOfReach(actor, f"({what})", f"{what} concern every facility; ask a caller without a list of them", 403)
+
+
+def put_on_record(request: Request, refusal: Refusal) -> None:
+    """Write down an attempt beyond the caller's facilities; other refusals were written down where they arose."""
+    if isinstance(refusal, OutOfReach):
+        counters.DENIED.labels(status="403").inc()
+        route = getattr(request.scope.get("route"), "path_format", "")
+        parts_of(request).record(refusal.actor.name, f"{request.method} {route}", refusal.target, "denied")
+
+
+async def out_of_reach(request: Request, error: Exception) -> Response:
+    """The exception handler of the interface for `OutOfReach`."""
+    assert isinstance(error, OutOfReach)
+    await run_in_threadpool(put_on_record, request, error)
+    return answer(error)
 
 
 def allowed(right: Right) -> Any:
@@ -137,3 +184,4 @@ AlertReader = Annotated[Actor, allowed(Right.READ_ALERTS)]
 AlertTaker = Annotated[Actor, allowed(Right.TAKE_ALERTS)]
 QuarantineReader = Annotated[Actor, allowed(Right.READ_QUARANTINE)]
 Replayer = Annotated[Actor, allowed(Right.REPLAY_QUARANTINE)]
+AuditReader = Annotated[Actor, allowed(Right.READ_AUDIT)]

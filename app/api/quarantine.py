@@ -10,11 +10,11 @@ from sqlmodel import col, select
 from activities.store import quarantine
 from activities.store.inbox import Disposition, replay
 from activities.store.tables import Quarantine
+from activities.store.vault import audit
 from app.api import counters
-from app.api.actors import Actor
 from app.api.answers import QuarantineEntry, QuarantinePage, Receipt
 from app.api.events import receipt_of
-from app.api.parts import PartsOf, QuarantineReader, Replayer
+from app.api.parts import PartsOf, QuarantineReader, Replayer, whole_house
 from app.api.problems import Refusal, documented
 
 LARGEST_PAGE = 1000
@@ -33,27 +33,22 @@ def list_quarantine(parts: PartsOf, actor: QuarantineReader, state: State = None
 
     Nobody knows yet which facility an entry concerns, so it takes a caller of all of them.
     """
-    whole_house(actor)
+    whole_house(actor, "entries of the quarantine")
     query = select(Quarantine)
     if state:
         query = query.where(Quarantine.state == state)
     order = (col(Quarantine.received_at).desc(), Quarantine.quarantine_id)
-    with parts.db.read() as session:
+    with parts.db.write() as session:
         rows = session.exec(query.order_by(*order).limit(LARGEST_PAGE)).all()
+        audit(session, actor.name, "quarantine", "(list)", "read", parts.clock())
     fields = set(QuarantineEntry.model_fields)
     return QuarantinePage(entries=[QuarantineEntry(**row.model_dump(include=fields)) for row in rows])
-
-
-def whole_house(actor: Actor) -> None:
-    """Refuse a caller who may see some facilities only."""
-    if actor.facilities is not None:
-        raise Refusal(403, "quarantine concerns every facility; ask a caller without a list of facilities")
 
 
 @router.post("/v1/quarantine/{quarantine_id}/replay", responses=documented(404, 409), summary="Try an entry again")
 def replay_entry(quarantine_id: str, parts: PartsOf, actor: Replayer) -> Receipt:
     """Look for the place of the event once more; the replay itself is on record. A released entry answers `duplicate`."""
-    whole_house(actor)
+    whole_house(actor, "entries of the quarantine")
     try:
         result = replay(parts.db, parts.keys, quarantine_id, parts.clock(), actor.name, parts.reader)
     except quarantine.UnknownEntry:

@@ -12,10 +12,11 @@ from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, En
 from activities.store.vault import audit
 from app.api.actors import Actor
 from app.api.answers import AlertAnswer, ClaimAnswer, CustodyLink, EncounterAnswer, EncounterSummary, Json
-from app.api.parts import Parts
+from app.api.parts import OutOfReach, Parts
 from app.api.problems import Refusal
 from domain.claims.model import EditSeverity
 
+UNKNOWN = "no encounter is known by this id or identifier"
 OUTDATED = ("superseded", "withdrawn")
 
 
@@ -26,9 +27,12 @@ def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -
         Refusal: 404 when none does, 409 when several do.
     """
     named = (session.get_one(Encounter, one) for one in look_up(session, parts.keys, reference))
-    found = [encounter for encounter in named if actor.sees(encounter.facilities)]
+    known = list(named)
+    found = [encounter for encounter in known if actor.sees(encounter.facilities)]
+    if not found and known:
+        raise OutOfReach(actor, known[0].encounter_id, UNKNOWN)
     if not found:
-        raise Refusal(404, "no encounter is known by this id or identifier")
+        raise Refusal(404, UNKNOWN)
     if len(found) > 1:
         raise Refusal(409, "several encounters carry this identifier; ask by the encounter's own id")
     return found[0]
@@ -39,6 +43,8 @@ def read_encounter(parts: Parts, actor: Actor, action: str, reference: str) -> E
     with parts.db.write() as session:
         try:
             encounter = encounter_of(session, parts, actor, reference)
+        except OutOfReach:
+            raise
         except Refusal as refusal:
             outcome = refusal
         else:

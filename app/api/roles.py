@@ -31,6 +31,7 @@ class Right(StrEnum):
     TAKE_ALERTS = "take_alerts"
     READ_QUARANTINE = "read_quarantine"
     REPLAY_QUARANTINE = "replay_quarantine"
+    READ_AUDIT = "read_audit"
 
 
 _STAFF = frozenset({Role.COORDINATOR, Role.BILLER, Role.LAB, Role.ADMIN})
@@ -47,6 +48,7 @@ TABLE: Final[Mapping[Right, frozenset[Role]]] = {
     Right.TAKE_ALERTS: _STAFF,
     Right.READ_QUARANTINE: frozenset({Role.COORDINATOR, Role.AUDITOR, Role.ADMIN}),
     Right.REPLAY_QUARANTINE: frozenset({Role.COORDINATOR, Role.ADMIN}),
+    Right.READ_AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
 }
 
 SEE_IDENTITY: Final = _STAFF

@@ -15,7 +15,7 @@ from app.api.problems import Refusal
 from app.api.roles import Right
 from app.board.entering import names_of
 from app.board.session import Session
-from app.board.shell import BoardRoute, PartsHere, Posted, local, page, reader
+from app.board.shell import BoardRoute, PartsHere, Posted, local, on_record, page, reader
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
@@ -28,9 +28,11 @@ PAGE = "/alerts"
 @router.get(PAGE)
 def by_cause(request: Request, parts: PartsHere, session: Reading) -> Response:
     """Every cause, the gravest first. Messages concern every facility and are shown to callers of all of them."""
+    on_record(request, session, "board alerts")
     with parts.db.read() as store:
         groups = standing_groups(store, session.actor)
-        lost = [] if session.actor.facilities else [*deliveries(store, "dead"), *deliveries(store, "waiting")]
+        whole_house = session.actor.facilities is None
+        lost = [] if not whole_house else [*deliveries(store, "dead"), *deliveries(store, "waiting")]
     undelivered = [one for one in lost if one.state == "dead" or one.attempts]
     return page(request, "alerts.html", groups=groups, undelivered=undelivered, names=names_of(parts))
 

@@ -70,7 +70,9 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
         alerts=_alerts(session, encounter.encounter_id),
         claims=_claims(session, encounter.encounter_id) if actor.may(Right.READ_CLAIMS) else None,
         custody=_custody(records, broken) if actor.may(Right.READ_TIMELINE) else None,
-        reasons={one.subject: one for one in explanations(session, encounter, rules)},
+        reasons={
+            one.subject: one for one in explanations(session, encounter, rules, claims=actor.may(Right.READ_CLAIMS))
+        },
     )
 
 

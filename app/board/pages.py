@@ -10,8 +10,6 @@ from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
 from activities.store.facts import identity_of
-from activities.store.matching import look_up
-from activities.store.tables import Encounter
 from activities.store.vault import audit
 from app.api import reading
 from app.api.parts import Parts
@@ -23,7 +21,7 @@ from app.board.entering import names_of, overridable
 from app.board.forms import FORMS
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
-from app.board.shell import BoardRoute, PartsHere, Posted, page, reader, with_board_right
+from app.board.shell import BoardRoute, PartsHere, Posted, on_record, page, reader, with_board_right
 from app.board.worklists import DESKS, cells, concerned, tasks
 
 PURPOSES = {
@@ -63,6 +61,7 @@ def board_with_names(request: Request, parts: PartsHere, session: Reading, given
 
 def _board_page(request: Request, parts: Parts, session: Session, people: dict[str, str]) -> Response:
     names = names_of(parts)
+    on_record(request, session, "board list")
     with parts.db.read() as store:
         found = cards(store, open_rows(store, session.actor), _views(request), names, parts.clock())
     columns = [
@@ -91,6 +90,7 @@ def purpose_of(given: dict[str, str]) -> str:
 def closed(request: Request, parts: PartsHere, session: Reading) -> Response:
     """The encounters that closed last."""
     names = names_of(parts)
+    on_record(request, session, "board closed")
     with parts.db.read() as store:
         found = cards(store, closed_rows(store, session.actor), _views(request), names, parts.clock())
     return page(request, "closed.html", cards=found, names=names)
@@ -103,6 +103,7 @@ def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> 
     if desk is None:
         raise Refusal(404, "there is no such worklist")
     names, views, now = names_of(parts), _views(request), parts.clock()
+    on_record(request, session, f"board work {key}")
     with parts.db.read() as store:
         rows = rows_of_work(store, session.actor, concerned(store))
         found = cards(store, rows, views, names, now)
@@ -123,22 +124,20 @@ def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> 
 @router.post("/find")
 def find(request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
     """The encounter that an order number, a bag or another identifier names. It is never part of an address."""
-    reference = given.get("reference", "").strip()
-    with parts.db.read() as store:
-        named = [store.get_one(Encounter, one) for one in look_up(store, parts.keys, reference)] if reference else []
-    seen = [one.encounter_id for one in named if session.actor.sees(one.facilities)]
-    parts.record(session.actor.name, "find", seen[0] if len(seen) == 1 else "(unknown)", f"{len(seen)} found")
-    if len(seen) != 1:
-        raise Refusal(404, "no encounter is known by this identifier" if not seen else "several encounters carry it")
-    return RedirectResponse(f"/encounters/{seen[0]}", 303)
+    found = reading.read_encounter(parts, session.actor, "find", given.get("reference", "").strip())
+    return RedirectResponse(f"/encounters/{found.encounter_id}", 303)
 
 
 @router.get("/encounters/{encounter_id}")
 def encounter(
     encounter_id: str, request: Request, parts: PartsHere, session: Reading, sent: Sent = "", part: Sent = ""
 ) -> Response:
-    """One encounter. Its refreshing part is not put on record again."""
-    return _encounter_page(request, parts, session, encounter_id, on_record=part != "live", sent=FORMS.get(sent))
+    """One encounter. Its refreshing part is put on record once in a while."""
+    if part:
+        with parts.db.read() as store:
+            reading.encounter_of(store, parts, session.actor, encounter_id)
+        on_record(request, session, "board", encounter_id)
+    return _encounter_page(request, parts, session, encounter_id, audited=bool(part), sent=FORMS.get(sent))
 
 
 @router.post("/encounters/{encounter_id}/identity")
@@ -151,14 +150,14 @@ def identity(encounter_id: str, request: Request, parts: PartsHere, session: Rea
         who = identity_of(store, parts.keys, found.encounter_id)
         audit(store, session.actor.name, f"show identity ({purpose})", found.encounter_id, "shown", parts.clock())
     shown = {name: who["patient"][name] for name in REQUIRED} if who else {}
-    return _encounter_page(request, parts, session, found.encounter_id, on_record=False, identity=shown)
+    return _encounter_page(request, parts, session, found.encounter_id, audited=True, identity=shown)
 
 
 def _encounter_page(
-    request: Request, parts: Parts, session: Session, encounter_id: str, *, on_record: bool, **context: Any
+    request: Request, parts: Parts, session: Session, encounter_id: str, *, audited: bool, **context: Any
 ) -> Response:
     names = names_of(parts)
-    if on_record:
+    if not audited:
         found = reading.read_encounter(parts, session.actor, "board", encounter_id)
     with parts.db.read() as store:
         found = reading.encounter_of(store, parts, session.actor, encounter_id)

@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from app.api.parts import Parts, admitted, denied, parts_of
+from app.api.parts import Parts, admitted, denied, parts_of, put_on_record
 from app.api.problems import TITLES, Refusal
 from app.api.roles import Right
 from app.board import session as sessions
@@ -131,6 +131,7 @@ class BoardRoute(APIRoute):
             except NotSignedIn:
                 response = _to_sign_in(request)
             except Refusal as refusal:
+                await run_in_threadpool(put_on_record, request, refusal)
                 response = refused(request, refusal)
             except RequestValidationError:
                 response = refused(request, Refusal(404, "there is no such page"))
@@ -184,6 +185,15 @@ def with_board_right(request: Request, session: Session, right: BoardRight) -> N
     """Refuse a caller none of whose roles has the right; the attempt goes on record."""
     if not may_on_board(session.actor, right):
         raise denied(request, 403, session.actor.name, f"this needs a role with the right {words(right.value)}")
+
+
+def on_record(request: Request, session: Session, action: str, target: str = "(list)") -> None:
+    """Put a page that was opened on record; its part that comes again by itself only once in a while."""
+    parts = parts_of(request)
+    if request.query_params.get("part"):
+        parts.record_anew(session.actor.name, action, target)
+    else:
+        parts.record(session.actor.name, action, target, "read")
 
 
 def local(target: str) -> str:

@@ -155,6 +155,7 @@ async def record(directory: Path) -> Mapping[str, Any]:
         await _held(r)
         await _whole(r)
         await r.send("fhir", "POST", "/v1/fhir", NOTIFICATION)
+        await r.send("audit", "GET", "/v1/audit?limit=3")
         await r.send("health", "GET", "/healthz")
         await r.send("readiness", "GET", "/readyz")
         return r.answers

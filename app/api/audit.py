@@ -1,0 +1,103 @@
+"""`GET /v1/audit`: who looked at what, changed what, and was turned away. For whoever answers for privacy."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
+from sqlalchemy import ColumnElement, and_, or_
+from sqlmodel import Session, col, select
+
+from activities.store.tables import AlertRecord, AuditEntry, Encounter, EncounterEvent
+from activities.store.vault import PSEUDONYM_PREFIX, audit, person_of
+from app.api import reading
+from app.api.actors import Actor
+from app.api.answers import AuditAnswer, AuditPage
+from app.api.parts import AuditReader, PartsOf
+from app.api.problems import Refusal, documented
+
+PAGE = 200
+LARGEST_PAGE = 1000
+LARGEST_SEARCH = 20_000
+"""Entries looked at for a caller who may see some facilities only, before the page ends short."""
+
+router = APIRouter(tags=["audit"])
+
+Text = Annotated[str | None, Query(max_length=120)]
+
+
+@router.get("/v1/audit", responses=documented(404, 409, 422), summary="What was read, changed and denied")
+def list_audit(
+    parts: PartsOf,
+    actor: AuditReader,
+    encounter: Annotated[str | None, Query(description="id or any identifier; its alerts and events too")] = None,
+    caller: Annotated[str | None, Query(description="name or pseudonym of who did it", max_length=120)] = None,
+    action: Text = None,
+    outcome: Text = None,
+    since: Annotated[AwareDatetime | None, Query()] = None,
+    until: Annotated[AwareDatetime | None, Query()] = None,
+    after: Annotated[str | None, Query(description="`next` of the page before", max_length=40)] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
+) -> AuditPage:
+    """Entries of the audit, the newest first. That they were read is an entry, too.
+
+    A caller with facilities sees what concerns an encounter of theirs. A person's pseudonym is opened from the vault.
+    """
+    about = reading.read_encounter(parts, actor, "audit", encounter).encounter_id if encounter else None
+    wanted = [
+        col(column) == value
+        for column, value in ((AuditEntry.actor, caller), (AuditEntry.action, action), (AuditEntry.outcome, outcome))
+        if value is not None
+    ]
+    wanted += [col(AuditEntry.at) >= since] if since else []
+    wanted += [col(AuditEntry.at) < until] if until else []
+    with parts.db.write() as session:
+        wanted += [_about(about)] if about else []
+        wanted += [_following(session, after)] if after else []
+        rows = _page(session, actor, wanted, limit + 1)
+        if not about:
+            audit(session, actor.name, "audit", "(all)", "read", parts.clock())
+        people = {name: person_of(session, parts.keys, name) for name in _pseudonyms(rows)}
+    entries = [AuditAnswer(**row.model_dump(), person=people.get(row.actor)) for row in rows[:limit]]
+    return AuditPage(entries=entries, next=entries[-1].audit_id if len(rows) > limit else None)
+
+
+def _about(encounter: str) -> ColumnElement[bool]:
+    alerts = select(AlertRecord.alert_id).where(AlertRecord.encounter_id == encounter)
+    events = select(EncounterEvent.event_id).where(EncounterEvent.encounter_id == encounter)
+    target = col(AuditEntry.target)
+    return or_(target == encounter, target.in_(alerts), target.in_(events))
+
+
+def _following(session: Session, after: str) -> ColumnElement[bool]:
+    last = session.get(AuditEntry, after)
+    if last is None:
+        raise Refusal(422, "after is not the `next` of a page")
+    same = and_(col(AuditEntry.at) == last.at, col(AuditEntry.audit_id) > last.audit_id)
+    return or_(col(AuditEntry.at) < last.at, same)
+
+
+def _page(session: Session, actor: Actor, wanted: list[ColumnElement[bool]], size: int) -> list[AuditEntry]:
+    query = select(AuditEntry).where(*wanted).order_by(col(AuditEntry.at).desc(), col(AuditEntry.audit_id))
+    if actor.facilities is None:
+        return list(session.exec(query.limit(size)))
+    found: list[AuditEntry] = []
+    for row in session.exec(query.limit(LARGEST_SEARCH)):
+        if _concerns(session, actor, row.target):
+            found.append(row)
+        if len(found) == size:
+            break
+    return found
+
+
+def _concerns(session: Session, actor: Actor, target: str) -> bool:
+    encounter = session.get(Encounter, target)
+    if encounter is None:
+        alert = session.get(AlertRecord, target)
+        encounter = session.get(Encounter, alert.encounter_id) if alert and alert.encounter_id else None
+    return encounter is not None and actor.sees(encounter.facilities)
+
+
+def _pseudonyms(rows: list[AuditEntry]) -> set[str]:
+    return {row.actor for row in rows if row.actor.startswith(PSEUDONYM_PREFIX)}
