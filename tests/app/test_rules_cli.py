@@ -76,10 +76,20 @@ def test_coverage_is_complete_and_says_where_each_line_went() -> None:
 
 
 def test_coverage_fails_when_a_rule_it_names_is_gone(directory: Path) -> None:
-    (directory / "assistance.toml").unlink()
+    whole = (directory / "assistance.toml").read_text()
+    before, row = whole.split('[[assistance]]\nid = "assistance.advancing_access"')
+    after = row.partition("[[assistance]]")
+    (directory / "assistance.toml").write_text(before + "".join(after[1:]))
     answer = run("coverage", "--quiet", "--rules", str(directory))
     assert answer.exit_code == 1
     assert "rules that do not exist: assistance.advancing_access" in answer.stdout
+
+
+def test_a_directory_without_a_table_is_refused(directory: Path) -> None:
+    (directory / "assistance.toml").unlink()
+    answer = run("list", "--rules", str(directory))
+    assert answer.exit_code == 1
+    assert "no rows of assistance" in answer.stderr
 
 
 def test_a_table_that_does_not_load_is_named(directory: Path) -> None:
