@@ -100,11 +100,13 @@ def search_attributes() -> None:
 
 
 async def _temporal(settings: Settings) -> None:
-    client = await Client.connect(settings.temporal_address, **temporal_access(settings))
-    made = await register(client, settings.temporal_namespace)
-    typer.echo(f"namespace {settings.temporal_namespace}: {', '.join(made) if made else 'nothing to do'}")
-    # The SDK's core may crash the interpreter when it exits at once.
-    await asyncio.sleep(0.05)
+    try:
+        client = await Client.connect(settings.temporal_address, **temporal_access(settings))
+        made = await register(client, settings.temporal_namespace)
+        typer.echo(f"namespace {settings.temporal_namespace}: {', '.join(made) if made else 'nothing to do'}")
+    finally:
+        # The SDK's core may crash the interpreter when it exits at once.
+        await asyncio.sleep(0.05)
 
 
 async def register(client: Client, namespace: str) -> list[str]:
