@@ -17,15 +17,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from playwright.sync_api import Page
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from app.client import RUN_FILE, Api, ApiError, api_from  # noqa: E402 - run as a script, the repository is not on the path
 from app.simulate import post_cohort  # noqa: E402
-from deploy.chromium import Chromium  # noqa: E402
+from deploy.browser import opened, sign_in  # noqa: E402
 from intake.feeds import expand, load_feed  # noqa: E402
 
 LARGEST = 400 * 1024
+WIDTH = 1600
 COHORT, SEED, DAYS = 18, 11, 80
 HELD = ROOT / "tests" / "scenarios" / "d_missing_tecartus_certificate.json"
 AHEAD = timedelta(days=40)
@@ -58,15 +61,17 @@ def take(data_dir: Path, out: Path) -> list[Path]:
     encounters = _decided(api)
     told = _fullest(encounters)
     running = _fullest(one for one in encounters if one["stage"] in ("manufacturing", "lymphodepletion", "infusion"))
-    with Chromium(1600, 1000) as browser:
-        browser.sign_in(api.url, api.token)
+    with opened() as browser:
+        page = browser.new_page(viewport={"width": WIDTH, "height": 1000}, color_scheme="light")
+        sign_in(page, api.url, api.token)
         return [
-            _page(browser, f"{api.url}/", out / "board.png", 1100),
-            _page(browser, f"{api.url}/encounters/{told}", out / "encounter.png", 1300),
-            _page(browser, f"{api.url}/work/coordinator", out / "worklist.png", 900),
-            _temporal(browser, ui, running, "timeline", out / "temporal-ui.png", 1200),
-            _temporal(browser, ui, running, "search-attributes", out / "temporal-attributes.png", 700),
-            _temporal(browser, ui, running, "user-metadata", out / "temporal-details.png", 900),
+            _page(page, f"{api.url}/", out / "board.png", 1100),
+            _page(page, f"{api.url}/encounters/{told}", out / "encounter.png", 1300),
+            _page(page, f"{api.url}/work/coordinator", out / "worklist.png", 900),
+            _page(page, f"{api.url}/alerts", out / "alerts.png", 900),
+            _temporal(page, ui, running, "timeline", out / "temporal-ui.png", 1200),
+            _temporal(page, ui, running, "search-attributes", out / "temporal-attributes.png", 700),
+            _temporal(page, ui, running, "user-metadata", out / "temporal-details.png", 900),
         ]
 
 
@@ -92,25 +97,27 @@ def _fullest(encounters: Iterable[Json]) -> str:
     return str(max(encounters, key=lambda one: (len(one["milestones"]), one["encounter_id"]))["encounter_id"])
 
 
-def _page(browser: Chromium, url: str, path: Path, height: int) -> Path:
-    browser.open(url)
-    return _taken(browser, path, height)
+def _page(page: Page, url: str, path: Path, height: int) -> Path:
+    page.set_viewport_size({"width": WIDTH, "height": height})
+    page.goto(url)
+    return _taken(page, path)
 
 
-def _temporal(browser: Chromium, ui: str, encounter: str, tab: str, path: Path, height: int) -> Path:
+def _temporal(page: Page, ui: str, encounter: str, tab: str, path: Path, height: int) -> Path:
     """A page of the workflow: its events in their order, or its search attributes."""
     workflow = quote(f"cart-encounter/{encounter}", safe="")
-    browser.resize(1600, height)
-    browser.open(f"{ui}/namespaces/default/workflows/{workflow}")
-    browser.wait("location.pathname.endsWith('/timeline')")
-    browser.open(ui + browser.evaluate("location.pathname").removesuffix("timeline") + tab)
-    browser.wait(f"document.body.innerText.includes({json.dumps(encounter)})")
-    browser.settle()
-    return _taken(browser, path, height)
+    page.set_viewport_size({"width": WIDTH, "height": height})
+    page.goto(f"{ui}/namespaces/default/workflows/{workflow}")
+    page.wait_for_url("**/timeline")
+    page.goto(page.url.removesuffix("timeline") + tab)
+    page.get_by_text(encounter).first.wait_for()
+    page.wait_for_timeout(2000)
+    return _taken(page, path)
 
 
-def _taken(browser: Chromium, path: Path, height: int) -> Path:
-    browser.picture(path, height)
+def _taken(page: Page, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=path)
     size = path.stat().st_size
     if size > LARGEST:
         raise SystemExit(f"{path} has {size} bytes; at most {LARGEST} are kept in the repository")

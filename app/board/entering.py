@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from sqlmodel import Session as StoreSession
 from sqlmodel import col, select
 from starlette.responses import Response
@@ -29,6 +29,7 @@ from app.board.fields import Field, FieldError, data_of
 from app.board.forms import EVIDENCE, FORMS, SOURCE, Form, fields
 from app.board.names import Names
 from app.board.rights import may_on_board
+from app.board.scanning import spread
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, SignedIn, page, with_board_right
 from domain.events import InvalidEvent, parse
@@ -124,6 +125,16 @@ def post_encounter_form(
     form = _form(key, request, session)
     encounter = _encounter(parts, session.actor, encounter_id)
     return _enter(request, parts, session, _sheet(parts, session.actor, form, encounter, given.get("kind", "")), given)
+
+
+@router.post("/forms/{key}/scan")
+def take_apart(key: str, request: Request, parts: PartsHere, session: SignedIn, given: Posted) -> Response:
+    """What a scanned symbol and the texts beside it come to, by the names of the fields: the page fills them in at once."""
+    names = names_of(parts)
+    inputs = fields(_form(key, request, session), names)
+    values, errors = spread(inputs, given, names.ndc_prefixes())
+    changed = {name: text for name, text in values.items() if given.get(name, "") != text}
+    return JSONResponse({"values": changed, "errors": {f"data.{one.path}": one.message for one in errors}})
 
 
 def names_of(parts: Parts) -> Names:
@@ -234,7 +245,10 @@ def _visible(parts: Parts, actor: Actor, encounter_id: str) -> bool:
 def _envelope(parts: Parts, sheet: Sheet, given: Mapping[str, str]) -> dict[str, Any] | None:
     """The event that the form says; None when something is wrong, which then stands on the sheet."""
     form = sheet.form
+    given, unread = spread(sheet.inputs, given, names_of(parts).ndc_prefixes())
+    sheet.given = given
     data, errors = data_of(sheet.inputs, given, sheet.zone)
+    errors += unread
     who, why = given.get("who", "").strip(), given.get("why", "").strip()
     errors += _who_and_why(who, why)
     if sheet.kind:

@@ -28,6 +28,11 @@ class Names:
         rows = self.rules.table(Product) if self.rules else ()
         return list({row.key: (row.key, row.brand) for row in rows if row.enabled}.values())
 
+    def ndc_prefixes(self) -> list[str]:
+        """Labeler and product of every known product's codes, hyphenated."""
+        rows = self.rules.table(Product) if self.rules else ()
+        return sorted({prefix for row in rows for prefix in row.ndc_prefixes})
+
     def payer(self, key: str) -> str:
         found = self.site.payer(key) if self.site else None
         return found.name if found else key.replace("_", " ")

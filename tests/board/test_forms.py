@@ -217,3 +217,34 @@ async def test_the_hours_that_the_clocks_skip_or_repeat_are_asked_about(board: B
 
 async def test_a_form_that_is_too_large_is_refused(board: Board) -> None:
     assert (await board.http.post("/find", data={"reference": "x" * 70_000})).status_code == 413
+
+
+SYMBOL = "]d20100371287219011" + "17271231" + "21BAG-S-1\x1d10LOT-S-1"
+
+
+async def test_a_scanned_symbol_is_taken_apart_when_the_form_is_sent(board: Board) -> None:
+    """Also without JavaScript: the reader typed the whole DataMatrix into one field."""
+    given = {"step": "stored", "coi_id": "COI-D", "bag_id": SYMBOL, "at": "2026-06-24T10:15", "location": "Lab 2"}
+    answer = await board.enter(path_of(board, "custody"), given)
+    assert answer.status_code == 303, unescape(re.sub("<[^>]+>", " ", answer.text))[-900:]
+    data = board.last_event()["data"]
+    assert (data["bag_id"], data["lot"], data["ndc"]) == ("BAG-S-1", "LOT-S-1", "71287-219-01")
+
+
+async def test_labels_that_disagree_and_damaged_symbols_are_errors_at_their_field(board: Board) -> None:
+    before = board.events()
+    given = {"step": "stored", "coi_id": "COI-D", "at": "2026-06-24T10:15", "location": "Lab 2"}
+    differ = await board.enter(path_of(board, "custody"), {**given, "bag_id": SYMBOL, "lot": "LOT-OTHER"})
+    assert differ.status_code == 422
+    assert "says something else" in error_of(differ.text, "lot")
+    damaged = await board.enter(path_of(board, "custody"), {**given, "bag_id": SYMBOL.replace("19011", "19012")})
+    assert "damaged" in error_of(damaged.text, "bag_id")
+    other = await board.enter(path_of(board, "custody"), {**given, "bag_id": "=<S1234100"})
+    assert "no identifier for this form" in error_of(other.text, "bag_id")
+    assert board.events() == before
+
+
+def error_of(text: str, path: str) -> str:
+    found = re.search(rf'id="f-{path}-error">([^<]+)<', text)
+    assert found, path
+    return unescape(found.group(1))

@@ -1,0 +1,43 @@
+"""A symbol that a reader typed into one field of a form, spread over the fields it has identifiers for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from app.board.fields import Field, FieldError
+from domain.scans import ScanError, is_symbol, read
+
+
+def spread(
+    inputs: Sequence[Field], given: Mapping[str, str], ndc_prefixes: Iterable[str]
+) -> tuple[dict[str, str], list[FieldError]]:
+    """The given texts with every symbol taken apart, and what cannot be trusted of it.
+
+    A field that a person or another scan filled in differently is an error, never overwritten: two labels disagree.
+    """
+    prefixes = tuple(ndc_prefixes)
+    names = {one.path: one.name for one in inputs}
+    result, errors = dict(given), []
+    symbols = [one for one in inputs if one.scan and is_symbol(given.get(one.name, ""))]
+    for one in symbols:
+        result[one.name] = ""
+    for one in symbols:
+        try:
+            scan = read(given[one.name], prefixes)
+        except ScanError as error:
+            result[one.name] = given[one.name]
+            errors.append(FieldError(one.path, str(error)))
+            continue
+        mine = {path: value for path, value in scan.values.items() if path in names}
+        if not mine:
+            carries = ", ".join((*sorted(scan.values), *scan.others)) or "nothing"
+            errors.append(FieldError(one.path, f"this symbol has no identifier for this form (it carries {carries})"))
+        for path, value in mine.items():
+            known = result.get(names[path], "").strip()
+            if known and known != value:
+                errors.append(
+                    FieldError(path, "the scanned symbol says something else; compare the labels, then clear one")
+                )
+            else:
+                result[names[path]] = value
+    return result, errors
