@@ -43,6 +43,9 @@ def claims(encounter: str, as_json: Json = None, data_dir: DataDir = Path("data"
 
 
 def _claims(it: dict[str, Any]) -> Iterable[str]:
+    for one in it["elsewhere"]:
+        days = f"{one['statement_from']} to {one['statement_through']}"
+        yield f"Claim {one['letter']}/{one['ordinal']}: {one['state']} elsewhere before the cutover, {days}, ${one['total']}"
     if not it["claims"]:
         yield "no claim is due yet"
     for claim in it["claims"]:

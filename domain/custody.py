@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from domain.decision import CustodyEntry
-from domain.events import EventData, care, cells
+from domain.events import EventData, care, cells, cutover
 from domain.events.governance import CorrectionMade
 from domain.facts import Fact, Facts
+from domain.record import attested
 
 CHAIN = (
     cells.ApheresisCompleted,
@@ -25,6 +26,7 @@ CHAIN = (
     care.InfusionStarted,
     care.InfusionStopped,
     care.InfusionCompleted,
+    cutover.EncounterImported,
 )
 STEPS = {
     cells.ApheresisCompleted: "collected",
@@ -35,13 +37,19 @@ STEPS = {
     care.InfusionStarted: "infusion_started",
     care.InfusionStopped: "infusion_stopped",
     care.InfusionCompleted: "infusion_completed",
+    cutover.EncounterImported: "taken_over",
 }
 
 
 def custody(facts: Facts) -> tuple[CustodyEntry, ...]:
     """The chain in clinical order; the same facts give the same chain whatever way they came."""
     corrections = {fact.event_id: fact for fact in facts.of(CorrectionMade)}
-    entries = [_entry(fact, corrections, False) for fact in facts.all if isinstance(fact.data, CHAIN)]
+    imported, taken = attested(facts), facts.last(cutover.EncounterImported)
+    entries = [
+        _marked(_entry(fact, corrections, False), taken if fact.event_id in imported else None)
+        for fact in facts.all
+        if isinstance(fact.data, CHAIN)
+    ]
     entries += [_entry(fact, corrections, True) for fact in facts.retracted if isinstance(fact.data, CHAIN)]
     return tuple(sorted(entries, key=lambda entry: (entry.occurred, entry.key)))
 
@@ -58,6 +66,14 @@ def _entry(fact: Fact[EventData], corrections: dict[str, Fact[CorrectionMade]], 
     return CustodyEntry(fact.event_id, fact.occurred, content)
 
 
+def _marked(entry: CustodyEntry, taken: Fact[cutover.EncounterImported] | None) -> CustodyEntry:
+    """A record from before a cutover says so: who attested it, and the event of the takeover."""
+    if taken is None:
+        return entry
+    mark = {"attested_by": taken.data.attested_by, "attested_in": taken.event_id, "attested_from": taken.data.system}
+    return CustodyEntry(entry.key, entry.occurred, entry.content | mark)
+
+
 def _step(data: EventData) -> str:
     if isinstance(data, cells.CustodyRecorded):
         return data.step.value
@@ -66,6 +82,8 @@ def _step(data: EventData) -> str:
 
 def _content(data: EventData) -> dict[str, Any]:
     """The scanned identifiers and the condition; the signer of a disposition stands under `by`."""
+    if isinstance(data, cutover.EncounterImported):
+        return {"by": data.attested_by, "role": data.role, "system": data.system, "stage": data.stage.value}
     body = data.model_dump(mode="json", exclude_none=True, exclude={"at", "step"})
     if "signer" in body:
         body["by"] = body.pop("signer")

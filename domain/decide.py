@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 
-from domain import closure
+from domain import closure, cutover
 from domain.alerts import Judged, alerts, deadlines, of_claims, of_gates, performed_uncleared
 from domain.case import Case, Service
 from domain.claims import build_claims
@@ -47,12 +47,16 @@ def decide(
         NoRule: the rulebook lacks a window or an alert kind that the stages need.
     """
     case = Case(Record(facts), site, rules, now, tuple(holders))
-    judged = tuple((judge(case, module, service), service) for module, service in services(case))
+    judged = tuple(
+        (cutover.judged(case, judge(case, module, service), service), service) for module, service in services(case)
+    )
     stage = stage_of(case)
     done = tuple(performed(case))
     claims = build_claims(case.record, site, rules, uncleared(case, done))
     outcome = closure.outcome(case, claims)
     relevant = [(gate, service) for gate, service in judged if _matters(case, stage, gate.stage, service)]
+    if cutover.announced(case):
+        relevant = []
     ahead, overdue = deadlines(case, _waits(case, claims))
     found = (*of_gates(case, relevant), *performed_uncleared(done), *_findings(case, claims), *overdue)
     return Decision(
@@ -84,12 +88,12 @@ def services(case: Case) -> Iterator[tuple[StageModule, Service]]:
 
 def stage_of(case: Case) -> Stage:
     """The first stage that has not happened; what was performed behind a closed gate has happened all the same."""
-    if case.record.given:
+    if case.record.given or cutover.behind(case, Stage.INFUSION):
         return Stage.MONITORING
     if case.record.infusions:
         return Stage.INFUSION
     for module in (apheresis, manufacturing, lymphodepletion):
-        if not module.happened(case):
+        if not module.happened(case) and not cutover.behind(case, module.STAGE):
             return Stage(module.STAGE)
     return Stage.INFUSION
 
@@ -97,14 +101,14 @@ def stage_of(case: Case) -> Stage:
 def performed(case: Case) -> Iterator[Judged]:
     """Every service that was performed, of every attempt and course, with its gate."""
     for service in apheresis.collections(case):
-        yield judge(case, apheresis, service), service
+        yield cutover.judged(case, judge(case, apheresis, service), service), service
     for course in case.all_courses:
         first = course[0]
         service = case.performed(Stage.LYMPHODEPLETION, first, first.data.facility, first.data.setting)
-        yield judge(case, lymphodepletion, service), service
+        yield cutover.judged(case, judge(case, lymphodepletion, service), service), service
     if case.record.infusions:
         service = infusion.service(case)
-        yield judge(case, infusion, service), service
+        yield cutover.judged(case, judge(case, infusion, service), service), service
 
 
 def uncleared(case: Case, done: Sequence[Judged]) -> dict[str, tuple[Requirement, ...]]:
@@ -134,18 +138,24 @@ def _matters(case: Case, stage: Stage, of: Stage, service: Service) -> bool:
 def _waits(case: Case, claims: Sequence[Claim]) -> Iterator[Wait]:
     """Every wait of every stage; after a withdrawal only stays and money are waited for."""
     if case.record.withdrawal is None:
-        yield from chain.from_iterable(module.waits(case) for module in STAGES)
+        yield from chain.from_iterable(module.waits(case) for module in _ahead(case))
         yield from lapses(case, [service for _, service in services(case)])
     else:
         yield from monitoring.waits(case)
     yield from closure.waits(case, claims)
 
 
+def _ahead(case: Case) -> Iterator[StageModule]:
+    """The stages that are not behind a cutover."""
+    return (module for module in STAGES if not cutover.behind(case, module.STAGE))
+
+
 def _findings(case: Case, claims: Sequence[Claim]) -> Iterator[Finding]:
     """What every stage, the claims and the end of the encounter find; after a withdrawal only what was done matters."""
     if case.record.withdrawal is None:
         yield from outlook(case)
-        yield from chain.from_iterable(module.findings(case) for module in STAGES)
+        own = chain.from_iterable(module.findings(case) for module in _ahead(case))
+        yield from cutover.findings(case, own)
     else:
         yield from monitoring.findings(case)
         yield from lymphodepletion.doses(case)

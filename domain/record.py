@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 
-from domain.events import access, care, cells, governance, revenue
+from domain.events import access, care, cells, cutover, governance, revenue
 from domain.events.access import BookableStage
 from domain.events.base import Setting
 from domain.facts import Fact, Facts
@@ -73,6 +73,16 @@ class Record:
     def referral(self) -> Fact[access.ReferralReceived] | None:
         """The latest referral; None until it arrives (a booking may come first)."""
         return self.facts.last(access.ReferralReceived)
+
+    @cached_property
+    def cutover(self) -> Fact[cutover.EncounterImported] | None:
+        """The takeover of an encounter that was under way elsewhere; None where it began here."""
+        return self.facts.last(cutover.EncounterImported)
+
+    @cached_property
+    def attested(self) -> frozenset[str]:
+        """The events of before the takeover that came with it: attested, not observed."""
+        return attested(self.facts)
 
     @cached_property
     def product(self) -> str | None:
@@ -315,3 +325,12 @@ def aliases_of(data: object) -> list[tuple[str, str]]:
     """The typed identifiers an event's data carries: (kind, value)."""
     getter: Callable[[str], object] = lambda name: getattr(data, name, None)  # noqa: E731
     return [(kind, str(value)) for name, kind in _ALIAS_FIELDS if (value := getter(name)) is not None]
+
+
+def attested(facts: Facts) -> frozenset[str]:
+    """The events that came under the source of a takeover and happened by its moment."""
+    taken = facts.last(cutover.EncounterImported)
+    if taken is None:
+        return frozenset()
+    mine = (fact for fact in facts.all if fact.source == taken.source and fact.occurred <= taken.data.at)
+    return frozenset(fact.event_id for fact in mine if fact.event_id != taken.event_id)

@@ -23,7 +23,7 @@ from domain.ledger import GENESIS, Break, check_against_index, check_chain, entr
 RECORD = "record"
 CORRECTION = "correction"
 RETRACTION = "retraction"
-STAFF_FIELDS = frozenset({"by", "second_verifier", "verified_by", "signer"})
+STAFF_FIELDS = frozenset({"by", "second_verifier", "verified_by", "signer", "attested_by"})
 INDEX_LOCK = 0x43415232
 
 

@@ -248,9 +248,25 @@ class ClaimAnswer(Answer):
     content_hash: str = Field(description="SHA-256 over everything that is billed")
 
 
+class ClaimElsewhere(Answer):
+    """A claim that another system sent before the cutover: attested, never sent from here."""
+
+    letter: Letter
+    ordinal: int
+    number: str = Field(description="that system's claim number")
+    payer_number: str | None
+    facility: str
+    setting: str
+    statement_from: date
+    statement_through: date
+    total: Decimal
+    state: Literal["billed", "paid", "denied", "voided"]
+
+
 class Claims(Answer):
     encounter_id: str
     claims: list[ClaimAnswer]
+    elsewhere: list[ClaimElsewhere] = Field(description="claims billed by another system before the cutover")
 
 
 class WorklistEntry(Answer):

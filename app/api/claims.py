@@ -46,11 +46,16 @@ Ordinal = Annotated[int, Path(ge=1, le=99)]
     "/v1/encounters/{ref:path}/claims", responses=documented(404, 409, 422), summary="The claims of an encounter"
 )
 def get_claims(ref: str, parts: PartsOf, actor: ClaimReader, history: History = False) -> Claims:
-    """The current version of each claim, in order of letter and ordinal."""
+    """The current version of each claim, in order of letter and ordinal, and what was billed elsewhere before a cutover."""
     encounter = reading.read_encounter(parts, actor, "claims", ref)
     with parts.db.read() as session:
         rows = reading.claims(session, encounter.encounter_id, history=history)
-    return Claims(encounter_id=encounter.encounter_id, claims=[reading.claim_answer(row) for row in rows])
+        elsewhere = reading.elsewhere(session, parts.keys, encounter.encounter_id)
+    return Claims(
+        encounter_id=encounter.encounter_id,
+        claims=[reading.claim_answer(row) for row in rows],
+        elsewhere=elsewhere,
+    )
 
 
 @router.get(

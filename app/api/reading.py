@@ -7,14 +7,28 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from activities.store.facts import load_facts_in
+from activities.store.keys import Keyring
 from activities.store.matching import look_up
-from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
+from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter, EncounterEvent
 from activities.store.vault import audit
 from app.api.actors import Actor
-from app.api.answers import AlertAnswer, ClaimAnswer, CustodyLink, EncounterAnswer, EncounterSummary, Json
+from app.api.answers import (
+    AlertAnswer,
+    ClaimAnswer,
+    ClaimElsewhere,
+    CustodyLink,
+    EncounterAnswer,
+    EncounterSummary,
+    Json,
+)
 from app.api.parts import OutOfReach, Parts
 from app.api.problems import Refusal
+from domain.claims.elsewhere import billed_elsewhere
 from domain.claims.model import EditSeverity
+from domain.events.cutover import EncounterImported
+from domain.facts import fold
+from domain.record import Record
 
 UNKNOWN = "no encounter is known by this id or identifier"
 OUTDATED = ("superseded", "withdrawn")
@@ -151,6 +165,17 @@ def claim_answer(row: ClaimVersion) -> ClaimAnswer:
             "warnings": [edit for edit in edits if edit["severity"] == EditSeverity.WARNING],
         }
     )
+
+
+def elsewhere(session: Session, keys: Keyring, encounter_id: str) -> list[ClaimElsewhere]:
+    """The claims that another system sent before the cutover; their numbers are read from the sealed events."""
+    imported = select(EncounterEvent.event_id).where(
+        EncounterEvent.encounter_id == encounter_id, EncounterEvent.type == EncounterImported.event_type
+    )
+    if session.exec(imported).first() is None:
+        return []
+    own, _ = load_facts_in(session, keys, encounter_id, None)
+    return [ClaimElsewhere(ordinal=ordinal, **one.model_dump()) for ordinal, one in billed_elsewhere(Record(fold(own)))]
 
 
 def alert_answer(row: AlertRecord) -> AlertAnswer:

@@ -12,7 +12,7 @@ from activities.store import chain
 from activities.store.tables import AlertRecord, CustodyRecord, Encounter
 from app.api import reading
 from app.api.actors import Actor
-from app.api.answers import AlertAnswer, ClaimAnswer, CustodyLink, EncounterAnswer, Explanation
+from app.api.answers import AlertAnswer, ClaimAnswer, ClaimElsewhere, CustodyLink, EncounterAnswer, Explanation
 from app.api.explaining import explanations
 from app.api.parts import Parts
 from app.api.roles import Right
@@ -43,6 +43,7 @@ class Whole:
     deadlines: list[dict[str, Any]]
     alerts: list[AlertAnswer]
     claims: list[ClaimAnswer] | None
+    elsewhere: list[ClaimElsewhere]
     custody: Custody | None
     reasons: dict[str, Explanation]
 
@@ -69,6 +70,7 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
         ],
         alerts=_alerts(session, encounter.encounter_id),
         claims=_claims(session, encounter.encounter_id) if actor.may(Right.READ_CLAIMS) else None,
+        elsewhere=reading.elsewhere(session, parts.keys, encounter.encounter_id),
         custody=_custody(records, broken) if actor.may(Right.READ_TIMELINE) else None,
         reasons={
             one.subject: one for one in explanations(session, encounter, rules, claims=actor.may(Right.READ_CLAIMS))

@@ -257,7 +257,7 @@ def _custody(packet: Packet, refs: References) -> Iterator[Flowable]:
             f"{link.title}{f' ({link.kind}: {link.reason})' if link.kind != 'record' and link.reason else ''}",
             "\n".join(filter(None, (link.where, ", ".join(link.by)))),
             "\n".join(f"{key.replace('_id', '').replace('_', ' ')} {value}" for key, value in link.identifiers.items()),
-            "\n".join(link.condition),
+            "\n".join((*link.condition, *((f"attested by {link.attested_by}",) if link.attested_by else ()))),
             refs.of((link.event,)) if link.event else "",
         )
         for link in packet.custody.standing

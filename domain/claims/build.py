@@ -17,6 +17,7 @@ from domain.claims.draft import Draft, LineDraft
 from domain.claims.drugs import add_lymphodepletion, add_medications
 from domain.claims.edits import find_edits
 from domain.claims.edits.case import Case
+from domain.claims.elsewhere import settle
 from domain.claims.evaluation import add_evaluations
 from domain.claims.folding import explain
 from domain.claims.forms import add_fields
@@ -70,7 +71,7 @@ def cases(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | No
     if record.referral is None:
         return ()
     desk = Desk(record, site, rules, record.referral)
-    bundles = _billed(desk, lay_out(desk))
+    bundles = settle(desk, _billed(desk, lay_out(desk)))
     drafts = [
         draft
         for bundle in bundles

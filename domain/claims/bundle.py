@@ -8,6 +8,7 @@ from datetime import date
 from domain.claims.model import Letter
 from domain.events.care import LymphodepletionAdministered, MedicationAdministered, ToxicityAssessed
 from domain.events.cells import ApheresisCompleted
+from domain.events.cutover import BilledElsewhere
 from domain.facts import Fact
 from domain.record import Infusion, Stay
 
@@ -23,6 +24,7 @@ class Bundle:
         toxicities: the assessments that are coded on this claim.
         waiting: what has to come before the claim is due, in plain words.
         folded: why services stand here that were given elsewhere or another day, for the biller.
+        elsewhere: claims that another system sent before a cutover and that bill services which would stand here.
         unrelated: the papers that attest that outpatient services before a stay have nothing to do with it.
     """
 
@@ -40,6 +42,7 @@ class Bundle:
     waiting: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     unrelated: tuple[str, ...] = ()
+    elsewhere: tuple[BilledElsewhere, ...] = ()
     first: date = field(default=date.min)
 
     @property

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from domain.events import access, care, cells, governance, revenue
+from domain.events import access, care, cells, cutover, governance, revenue
 from domain.events.base import EventData, Strict, Zoned
 
 MODELS: Final[tuple[type[EventData], ...]] = (
@@ -46,6 +46,7 @@ MODELS: Final[tuple[type[EventData], ...]] = (
     governance.HoldOverridden,
     governance.EncounterWithdrawn,
     governance.CorrectionMade,
+    cutover.EncounterImported,
 )
 
 CATALOGUE: Final[Mapping[str, TypeAdapter[Any]]] = {
@@ -62,7 +63,9 @@ _EVIDENCE_KINDS: Final = frozenset(
 HOLDER_TYPES: Final = frozenset({care.FacilityReadiness.event_type, governance.CertificationChanged.event_type})
 """Events about a facility or a certificate holder: they concern every open encounter that needs them."""
 
-OPENING_TYPES: Final = frozenset({access.ReferralReceived.event_type, access.AppointmentBooked.event_type})
+OPENING_TYPES: Final = frozenset(
+    {access.ReferralReceived.event_type, access.AppointmentBooked.event_type, cutover.EncounterImported.event_type}
+)
 """Events that open an encounter for a subject nobody has named before."""
 
 EnvelopeText = Annotated[str, StringConstraints(min_length=1, max_length=300)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from domain.claims.elsewhere import Numbered
 from domain.claims.model import Claim
 from domain.claims.reply import Reply
 from domain.packet.model import Adjusted, Answered, BilledClaim
@@ -46,6 +47,26 @@ def billed(version: Version, replies: Iterable[Reply]) -> BilledClaim:
         advisories=claim.advisories,
         edits=claim.edits,
         answers=tuple(answered(reply) for reply in mine(version, replies)),
+    )
+
+
+def foreign(numbered: Numbered, named: bool) -> BilledClaim:
+    """A claim that another system sent before the cutover; its number identifies a person."""
+    ordinal, one = numbered
+    return BilledClaim(
+        key=f"{one.letter}/{ordinal}",
+        version=1,
+        state=f"{one.state} elsewhere",
+        frequency="1",
+        control_number=one.number if named else None,
+        form="form not known here",
+        type_of_bill=None,
+        facility=one.facility,
+        statement_from=one.statement_from,
+        statement_through=one.statement_through,
+        total=one.total,
+        drg=None,
+        elsewhere=True,
     )
 
 

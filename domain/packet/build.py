@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from domain.case import Case
+from domain.claims.elsewhere import billed_elsewhere
 from domain.claims.reply import Reply
 from domain.events import EventData
 from domain.facts import Fact, Facts
 from domain.packet import denial, exhibits
-from domain.packet.billing import Version, billed
+from domain.packet.billing import Version, billed, foreign
 from domain.packet.model import Case as About
 from domain.packet.model import Denied, Identity, Packet, Person
 from domain.packet.narrative import narrative
@@ -89,7 +90,10 @@ def build(sources: Sources) -> Packet:
         certificates=certificates,
         authorizations=exhibits.approvals(case, named),
         custody=chain,
-        claims=tuple(billed(version, sources.replies) for version in _claims(sources)),
+        claims=(
+            *(foreign(one, named) for one in billed_elsewhere(case.record)),
+            *(billed(version, sources.replies) for version in _claims(sources)),
+        ),
     )
 
 

@@ -183,6 +183,7 @@ def _link(link: Linked, content: Mapping[str, Any], words: Words) -> Link:
         identifiers={key: str(value) for key, value in scanned.items() if value is not None},
         condition=tuple(_condition(content)),
         reason=content.get("reason"),
+        attested_by=content.get("attested_by"),
         event=content.get("event"),
         previous_hash=link.previous_hash,
         hash=link.hash,

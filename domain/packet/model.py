@@ -150,6 +150,7 @@ class Link(_Part):
     identifiers: dict[str, str]
     condition: tuple[str, ...]
     reason: str | None
+    attested_by: str | None = Field(description="who attested it at a cutover; null where this system saw it happen")
     event: str | None
     previous_hash: str
     hash: str

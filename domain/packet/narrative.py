@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.case import Case
 from domain.days import age_on
-from domain.events import EventData, access, care, cells, governance
+from domain.events import EventData, access, care, cells, cutover, governance
 from domain.facts import Fact
 from domain.packet.model import Sentence
 from domain.packet.words import Words
@@ -43,7 +43,12 @@ class Told:
 def _sentence(case: Case, fact: Fact[EventData], text: str) -> Sentence:
     events = (fact.event_id, *fact.corrected_by)
     corrected = " The record was corrected; this is what stands." if fact.corrected_by else ""
-    return Sentence(on=case.day(fact.occurred, _facility(fact)), text=text + corrected, events=events)
+    return Sentence(
+        on=case.day(fact.occurred, _facility(fact)),
+        text=text + corrected,
+        events=events,
+        imported=fact.event_id in case.record.attested,
+    )
 
 
 def _facility(fact: Fact[EventData]) -> str | None:
@@ -234,6 +239,15 @@ def _(data: governance.PlanChanged, about: Told) -> str:
 def _(data: governance.HoldOverridden, about: Told) -> str:
     return (
         f"The {data.role} overrode the hold {data.hold.replace('_', ' ')} until {data.expires:%Y-%m-%d}: {data.reason}"
+    )
+
+
+@tell.register
+def _(data: cutover.EncounterImported, about: Told) -> str:
+    billed = len([one for one in data.billed if one.state != "voided"])
+    return (
+        f"The encounter was taken over from {data.system} in the stage {data.stage.value}; what happened before is attested by"
+        f" the {data.role}. {billed} claim{'' if billed == 1 else 's'} had been billed elsewhere."
     )
 
 

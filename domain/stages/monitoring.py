@@ -141,9 +141,15 @@ def _assessment_wait(case: Case, last: Infusion) -> Iterator[Wait]:
     end = case.day_end(day0 + timedelta(days=days))
     yield Wait("wake:daily_end", None, end, STAGE, "the end of daily assessment", last.events)
     assessed = {case.day(fact.occurred, last.facility) for fact in case.record.toxicities}
-    missing = next((d for n in range(1, days + 1) if (d := day0 + timedelta(days=n)) not in assessed), None)
+    asked = (day0 + timedelta(days=n) for n in range(1, days + 1))
+    missing = next((d for d in asked if d not in assessed and not _before_cutover(case, d, last.facility)), None)
     if missing is not None:
         yield _assessment(case, last, missing)
+
+
+def _before_cutover(case: Case, day: date, facility: str) -> bool:
+    cutover = case.record.cutover
+    return cutover is not None and case.day_end(day, facility) <= cutover.data.at
 
 
 def _assessment(case: Case, last: Infusion, missing: date) -> Wait:

@@ -79,10 +79,16 @@ def wait_until(
     events: Iterable[str],
     name: str = "",
 ) -> Wait:
-    """Something that should come by a clinical moment; a fact received late has its grace all the same."""
+    """Something that should come by a clinical moment; a fact received late has its grace all the same.
+
+    What should have come before a cutover is not asked for.
+    """
     known = tuple(dict.fromkeys(events))
     heard = case.known_at(known)
     due = moment if heard is None else max(moment, heard + case.grace)
+    cutover = case.record.cutover
+    if cutover is not None and moment <= cutover.data.at:
+        kind = None
     base = kind or "wake"
     return Wait(f"{base}:{name}" if name else base, kind, due, stage, title, known)
 

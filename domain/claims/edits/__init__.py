@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from domain.claims.edits import charges, coding, gates, lines, product, regimen
+from domain.claims.edits import charges, coding, cutover, gates, lines, product, regimen
 from domain.claims.edits.case import Case
 from domain.claims.edits.sign_off import signed_off
 from domain.claims.model import Edit, EditSeverity
@@ -21,6 +21,7 @@ _CHECKS: tuple[Callable[[Case], Iterable[Edit]], ...] = (
     *product.CHECKS,
     *lines.CHECKS,
     *charges.CHECKS,
+    *cutover.CHECKS,
 )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from domain.claims.edits.case import Case
 from domain.claims.forms import service_day
-from domain.claims.model import Edit
+from domain.claims.model import Edit, EditSeverity
+from domain.events.base import Stage
 from domain.events.cells import CustodyStep
 from domain.rulebook.rows import SiteOfCare
 
@@ -44,7 +45,7 @@ def papers(case: Case) -> Iterator[Edit]:
     for paper in case.claim.attachments:
         if paper.event is None:
             named = f"paper_{paper.kind}"
-            yield case.found(named if case.rule(named) else "paper", "attachment", paper.title)
+            yield _as_imported(case, case.found(named if case.rule(named) else "paper", "attachment", paper.title))
 
 
 def timeline(case: Case) -> Iterator[Edit]:
@@ -54,8 +55,21 @@ def timeline(case: Case) -> Iterator[Edit]:
     seen = {fact.data.step for fact in case.desk.record.custody}
     missing = [step.value.replace("_", " ") for step in _TIMELINE if step not in seen]
     if missing:
-        asked = case.desk.payer_row(case.bundle.first).authorization_required
+        asked = case.desk.payer_row(case.bundle.first).authorization_required and not _made_before(case)
         yield case.found("timeline_undocumented" if asked else "timeline_incomplete", "attachment", ", ".join(missing))
+
+
+def _as_imported(case: Case, edit: Edit) -> Edit:
+    """What belonged to a stage before a cutover is not demanded: it shows, and holds nothing."""
+    if case.desk.record.cutover is None or case.desk.record.cutover.data.stage is Stage.APHERESIS:
+        return edit
+    return edit.model_copy(update={"severity": EditSeverity.WARNING})
+
+
+def _made_before(case: Case) -> bool:
+    """The encounter was taken over when the manufacture had begun or was done: its hand-overs are the former system's."""
+    cutover = case.desk.record.cutover
+    return cutover is not None and cutover.data.stage is not Stage.APHERESIS
 
 
 def site_of_care(case: Case) -> Iterator[Edit]:
