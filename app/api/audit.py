@@ -73,7 +73,7 @@ def _about(encounter: str) -> ColumnElement[bool]:
 def _following(session: Session, after: str) -> ColumnElement[bool]:
     last = session.get(AuditEntry, after)
     if last is None:
-        raise Refusal(422, "after is not the `next` of a page")
+        raise Refusal(404, "after is not the `next` of a page")
     same = and_(col(AuditEntry.at) == last.at, col(AuditEntry.audit_id) > last.audit_id)
     return or_(col(AuditEntry.at) < last.at, same)
 

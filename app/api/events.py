@@ -19,10 +19,17 @@ from app.api.bodies import body_from
 from app.api.parts import Parts, PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
 from app.api.senders import Sender
+from domain.events import CATALOGUE, Envelope
 from intake.cloudevents import BATCH, STRUCTURED, NotReadable, Posted, read_http
 
 MAX_EVENT = 256 * 1024
-EVENT_SCHEMA = {"type": "object", "description": "a CloudEvent 1.0 of docs/contract/events"}
+ENVELOPE = Envelope.model_json_schema()
+EVENT_SCHEMA = {
+    **ENVELOPE,
+    "description": "a CloudEvent 1.0; the data of each type has its schema in docs/contract/events",
+    "properties": {**ENVELOPE["properties"], "type": {"enum": sorted(CATALOGUE)}},
+    "additionalProperties": True,
+}
 BATCH_SCHEMA = {"type": "array", "items": EVENT_SCHEMA}
 BODY = {
     "requestBody": {

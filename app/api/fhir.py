@@ -19,7 +19,12 @@ from intake.fhir.door import FhirDoor
 from intake.fhir.notification import NotFhir, Notification, read_notification
 
 FHIR_JSON = "application/fhir+json"
-SCHEMA = {"type": "object", "description": "a notification Bundle, an Appointment or an Encounter of FHIR R4"}
+SCHEMA = {
+    "type": "object",
+    "description": "a notification Bundle, an Appointment or an Encounter of FHIR R4",
+    "properties": {"resourceType": {"enum": ["Bundle", "Appointment", "Encounter"]}},
+    "required": ["resourceType"],
+}
 BODY = {"requestBody": {"required": True, "content": {FHIR_JSON: {"schema": SCHEMA}}}}
 
 router = APIRouter(tags=["events"])

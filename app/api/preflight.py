@@ -18,7 +18,10 @@ from domain.preflight import Preflight, preflight, read_referral
 router = APIRouter(tags=["preflight"])
 
 
-SCHEMA = {"type": "object", "description": "the data of a referral, or the whole event, of docs/contract/events"}
+SCHEMA = {
+    "type": "object",
+    "description": "the data of a referral, or the whole event: cart.referral.received of docs/contract/events",
+}
 BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": SCHEMA}}}}
 
 
