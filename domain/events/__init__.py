@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
@@ -104,12 +106,39 @@ class UnknownType(InvalidEvent):
     """The type is not in the catalogue."""
 
 
+UNKNOWN_FIELD: Final = "(unknown field)"
+"""Stands in a path for a name that is not of the catalogue: who builds names from data may have put an identifier there."""
+
+MOST_PROBLEMS: Final = 100
+"""An event with more is not helped by more; nor is whoever must keep and read them."""
+
+LONGEST_NAME: Final = 40
+
+
 def problems_of(error: ValidationError, prefix: str = "") -> tuple[Problem, ...]:
-    """Field paths and messages of a validation error, without the refused values."""
+    """Field paths and messages of a validation error, without refused values and without names that nobody knows."""
     return tuple(
-        Problem(path=_path(prefix, entry["loc"]), message=_plain(entry))
-        for entry in error.errors(include_input=False, include_url=False)
+        Problem(path=_path(prefix, _known(entry)), message=_plain(entry))
+        for entry in error.errors(include_input=False, include_url=False)[:MOST_PROBLEMS]
     )
+
+
+def _known(entry: Mapping[str, Any]) -> tuple[int | str, ...]:
+    *parents, name = entry["loc"] or ("",)
+    if entry["type"] != "extra_forbidden" or name in _names():
+        return tuple(entry["loc"])
+    return (*parents, UNKNOWN_FIELD)
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Every name that a field of the catalogue has."""
+    found: set[str] = set()
+    schemas = [adapter.json_schema() for adapter in CATALOGUE.values()]
+    for schema in (Envelope.model_json_schema(), *schemas):
+        for model in (schema, *schema.get("$defs", {}).values()):
+            found |= model.get("properties", {}).keys()
+    return frozenset(found)
 
 
 def _path(prefix: str, location: tuple[int | str, ...]) -> str:
@@ -120,12 +149,19 @@ def _path(prefix: str, location: tuple[int | str, ...]) -> str:
 
 def _plain(entry: Mapping[str, Any]) -> str:
     if entry["type"] == "extra_forbidden":
-        return "unknown field; remove it or correct its name"
+        return _unknown(str(entry["loc"][-1]))
     if entry["type"] == "missing":
         return "required field is missing"
     if entry["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return "kind must be one of: " + str(entry["ctx"].get("expected_tags", "")).replace("'", "")
     return str(entry["msg"]).removeprefix("Value error, ")
+
+
+def _unknown(name: str) -> str:
+    if name in _names():
+        return "this field does not belong here; remove it or put it where it belongs"
+    meant = get_close_matches(name, sorted(_names()), n=1, cutoff=0.75) if len(name) <= LONGEST_NAME else []
+    return f"unknown field; did you mean {meant[0]}?" if meant else "unknown field; remove it or correct its name"
 
 
 def parse(body: Mapping[str, Any]) -> tuple[Envelope, EventData]:

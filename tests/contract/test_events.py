@@ -66,7 +66,7 @@ def test_schema_and_code_both_refuse_an_unknown_field_in_data(event_type: str) -
     body = example(event_type)
     body["data"]["surprise"] = 1
 
-    with pytest.raises(InvalidEvent, match="surprise"):
+    with pytest.raises(InvalidEvent, match="unknown field"):
         parse(body)
     with pytest.raises(ValidationError):
         validator(event_type).validate(body)

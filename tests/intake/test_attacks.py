@@ -12,6 +12,7 @@ import pytest
 from sqlmodel import select
 
 from activities.store.facts import open_body
+from activities.store.quarantine import open_body as open_original
 from activities.store.tables import Inbox, Quarantine
 from app.api import actors, reading
 from app.api.access import digest
@@ -227,3 +228,33 @@ async def test_a_failure_is_logged_by_its_class_alone(
     said = "".join(capfd.readouterr()) + caplog.text + answer.text
     assert "KeyError" in said
     assert "CANARY" not in said
+
+
+async def test_a_name_that_nobody_knows_is_not_repeated_and_the_sender_is_helped_all_the_same(gateway: Gateway) -> None:
+    """Whoever builds names from data may have built one from a patient."""
+    referral = e.referral("r-9")
+    referral["data"]["Quetzalcoatl Xiomara 1961-04-05"] = 1
+    referral["data"]["patient"]["birth_dat"] = "CANARY"
+    referral["data"]["patient"]["regimen"] = "CANARY"
+    del referral["data"]["patient"]["mrn"]
+    answer = await gateway.post(referral)
+    assert answer.status_code == 422
+    assert {(one["path"], one["message"]) for one in answer.json()["problems"]} == {
+        ("data.(unknown field)", "unknown field; remove it or correct its name"),
+        ("data.patient.(unknown field)", "unknown field; did you mean birth_date?"),
+        ("data.patient.regimen", "this field does not belong here; remove it or put it where it belongs"),
+        ("data.patient.mrn", "required field is missing"),
+    }
+    listed = (await gateway.get("/v1/quarantine?state=invalid")).text
+    assert not [one for one in ("Quetzalcoatl", "birth_dat:", "CANARY") if one in listed + answer.text]
+    with gateway.db.read() as session:
+        kept = open_original(gateway.keys, session.exec(select(Quarantine)).one())
+    assert kept.event == referral, "the original is whole, under encryption"
+
+
+async def test_an_event_of_nothing_but_unknown_names_costs_little(gateway: Gateway) -> None:
+    many = e.referral("r-9")
+    many["data"] |= {f"birth_datf_{number}": 1 for number in range(8000)}
+    answer = await gateway.post(many)
+    assert answer.status_code == 422
+    assert len(answer.json()["problems"]) == 100
