@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Home:
     db: Database
     shelf: Shelf
 
-    @property
+    @cached_property
     def mind(self) -> Mind:
         return Mind(self.db, self.keys, self.shelf)
 
