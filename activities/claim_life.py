@@ -25,12 +25,11 @@ from activities.transmission import payer_named, replies_of, transmit
 from domain.claims.expected import expected
 from domain.claims.lifecycle import FILED, ORIGINAL, VOID, Bill, Standing, State, standing
 from domain.claims.model import Claim
-from domain.claims.reply import Reply, replies
+from domain.claims.reply import REPLIES, Reply, replies
 from domain.claims.x12.content import same_bill
 from domain.events import EventData
 from domain.events.access import ReferralReceived
 from domain.events.governance import CorrectionMade
-from domain.events.revenue import ClaimAcknowledged, ClaimRemitted
 from domain.facts import Fact, fold
 from domain.plan import ClaimMoment, ClaimStanding
 
@@ -38,7 +37,7 @@ TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files that went to 
 UNSENDABLE = Metric(
     "cart_claims_unsendable_total", "Tries to transmit a claim that could not be, by letter.", ["letter"]
 )
-REPLY_TYPES = (ClaimAcknowledged.event_type, ClaimRemitted.event_type)
+REPLY_TYPES = tuple(model.event_type for model in REPLIES)
 BUILT = (State.HELD, State.WITHDRAWN)
 
 

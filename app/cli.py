@@ -13,6 +13,7 @@ import typer
 
 from app.alerts_cli import alerts_app
 from app.audit_cli import audit
+from app.billing_cli import reply, worklist
 from app.client import ApiError, api_from
 from app.connect import open_home, temporal_access
 from app.deployment import deploy_app
@@ -45,7 +46,7 @@ cli.command()(simulate)
 cli.command()(preflight)
 cli.command()(packet)
 cli.command()(audit)
-for question in (show, holds, timeline, claims):
+for question in (show, holds, timeline, claims, worklist, reply):
     cli.command()(question)
 
 

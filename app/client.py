@@ -38,13 +38,20 @@ class Api:
         named = FILE_NAME.search(answer.headers.get("content-disposition", ""))
         return answer.content, named[1] if named else "answer"
 
+    def post_file(self, path: str, content: bytes, media_type: str) -> Any:
+        """Send a file as it is."""
+        return self._answer("POST", path, None, "application/json", content, media_type).json()
+
     def _call(self, method: str, path: str, body: object) -> Any:
         return self._answer(method, path, body, "application/json").json()
 
-    def _answer(self, method: str, path: str, body: object, kind: str) -> httpx.Response:
+    def _answer(
+        self, method: str, path: str, body: object, kind: str, content: bytes | None = None, media_type: str = ""
+    ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}", "Accept": kind}
+        headers |= {"Content-Type": media_type} if media_type else {}
         try:
-            answer = httpx.request(method, self.url + path, json=body, headers=headers, timeout=60)
+            answer = httpx.request(method, self.url + path, json=body, content=content, headers=headers, timeout=60)
         except httpx.HTTPError as error:
             raise ApiError(f"no gateway answers at {self.url}: {type(error).__name__}; start one with `up`") from None
         if answer.status_code >= 400:

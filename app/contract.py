@@ -57,6 +57,7 @@ ANSWERS: Final[Mapping[str, type[BaseModel]]] = {
     "readiness": answers.Readiness,
     "receipt": answers.Receipt,
     "receipts": answers.Receipts,
+    "replies": answers.ReplyFileAnswer,
     "timeline": answers.Timeline,
     "worklist": answers.Worklist,
 }

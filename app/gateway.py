@@ -27,6 +27,7 @@ from app.api import (
     preflight,
     problems,
     quarantine,
+    replies,
     worklists,
 )
 from app.api.access import Access
@@ -92,6 +93,7 @@ def create_gateway(
         events,
         claims,
         packets,
+        replies,
         worklists,
         alerts,
         deliveries,

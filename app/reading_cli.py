@@ -54,7 +54,11 @@ def _claims(it: dict[str, Any]) -> Iterable[str]:
 
 
 def _answer(encounter: str, part: str, lines: Lines, as_json: bool | None, data_dir: Path, url: str | None) -> None:
-    answer = api_from(data_dir, url).get(f"/v1/encounters/{quote(encounter, safe='')}{part}")
+    tell(api_from(data_dir, url).get(f"/v1/encounters/{quote(encounter, safe='')}{part}"), lines, as_json)
+
+
+def tell(answer: Any, lines: Lines, as_json: bool | None) -> None:
+    """Print an answer: as lines for a person, as JSON for a program, by what was asked or where it goes."""
     if as_json if as_json is not None else not sys.stdout.isatty():
         print(json.dumps(answer, indent=2))
         return

@@ -24,6 +24,7 @@ from intake.health import FeedWatch
 from intake.hl7.door import Hl7Door
 from intake.hl7.mapping import Mapping, MappingError, parse_mapping
 from intake.hl7.mllp import MllpServer, tls_context
+from intake.replies.taking import Taker
 from intake.rereading import reader_of
 from intake.temporal_door import TemporalDoor
 
@@ -61,7 +62,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
         rules=home.shelf.rules,
         deliverer=deliverer,
         temporal_reachable=door.reachable,
-        reader=reader_of(lambda: mapping),
+        reader=reader_of(lambda: mapping, Taker(home.db, home.keys, home.shelf.site)),
         mapping=mapping,
         mllp=_mllp(settings, home, mapping, deliverer),
         watch=FeedWatch(home.db, mapping.longest_silences, utc_now),

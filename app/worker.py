@@ -92,7 +92,7 @@ async def keep_schedule(client: Client) -> None:
 
 def reply_directory(home: Home) -> ReplyDirectory:
     """Where payers' answers arrive as files; their times are the first facility's."""
-    return ReplyDirectory(home.db, home.keys, home.settings.inbox, lambda: home.shelf.site().facilities[0].zone)
+    return ReplyDirectory(home.db, home.keys, home.settings.inbox, home.shelf.site)
 
 
 async def run_worker(settings: Settings) -> None:

@@ -180,6 +180,7 @@ class Site(_Part):
     contact_phone: str
     product_invoice_cost: dict[Key, Decimal] = {}
     bill_hold_days: Annotated[int, Field(ge=0, le=30)] = 4
+    whole_house_remittances: bool = False
     facilities: tuple[Facility, ...]
     payers: tuple[PayerId, ...]
     charges: tuple[ChargeItem, ...] = ()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from activities.store.inbox import Reader, Reading
+from domain.claims.x12 import entries as answers
 from domain.events import InvalidEvent, Problem
 from intake.fhir import door as fhir
 from intake.fhir import translate as fhir_translate
@@ -13,14 +14,18 @@ from intake.hl7.faults import NotHl7, NotUsable, Unsupported
 from intake.hl7.mapping import Mapping
 from intake.hl7.message import read_text
 from intake.hl7.translate import translate
+from intake.replies.taking import Taker
 
+X12 = "x12"
 NO_EVENT = "the mapping makes no event of it"
 
 
-def reader_of(mapping: Callable[[], Mapping]) -> Reader:
-    """A reader of kept HL7 messages and FHIR resources; asks for the mapping at each use."""
+def reader_of(mapping: Callable[[], Mapping], replies: Taker | None = None) -> Reader:
+    """A reader of kept HL7 messages, FHIR resources and files of payers' answers; asks for the mapping at each use."""
 
     def read_again(raw: str, kind: str, feed: str) -> Reading:
+        if kind == X12:
+            return _x12(raw, replies)
         try:
             reading = _fhir(raw, feed, mapping()) if kind.startswith(fhir.KIND) else _hl7(raw, mapping())
         except (NotHl7, NotUsable, Unsupported) as error:
@@ -30,6 +35,16 @@ def reader_of(mapping: Callable[[], Mapping]) -> Reader:
         return reading
 
     return read_again
+
+
+def _x12(raw: str, replies: Taker | None) -> Reading:
+    if replies is None:
+        raise _invalid("this gateway has no site file; files of answers are read by its time zone")
+    try:
+        _, events, _ = replies.events(raw.encode("latin-1"))
+    except answers.NotUsable as error:
+        raise _invalid(str(error)) from None
+    return Reading(tuple(events), None, None)
 
 
 def _hl7(raw: str, mapping: Mapping) -> Reading:

@@ -149,6 +149,7 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
     result = next((one for one in results if one.disposition is Disposition.INVALID), results[0])
     if result.disposition is not Disposition.INVALID:
         row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
+        signals.resolve(session, signals.reply_file_key(row.quarantine_id), now)
     session.add(row)
     return result
 

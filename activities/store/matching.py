@@ -14,14 +14,16 @@ from activities.store.keys import Keyring
 from activities.store.merged import same_patient
 from activities.store.tables import Alias, ClaimVersion, Encounter, EncounterEvent, Inbox, sealed_for
 from activities.store.vault import mrn_key
+from domain.claims.reply import REPLIES
 from domain.events import OPENING_TYPES, Envelope, EventData
 from domain.events.access import ReferralReceived
 from domain.events.governance import CorrectionMade
-from domain.events.revenue import ClaimAcknowledged, ClaimRemitted
+from domain.events.revenue import ClaimAcknowledged, ClaimRecouped, ClaimRemitted
 from domain.record import aliases_of
 
 ORDER = "order"
 MRN = "mrn"
+PAYER_CLAIM = "payer_claim"
 UNKNOWN = "unknown"
 CELL_KINDS = frozenset({"coi", "din", "bag"})
 BOOKING_KINDS = frozenset({"appointment", "admission"})
@@ -74,6 +76,8 @@ def referral_key(keys: Keyring, data: EventData) -> str | None:
 
 def waiting_keys(keys: Keyring, envelope: Envelope, data: EventData, hint: Hint | None) -> set[str]:
     """Every key that, once known, may tell where a waiting event belongs."""
+    if isinstance(data, ClaimRecouped):
+        return {claim_key(keys, data.control_number), alias_key(keys, data.control_number)}
     if isinstance(data, ClaimAcknowledged | ClaimRemitted):
         return {claim_key(keys, data.control_number)}
     found = {alias_key(keys, envelope.subject)} | {alias_key(keys, value) for _, value in aliases_of(data)}
@@ -86,6 +90,8 @@ def waiting_keys(keys: Keyring, envelope: Envelope, data: EventData, hint: Hint 
 
 def find(session: Session, keys: Keyring, envelope: Envelope, data: EventData, hint: Hint | None) -> Match:
     """Where an event belongs, by the rules of design section 4."""
+    if isinstance(data, ClaimRecouped):
+        return _by_payer_number(session, keys, data.control_number)
     if isinstance(data, ClaimAcknowledged | ClaimRemitted):
         return _by_control_number(session, data.control_number)
     if isinstance(data, CorrectionMade) and (home := _home_of(session, keys, data)):
@@ -157,6 +163,18 @@ def _by_control_number(session: Session, control_number: str) -> Match:
     return Match(found.encounter_id) if found else Match(reason=NO_CLAIM)
 
 
+def _by_payer_number(session: Session, keys: Keyring, number: str) -> Match:
+    """By our number of a claim, else by the payer's, as an earlier answer named it."""
+    own = _by_control_number(session, number)
+    found = _named(session, alias_key(keys, number), PAYER_CLAIM)
+    return own if own.encounter_id or len(found) != 1 else Match(found.pop())
+
+
+def knows_claim(session: Session, keys: Keyring, number: str) -> bool:
+    """True when a claim of this store has the number, ours or the payer's."""
+    return _by_payer_number(session, keys, number).encounter_id is not None
+
+
 def _home_of(session: Session, keys: Keyring, correction: CorrectionMade) -> str | None:
     """The encounter of the event that is corrected; corrections of holder events are not looked for here."""
     key = event_key(keys, correction.of.source, correction.of.id)
@@ -179,8 +197,9 @@ def add_aliases(
     """Register what an attached event calls its encounter; returns the keys that became known by it."""
     known: set[str] = set()
     pairs = [(ORDER, envelope.subject), *aliases_of(data)]
-    if isinstance(data, ClaimAcknowledged | ClaimRemitted | CorrectionMade):
-        pairs = []
+    if isinstance(data, (CorrectionMade, *REPLIES)):
+        number = getattr(data, "payer_claim_number", None)
+        pairs = [(PAYER_CLAIM, number)] if number else []
     for kind, value in pairs:
         known |= _add(session, keys, encounter_id, kind, alias_key(keys, value), value, now)
     by_mrn = referral_key(keys, data) or (mrn_key(keys, hint.mrn, hint.facility) if hint else None)

@@ -15,8 +15,8 @@ from activities.store.attaching import Arrival, NotAllowed, Placed, attach
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import Inbox, Quarantine, QuarantineKey, sealed_for
+from domain.claims.reply import REPLIES
 from domain.events import InvalidEvent, parse
-from domain.events.revenue import ClaimAcknowledged, ClaimRemitted
 
 
 class UnknownEntry(LookupError):
@@ -192,7 +192,7 @@ def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime
 
 def release_claims(session: Session, keys: Keyring, now: datetime) -> int:
     """Try the acknowledgements and remittances that came before their claim had its control number."""
-    types = (ClaimAcknowledged.event_type, ClaimRemitted.event_type)
+    types = [model.event_type for model in REPLIES]
     waiting = session.exec(select(Quarantine).where(Quarantine.state == WAITING, col(Quarantine.type).in_(types))).all()
     placed = [_tried(session, keys, row, now) for row in waiting]
     known = sorted({key for one in placed for key in one.known})

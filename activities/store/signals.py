@@ -166,20 +166,25 @@ def resolve(session: Session, key: str, now: datetime) -> None:
         session.add(alert)
 
 
-def reply_file_refused(session: Session, digest: str, reason: str, now: datetime) -> None:
+def reply_file_key(name: str) -> str:
+    """The dedupe key of a refused file, by the name it is kept under."""
+    return f"{PREFIX}reply_file_refused.{name[:20]}"
+
+
+def reply_file_refused(session: Session, name: str, reason: str, now: datetime) -> None:
     """A file of answers to claims that could not be taken in."""
     _open_once(
         session,
         AlertRecord(
             alert_id=new_id("alr"),
             encounter_id=None,
-            key=f"{PREFIX}reply_file_refused.{digest[:16]}",
+            key=reply_file_key(name),
             kind="reply_file_refused",
             severity="warning",
             owner=OWNER,
             title=f"a file of answers to claims was not taken in: {reason}",
-            action="read the record beside the file in the inbox's quarantine; ask its sender for it anew, or put it back "
-            "into the inbox once the cause is gone",
+            action="read the reason; ask its sender for it anew, or replay it once the cause is gone: put it back from the "
+            "inbox's quarantine into the inbox, or replay its entry where it came over HTTP",
             citation="X12 005010X231A1, 005010X214, 005010X221A1",
             rule="inbox.reply_file_refused",
             since=now,

@@ -44,6 +44,13 @@ class Receipts(Answer):
     receipts: list[Receipt]
 
 
+class ReplyFileAnswer(Answer):
+    """What became of a file of payers' answers: a receipt per answer of ours."""
+
+    receipts: list[Receipt]
+    passed_over: int = Field(description="answers to claims of other systems of the house")
+
+
 class FhirAnswer(Answer):
     """What became of a FHIR request: a receipt per event made of it, and the event numbers that were skipped."""
 

@@ -43,6 +43,7 @@ AT_PAYER = frozenset({State.TRANSMITTED, State.ACKNOWLEDGED, State.PAID, State.P
 FILED = frozenset({State.ACKNOWLEDGED, State.PAID, State.PARTLY_PAID, State.DENIED})
 """The payer said that it has the claim: timely filing is kept."""
 NOT_FILED = frozenset({State.HELD, State.EMITTED, State.TRANSMITTED, State.REJECTED})
+ACKNOWLEDGEMENTS = frozenset({"999", "277CA"})
 LOOK_AGAIN = timedelta(days=1)
 """How often what a rejected claim's file takes from the site file is compared with what was sent."""
 OVER = frozenset({State.WITHDRAWN, State.PAID, State.VOIDED})
@@ -159,7 +160,7 @@ def state_of(bill: Bill, heard: Sequence[Reply], paid: Remittance) -> State:
     """The state that the replies give, in the order of their own time; a later kind of reply outweighs an earlier one."""
     if bill.built is not State.EMITTED:
         return bill.built
-    acknowledgements = [reply for reply in heard if reply.kind != "835"]
+    acknowledgements = [reply for reply in heard if reply.kind in ACKNOWLEDGEMENTS]
     rejected = bool(acknowledgements) and not max(acknowledgements, key=lambda r: (r.kind == "277CA", r.order)).accepted
     if bill.frequency == VOID and (bill.sent_at or heard):
         return State.REJECTED if rejected and not paid.count else State.VOIDED
@@ -250,7 +251,7 @@ class _Judge:
         if self.bill.obstacle:
             yield self._alert("claim_unsendable", self.now, self.bill.obstacle)
         if self.state is State.REJECTED:
-            last = next(reply for reply in reversed(self.heard) if not reply.accepted)
+            last = next(reply for reply in reversed(self.heard) if not reply.accepted)  # a rejection made it so
             yield self._alert("claim_rejected", last.at, " ".join(("by", last.kind, *last.codes)), (last.event,))
         if self.heard and self.bill.sent_at is None and self.state is not State.HELD:
             yield self._alert("claim_answered_unsent", self.heard[0].at, "", (self.heard[0].event,))
@@ -258,8 +259,9 @@ class _Judge:
             yield self._alert("claim_wrong_at_payer", self.now, " ".join(self.bill.errors))
         if self.paid.paid > 0 and self.bill.paid_before > 0 and self.paid.last:
             yield self._alert("claim_paid_twice", self.paid.last, f"{self.bill.paid_before:.2f}", self.paid.events)
-        if self.paid.taken_back and self.paid.last:
-            yield self._alert("claim_taken_back", self.paid.last, "", self.paid.events)
+        if (self.paid.taken_back or self.paid.withheld > 0) and self.paid.last:
+            said = f"withheld from another transfer: {self.paid.withheld:.2f}" if self.paid.withheld > 0 else ""
+            yield self._alert("claim_taken_back", self.paid.last, said, self.paid.events)
         elif self.judged_on is not None and self.paid.last:
             yield self._denied(self.paid.last)
         if self.shortfall is not None and self.paid.last:
@@ -272,7 +274,8 @@ class _Judge:
             f"appeal or replace by {self.appeal_by}" if self.appeal_by else "find the time to appeal in the contract"
         )
         codes = ", ".join(("CARC", *sorted(self.paid.refused_reasons)))
-        alert = self._alert("claim_denied", since, f"{said} ({codes}); {deadline}", self.paid.events)
+        lines = "".join(f"; {line}" for line in self.paid.refused_lines)
+        alert = self._alert("claim_denied", since, f"{said} ({codes}){lines}; {deadline}", self.paid.events)
         if not rows:
             return alert
         fix, first = " ".join(row.fix for row in rows), rows[0]

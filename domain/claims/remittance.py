@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from domain.claims.reply import DENIED, NOT_OURS, PRICED_ONLY, REVERSAL, Reply
+from domain.claims.reply import DENIED, NOT_OURS, PRICED_ONLY, RECOUPMENT, REVERSAL, Reply
 from domain.events.revenue import Adjustment
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AdjustmentReason
@@ -26,6 +26,9 @@ class Remittance:
         refused: adjusted for reasons that are neither the contract's nor the patient's.
         denied: the newest adjudication denies the claim as a whole, in every part where it was split.
         taken_back: a payment was reversed and nothing at least as high has come since.
+        withheld: taken from other transfers for this claim and not given back; a reversal says the same money, so that it
+            counts only where none stands.
+        refused_lines: what each service line was refused, in words for the biller.
     """
 
     count: int = 0
@@ -37,6 +40,8 @@ class Remittance:
     remarks: frozenset[str] = frozenset()
     denied: bool = False
     taken_back: bool = False
+    withheld: Decimal = _NONE
+    refused_lines: tuple[str, ...] = ()
     first: datetime | None = None
     last: datetime | None = None
     events: tuple[str, ...] = ()
@@ -55,8 +60,10 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
         on: the day for which the reasons' meanings are looked up.
     """
     every = [reply for reply in heard if reply.kind == "835" and reply.status != PRICED_ONLY]
+    recouped = [reply for reply in heard if reply.kind == RECOUPMENT]
+    withheld = sum((reply.withheld for reply in recouped), _NONE)
     if not every:
-        return Remittance()
+        return Remittance(withheld=withheld, last=recouped[-1].at if recouped else None, events=_events(recouped))
     reversals = [number for number, reply in enumerate(every) if reply.status == REVERSAL]
     current = _standing(every[reversals[-1] + 1 :] if reversals else every)
     paid = sum((reply.paid for reply in every), _NONE)
@@ -72,18 +79,34 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
         refused=_sum(refused),
         refused_reasons=frozenset(adjustment.carc for adjustment in refused),
         remarks=frozenset(remark for reply in current for remark in reply.remarks),
-        denied=bool(current) and all(r.status in REFUSED_WHOLLY for r in current if r.at == current[-1].at),
+        denied=bool(current)
+        and all(r.status in REFUSED_WHOLLY for r in current if r.adjudication == current[-1].adjudication),
         taken_back=bool(reversals) and paid < before,
+        withheld=_NONE if reversals else withheld,
+        refused_lines=tuple(_refused_lines(current, rules, on)),
         first=every[0].at,
         last=every[-1].at,
-        events=tuple(reply.event for reply in every),
+        events=_events(every if reversals else [*every, *recouped]),
     )
+
+
+def _events(heard: Sequence[Reply]) -> tuple[str, ...]:
+    return tuple(reply.event for reply in heard)
+
+
+def _refused_lines(current: Sequence[Reply], rules: Rulebook, on: date) -> Iterator[str]:
+    for reply in current:
+        for line in reply.lines:
+            refused = [a for a in line.adjustments if _meaning(a, rules, on) == "refused"]
+            if refused:
+                reasons = ", ".join(dict.fromkeys(adjustment.carc for adjustment in refused))
+                yield f"{line.hcpcs or line.revenue_code or 'a line'}: {_sum(refused):.2f} (CARC {reasons})"
 
 
 def _standing(judged: Sequence[Reply]) -> list[Reply]:
     """Without denials that a later adjudication took the place of: nothing was paid, so nothing is reversed."""
-    newest = judged[-1].at if judged else None
-    return [reply for reply in judged if reply.status not in REFUSED_WHOLLY or reply.at == newest]
+    newest = judged[-1].adjudication if judged else None
+    return [reply for reply in judged if reply.status not in REFUSED_WHOLLY or reply.adjudication == newest]
 
 
 def _by_meaning(current: Sequence[Reply], rules: Rulebook, on: date) -> dict[str, tuple[Adjustment, ...]]:
@@ -91,10 +114,14 @@ def _by_meaning(current: Sequence[Reply], rules: Rulebook, on: date) -> dict[str
     found: dict[str, tuple[Adjustment, ...]] = {}
     for reply in current:
         for adjustment in reply.adjustments:
-            row = rules.maybe(AdjustmentReason, on, carc=adjustment.carc)
-            meaning = "patient" if adjustment.group == PATIENT else row.meaning if row else "refused"
+            meaning = _meaning(adjustment, rules, on)
             found[meaning] = (*found.get(meaning, ()), adjustment)
     return found
+
+
+def _meaning(adjustment: Adjustment, rules: Rulebook, on: date) -> str:
+    row = rules.maybe(AdjustmentReason, on, carc=adjustment.carc)
+    return "patient" if adjustment.group == PATIENT else row.meaning if row else "refused"
 
 
 def _sum(adjustments: Sequence[Adjustment]) -> Decimal:

@@ -1,16 +1,17 @@
-"""What a payer answered to one claim: the facts `cart.claim.acknowledged` and `cart.claim.remitted` in one shape."""
+"""What a payer answered to one claim: acknowledgements, remittances and recoupments in one shape."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from domain.events import EventData
-from domain.events.revenue import Adjustment, ClaimAcknowledged, ClaimRemitted
+from domain.events.revenue import Adjustment, ClaimAcknowledged, ClaimRecouped, ClaimRemitted, RemittedLine
 from domain.facts import Fact, Facts
 
+RECOUPMENT = "PLB"
 DENIED = "4"
 REVERSAL = "22"
 NOT_OURS = "23"
@@ -20,7 +21,9 @@ PRICED_ONLY = "25"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. `kind` is 999, 277CA or 835; amounts are United States dollars; `status` is CLP02 of an 835.
+    """One answer. `kind` is 999, 277CA, 835 or PLB; amounts are United States dollars; `status` is CLP02 of an 835.
+
+    `withheld` is what a PLB took from a transfer for this claim; `trace` names the transfer.
 
     `place` is where its sender put it: answers of one file have one time, and stand in the order of their places.
     """
@@ -38,17 +41,41 @@ class Reply:
     adjustments: tuple[Adjustment, ...] = ()
     remarks: tuple[str, ...] = ()
     place: tuple[str, str] = ("", "")
+    trace: str = ""
+    withheld: Decimal = Decimal(0)
+    lines: tuple[RemittedLine, ...] = ()
 
     @property
-    def order(self) -> tuple[datetime, bool, tuple[str, str], str]:
-        """A reversal comes before the correction that its file pairs it with."""
-        return (self.at, self.status != REVERSAL, self.place, self.event)
+    def order(self) -> tuple[datetime, str, bool, tuple[str, str], str]:
+        """A reversal comes before the correction that its transfer pairs it with."""
+        return (self.at, self.trace, self.status != REVERSAL, self.place, self.event)
+
+    @property
+    def adjudication(self) -> tuple[datetime, str]:
+        """Parts of a claim in one transfer are one adjudication."""
+        return (self.at, self.trace)
+
+
+REPLIES = (ClaimAcknowledged, ClaimRemitted, ClaimRecouped)
+"""What answers a claim; each carries `control_number`."""
 
 
 def replies(facts: Facts) -> tuple[Reply, ...]:
-    """Every reply among the facts, corrections applied, in the order of their own time."""
-    found = [*map(_acknowledged, facts.of(ClaimAcknowledged)), *map(_remitted, facts.of(ClaimRemitted))]
-    return tuple(sorted(found, key=lambda reply: reply.order))
+    """Every reply among the facts, corrections applied, in the order of their own time.
+
+    A recoupment that names the payer's number stands under the control number that the payer gave that number to.
+    """
+    found = [
+        *map(_acknowledged, facts.of(ClaimAcknowledged)),
+        *map(_remitted, facts.of(ClaimRemitted)),
+        *map(_recouped, facts.of(ClaimRecouped)),
+    ]
+    ordered = sorted(found, key=lambda reply: reply.order)
+    named = {reply.payer_number: reply.control for reply in ordered if reply.payer_number}
+    return tuple(
+        replace(reply, control=named.get(reply.control, reply.control)) if reply.kind == RECOUPMENT else reply
+        for reply in ordered
+    )
 
 
 def payer_number(heard: Sequence[Reply]) -> str | None:
@@ -57,7 +84,7 @@ def payer_number(heard: Sequence[Reply]) -> str | None:
 
 
 def is_reply(data: EventData) -> bool:
-    return isinstance(data, ClaimAcknowledged | ClaimRemitted)
+    return isinstance(data, REPLIES)
 
 
 def _acknowledged(fact: Fact[ClaimAcknowledged]) -> Reply:
@@ -90,4 +117,21 @@ def _remitted(fact: Fact[ClaimRemitted]) -> Reply:
         patient=data.patient_responsibility if data.patient_responsibility is not None else owed,
         adjustments=data.adjustments,
         remarks=data.rarc,
+        trace=data.trace_number or "",
+        lines=data.lines,
+    )
+
+
+def _recouped(fact: Fact[ClaimRecouped]) -> Reply:
+    data = fact.data
+    return Reply(
+        event=fact.event_id,
+        control=data.control_number,
+        at=fact.time,
+        place=(fact.source, fact.id),
+        kind=RECOUPMENT,
+        accepted=True,
+        codes=(data.reason,),
+        trace=data.trace_number or "",
+        withheld=data.amount,
     )

@@ -43,6 +43,7 @@ MODELS: Final[tuple[type[EventData], ...]] = (
     revenue.ChargePosted,
     revenue.ClaimAcknowledged,
     revenue.ClaimRemitted,
+    revenue.ClaimRecouped,
     governance.CertificationChanged,
     governance.PlanChanged,
     governance.HoldOverridden,

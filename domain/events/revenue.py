@@ -81,8 +81,21 @@ class Adjustment(Strict):
     amount: Money
 
 
+class RemittedLine(Strict):
+    """What an 835 says of one service line (SVC): what was charged and paid, and why they differ."""
+
+    revenue_code: Annotated[str, Field(pattern=r"^\d{4}$")] | None = None
+    hcpcs: ServiceCode | None = None
+    charge: Money
+    paid: Money
+    adjustments: tuple[Adjustment, ...] = ()
+
+
 class ClaimRemitted(EventData):
-    """An 835 as a fact."""
+    """An 835 as a fact. `adjustments` are those of the claim and of all its lines; `lines` say which are whose.
+
+    `trace_number` is the check or transfer it came with (TRN02): the parts of one claim in one transfer are one adjudication.
+    """
 
     event_type: ClassVar[str] = "cart.claim.remitted"
 
@@ -94,3 +107,20 @@ class ClaimRemitted(EventData):
     rarc: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9]{1,5}$")], ...] = ()
     payer_claim_number: Reference | None = None
     drg: Annotated[str, Field(pattern=r"^\d{3}$")] | None = None
+    trace_number: Reference | None = None
+    lines: tuple[RemittedLine, ...] = ()
+
+
+class ClaimRecouped(EventData):
+    """Money that a payer withheld from a transfer for a claim (835 PLB), outside the adjudication of any.
+
+    `control_number` is ours, or the payer's own number of the claim: payers name either. `amount` over zero was withheld, below
+    zero given back, in United States dollars. `reason` is PLB03-1, for example WO.
+    """
+
+    event_type: ClassVar[str] = "cart.claim.recouped"
+
+    control_number: Reference
+    reason: Annotated[str, Field(pattern=r"^[A-Z0-9]{2}$")]
+    amount: Money
+    trace_number: Reference | None = None

@@ -6,21 +6,18 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import structlog
 from prometheus_client import Counter as Metric
-from sqlmodel import select
 
 from activities.store import signals
 from activities.store.engine import Database
-from activities.store.inbox import receive
 from activities.store.keys import Keyring
-from activities.store.tables import ReplyFile, Transmission
-from domain.claims.x12.answers import Answers, Entry, NotUsable, read
+from domain.claims.x12.entries import NotUsable
+from domain.site import Site
+from intake.replies.taking import REPEATED, Taker
 
 PROCESSED, QUARANTINE = "processed", "quarantine"
 UNFINISHED = (".part", ".tmp", ".filepart")
@@ -33,13 +30,6 @@ FILES = Metric("cart_reply_files_total", "Files of payers' answers, by what beca
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: Path
-    text: str
-    digest: str
-
-
 class ReplyDirectory:
     """Takes files in from a directory, which it makes with `processed` and `quarantine` beneath it.
 
@@ -47,7 +37,7 @@ class ReplyDirectory:
     replay a file that was put aside, move it back into the directory.
 
     Args:
-        zone: of the times in the files.
+        site: names the zone of the times in the files, and whether files of the whole house come here.
     """
 
     def __init__(
@@ -55,11 +45,12 @@ class ReplyDirectory:
         db: Database,
         keys: Keyring,
         directory: Path,
-        zone: Callable[[], tzinfo],
+        site: Callable[[], Site],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         patience: timedelta = PATIENCE,
     ) -> None:
-        self._db, self._keys, self._directory, self._zone = db, keys, directory, zone
+        self._db, self._keys, self._directory = db, keys, directory
+        self._taker = Taker(db, keys, site)
         self._clock, self._patience = clock, patience
 
     async def run(self, poll_seconds: float = POLL_SECONDS) -> None:
@@ -81,86 +72,45 @@ class ReplyDirectory:
     def _take(self, path: Path) -> bool:
         digest = ""
         try:
-            file = self._open(path)
-            digest = file.digest
-            if self._moved_before(file):
+            body = self._read(path)
+            digest = self._taker.digest(body)
+            if self._moved_before(path, digest):
                 return False
-            answers = read(file.text, self._zone())
-            events = [self._event(answers, entry, number) for number, entry in enumerate(answers.entries, start=1)]
+            taken = self._taker.take(body, self._clock())
         except NotUsable as error:
             if not (error.torn and self._young(path)):
                 self._put_aside(path, digest, str(error))
             return False
-        for event in events:
-            receive(self._db, self._keys, event, self._clock(), event["source"])
-        self._done(file, len(events))
+        self._move(path, digest)
+        FILES.labels(outcome="taken").inc()
+        log.info("replies.taken", file=digest[:24], answers=len(taken.receipts), passed_over=taken.passed_over)
         return True
 
-    def _open(self, path: Path) -> _File:
+    def _read(self, path: Path) -> bytes:
         if path.stat().st_size > LARGEST:
             raise NotUsable("it is too large")
-        body = path.read_bytes()
-        digest = self._keys.digest("reply file", body.decode("latin-1"))
-        try:
-            return _File(path, body.decode("ascii"), digest)
-        except UnicodeDecodeError:
-            raise NotUsable("it is no X12 interchange") from None
+        return path.read_bytes()
 
     def _young(self, path: Path) -> bool:
         return self._clock() - datetime.fromtimestamp(path.stat().st_mtime, UTC) < self._patience
 
-    def _moved_before(self, file: _File) -> bool:
+    def _moved_before(self, path: Path, digest: str) -> bool:
         """True when it was taken in and only its move was missing.
 
         Raises:
             NotUsable: it was taken in and moved: this is a copy.
         """
-        with self._db.read() as session:
-            row = session.get(ReplyFile, file.digest)
-        if row is None:
+        known = self._taker.known(digest)
+        if known is None:
             return False
-        if row.moved_at is not None:
-            raise NotUsable("the same file was taken in before")
-        self._move(file)
+        if known.moved_at is not None:
+            raise NotUsable(REPEATED)
+        self._move(path, digest)
         return True
 
-    def _event(self, answers: Answers, entry: Entry, number: int) -> dict[str, Any]:
-        """The event of an entry. The sender's own number and the place in the file tell it from every other."""
-        control = entry.control or self._control_of(answers, entry)
-        return {
-            "specversion": "1.0",
-            "id": f"{answers.number}/{answers.made:%Y%m%d%H%M}/{number}",
-            "source": f"/x12/{answers.sender}",
-            "subject": control,
-            "type": entry.type,
-            "time": answers.made.isoformat(),
-            "data": {"control_number": control, **entry.data},
-        }
-
-    def _control_of(self, answers: Answers, entry: Entry) -> str:
-        """The claim in the interchange that is answered as a whole; each of ours holds one."""
-        found = select(Transmission).where(
-            Transmission.receiver_id == answers.sender, Transmission.interchange == entry.interchange
-        )
-        with self._db.read() as session:
-            rows = session.exec(found).all()
-        wanted = "shadow" if answers.test else "live"
-        named = [row.control_number for row in rows if row.mode == wanted]
-        if len(named) != 1:
-            raise NotUsable("it answers an interchange that was not sent from here")
-        return named[0]
-
-    def _done(self, file: _File, replies: int) -> None:
-        with self._db.write() as session:
-            if session.get(ReplyFile, file.digest) is None:
-                session.add(ReplyFile(digest=file.digest, taken_at=self._clock(), replies=replies))
-        self._move(file)
-        FILES.labels(outcome="taken").inc()
-
-    def _move(self, file: _File) -> None:
-        os.replace(file.path, self._directory / PROCESSED / f"{file.digest[:24]}.x12")
-        with self._db.write() as session:
-            session.get_one(ReplyFile, file.digest).moved_at = self._clock()
+    def _move(self, path: Path, digest: str) -> None:
+        os.replace(path, self._directory / PROCESSED / f"{digest[:24]}.x12")
+        self._taker.moved(digest, self._clock())
 
     def _put_aside(self, path: Path, digest: str, reason: str) -> None:
         """Move the file, write why, open an alert. The name it came with may name a person; it stays in the record."""

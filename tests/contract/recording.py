@@ -213,6 +213,9 @@ async def _whole(r: Recorder) -> None:
     await r.send("packet", "GET", f"/v1/encounters/{encounter}/packet?identity=withheld")
     await r.send("explain", "GET", f"/v1/encounters/{encounter}/explain")
     await r.send("worklist", "GET", "/v1/worklists/unbilled")
+    accepted = (Path(__file__).resolve().parents[1] / "samples" / "accepted.277ca.x12").read_text(encoding="ascii")
+    number = r.answers["claim"]["control_number"]
+    r.answers["replies"] = (await r.http.post("/v1/replies", content=accepted.replace("@CLAIM@", number))).json()
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from domain.claims.denial import rows
 from domain.claims.lifecycle import Bill, State, standing
 from domain.claims.remittance import remittance_of
 from domain.claims.reply import Reply
-from domain.events.revenue import Adjustment
+from domain.events.revenue import Adjustment, RemittedLine
 from domain.rulebook import Rulebook
 from tests.domain.claims.stories import rulebook
 
@@ -191,6 +192,31 @@ def test_what_the_patient_owes_is_no_shortfall_of_the_payer() -> None:
     )
     assert judge([shared], expected=Decimal(900)).shortfall is None
     assert judge([shared], expected=Decimal(1000)).shortfall == Decimal(100)
+
+
+def test_money_withheld_without_a_reversal_is_heard_of_until_it_is_given_back() -> None:
+    taken = heard("PLB", 40, codes=("WO",), withheld=Decimal(300))
+    told = judge([PAID, taken], 50)
+    assert told.state == "paid"
+    (alert,) = told.alerts
+    assert alert.kind == "claim_taken_back"
+    assert "300.00" in alert.title
+    given = heard("PLB", 60, event="evt_given", codes=("WO",), withheld=Decimal(-300))
+    assert judge([PAID, taken, given], 70).alerts == ()
+    corrected = heard("835", 40, event="evt_new", status="1", paid=Decimal(600))
+    kinds = {alert.kind for alert in judge([PAID, at_once("22", -900), corrected, taken], 50).alerts}
+    assert kinds == {"claim_taken_back"}
+    assert judge([PAID, at_once("22", -900), corrected, taken], 50).remittance.withheld == 0
+
+
+def test_a_recoupment_is_no_acknowledgement() -> None:
+    assert judge([heard("PLB", 5, withheld=Decimal(300))], 6).state == "transmitted"
+
+
+def test_a_denial_names_the_lines_that_were_refused() -> None:
+    line = RemittedLine(hcpcs="J9185", charge=Decimal(600), paid=Decimal(200), adjustments=adjusted(("CO", "50", 400)))
+    (alert,) = judge([replace(CUT, lines=(line,))], 21).alerts
+    assert "J9185: 400.00 (CARC 50)" in alert.title
 
 
 def test_a_denial_leads_to_the_guides_row_and_its_fix(rules: Rulebook) -> None:

@@ -18,10 +18,12 @@ from activities.store.keys import Keyring
 from activities.store.tables import AlertRecord, ClaimVersion, EncounterEvent, Quarantine, ReplyFile, Transmission
 from domain.claims.reply import replies
 from domain.facts import fold
+from domain.site import Site, parse_site
 from intake.replies.directory import ReplyDirectory
 from tests.store import examples as e
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+SITE = Path(__file__).resolve().parents[3] / "deploy" / "site.example.toml"
 CLAIM = "CE0000000042"
 
 
@@ -33,6 +35,7 @@ class Post:
     keys: Keyring
     directory: Path
     encounter: str
+    site: Site
 
     def drop(self, sample: str, name: str = "", claim: str = CLAIM, interchange: int = 7) -> Path:
         text = (SAMPLES / sample).read_text().replace("@CLAIM@", claim).replace("@INTERCHANGE@", str(interchange))
@@ -46,7 +49,7 @@ class Post:
 
     def sweep(self, patience: timedelta = timedelta(0)) -> int:
         clock = lambda: datetime.now(UTC) + timedelta(seconds=1)  # noqa: E731 files are a moment old
-        return ReplyDirectory(self.db, self.keys, self.directory, lambda: UTC, clock, patience).sweep()
+        return ReplyDirectory(self.db, self.keys, self.directory, lambda: self.site, clock, patience).sweep()
 
     def answers(self) -> list[tuple[str, bool, str]]:
         own, _ = load_facts(self.db, self.keys, self.encounter, 10_000)
@@ -60,12 +63,15 @@ class Post:
         with self.db.read() as session:
             return list(session.exec(select(AlertRecord.kind)))
 
-    def add_claim(self, control: str = CLAIM) -> None:
+    def sample(self, name: str) -> str:
+        return (SAMPLES / name).read_text()
+
+    def add_claim(self, control: str = CLAIM, version: int = 1, interchange: int = 7) -> None:
         claim = ClaimVersion(
             encounter_id=self.encounter,
             letter="C",
             ordinal=1,
-            version=1,
+            version=version,
             content_hash="h",
             state="transmitted",
             form="UB-04",
@@ -82,11 +88,11 @@ class Post:
             encounter_id=self.encounter,
             letter="C",
             ordinal=1,
-            version=1,
+            version=version,
             control_number=control,
             mode="shadow",
             receiver_id="EXMACJK",
-            interchange=7,
+            interchange=interchange,
             payer="medicare",
             created_at=e.NOW,
         )
@@ -100,7 +106,7 @@ def post(store: tuple[Database, Keyring], tmp_path: Path) -> Post:
     db, keys = store
     receipt = receive(db, keys, e.referral(), e.NOW, "tests")
     assert receipt.encounter_id
-    return Post(db, keys, tmp_path / "inbox", receipt.encounter_id)
+    return Post(db, keys, tmp_path / "inbox", receipt.encounter_id, parse_site(SITE.read_text()))
 
 
 @pytest.mark.parametrize(
