@@ -202,6 +202,8 @@ def _noted(judged: Standing) -> dict[str, Any]:
         "shortfall": str(judged.shortfall) if judged.shortfall is not None else None,
         "appeal_by": judged.appeal_by.isoformat() if judged.appeal_by else None,
         "file_by": judged.file_by.isoformat() if judged.file_by else None,
+        "refused_lines": list(paid.refused_lines),
+        "heard": list(judged.heard),
         "next": upcoming.title if upcoming else None,
         "next_due": upcoming.due.isoformat() if upcoming else None,
     }

@@ -49,7 +49,11 @@ def worklist_lines(it: dict[str, Any]) -> Iterator[str]:
         left = "" if one["days_left"] is None else f"  {_left(one['days_left'])} ({one['due']})"
         claim = f"{one['encounter_id']}  {one['claim']:<5}{one['state']:<12} {one['payer']:<18}"
         yield f"  {claim} ${one['total']:>14}  {one['days']:>4} d{left}"
-        yield f"    {one['owner']}: {'; '.join(one['waits_for']) or 'nothing is waited for'}"
+        yield f"    {one['owner']}: {one['reason'] or '; '.join(one['waits_for']) or 'nothing is waited for'}"
+        if one["fix"]:
+            yield f"    -> {one['fix']}"
+        if one["packet"]:
+            yield f"    evidence: {one['packet']}"
 
 
 def _left(days: int) -> str:

@@ -291,6 +291,17 @@ class WorklistEntry(Answer):
     waits_for: list[str]
     due: date | None = Field(description="last day of the appeal, or of timely filing")
     days_left: int | None
+    reason: str | None = Field(default=None, description="what the payer or clearing house said, or what is overdue")
+    fix: str | None = Field(default=None, description="the next step in words; of a denial, the guide's fix")
+    denial: int | None = Field(
+        default=None, description="number of the denial in the guide, where one fits the reasons"
+    )
+    citation: str | None = None
+    paid: Decimal | None = Field(default=None, description="what the payer paid for this version so far")
+    lines: list[str] = Field(
+        default_factory=list, description="service lines that were refused, with amount and reasons"
+    )
+    packet: str | None = Field(default=None, description="where the evidence packet of the claim is")
 
 
 class Worklist(Answer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Coroutine
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote
@@ -75,6 +76,11 @@ def moment(value: datetime | str | None) -> str:
     return f"{found:%Y-%m-%d %H:%M} {offset}"
 
 
+def dollars(amount: Decimal) -> str:
+    """United States dollars, cents always."""
+    return f"${amount:,.2f}"
+
+
 def short(identifier: str) -> str:
     """The end of an opaque id: enough to tell two apart on one page."""
     return identifier[-6:]
@@ -89,7 +95,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"words": words, "headed": headed, "day": day, "moment": moment, "short": short}
+    made.filters |= {"words": words, "headed": headed, "day": day, "moment": moment, "short": short, "dollars": dollars}
     made.globals |= {
         "stamp": STAMP,
         "error_at": error_at,

@@ -44,6 +44,7 @@ FILED = frozenset({State.ACKNOWLEDGED, State.PAID, State.PARTLY_PAID, State.DENI
 """The payer said that it has the claim: timely filing is kept."""
 NOT_FILED = frozenset({State.HELD, State.EMITTED, State.TRANSMITTED, State.REJECTED})
 ACKNOWLEDGEMENTS = frozenset({"999", "277CA"})
+PACKET = "The claim's evidence packet holds what there is to submit, and names what is missing."
 LOOK_AGAIN = timedelta(days=1)
 """How often what a rejected claim's file takes from the site file is compared with what was sent."""
 OVER = frozenset({State.WITHDRAWN, State.PAID, State.VOIDED})
@@ -99,7 +100,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What holds for a claim at a moment."""
+    """What holds for a claim at a moment. `heard`: the kinds of answers that came."""
 
     state: State
     send: bool
@@ -109,6 +110,7 @@ class Standing:
     shortfall: Decimal | None = None
     appeal_by: date | None = None
     file_by: date | None = None
+    heard: tuple[str, ...] = ()
 
     @property
     def next(self) -> Waiting | None:
@@ -153,6 +155,7 @@ def standing(bill: Bill, replies: Sequence[Reply], rules: Rulebook, hold_days: i
         shortfall=judge.shortfall,
         appeal_by=judge.appeal_by,
         file_by=judge.file_by if judge.unfiled else None,
+        heard=tuple(sorted({reply.kind for reply in heard})),
     )
 
 
@@ -279,7 +282,7 @@ class _Judge:
         if not rows:
             return alert
         fix, first = " ".join(row.fix for row in rows), rows[0]
-        return replace(alert, action=fix, denial=first.number, citation=first.citation)
+        return replace(alert, action=f"{fix} {PACKET}", denial=first.number, citation=first.citation)
 
     def overdue(self, wait: Waiting) -> Alert:
         """The alert of a wait that has passed."""

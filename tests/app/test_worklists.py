@@ -9,7 +9,9 @@ from typing import Any
 from sqlmodel import select
 
 from activities.store.tables import ClaimVersion
+from app.billing_cli import worklist_lines
 from domain.plan import ClaimMoment
+from tests.activities.test_claim_life import Life
 from tests.contract.recording import NOW, Recorder, feed, recorder
 
 NAMES = ("unbilled", "held", "unacknowledged", "denied")
@@ -18,6 +20,28 @@ NAMES = ("unbilled", "held", "unacknowledged", "denied")
 async def lists(r: Recorder) -> dict[str, list[tuple[str, str]]]:
     found = {name: await r.send(None, "GET", f"/v1/worklists/{name}") for name in NAMES}
     return {name: [(e["claim"], e["state"]) for e in body["entries"]] for name, body in found.items()}
+
+
+async def sent(r: Recorder) -> Life:
+    """Claim C went out."""
+    events = feed("a_mcl_medicare_inpatient")
+    receipts = await r.post(events)
+    life = Life(r, events, receipts["receipts"][0]["encounter_id"])
+    r.decide(life.encounter, NOW)
+    life.decide()
+    life.look()
+    return life
+
+
+async def denied(r: Recorder) -> Life:
+    """Claim C was paid in part: one line was refused as denial 1 says."""
+    life = await sent(r)
+    cut = [{"group": "CO", "carc": "58", "amount": "400.00"}]
+    line = {"hcpcs": "J9185", "charge": "600.00", "paid": "200.00", "adjustments": cut}
+    await life.answered(
+        "835", life.rows()[0], paid="500.00", adjustments=cut, lines=[line], rarc=["N570"], trace_number="EFT1"
+    )
+    return life
 
 
 def mark(r: Recorder, letter: str, state: str, **standing: Any) -> None:
@@ -62,6 +86,64 @@ async def test_claims_that_wait_for_documents_are_unbilled_once_their_service_is
         assert [entry["claim"] for entry in waiting] == ["C/1"]
         assert waiting[0]["waits_for"]
         assert waiting[0]["owner"] == "coder"
+
+
+async def test_a_denied_claim_says_why_what_to_do_by_when_and_where_its_evidence_is(tmp_path: Path) -> None:
+    async with recorder(tmp_path) as r:
+        life = await denied(r)
+        (entry,) = (await r.send(None, "GET", "/v1/worklists/denied"))["entries"]
+        assert entry["denial"] == 1
+        assert "J9185: 400.00 (CARC 58)" in entry["reason"]
+        assert entry["lines"] == ["J9185: 400.00 (CARC 58)"]
+        assert entry["fix"].startswith("Refer to an authorised centre")
+        assert entry["citation"] == "G432"
+        assert (entry["total"], entry["paid"], entry["owner"]) == ("400.00", "500.00", "biller")
+        assert entry["packet"] == f"/v1/encounters/{life.encounter}/claims/C/1/packet"
+
+
+async def test_a_claim_is_unacknowledged_until_its_payer_says_that_it_has_it(tmp_path: Path) -> None:
+    async with recorder(tmp_path) as r:
+        life = await sent(r)
+        claims = {claim for claim, _ in (await lists(r))["unacknowledged"]}
+        assert claims == {"C/1"}
+        await life.answered("999", life.rows()[0])
+        assert (await lists(r))["unacknowledged"] == [("C/1", "acknowledged")]
+        await life.answered("277CA", life.rows()[0])
+        assert (await lists(r))["unacknowledged"] == []
+
+
+async def test_a_void_is_no_unbilled_money(tmp_path: Path) -> None:
+    async with recorder(tmp_path) as r:
+        life = await sent(r)
+        with r.mind.db.write() as session:
+            row = session.exec(select(ClaimVersion).where(ClaimVersion.letter == "C")).one()
+            row.state, row.frequency = "emitted", "8"
+            session.add(row)
+        assert "C/1" not in {claim for claim, _ in (await lists(r))["unbilled"]}
+        assert life.rows()[0].frequency == "8"
+
+
+def test_a_worklist_reads_as_lines() -> None:
+    entry = {
+        **{"encounter_id": "enc_x", "claim": "C/1", "state": "denied", "payer": "medicare", "total": "400.00"},
+        **{
+            "days": 12,
+            "due": "2026-10-01",
+            "days_left": 3,
+            "owner": "biller",
+            "waits_for": ["the time to appeal ends"],
+        },
+        **{"reason": "denied (CARC 58)", "fix": "Attach the certificate.", "packet": None},
+    }
+    lines = list(worklist_lines({"name": "denied", "claims": 1, "total": "400.00", "entries": [entry]}))
+    text = "\n".join(lines)
+    for part in (
+        "denied: 1 claims, $400.00",
+        "3 days left (2026-10-01)",
+        "biller: denied (CARC 58)",
+        "-> Attach the certificate.",
+    ):
+        assert part in text, part
 
 
 async def test_an_unknown_list_is_refused(tmp_path: Path) -> None:

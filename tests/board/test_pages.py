@@ -18,7 +18,17 @@ from tests.board.conftest import Board
 from tests.board.markup import problems
 from tests.contract.recording import NOW
 
-PAGES = ("/", "/closed", "/alerts", "/work/coordinator", "/work/biller", "/work/lab", "/forms", "/forms/custody")
+PAGES = (
+    "/",
+    "/closed",
+    "/alerts",
+    "/work/coordinator",
+    "/work/biller",
+    "/work/lab",
+    "/billing/unbilled",
+    "/forms",
+    "/forms/custody",
+)
 
 
 async def test_without_a_session_every_page_leads_to_the_sign_in(board: Board) -> None:

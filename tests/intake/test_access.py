@@ -42,6 +42,7 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
     ("GET", "/v1/encounters/{ref}/packet"): Right.MAKE_PACKETS,
     ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}/packet"): Right.MAKE_PACKETS,
     ("GET", "/v1/encounters/{ref}/alerts"): Right.READ_ALERTS,
+    ("POST", "/v1/replies"): Right.SEND_EVENTS,
     ("GET", "/v1/worklists/{name}"): Right.READ_CLAIMS,
     ("GET", "/v1/alerts"): Right.READ_ALERTS,
     ("GET", "/v1/alerts/causes"): Right.READ_ALERTS,
