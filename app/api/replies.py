@@ -59,6 +59,8 @@ def _take(parts: Parts, actor: Actor, body: bytes) -> Taken:
         entry = _keep(parts, actor, body, str(error))
         raise Refusal(422, str(error), extra={"quarantine_id": entry}) from None
     taker.moved(digest, now)
+    if taken.beyond:
+        parts.record(actor.name, "POST /v1/replies", "(event)", "denied")
     for receipt in taken.receipts:
         counters.RECEIVED.labels(disposition=receipt.disposition.value).inc()
     FILES.labels(outcome="taken").inc()

@@ -27,10 +27,12 @@ NONE_OF_OURS = "it answers no claim that was sent from here"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a file came to. `passed_over` counts answers to claims of other systems of the house."""
+    """What a file came to. `passed_over` counts answers to claims of other systems of the house, `beyond` those to claims of
+    facilities that the sender may not write for."""
 
     receipts: tuple[ReceiptResult, ...]
     passed_over: int = 0
+    beyond: int = 0
 
 
 class Taker:
@@ -85,26 +87,24 @@ class Taker:
             NotUsable: as `events`.
         """
         sender, events, passed_over = self.events(body)
-        receipts = tuple(self._receive(event, now, feed or f"/x12/{sender}", allowed) for event in events)
+        receipts, beyond = [], 0
+        for event in events:
+            try:
+                receipts.append(receive(self._db, self._keys, event, now, feed or f"/x12/{sender}", allowed=allowed))
+            except NotAllowed as error:
+                receipts.append(ReceiptResult(None, None, Disposition.INVALID, (str(error),)))
+                beyond += 1
         digest = self.digest(body)
         with self._db.write() as session:
             if session.get(ReplyFile, digest) is None:
                 session.add(ReplyFile(digest=digest, taken_at=now, replies=len(receipts)))
             signals.resolve(session, signals.reply_file_key(digest), now)
-        return Taken(receipts, passed_over)
+        return Taken(tuple(receipts), passed_over, beyond)
 
     def moved(self, digest: str, now: datetime) -> None:
         """The file left its door: the same content again is a copy."""
         with self._db.write() as session:
             session.get_one(ReplyFile, digest).moved_at = now
-
-    def _receive(
-        self, event: dict[str, Any], now: datetime, feed: str, allowed: frozenset[str] | None
-    ) -> ReceiptResult:
-        try:
-            return receive(self._db, self._keys, event, now, feed, allowed=allowed)
-        except NotAllowed as error:
-            return ReceiptResult(None, None, Disposition.INVALID, (str(error),))
 
     @property
     def _zone(self) -> tzinfo:
