@@ -12,7 +12,7 @@ from domain.claims.desk import Desk
 def explain(desk: Desk, bundle: Bundle, every: Sequence[Bundle]) -> tuple[str, ...]:
     """The sentences that say why services stand on this claim, or on another one."""
     if bundle.stay:
-        return _taken_in(desk, bundle)
+        return (*_taken_in(desk, bundle), *_not_taken_in(desk, bundle))
     return (*_carried_elsewhere(desk, bundle, every), *_attested(bundle))
 
 
@@ -36,6 +36,29 @@ def _taken_in(desk: Desk, bundle: Bundle) -> tuple[str, ...]:
             "The infusion was given as an outpatient; the payment window takes it into this stay, so the stay has no Claim D."
         )
     return tuple(told)
+
+
+def _not_taken_in(desk: Desk, bundle: Bundle) -> Iterable[str]:
+    """For a readmission after an outpatient infusion: why it is a claim of its own and not the infusion's."""
+    if bundle.letter != "D" or bundle.stay is None:
+        return
+    admitted = desk.admitted_on(bundle.stay)
+    for infusion in desk.record.given:
+        on = desk.day(infusion.started_at, infusion.facility)
+        if infusion.setting.value == "inpatient" or on > admitted:
+            continue
+        rule = desk.window_policy(admitted, infusion.facility)
+        house = desk.facility(bundle.stay.facility)
+        days = desk.days("payment_window", admitted, hospital_class=house.hospital_class) if house else 0
+        if rule.value != "fold":
+            why = f"this payer has no payment window ({rule.id})"
+        elif not desk.same_house(infusion.facility, bundle.stay.facility):
+            why = "the infusion was given in a house of another owner, which the payment window does not reach"
+        elif (admitted - on).days > days:
+            why = f"the admission came more than the {days} days of the payment window later"
+        else:
+            why = "the outpatient services are attested unrelated to this stay"
+        yield f"The outpatient infusion of {on.isoformat()} stays on Claim C and this stay is Claim D: {why}."
 
 
 def _carried_elsewhere(desk: Desk, bundle: Bundle, every: Sequence[Bundle]) -> tuple[str, ...]:

@@ -153,15 +153,25 @@ class _Layout:
     def _split(
         self, facts: Sequence[Fact[LymphodepletionAdministered]]
     ) -> Iterable[Sequence[Fact[LymphodepletionAdministered]]]:
-        """Courses apart: a gap of more days than the window begins a new one."""
+        """Courses apart, by a gap of more days than the window; for a payer that wants a claim per visit, the days apart."""
+        gap = 0 if self._by_visit(facts[0]) else self.desk.gap_days
         course: list[Fact[LymphodepletionAdministered]] = []
         for fact in facts:
-            if course and (fact.data.date - course[-1].data.date).days > self.desk.gap_days:
+            if course and (fact.data.date - course[-1].data.date).days > gap:
                 yield course
                 course = []
             course.append(fact)
         if course:
             yield course
+
+    def _by_visit(self, fact: Fact[LymphodepletionAdministered]) -> bool:
+        on, facility = self.desk.day(fact.data.started_at, fact.data.facility), fact.data.facility
+        if self.home(fact.data.started_at, facility) is not None:
+            return False
+        try:
+            return self.desk.policy("lymphodepletion_claims", on, facility).value == "visit"
+        except NoRule:
+            return False
 
     def _course_bundle(self, facts: Sequence[Fact[LymphodepletionAdministered]]) -> Bundle:
         first, last = facts[0].data, facts[-1].data

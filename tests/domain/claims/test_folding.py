@@ -195,6 +195,24 @@ def test_the_same_admission_is_claim_d_for_a_commercial_payer() -> None:
     assert story.claim("C/1").type_of_bill == "131"
 
 
+@pytest.mark.parametrize(
+    ("payer", "day", "attested", "why"),
+    [
+        ("aetna", 2, False, "this payer has no payment window (policies.payment_window)"),
+        ("medicare", 5, False, "more than the 3 days of the payment window later"),
+        ("medicare", 2, True, "attested unrelated to this stay"),
+    ],
+)
+def test_a_readmission_says_why_it_is_not_the_claim_of_the_infusion(
+    payer: str, day: int, attested: bool, why: str
+) -> None:
+    story = outpatient_infusion(payer).admitted(day, "ADM2").toxicity(day, crs=2).discharged(day + 5, "ADM2")
+    story.coded("ADM2", "A41.9", ("D89.832", "Y"))
+    if attested:
+        story.evidence("unrelated_services", day=day)
+    assert [text for text in story.claim("D/1").folded if why in text]
+
+
 def test_outpatient_tocilizumab_is_a_line_with_its_administration_on_an_outpatient_claim_d() -> None:
     story = outpatient_infusion().toxicity(4, crs=2).tocilizumab(4, setting="outpatient")
     claim = story.claim("D/1")

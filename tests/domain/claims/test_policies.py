@@ -88,6 +88,16 @@ def test_a_payer_may_have_a_window_of_its_own() -> None:
     assert days == [-5]
 
 
+def test_a_payer_may_want_a_claim_for_each_visit() -> None:
+    found = {c.key: c for c in infused().claims(rules=rules_with("lymphodepletion_claims", "visit"))}
+    visits = [found[key] for key in ("B/1", "B/2", "B/3")]
+    assert [(c.statement_from, c.statement_through) for c in visits] == [(infused().on(d),) * 2 for d in (-5, -4, -3)]
+    assert [len(c.lines) for c in visits] == [4, 4, 4]
+    assert all(not {"regimen_extra_dose", "duplicate_line"} & error_ids(c) for c in visits)
+    whole = infused().claim("B/1")
+    assert sum((c.total for c in visits), Decimal(0)) == whole.total
+
+
 def test_the_order_of_the_chemotherapy_encounter_is_a_row() -> None:
     found = claim(infused(), "B/1", rules_with("chemotherapy_encounter_order", "after_disease"))
     assert [d.code for d in found.diagnoses] == ["C83.18", "Z51.11"]
