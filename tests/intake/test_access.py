@@ -42,7 +42,6 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
     ("GET", "/v1/encounters/{ref}/packet"): Right.MAKE_PACKETS,
     ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}/packet"): Right.MAKE_PACKETS,
     ("GET", "/v1/encounters/{ref}/alerts"): Right.READ_ALERTS,
-    ("POST", "/v1/replies"): Right.SEND_EVENTS,
     ("GET", "/v1/worklists/{name}"): Right.READ_CLAIMS,
     ("GET", "/v1/alerts"): Right.READ_ALERTS,
     ("GET", "/v1/alerts/causes"): Right.READ_ALERTS,
@@ -52,6 +51,7 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
     ("GET", "/v1/quarantine"): Right.READ_QUARANTINE,
     ("POST", "/v1/quarantine/{quarantine_id}/replay"): Right.REPLAY_QUARANTINE,
     ("GET", "/v1/audit"): Right.READ_AUDIT,
+    ("POST", "/v1/replies"): Right.SEND_EVENTS,  # last: each refused file opens an alert, which the lists would show
 }
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
 
