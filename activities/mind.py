@@ -11,8 +11,9 @@ from datetime import datetime
 
 from activities.rules import Shelf
 from activities.store.engine import Database
-from activities.store.facts import load_facts
+from activities.store.facts import load_facts_in
 from activities.store.keys import Keyring
+from activities.store.sharing import shared_identifiers
 from domain.decide import decide
 from domain.decision import Alert, CustodyEntry, Decision
 from domain.facts import fold
@@ -41,8 +42,10 @@ class Mind:
         with self._lock:
             if key in self._recent:
                 return self._recent[key]
-        events, holders = load_facts(self.db, self.keys, encounter, up_to_sequence)
-        answer = decide(fold(events), site, rules, now, holders)
+        with self.db.read() as session:
+            events, holders = load_facts_in(session, self.keys, encounter, up_to_sequence)
+            shared = shared_identifiers(session, self.keys, encounter, events)
+        answer = decide(fold(events), site, rules, now, holders, shared)
         with self._lock:
             self._recent[key] = answer
             while len(self._recent) > REMEMBERED:

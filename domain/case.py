@@ -47,13 +47,17 @@ class Service:
 
 @dataclass(frozen=True)
 class Case:
-    """One encounter to be judged at `now`. Pure; every property is computed once."""
+    """One encounter to be judged at `now`. Pure; every property is computed once.
+
+    `shared` are the identifiers of its cells, by kind and value, that another patient's encounter carries, too.
+    """
 
     record: Record
     site: Site
     rules: Rulebook
     now: datetime
     holders: tuple[Fact[EventData], ...] = ()
+    shared: frozenset[tuple[str, str]] = frozenset()
 
     @cached_property
     def by_event(self) -> dict[str, Fact[EventData]]:

@@ -32,7 +32,12 @@ STAGES: tuple[StageModule, ...] = (apheresis, manufacturing, lymphodepletion, in
 
 
 def decide(
-    facts: Facts, site: Site, rules: Rulebook, now: datetime, holders: Sequence[Fact[EventData]] = ()
+    facts: Facts,
+    site: Site,
+    rules: Rulebook,
+    now: datetime,
+    holders: Sequence[Fact[EventData]] = (),
+    shared: frozenset[tuple[str, str]] = frozenset(),
 ) -> Decision:
     """What should be: stage, gates, holds, alerts, deadlines, claims, custody chain, milestones, outcome.
 
@@ -42,11 +47,12 @@ def decide(
         rules: one edition of the rulebook.
         now: the workflow's time, zoned; the only clock there is.
         holders: changes of certificates and readiness of any holder, besides those of the site file.
+        shared: cell identifiers, by kind and value, that another patient's encounter carries, too.
 
     Raises:
         NoRule: the rulebook lacks a window or an alert kind that the stages need.
     """
-    case = Case(Record(facts), site, rules, now, tuple(holders))
+    case = Case(Record(facts), site, rules, now, tuple(holders), shared)
     judged = tuple(
         (cutover.judged(case, judge(case, module, service), service), service) for module, service in services(case)
     )

@@ -312,6 +312,8 @@ _ALIAS_FIELDS: tuple[tuple[str, str], ...] = (
     ("coi_id", "coi"),
     ("din", "din"),
     ("bag_id", "bag"),
+    ("isbt_128", "isbt_128"),
+    ("maker_id", "maker"),
     ("admission_id", "admission"),
     ("appointment_id", "appointment"),
 )
@@ -324,7 +326,11 @@ def _aliases(facts: Facts) -> list[tuple[str, str]]:
 def aliases_of(data: object) -> list[tuple[str, str]]:
     """The typed identifiers an event's data carries: (kind, value)."""
     getter: Callable[[str], object] = lambda name: getattr(data, name, None)  # noqa: E731
-    return [(kind, str(value)) for name, kind in _ALIAS_FIELDS if (value := getter(name)) is not None]
+    found = [(kind, str(value)) for name, kind in _ALIAS_FIELDS if (value := getter(name)) is not None]
+    if isinstance(data, cells.ProductReleased):
+        # A lot names one patient's product, and means something within its labeler only (G177).
+        found.append(("lot", f"{data.ndc.split('-')[0][:5]}/{data.lot}"))
+    return found
 
 
 def attested(facts: Facts) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from activities.store import matching, signals, vault
+from activities.store import matching, sharing, signals, vault
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import CertificationRow, Encounter, EncounterEvent, Inbox, sealed_for
@@ -89,6 +89,7 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
     known = matching.add_aliases(
         session, keys, encounter_id, arrival.envelope, arrival.data, arrival.hint, arrival.received_at
     )
+    sharing.tell_others(session, keys, encounter_id, arrival.event_id, own_key)
     return Placed(encounter_id, frozenset(known | {own_key}))
 
 

@@ -22,6 +22,7 @@ from activities.store.keys import Keyring
 from activities.store.merged import same_patient
 from activities.store.quarantine import CONFLICT, INVALID, UNMAPPED, WAITING
 from activities.store.tables import (
+    NOTICE,
     Alias,
     Encounter,
     EncounterEvent,
@@ -98,7 +99,7 @@ def _encounters(session: Session, patients: Iterable[str]) -> list[str]:
     query = (
         select(EncounterEvent.encounter_id)
         .join(Inbox, col(Inbox.event_id) == EncounterEvent.event_id)
-        .where(col(Inbox.patient_ref).in_(list(patients)))
+        .where(col(Inbox.patient_ref).in_(list(patients)), EncounterEvent.type != NOTICE)
         .distinct()
     )
     return sorted(session.exec(query))
@@ -109,7 +110,11 @@ def _events(session: Session, encounters: list[str]) -> list[Inbox]:
     query = (
         select(Inbox)
         .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
-        .where(col(EncounterEvent.encounter_id).in_(encounters), col(Inbox.holder_event).is_(False))
+        .where(
+            col(EncounterEvent.encounter_id).in_(encounters),
+            EncounterEvent.type != NOTICE,
+            col(Inbox.holder_event).is_(False),
+        )
     )
     return list(session.exec(query))
 

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from activities.store.engine import Database
 from activities.store.keys import Keyring
-from activities.store.tables import EncounterEvent, Inbox, Patient, sealed_for
+from activities.store.tables import NOTICE, EncounterEvent, Inbox, Patient, sealed_for
 from activities.store.vault import ERASED, Json, identities, restore
 from domain.events import EventData, parse_data
 from domain.events.access import ReferralReceived
@@ -41,7 +41,11 @@ def load_facts_in(
     own = (
         select(Inbox)
         .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
-        .where(EncounterEvent.encounter_id == encounter_id, col(Inbox.holder_event).is_(False))
+        .where(
+            EncounterEvent.encounter_id == encounter_id,
+            EncounterEvent.type != NOTICE,
+            col(Inbox.holder_event).is_(False),
+        )
         .order_by(col(EncounterEvent.sequence))
     )
     if up_to_sequence is not None:

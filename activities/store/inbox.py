@@ -21,7 +21,7 @@ from activities.store.attaching import Arrival, attach, may_hear_of
 from activities.store.engine import Database
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
-from activities.store.tables import EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
+from activities.store.tables import NOTICE, EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
 from activities.store.vault import ERASED, audit
 from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
 from domain.events.governance import CorrectionMade
@@ -232,7 +232,11 @@ def _seen_before(session: Session, keys: Keyring, arrival: Arrival) -> ReceiptRe
 
 def _encounter_of(session: Session, event_id: str) -> str | None:
     """The encounter of an event; none for a holder event, which may stand in many."""
-    found = session.exec(select(EncounterEvent.encounter_id).where(EncounterEvent.event_id == event_id).limit(2)).all()
+    found = session.exec(
+        select(EncounterEvent.encounter_id)
+        .where(EncounterEvent.event_id == event_id, EncounterEvent.type != NOTICE)
+        .limit(2)
+    ).all()
     return found[0] if len(found) == 1 else None
 
 

@@ -12,7 +12,7 @@ from activities.store import signals
 from activities.store.facts import identity_of
 from activities.store.keys import Keyring
 from activities.store.merged import same_patient
-from activities.store.tables import Alias, ClaimVersion, Encounter, EncounterEvent, Inbox, sealed_for
+from activities.store.tables import NOTICE, Alias, ClaimVersion, Encounter, EncounterEvent, Inbox, sealed_for
 from activities.store.vault import mrn_key
 from domain.claims.reply import REPLIES
 from domain.events import OPENING_TYPES, Envelope, EventData
@@ -25,7 +25,12 @@ ORDER = "order"
 MRN = "mrn"
 PAYER_CLAIM = "payer_claim"
 UNKNOWN = "unknown"
-CELL_KINDS = frozenset({"coi", "din", "bag"})
+CELL_KINDS = frozenset({"coi", "din", "bag", "lot", "isbt_128"})
+"""Kinds that name the cells of one patient: two patients with one of them are both held."""
+NEVER_ALONE = frozenset({"lot", "maker"})
+"""Kinds that collide across makers (corrections G): they find no encounter."""
+SHARED = "shared_"
+"""Before the kind of an identifier that an earlier encounter has already."""
 BOOKING_KINDS = frozenset({"appointment", "admission"})
 
 NO_SUBJECT = "no encounter is known by this subject"
@@ -136,7 +141,7 @@ def _candidates(
         {
             encounter
             for kind, value in aliases_of(data)
-            if kind not in weak
+            if kind not in weak | NEVER_ALONE
             for encounter in _named(session, alias_key(keys, value), kind)
         },
         _open_with(session, by_mrn, product) if by_mrn else set(),
@@ -145,7 +150,8 @@ def _candidates(
 
 def _named(session: Session, key: str, kind: str | None) -> set[str]:
     query = select(Alias.encounter_id).where(Alias.alias_key == key, Alias.kind != MRN)
-    return set(session.exec(query if kind is None else query.where(Alias.kind == kind)))
+    first = query.where(col(Alias.kind).not_like(f"{SHARED}%"))
+    return set(session.exec(first if kind is None else query.where(Alias.kind == kind)))
 
 
 def _open_with(session: Session, key: str, product: str | None) -> set[str]:
@@ -181,7 +187,7 @@ def _home_of(session: Session, keys: Keyring, correction: CorrectionMade) -> str
     return session.exec(
         select(EncounterEvent.encounter_id)
         .join(Inbox, col(Inbox.event_id) == EncounterEvent.event_id)
-        .where(Inbox.dedupe_key == key, col(Inbox.holder_event).is_(False))
+        .where(Inbox.dedupe_key == key, col(Inbox.holder_event).is_(False), EncounterEvent.type != NOTICE)
     ).first()
 
 
@@ -219,6 +225,9 @@ def _add(
     taken = session.exec(select(Alias.encounter_id).where(Alias.alias_key == key, Alias.kind == kind)).first()
     if taken is not None and kind != MRN:
         signals.alias_collision(session, encounter_id, kind, key, kind in CELL_KINDS, now)
+        if kind in CELL_KINDS and session.get(Alias, (key, encounter_id, SHARED + kind)) is None:
+            sealed = keys.seal(value.strip().encode(), sealed_for("aliases.value", key))
+            session.add(Alias(alias_key=key, encounter_id=encounter_id, kind=SHARED + kind, value=sealed))
         return set()
     sealed = keys.seal(value.strip().encode(), sealed_for("aliases.value", key))
     session.add(Alias(alias_key=key, encounter_id=encounter_id, kind=kind, value=sealed))

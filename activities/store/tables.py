@@ -136,8 +136,15 @@ class Encounter(SQLModel, table=True):
     view: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
 
 
+NOTICE = "cart.identity.shared"
+"""Type of a notice: another encounter's event tells this one that a cell identifier is carried twice."""
+
+
 class EncounterEvent(SQLModel, table=True):
-    """An event's place in an encounter. Holder events stand in every encounter they concern."""
+    """An event's place in an encounter. Holder events stand in every encounter they concern.
+
+    A row of the type `NOTICE` names an event of another encounter and is none of this one's own.
+    """
 
     __tablename__ = "encounter_events"
 

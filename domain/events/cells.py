@@ -22,6 +22,9 @@ from domain.events.base import (
     Zoned,
 )
 
+MAKER = "the manufacturer's own number of patient or order"
+ISBT_128 = "the ISBT 128 number on the container's label"
+
 Lot = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")]
 
 
@@ -35,6 +38,8 @@ class ApheresisCompleted(EventData):
     setting: Setting
     coi_id: Reference
     din: Reference
+    maker_id: Annotated[Reference | None, Field(description=MAKER)] = None
+    isbt_128: Annotated[Reference | None, Field(description=ISBT_128)] = None
     collection_ordinal: Annotated[int, Field(ge=1, le=20)]
     started_at: Zoned
     ended_at: Zoned
@@ -102,6 +107,8 @@ class CustodyRecorded(EventData):
     lot: Lot | None = None
     ndc: Ndc | None = None
     din: Reference | None = None
+    maker_id: Annotated[Reference | None, Field(description=MAKER)] = None
+    isbt_128: Annotated[Reference | None, Field(description=ISBT_128)] = None
     container: Reference | None = None
     waybill: Reference | None = None
     logger: Reference | None = None
@@ -139,6 +146,8 @@ class ProductReleased(EventData):
 
     coi_id: Reference
     bag_id: Reference
+    maker_id: Annotated[Reference | None, Field(description=MAKER)] = None
+    isbt_128: Annotated[Reference | None, Field(description=ISBT_128)] = None
     lot: Lot
     ndc: Ndc
     viable_car_cells: Cells

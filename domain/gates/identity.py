@@ -13,7 +13,7 @@ from datetime import date, datetime
 from domain.attempts import RESCUED, disposition_of
 from domain.case import Case, Service
 from domain.decision import Requirement
-from domain.events import cells
+from domain.events import EventData, cells
 from domain.events.base import Stage
 from domain.facts import Fact
 from domain.gates.chain import (
@@ -27,11 +27,19 @@ from domain.gates.chain import (
 )
 from domain.gates.condition import conditions
 from domain.gates.rows import alert_row, from_alert
-from domain.record import Infusion
+from domain.record import Infusion, aliases_of
 from domain.rulebook.rows import Denial
 
 CORRECTED = ("cart.correction.made",)
 SIGNED = ("cart.correction.made", "cart.disposition.signed")
+NAMES = {
+    "coi": "chain-of-identity key",
+    "din": "donation number",
+    "bag": "bag number",
+    "lot": "lot",
+    "isbt_128": "ISBT 128 number",
+    "maker_id": "number of the manufacturer",
+}
 WRONG_PRODUCT, UNKNOWN_NDC = 9, 12
 """The numbers of two denials as the guide counts them (G440, G443)."""
 
@@ -42,6 +50,12 @@ def identity(case: Case, service: Service) -> list[Requirement]:
     if not broken:
         return [_requirement(case, Violation("identity_mismatch", "chain", "", ()), True)]
     return [_requirement(case, violation, False) for violation in broken]
+
+
+def shared_identity(case: Case, service: Service) -> list[Requirement]:
+    """Identifiers of these cells that another patient carries, for a gate that asks nothing else of the chain."""
+    found = {violation.name: violation for violation in _shared(case, service.moment)}
+    return [_requirement(case, violation, False) for violation in found.values()]
 
 
 def standing(case: Case, service: Service) -> Iterator[Violation]:
@@ -59,10 +73,12 @@ def standing(case: Case, service: Service) -> Iterator[Violation]:
 def violations(case: Case, service: Service) -> Iterator[Violation]:
     """Every broken rule of the chain up to the service."""
     until = service.moment if service.performed and service.stage is not Stage.INFUSION else None
+    yield from _shared(case, until)
     yield from _origin(case, until)
     if service.stage is Stage.MANUFACTURING:
         return
     yield from _release(case, service.on, until)
+    yield from _one_number(case, until)
     yield from conditions(case, service, until)
     if service.stage is Stage.INFUSION:
         for infusion in case.record.infusions:
@@ -123,6 +139,34 @@ def _mismatch(name: str, what: str, events: tuple[str, ...], bag: str | None, de
 def _ndc_denial(case: Case, ndc: str, on: date) -> int:
     """An NDC of a sister product is the wrong code (G440); one that nobody knows is not validated (G443)."""
     return WRONG_PRODUCT if ndc_of_another(case, ndc, on) else UNKNOWN_NDC
+
+
+def _shared(case: Case, until: datetime | None) -> Iterator[Violation]:
+    """Identifiers of this attempt's cells that another patient's encounter carries: whose cells they are is not known."""
+    release = case.attempt.release
+    facts: list[Fact[EventData]] = [*case.attempt.collections, *hand_overs(case, until)]
+    facts += [release] if release is not None and (until is None or release.occurred <= until) else []
+    for fact in facts if case.shared else ():
+        for kind, value in aliases_of(fact.data):
+            if (kind, value.strip()) in case.shared:
+                bag = getattr(fact.data, "bag_id", None) or case.attempt.bag_id
+                what = f"a {NAMES.get(kind, kind)} that no other patient's encounter carries"
+                yield _mismatch(f"{kind}.shared", what, (fact.event_id,), bag)
+
+
+def _one_number(case: Case, until: datetime | None) -> Iterator[Violation]:
+    """The maker's number over the whole attempt, the ISBT 128 number over the finished product: one of each."""
+    release = case.attempt.release
+    scanned: list[Fact[EventData]] = [*case.attempt.collections, *hand_overs(case, until)]
+    product: list[Fact[EventData]] = [fact for fact in hand_overs(case, until) if of_the_product(fact)]
+    if release is not None and (until is None or release.occurred <= until):
+        scanned, product = [*scanned, release], [*product, release]
+    for field, facts in (("maker_id", scanned), ("isbt_128", product)):
+        said = {getattr(fact.data, field, None): fact.event_id for fact in facts}
+        said.pop(None, None)
+        if len(said) > 1:
+            what = f"one {NAMES[field]} on everything that was scanned"
+            yield _mismatch(field, what, tuple(said.values()), case.attempt.bag_id)
 
 
 def _origin(case: Case, until: datetime | None) -> Iterator[Violation]:

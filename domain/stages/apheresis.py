@@ -10,6 +10,7 @@ from domain.events.access import BookableStage
 from domain.events.base import Stage
 from domain.gates.authorization import authorization, required
 from domain.gates.eligibility import eligibility
+from domain.gates.identity import shared_identity
 from domain.gates.product import label, overlap, referral
 from domain.gates.readiness import readiness
 from domain.gates.site_of_care import site_of_care
@@ -45,6 +46,7 @@ def asks(case: Case, service: Service) -> list[Requirement]:
         *eligibility(case, service),
         *authorization(case, service),
         *site_of_care(case, service),
+        *shared_identity(case, service),
     ]
 
 

@@ -14,7 +14,9 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from activities.payloads import data_converter
+from tests.domain.stages.paths import TAKE
 from tests.replay.keys import RECORDING_KEYS
+from tests.workflows.test_paths import HISTORY, slug
 from workflows.claim import ClaimLifecycle
 from workflows.desk import AlertDesk
 from workflows.encounter import CarTEncounter
@@ -44,5 +46,7 @@ async def test_a_changed_workflow_would_be_noticed() -> None:
         await replayer().replay_workflow(changed)
 
 
-def test_there_are_histories() -> None:
-    assert len(HISTORIES) >= 6
+def test_every_path_has_its_history() -> None:
+    kept = {path.name.split(".")[0] for path in HISTORIES}
+    assert {f"{HISTORY}{slug(path)}" for path in TAKE} <= kept
+    assert len(kept) > len(TAKE)

@@ -9,12 +9,14 @@ import pytest
 from sqlmodel import col, select
 
 from activities.store.engine import Database
-from activities.store.facts import identity_of, load_facts
+from activities.store.facts import identity_of, load_facts, load_facts_in
 from activities.store.inbox import Disposition, ReceiptResult, receive
 from activities.store.keys import Keyring
 from activities.store.matching import claim_key, look_up
 from activities.store.quarantine import release
+from activities.store.sharing import shared_identifiers
 from activities.store.tables import (
+    NOTICE,
     AlertRecord,
     Alias,
     ClaimVersion,
@@ -238,6 +240,49 @@ def test_an_identifier_claimed_twice_stays_with_the_first_and_alerts(post: Post)
         alert = session.exec(select(AlertRecord).where(AlertRecord.kind == "alias_collision")).one()
         assert (alert.encounter_id, alert.severity) == (second.encounter_id, "critical")
         assert session.exec(select(Alias).where(Alias.encounter_id == second.encounter_id, Alias.kind == "din")).one()
+
+
+def sequences(post: Post, encounter: str | None) -> list[str]:
+    with post.db.read() as session:
+        query = select(EncounterEvent.type).where(EncounterEvent.encounter_id == encounter)
+        return list(session.exec(query.order_by(col(EncounterEvent.sequence))))
+
+
+def carried_twice(post: Post, encounter: str | None) -> frozenset[tuple[str, str]]:
+    with post.db.read() as session:
+        own, _ = load_facts_in(session, post.keys, str(encounter), None)
+        return shared_identifiers(session, post.keys, str(encounter), own)
+
+
+def test_an_identifier_of_two_patients_is_known_to_both_until_one_is_corrected(post: Post) -> None:
+    first = post(e.booking("b-1", "ORD-1", "A-1")).encounter_id
+    second = post(e.booking("b-2", "ORD-2", "A-2")).encounter_id
+    post(e.collection("aph-1", "ORD-1", coi="COI-1", din="DIN-1"))
+    wrong = e.collection("aph-2", "ORD-2", coi="COI-1", din="DIN-2")
+    post(wrong)
+
+    assert carried_twice(post, first) == carried_twice(post, second) == {("coi", "COI-1")}
+    assert sequences(post, first)[-1] == NOTICE
+    own, _ = load_facts(post.db, post.keys, str(first), LAST)
+    assert len(own) == 2, "a notice is no fact of the other patient's"
+    assert post(wrong).encounter_id == second, "the same again still finds its own encounter"
+
+    fixed = {**wrong["data"], "coi_id": "COI-2"}
+    assert post(e.correction("corr-1", wrong, replacement=fixed)).encounter_id == second
+    assert carried_twice(post, first) == carried_twice(post, second) == frozenset()
+    assert sequences(post, first)[-2:] == [NOTICE, NOTICE]
+
+
+def test_two_encounters_of_one_patient_may_carry_one_identifier(post: Post) -> None:
+    first = post(e.referral("ref-1", "ORD-1")).encounter_id
+    with post.db.write() as session:
+        session.get_one(Encounter, str(first)).status = "closed"
+    second = post(e.referral("ref-2", "ORD-2")).encounter_id
+    assert first != second
+    post(e.collection("aph-1", "ORD-1"))
+    post(e.collection("aph-2", "ORD-2"))
+    assert carried_twice(post, first) == carried_twice(post, second) == frozenset()
+    assert NOTICE not in sequences(post, first)
 
 
 def test_a_closed_encounter_takes_a_late_document(post: Post) -> None:

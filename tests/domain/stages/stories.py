@@ -42,6 +42,7 @@ class Story:
     holders: list[Fact[EventData]] = field(default_factory=list)
     site: Site = field(default_factory=site)
     edition: str = "current"
+    shared: frozenset[tuple[str, str]] = frozenset()
 
     def at(self, day: int, hour: int = 9, minute: int = 0) -> datetime:
         on = self.day0 + timedelta(days=day)
@@ -63,7 +64,8 @@ class Story:
 
     def decide(self, day: int, hour: int = 23) -> Decision:
         """What should be, at a moment."""
-        return decide(fold(self.facts), self.site, rulebook(self.edition), self.at(day, hour), self.holders)
+        facts, rules = fold(self.facts), rulebook(self.edition)
+        return decide(facts, self.site, rules, self.at(day, hour), self.holders, self.shared)
 
     def refer(self, day: int = -45, **changes: Any) -> str:
         evidence = changes.pop("evidence", None)

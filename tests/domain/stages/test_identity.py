@@ -224,3 +224,47 @@ def test_an_untouched_chain_has_nothing_to_say() -> None:
 
     assert decision.holds == ()
     assert not {"identity_mismatch", "quarantined_bag", "performed_uncleared"} & set(kinds(decision))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("coi", "COI-1"), ("din", "DIN-1"), ("bag", BAG), ("lot", "71287/KTA0001")]
+)
+def test_an_identifier_that_another_patient_carries_blocks_until_it_is_corrected(kind: str, value: str) -> None:
+    story = infused()
+    story.shared = frozenset({(kind, value)})
+
+    decision = story.decide(1)
+
+    found = [hold for hold in decision.holds if hold.id.endswith(f".identity.{kind}.shared")]
+    assert found
+    assert not any(hold.overridable for hold in found)
+    assert kinds(decision)["identity_mismatch"].severity == "critical"
+    assert "quarantined_bag" in kinds(decision)
+    assert Stage.INFUSION not in decision.cleared
+    story.shared = frozenset()
+    assert not [hold for hold in story.decide(1).holds if hold.kind == "identity"]
+
+
+def test_a_key_issued_to_two_patients_stops_the_collection() -> None:
+    story = Story()
+    story.refer()
+    story.book("apheresis", -24, -40)
+    story.hand_over(-25, "coi_issued")
+    assert Stage.APHERESIS in story.decide(-25).cleared
+
+    story.shared = frozenset({("coi", "COI-1")})
+
+    assert "apheresis.identity.coi.shared" in holds(story.decide(-25))
+    assert Stage.APHERESIS not in story.decide(-25).cleared
+
+
+@pytest.mark.parametrize("field", ["maker_id", "isbt_128"])
+def test_every_scan_of_a_product_names_one_number_of_each_kind(field: str) -> None:
+    def scanned(second: str) -> Story:
+        story = until_collected()
+        story.release(**{field: "K-100"})
+        story.receive(**{field: second})
+        return story
+
+    assert f"lymphodepletion.identity.{field}" in holds(scanned("K-101").decide(-5))
+    assert f"lymphodepletion.identity.{field}" not in holds(scanned("K-100").decide(-5))

@@ -1,0 +1,84 @@
+"""Cell identifiers that two patients' encounters carry: both encounters are told, and both are held (corrections G).
+
+The first encounter keeps the identifier for look-ups; a later one is registered beside it. Whether both still carry it is asked
+of their facts, so that a correction of either settles it for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
+
+from activities.store.facts import load_facts_in
+from activities.store.keys import Keyring
+from activities.store.matching import CELL_KINDS, SHARED
+from activities.store.merged import same_patient
+from activities.store.tables import NOTICE, Alias, Encounter, EncounterEvent, Patient
+from domain.events import EventData
+from domain.facts import Fact, fold
+from domain.record import aliases_of
+
+Identifier = tuple[str, str]
+"""Kind and value."""
+
+
+def shared_identifiers(
+    session: Session, keys: Keyring, encounter_id: str, own: Iterable[Fact[EventData]]
+) -> frozenset[Identifier]:
+    """The identifiers of an encounter's facts that the standing facts of another patient's encounter carry, too."""
+    others = _others(session, encounter_id)
+    if not others:
+        return frozenset()
+    mine = _carried(own)
+    theirs = [_carried(load_facts_in(session, keys, other, None)[0]) for other in others]
+    return frozenset(pair for pair in mine if any(pair in carried for carried in theirs))
+
+
+def tell_others(session: Session, keys: Keyring, encounter_id: str, event_id: str, note_key: str) -> None:
+    """Give every encounter that shares an identifier a notice, so that it decides anew; one for each event."""
+    for other in _others(session, encounter_id):
+        known = select(EncounterEvent).where(EncounterEvent.encounter_id == other, EncounterEvent.event_id == event_id)
+        if session.exec(known).first() is not None:
+            continue
+        row = session.exec(select(Encounter).where(Encounter.encounter_id == other).with_for_update()).one()
+        session.add(
+            EncounterEvent(
+                encounter_id=other,
+                sequence=row.next_sequence,
+                event_id=event_id,
+                type=NOTICE,
+                note_key=keys.digest("notice", note_key, other),
+            )
+        )
+        row.next_sequence += 1
+        session.add(row)
+        session.flush()
+
+
+def _others(session: Session, encounter_id: str) -> list[str]:
+    """Other patients' encounters with an identifier of this one; the same patient may have two encounters."""
+    mine, theirs = aliased(Alias), aliased(Alias)
+    kinds = [*CELL_KINDS, *(SHARED + kind for kind in CELL_KINDS)]
+    query = (
+        select(theirs.encounter_id)
+        .join(mine, col(mine.alias_key) == col(theirs.alias_key))
+        .where(mine.encounter_id == encounter_id, theirs.encounter_id != encounter_id)
+        .where(col(mine.kind).in_(kinds), col(theirs.kind).in_(kinds))
+        .distinct()
+    )
+    found = sorted(session.exec(query))
+    mine_too = same_patient(session, key) if found and (key := _patient_key(session, encounter_id)) else set()
+    return [one for one in found if _patient_key(session, one) not in mine_too]
+
+
+def _patient_key(session: Session, encounter_id: str) -> str | None:
+    """The record-number key of an encounter's patient; None while no referral has named one."""
+    reference = session.get_one(Encounter, encounter_id).patient_ref
+    return session.get_one(Patient, reference).mrn_key if reference else None
+
+
+def _carried(facts: Iterable[Fact[EventData]]) -> set[Identifier]:
+    pairs = (pair for fact in fold(facts).all for pair in aliases_of(fact.data))
+    return {(kind, value.strip()) for kind, value in pairs if kind in CELL_KINDS}

@@ -1,0 +1,122 @@
+"""Each path of docs/paths.md through the real workflow: what the store shows is what the domain decides.
+
+With `--record-histories` the history of each is kept for the replay tests.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from domain.decide import decide
+from domain.decision import Decision
+from domain.events import parse
+from domain.facts import Fact, fold
+from tests.domain.stages.paths import AT, TAKE, told
+from tests.domain.stages.stories import Story
+from tests.workflows.world import World
+from workflows.names import encounter_workflow_id
+
+Event = dict[str, Any]
+
+PREFERRED = ("infusion", "lymphodepletion", "manufacturing", "monitoring", "apheresis")
+DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})(?=T|\")")
+IDENTIFIER = re.compile(r"\b(COI|DIN|BAG|MRN|ADM|APT|CHG|KTA|AUTH)(-?\w[\w-]*)")
+HISTORY = "path_"
+
+
+def slug(path: str) -> str:
+    return re.sub(r"\W+", "_", path).strip("_")
+
+
+def stage_of(path: str) -> str:
+    return next(stage for stage in PREFERRED if told(path, stage) is not None)
+
+
+def events_of(story: Story, look: int, run: str) -> list[Event]:
+    """The story as CloudEvents: its last day is yesterday, and its identifiers are of this run."""
+    shift = datetime.now(UTC).date() - timedelta(days=1) - (story.day0 + timedelta(days=look))
+    return [json.loads(_moved(json.dumps(_event(fact, run)), shift, run)) for fact in story.facts]
+
+
+def _event(fact: Fact[Any], run: str) -> Event:
+    return {
+        "specversion": "1.0",
+        "id": fact.id,
+        "source": f"urn:path:{run}",
+        "type": fact.type,
+        "subject": f"ORDER-{run}",
+        "time": fact.time.isoformat(),
+        "data": fact.data.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
+
+
+def _moved(text: str, shift: timedelta, run: str) -> str:
+    moved = DATE.sub(lambda found: (date.fromisoformat(found[0]) + shift).isoformat(), text)
+    return IDENTIFIER.sub(lambda found: f"{found[0]}-{run}", moved).replace('"urn:test"', f'"urn:path:{run}"')
+
+
+def expected(world: World, events: list[Event], now: datetime) -> Decision:
+    facts = []
+    for number, event in enumerate(events):
+        envelope, data = parse(event)
+        facts.append(Fact(f"ev{number}", envelope.source, envelope.id, envelope.time, now, data))
+    return decide(fold(facts), world.mind.shelf.site(), world.mind.shelf.rules(), now)
+
+
+@pytest.mark.parametrize("path", sorted(TAKE))
+async def test_a_path_is_a_branch_of_the_workflow(world: World, path: str) -> None:
+    stage = stage_of(path)
+    taken = told(path, stage)
+    assert taken is not None
+    before = len(AT[stage][0]().facts)
+    events = events_of(*taken, run=slug(path)[:24].replace("_", ""))
+    encounter = await world.post(*events[:before])
+    await world.settled(encounter)
+    await world.post(*events[before:])
+    row = await world.settled(encounter)
+    due = expected(world, events, row.decided_at or datetime.now(UTC))
+
+    assert (row.stage, row.view["outcome"]) == (due.stage, due.outcome)
+    wanted = {claim.key for claim in due.claims if claim.ready}
+    claims = await world.eventually(lambda: wanted <= set(c := world.claims(encounter)) and c, "its claims are built")
+    assert {key for key, claim in claims.items() if claim.state == "held"} == {
+        claim.key for claim in due.claims if claim.ready and claim.errors
+    }
+    assert {key: alert.severity for key, alert in world.alerts(encounter).items()} == {
+        alert.kind: alert.severity for alert in due.alerts
+    }
+    kept = [record.key.partition("#")[0] for record in world.custody(encounter)]
+    assert len(set(kept)) == len(due.custody), "every hand-over, also a retracted one"
+    await world.record(encounter_workflow_id(encounter), f"{HISTORY}{slug(path)}")
+
+
+async def test_a_key_of_two_patients_blocks_both_until_it_is_corrected(world: World) -> None:
+    one = told("goes on", "lymphodepletion")
+    two = told("goes on", "manufacturing")
+    assert one is not None
+    assert two is not None
+    first = await world.post(*events_of(*one, run="sharedone"))
+    await world.settled(first)
+    assert "identity" not in {hold["kind"] for hold in world.encounter(first).view["holds"]}
+
+    events = events_of(*two, run="sharedtwo")
+    wrong = next(event for event in events if event["type"] == "cart.apheresis.completed")
+    right = dict(wrong["data"])
+    wrong["data"]["coi_id"] = "COI-1-sharedone"
+    second = await world.post(*events)
+
+    for encounter in (first, second):
+        await world.eventually(lambda name=encounter: "identity_mismatch" in world.alerts(name), "both are told")
+        view = (await world.settled(encounter)).view
+        assert [hold for hold in view["holds"] if hold["id"].endswith(".identity.coi.shared")]
+
+    correction = {"of": {"source": wrong["source"], "id": wrong["id"]}, "reason": "scanned twice", "signer": "staff-9"}
+    of = {**wrong, "id": "corrected", "type": "cart.correction.made", "data": correction | {"replacement": right}}
+    await world.post(of)
+    for encounter in (first, second):
+        await world.eventually(lambda name=encounter: "identity_mismatch" not in world.alerts(name), "both are free")
