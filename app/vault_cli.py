@@ -66,7 +66,14 @@ def erase(
     settings = _settings(data_dir)
     db = Database(settings.database)
     try:
-        erased = erase_patient(db, read_keyring(settings.key_file), encounter, by, datetime.now(UTC))
+        erased = erase_patient(
+            db,
+            read_keyring(settings.key_file),
+            encounter,
+            by,
+            datetime.now(UTC),
+            (settings.outbox, settings.inbox),
+        )
     except (LookupError, StillOpen, KeyFileError) as error:
         sys.exit(f"cart-encounter: {error}")
     finally:

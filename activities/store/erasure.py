@@ -1,15 +1,17 @@
 """Erasure of one patient: who it was is gone, what was done and billed stays, anonymous.
 
-Gone: name, record number, member number, birth day and month, street, order and visit numbers, document references, free
-text, refused and quarantined originals, every identifier by which the encounter could be found. Kept, because billing
+Gone: name, record number, member number, birth day and month, street, order, visit and authorization numbers, document
+references, free text and notes, originals in quarantine, claim files and payers' answers, every identifier by which the
+encounter could be found. Kept, because billing
 and the chain of identity must stay verifiable: services, dates, codes, amounts, cell identifiers, the year of birth.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete
@@ -20,7 +22,7 @@ from activities.store.facts import open_body
 from activities.store.inbox import serialise
 from activities.store.keys import Keyring
 from activities.store.merged import same_patient
-from activities.store.quarantine import CONFLICT, INVALID, UNMAPPED, WAITING
+from activities.store.quarantine import open_body as open_original
 from activities.store.tables import (
     NOTICE,
     Alias,
@@ -34,6 +36,7 @@ from activities.store.tables import (
     RecordMerge,
     sealed_for,
 )
+from activities.store.traces import Traces, controls_of, erase_files, erase_rows, traces_of
 from activities.store.vault import ERASED, Json, audit, identities
 from domain.events.governance import CorrectionMade
 
@@ -43,8 +46,8 @@ TEXTS = frozenset({"reason", "document", "certificate", "signer", "assessor_role
 VOCABULARY = frozenset({"progression", "intolerance", "completed", "other", "death", "choice", "product_unusable"})
 """Words of the catalogue's own that may stand in such a field; they name nobody and decide gates."""
 
-SHORTEST_NEEDLE = 4
-
+NUMBERS = frozenset({"appointment_id", "admission_id", "charge_id", "visit", "number", "replaces"})
+"""Numbers of other systems (bookings, stays, charges, authorizations) that join events; others take their place."""
 
 Reference = tuple[str, str]
 """Source and id of an event."""
@@ -54,8 +57,15 @@ class StillOpen(ValueError):
     """An encounter of the patient is not closed: its claims still need the identity."""
 
 
-def erase_patient(db: Database, keys: Keyring, encounter_id: str, actor: str, now: datetime) -> list[str]:
+def erase_patient(
+    db: Database, keys: Keyring, encounter_id: str, actor: str, now: datetime, directories: Sequence[Path] = ()
+) -> list[str]:
     """Erase the patient of an encounter, in all encounters of the patient; returns their ids.
+
+    Files go first: what recognises them is gone with the rows. Erasing again finishes what was broken off.
+
+    Args:
+        directories: where claim files and payers' answers lie.
 
     Raises:
         LookupError: there is no such encounter, or no patient is known of it.
@@ -69,13 +79,16 @@ def erase_patient(db: Database, keys: Keyring, encounter_id: str, actor: str, no
             if session.get_one(Encounter, encounter).status != "closed":
                 raise StillOpen("an encounter of this patient is open; it closes by itself when nothing is due")
         rows = [session.get_one(Patient, patient) for patient in patients]
-        _erase_originals(session, keys, {needle for row in rows for needle in _needles(keys, row)})
+        events = _events(session, encounters)
+        ranks, numbers = _ranks(keys, events), _numbers(keys, events)
+        traces = traces_of(session, keys, rows, encounters, numbers.keys() - _charges(keys, events))
+        erase_files(directories, traces, controls_of(session, encounters))
+        _erase_originals(session, keys, traces)
+        erase_rows(session, encounters, traces)
         for row in rows:
             _erase_identity(session, keys, row)
-        events = _events(session, encounters)
-        ranks = _ranks(keys, events)
         for event in events:
-            _erase_event(session, keys, event, ranks)
+            _erase_event(session, keys, event, ranks, numbers)
         session.execute(delete(Alias).where(col(Alias.encounter_id).in_(encounters)))
         for encounter in encounters:
             audit(session, actor, "erase", encounter, ERASED, now)
@@ -127,22 +140,12 @@ def _erase_identity(session: Session, keys: Keyring, patient: Patient) -> None:
     session.add(patient)
 
 
-def _needles(keys: Keyring, patient: Patient) -> set[str]:
-    """The record and member numbers of a patient, as they would stand in an original that was never applied."""
-    found = set()
-    for identity in identities(keys, patient).values():
-        known = identity.get("patient")
-        found |= {str(identity.get("member_id", "")), str(known.get("mrn", "")) if isinstance(known, dict) else ""}
-    return {json.dumps(needle)[1:-1] for needle in found if len(needle) >= SHORTEST_NEEDLE and needle != ERASED}
-
-
-def _erase_originals(session: Session, keys: Keyring, needles: set[str]) -> None:
-    """Refused and waiting originals that carry one of the patient's numbers."""
-    for row in session.exec(
-        select(Quarantine).where(col(Quarantine.state).in_((WAITING, INVALID, CONFLICT, UNMAPPED)))
-    ):
-        plain = keys.open(row.body, sealed_for("quarantine.body", row.quarantine_id)).decode()
-        if any(needle in plain for needle in needles):
+def _erase_originals(session: Session, keys: Keyring, traces: Traces) -> None:
+    """Originals that are about the patient: refused ones, waiting ones, and messages that were translated later."""
+    for row in session.exec(select(Quarantine).where(Quarantine.state != ERASED)):
+        kept = open_original(keys, row)
+        texts = (kept.raw or "", json.dumps(kept.event, ensure_ascii=False), kept.hint.mrn if kept.hint else "")
+        if any(traces.in_text(text) for text in texts):
             _erase_original(session, keys, row)
             row.state = ERASED
 
@@ -177,13 +180,36 @@ def _ranks(keys: Keyring, events: Iterable[Inbox]) -> dict[Reference, str]:
     return {reference: f"{ERASED}-{rank:06d}" for rank, reference in enumerate(named, start=1)}
 
 
+def _numbers(keys: Keyring, events: Iterable[Inbox]) -> dict[str, str]:
+    """New values for the numbers that join events, in the order of the old, so that what belonged together still does."""
+    found = sorted({value for event in events for value in _joining(open_body(keys, event)["data"])})
+    kept = (value for value in found if not value.startswith(ERASED))
+    return {value: f"{ERASED}-{rank:06d}" for rank, value in enumerate(kept, start=1)}
+
+
+def _charges(keys: Keyring, events: Iterable[Inbox]) -> set[str]:
+    """Charges are numbered by the thousand: a number alone recognises nobody."""
+    bodies = (open_body(keys, event)["data"] for event in events)
+    return {str(data["charge_id"]) for data in bodies if "charge_id" in data}
+
+
+def _joining(value: Any) -> Iterator[str]:
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        if key in NUMBERS and isinstance(inner, str):
+            yield inner
+        else:
+            yield from _joining(inner)
+
+
 def _reference(body: Mapping[str, Any]) -> Reference:
     return str(body["source"]), str(body["id"])
 
 
-def _erase_event(session: Session, keys: Keyring, row: Inbox, ranks: Mapping[Reference, str]) -> None:
+def _erase_event(
+    session: Session, keys: Keyring, row: Inbox, ranks: Mapping[Reference, str], numbers: Mapping[str, str]
+) -> None:
     body = open_body(keys, row)
-    data = _without_texts(body["data"])
+    data = _without_texts(body["data"], numbers)
     if row.type == CorrectionMade.event_type:
         data["of"] = {"source": data["of"]["source"], "id": ranks.get(_reference(body["data"]["of"]), ERASED)}
     own = {"id": ranks[_reference(body)], "source": body["source"], "subject": ERASED, "data": data}
@@ -201,12 +227,18 @@ def _attributes(body: Mapping[str, Any]) -> Json:
     return {name: body[name] for name in ("specversion", "type", "time") if name in body}
 
 
-def _without_texts(value: Any) -> Any:
+def _without_texts(value: Any, numbers: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: ERASED if _is_text(key, inner) else _without_texts(inner) for key, inner in value.items()}
+        return {key: _anonymous_member(key, inner, numbers) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_without_texts(inner) for inner in value]
+        return [_without_texts(inner, numbers) for inner in value]
     return value
+
+
+def _anonymous_member(key: str, value: Any, numbers: Mapping[str, str]) -> Any:
+    if key in NUMBERS and isinstance(value, str):
+        return numbers.get(value, value)
+    return ERASED if _is_text(key, value) else _without_texts(value, numbers)
 
 
 def _is_text(key: str, value: Any) -> bool:

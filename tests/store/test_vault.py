@@ -19,9 +19,12 @@ from activities.store.erasure import StillOpen, erase_patient
 from activities.store.facts import identity_of, load_facts
 from activities.store.inbox import Disposition, receive
 from activities.store.keys import KeyFileError, Keyring, SealBroken, create_keyring
-from activities.store.tables import AuditEntry, CustodyRecord, Encounter, Quarantine
+from activities.store.quarantine import keep_raw
+from activities.store.tables import AuditEntry, ClaimVersion, CustodyRecord, Encounter, Quarantine, sealed_for
 from domain.decision import CustodyEntry
 from domain.facts import fold
+from tests.intake.test_access import alert
+from tests.intake.test_gateway import claim_row
 from tests.store import examples as e
 
 
@@ -147,6 +150,110 @@ def test_erasure_leaves_no_identity_and_the_same_facts_otherwise(db: Database, k
         assert first_break(session, encounter, session.exec(select(CustodyRecord)).all()) is None
         assert {row.state for row in session.exec(select(Quarantine))} == {"erased"}
         assert session.exec(select(AuditEntry)).one().action == "erase"
+
+
+HL7 = "MSH|^~\\&|A|B|||20260301||SIU^S12|1|P|2.5\rPID|1||{mrn}||{name}||{born}\rSCH|{order}"
+
+
+def kept(db: Database, keys: Keyring, raw: str, state: str) -> str:
+    with db.write() as session:
+        row = keep_raw(session, keys, raw, "hl7v2:SIU^S12", "no mapping", e.NOW, "t")
+        row.state = state
+        return row.quarantine_id
+
+
+def states(db: Database, *entries: str) -> list[str]:
+    with db.read() as session:
+        return [session.get_one(Quarantine, entry).state for entry in entries]
+
+
+def closed(db: Database, keys: Keyring) -> tuple[str, dict[str, str]]:
+    """A closed story and what recognises its patient."""
+    encounter = fill(db, keys)
+    patient = e.referral()["data"]["patient"]
+    with db.write() as session:
+        session.get_one(Encounter, encounter).status = "closed"
+    name = f"{patient['name']['family']}^{patient['name']['given']}"
+    born = patient["birth_date"].replace("-", "")
+    return encounter, {"mrn": patient["mrn"], "name": name, "born": born, "order": "ORD-1"}
+
+
+def test_originals_are_recognised_by_number_or_by_name_with_birth_date_and_nobody_elses_is_lost(
+    db: Database, keys: Keyring
+) -> None:
+    encounter, patient = closed(db, keys)
+    nobody = {"mrn": "0", "name": "Doe^Jane", "born": "19900101", "order": "1"}
+    mine = [
+        kept(db, keys, HL7.format(**nobody | {"mrn": patient["mrn"]}), "unmapped"),
+        kept(db, keys, HL7.format(**patient | {"mrn": "0", "order": "1"}), "released"),
+        kept(db, keys, HL7.format(**patient | {"order": "2"}), "conflict"),
+    ]
+    others = [
+        kept(db, keys, HL7.format(**nobody), "unmapped"),
+        kept(db, keys, HL7.format(**nobody | {"mrn": patient["mrn"] + "7"}), "unmapped"),
+        kept(db, keys, HL7.format(**nobody | {"mrn": "1" + patient["mrn"]}), "released"),
+        kept(db, keys, HL7.format(**nobody | {"name": patient["name"]}), "unmapped"),
+    ]
+    erase_patient(db, keys, encounter, "privacy officer", e.NOW)
+    assert states(db, *mine) == ["erased"] * 3
+    assert states(db, *others) == ["unmapped", "unmapped", "released", "unmapped"]
+
+
+def test_notes_claims_and_files_lose_the_patient_and_keep_the_bill(db: Database, keys: Keyring, tmp_path: Path) -> None:
+    encounter, patient = closed(db, keys)
+    approval = {"number": "PA-CANARY-7", "decision": "approved", "valid_from": "2026-03-01", "valid_to": "2026-06-01"}
+    receive(db, keys, e.event("pa-1", "cart.authorization.decided", approval), e.NOW, "t")
+    claim = claim_row(encounter, "A", 1, 1, "transmitted")
+    claim.control_number = "CE0000000017"
+    number = claim.document["lines"][0] | {"name": "authorization", "value": "PA-CANARY-7", "amount": "77.00"}
+    claim.document = claim.document | {"fields": [number], "remarks": "for PA-CANARY-7 of the payer"}
+    noted = alert(encounter)
+    noted.acknowledged_note = keys.seal(b"asked Xiomara", sealed_for("alerts.acknowledged_note", "alr_1"))
+    with db.write() as session:
+        session.add(claim)
+        session.add(noted)
+    files = {
+        "outbox/live/p/R-1.x12": "CLM*CE0000000017*100~",
+        "outbox/live/p/R-2.x12": "CLM*CE00000000170*100~",
+        "inbox/processed/a.x12": "CLP*CE0000000017*1~CLP*CE9*1~",
+        "inbox/quarantine/b.x12": f"NM1*QC*1*{patient['name'].split('^')[0].upper()}~DMG*D8*{patient['born']}~",
+        "inbox/quarantine/b.json": '{"came_as": "Quetzalcoatl.835"}',
+        "inbox/quarantine/c.x12": "CLP*CE9*1~",
+        "inbox/quarantine/c.json": "{}",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for _ in range(2):
+        erase_patient(db, keys, encounter, "privacy officer", e.NOW, (tmp_path / "outbox", tmp_path / "inbox"))
+    left = {name for name in files if (tmp_path / name).exists()}
+    assert left == {"inbox/quarantine/c.json", "inbox/quarantine/c.x12", "outbox/live/p/R-2.x12"}
+    text = all_plain_text(db, keys)
+    assert [needle for needle in (*NEEDLES, "PA-CANARY-7", patient["mrn"]) if needle in text] == []
+    with db.read() as session:
+        after = session.exec(select(ClaimVersion)).one()
+    field = after.document["fields"][0]
+    assert (field["value"], field["hcpcs"], field["charge"], field["amount"]) == ("erased", "38225", "100.00", "77.00")
+    assert (after.control_number, after.total, after.document["remarks"]) == ("CE0000000017", 100, "erased")
+
+
+def test_numbers_that_join_events_still_do_after_erasure(db: Database, keys: Keyring) -> None:
+    encounter = fill(db, keys)
+    for name, appointment in (("b-2", "APPT-SAME"), ("b-3", "APPT-SAME"), ("b-4", "APPT-OTHER")):
+        receive(db, keys, e.booking(name, "ORD-1", appointment), e.NOW, "t")
+    with db.write() as session:
+        session.get_one(Encounter, encounter).status = "closed"
+
+    def appointments() -> list[str]:
+        return [data.appointment_id for _, _, data in seen(db, keys, encounter) if hasattr(data, "appointment_id")]
+
+    before = appointments()
+    erase_patient(db, keys, encounter, "privacy officer", e.NOW)
+    after = appointments()
+    assert len(before) >= 3
+    assert [one == two for one in before for two in before] == [one == two for one in after for two in after]
+    assert [one < two for one in before for two in before] == [one < two for one in after for two in after]
+    assert not [one for one in after if "APPT" in one]
 
 
 def test_what_comes_again_after_erasure_is_still_a_duplicate(db: Database, keys: Keyring) -> None:
