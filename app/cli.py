@@ -18,6 +18,7 @@ from app.client import ApiError, api_from
 from app.connect import open_home, temporal_access
 from app.deployment import deploy_app
 from app.hl7_cli import hl7_app
+from app.import_cli import import_
 from app.metrics import register_store_metrics
 from app.packet_cli import packet
 from app.preflight_cli import preflight
@@ -45,6 +46,7 @@ cli.add_typer(alerts_app, name="alerts")
 cli.command()(simulate)
 cli.command()(preflight)
 cli.command()(packet)
+cli.command("import")(import_)
 cli.command()(audit)
 for question in (show, holds, timeline, claims, worklist, reply):
     cli.command()(question)
