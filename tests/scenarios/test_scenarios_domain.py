@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.outcomes import Scenario, differences, scenarios
 from domain.decide import decide
@@ -131,6 +133,22 @@ def test_it_waits_at_its_checkpoint(name: str, site: Site, rules: Rulebook) -> N
         assert differences(wanted, seen(decision), player.anchor) == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_any_of_500_orders_with_repetition_is_the_same_record(name: str) -> None:
+    """The facts of any order are the same value, and what is decided is a function of them alone."""
+    facts = [fact_of(event) for event in expand(SCENARIOS[name].feed, ANCHOR)]
+    expected = fold(facts)
+
+    @settings(max_examples=500, deadline=None, database=None)
+    @given(chance=st.randoms(use_true_random=True), again=st.integers(0, 30))
+    def check(chance: random.Random, again: int) -> None:
+        arrived = facts + chance.choices(facts, k=again)
+        chance.shuffle(arrived)
+        assert fold(arrived) == expected
+
+    check()
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_order_and_repetition_of_arrival_change_nothing(player: Player, seed: int) -> None:
     events, now = player.events(), player.at(player.last_day())
@@ -138,6 +156,16 @@ def test_order_and_repetition_of_arrival_change_nothing(player: Player, seed: in
     random.Random(seed).shuffle(shuffled)
 
     assert player.decide(shuffled, now) == player.decide(events, now)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_part_of_a_feed_has_come_its_order_changes_nothing(player: Player, seed: int) -> None:
+    """Half-heard encounters are decided all the time; there, too, arrival does not matter."""
+    chance = random.Random(seed)
+    events = chance.sample(player.events(), k=chance.randint(1, len(player.events())))
+    now = player.at(chance.randint(player.scenario.feed.first_day, player.last_day()))
+
+    assert player.decide(chance.sample(events * 2, k=2 * len(events)), now) == player.decide(events, now)
 
 
 def test_played_live_nothing_is_performed_uncleared(player: Player) -> None:
