@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -40,21 +41,46 @@ def keys() -> Keyring:
     return RECORDING_KEYS
 
 
-@pytest.fixture(scope="session")
-async def server(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
+@asynccontextmanager
+async def temporal_server(keys: Keyring, **limits: int) -> AsyncIterator[WorkflowEnvironment]:
+    """A server of its own. `limits` are dynamic configuration below `limit.historyCount`."""
     binary = shutil.which("temporal", path=str(Path(sys.executable).parent))
+    values = [
+        "frontend.WorkflowTimeSkippingEnabled=true",
+        'history.timerProcessorMaxTimeShift="10ms"',
+        *(f"limit.historyCount.{name}={value}" for name, value in limits.items()),
+    ]
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         ts_config=TimeSkippingConfig(enabled=False),
         dev_server_existing_path=binary,
         data_converter=data_converter(keys),
         search_attributes=ATTRIBUTES,
-        dev_server_extra_args=[
-            *("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
-            *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
-        ],
+        dev_server_extra_args=[part for value in values for part in ("--dynamic-config-value", value)],
     )
     yield environment
     await environment.shutdown()
+
+
+@asynccontextmanager
+async def working(
+    server: WorkflowEnvironment,
+    database: Database,
+    keys: Keyring,
+    shelf: Shelf,
+    home: Path,
+    recording: Path | None = None,
+) -> AsyncIterator[World]:
+    """A worker on a server."""
+    parts = Home(Settings(data_dir=home), keys, database, shelf)
+    with ThreadPoolExecutor(8) as pool:
+        async with build_worker(server.client, parts, pool):
+            yield World(server, database, keys, parts.mind, parts.settings.outbox, recording)
+
+
+@pytest.fixture(scope="session")
+async def server(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
+    async with temporal_server(keys) as environment:
+        yield environment
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +106,7 @@ async def world(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[World]:
     """A worker on the server; encounters of different tests share it and nothing else."""
-    home = Home(Settings(data_dir=tmp_path_factory.mktemp("world")), keys, database, shelf)
-    with ThreadPoolExecutor(8) as pool:
-        async with build_worker(server.client, home, pool):
-            asked = pytestconfig.getoption("--record-histories")
-            recording = ROOT / "tests" / "replay" / "histories" if asked else None
-            yield World(server, database, keys, home.mind, home.settings.outbox, recording)
+    asked = pytestconfig.getoption("--record-histories")
+    recording = ROOT / "tests" / "replay" / "histories" if asked else None
+    async with working(server, database, keys, shelf, tmp_path_factory.mktemp("world"), recording) as made:
+        yield made

@@ -1,0 +1,129 @@
+"""Continue-as-new: every event, receipt, deadline, alert and hash is carried, also when events come in that very moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import col, select
+
+from activities.rules import Shelf
+from activities.store.engine import Database
+from activities.store.inbox import receive
+from activities.store.keys import Keyring
+from activities.store.tables import AlertRecord, EncounterEvent
+from domain.ledger import check_chain
+from domain.plan import Note, Receipt
+from tests.domain.stages.paths import told
+from tests.workflows.conftest import temporal_server, working
+from tests.workflows.test_paths import Event, events_of
+from tests.workflows.world import World
+from workflows.names import encounter_workflow_id
+
+EVENTS_A_RUN = 120
+"""So short that an encounter is continued many times; a history holds 4,096 by default."""
+
+
+@pytest.fixture(scope="module")
+async def short_runs(database: Database, keys: Keyring, shelf: Shelf, tmp_path_factory: Any) -> AsyncIterator[World]:
+    home: Path = tmp_path_factory.mktemp("short-runs")
+    async with (
+        temporal_server(keys, suggestContinueAsNew=EVENTS_A_RUN) as server,
+        working(server, database, keys, shelf, home) as world,
+    ):
+        yield world
+
+
+def assessments(event: Event, count: int) -> list[Event]:
+    """Many small facts: the same assessment once a minute."""
+    base = {key: event[key] for key in ("specversion", "source", "subject")}
+    at = datetime.fromisoformat(event["time"])
+    data = {"scale": "astct_2019", "assessor_role": "nurse", "crs_grade": 0, "icans_grade": 0}
+    return [
+        base
+        | {
+            "id": f"assessed-{n}",
+            "type": "cart.toxicity.assessed",
+            "time": at.isoformat(),
+            "data": data | {"at": at.replace(minute=n % 60).isoformat()},
+        }
+        for n in range(count)
+    ]
+
+
+async def test_nothing_is_lost_over_many_runs(short_runs: World) -> None:
+    world = short_runs
+    taken = told("goes on", "monitoring")
+    assert taken is not None
+    events = events_of(*taken, run="continued")
+    more = assessments(events[-1], 60)
+    encounter = await world.post(*events[:-4])
+    await world.settled(encounter)
+    due, chain = world.encounter(encounter).next_due, [link.hash for link in world.custody(encounter)]
+    opened = standing(world, encounter)
+
+    await world.post(*events[-4:])
+    await flood(world, more)
+    row = await world.settled(encounter)
+
+    assert await runs(world, encounter) >= 4
+    decision = world.mind.decision(encounter, row.decided_sequence, row.decided_at or datetime.now(UTC))
+    assert row.decided_sequence == len([*events, *more]) == row.next_sequence - 1
+    assert row.stage == decision.stage
+    assert row.next_due == (decision.next_deadline.due if decision.next_deadline else None)
+    assert due is not None
+    links = world.custody(encounter)
+    assert [link.hash for link in links][: len(chain)] == chain
+    assert check_chain(links) is None
+    assert len(links) == len(decision.custody), "no record twice"
+    assert set(world.alerts(encounter)) == {alert.kind for alert in decision.alerts}
+    assert {key: at for key, at in standing(world, encounter).items() if key in opened} == {
+        key: at for key, at in opened.items() if key in standing(world, encounter)
+    }, "an alert that stands is not opened anew"
+    await receipts(world, encounter)
+
+
+async def flood(world: World, events: list[Event]) -> None:
+    """All into the inbox, then every note at once: many arrive while a run ends and the next begins."""
+    for event in events:
+        receive(world.db, world.keys, event, datetime.now(UTC), str(event["source"]))
+    await world.post(*events)
+
+
+async def receipts(world: World, encounter: str) -> None:
+    """The same update id in a later run answers with the same sequence and changes nothing."""
+    with world.db.read() as session:
+        rows = session.exec(
+            select(EncounterEvent)
+            .where(EncounterEvent.encounter_id == encounter)
+            .order_by(col(EncounterEvent.sequence))
+        ).all()
+    before = world.encounter(encounter).decided_at
+    for row in (rows[0], rows[len(rows) // 2], rows[-1]):
+        note = Note(key=row.note_key, type=row.type, sequence=row.sequence)
+        answered = await world.handle(encounter).execute_update(row.type, note, id=row.note_key, result_type=Receipt)
+        assert (answered.sequence, answered.noted) == (row.sequence, rows[-1].sequence), (
+            "the run knows all that came before"
+        )
+    assert world.encounter(encounter).decided_at == before
+
+
+async def runs(world: World, encounter: str) -> int:
+    """Runs of the encounter's workflow."""
+    query = f'WorkflowId = "{encounter_workflow_id(encounter)}"'
+    for _ in range(100):
+        count = (await world.server.client.count_workflows(query)).count
+        if count >= 4:
+            return count
+        await asyncio.sleep(0.05)
+    return count
+
+
+def standing(world: World, encounter: str) -> dict[str, datetime]:
+    with world.db.read() as session:
+        query = select(AlertRecord).where(AlertRecord.encounter_id == encounter, AlertRecord.state == "open")
+        return {row.key: row.opened_at for row in session.exec(query)}
