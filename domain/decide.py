@@ -169,6 +169,11 @@ def _findings(case: Case, claims: Sequence[Claim]) -> Iterator[Finding]:
     yield from closure.findings(case, claims)
     yield from (Finding("broken_correction", event, (event,)) for event in case.record.facts.broken)
     yield from (Finding("change_without_beginning", event, (event,)) for event in case.record.unbegun)
+    yield from (
+        Finding("coverage_differs", stay.id, stay.events)
+        for stay in case.record.stays
+        if case.record.payer is not None and stay.payer not in (None, case.record.payer)
+    )
 
 
 __all__ = ["STAGES", "Outcome", "decide", "performed", "services", "stage_of", "uncleared"]

@@ -42,7 +42,8 @@ class Appointment:
 class Stay:
     """An admission as it stands. `inpatient_from` is the moment of the inpatient order, None while outpatient.
 
-    `visit` is true of a plain outpatient visit: registration seldom tells its end, and nobody waits for it.
+    `visit` is true of a plain outpatient visit: registration seldom tells its end, and nobody waits for it. `payer` is who
+    pays as registration has it, None where it does not say.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Stay:
     attending_npi: str | None
     events: tuple[str, ...]
     visit: bool = False
+    payer: str | None = None
 
     @property
     def inpatient(self) -> bool:
@@ -186,6 +188,7 @@ def _started(before: Stay | None, s: care.AdmissionStarted, event: str) -> Stay:
         attending_npi=s.attending_npi or (before.attending_npi if before else None),
         events=(*(before.events if before else ()), event),
         visit=s.admission_class is AdmissionClass.OUTPATIENT,
+        payer=s.coverage.payer if s.coverage else (before.payer if before else None),
     )
 
 
@@ -210,6 +213,7 @@ def _changed(stay: Stay, change: object) -> Stay | None:
                 inpatient_from=inpatient_from,
                 attending_npi=change.attending_npi or stay.attending_npi,
                 visit=stay.visit if kind is None else kind is AdmissionClass.OUTPATIENT,
+                payer=change.coverage.payer if change.coverage else stay.payer,
             )
     raise TypeError(type(change).__name__)
 

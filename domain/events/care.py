@@ -60,6 +60,13 @@ class AdmissionClass(StrEnum):
     OUTPATIENT = "outpatient"
 
 
+class StayCoverage(Strict):
+    """Who pays for a stay, as registration has it: keys of the rulebook, without the member's number."""
+
+    payer: Key
+    plan: Prose | None = None
+
+
 class AdmissionStarted(EventData):
     """A stay begins. `type` and `source` are the NUBC codes of FL 14 and FL 15."""
 
@@ -74,6 +81,7 @@ class AdmissionStarted(EventData):
     source: Annotated[str, Field(pattern=r"^[1-9A-Z]$")] = "1"
     attending_npi: Npi | None = None
     reason: Prose | None = None
+    coverage: StayCoverage | None = None
 
 
 class AdmissionChanged(EventData):
@@ -86,6 +94,7 @@ class AdmissionChanged(EventData):
     at: Zoned
     admission_class: Annotated[AdmissionClass | None, Field(alias="class")] = None
     attending_npi: Npi | None = None
+    coverage: StayCoverage | None = None
 
 
 class AdmissionEnded(EventData):

@@ -53,4 +53,6 @@ def _finding(number: int, data: bytes, mapping: Mapping) -> Finding:
 
 
 def _known(data: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={data[key]}" for key in ("stage", "setting", "class", "what") if key in data)
+    payer = {"payer": data["coverage"]["payer"]} if "coverage" in data else {}
+    known = {key: data[key] for key in ("stage", "setting", "class", "what") if key in data} | payer
+    return ", ".join(f"{key}={value}" for key, value in known.items())

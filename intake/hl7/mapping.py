@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from domain.events.access import BookableStage
-from domain.events.base import FacilityKey, Setting
+from domain.events.base import FacilityKey, Key, Prose, Setting
 from domain.events.care import AdmissionClass
 from intake.hl7.faults import Fault, NotUsable
 from intake.hl7.message import Message, parse_path
@@ -134,6 +134,14 @@ class Location(_Part):
     setting: Setting
 
 
+class Plan(_Part):
+    """Which payer of the rulebook an insurance plan of the hospital (IN1-2, IN1-3) is."""
+
+    code: Annotated[str, Field(min_length=1)]
+    payer: Key
+    plan: Prose | None = None
+
+
 class Mapping(_Part):
     """The whole file.
 
@@ -141,6 +149,7 @@ class Mapping(_Part):
         unmapped: what happens with an appointment type or location that is not listed: `quarantine` it, or `ignore` it
             where a feed carries the whole hospital.
         patient_classes: PV1-2 to the class of a stay.
+        plans: insurance plans to payers; a plan that is not listed says nothing of who pays.
         discharge: PV1-36 to the NUBC code of FL 17, where the hospital uses codes of its own.
     """
 
@@ -149,6 +158,7 @@ class Mapping(_Part):
     fhir_feeds: tuple[FhirFeed, ...] = ()
     appointments: tuple[Appointment, ...] = ()
     locations: tuple[Location, ...] = ()
+    plans: tuple[Plan, ...] = ()
     patient_classes: dict[str, AdmissionClass] = {
         "I": AdmissionClass.INPATIENT,
         "O": AdmissionClass.OUTPATIENT,
@@ -176,6 +186,9 @@ class Mapping(_Part):
 
     def appointment(self, kind: str) -> Appointment | None:
         return next((one for one in self.appointments if one.type == kind), None)
+
+    def plan(self, code: str) -> Plan | None:
+        return next((one for one in self.plans if one.code == code), None)
 
     def location(self, name: str) -> Location | None:
         return next((one for one in self.locations if one.location == name), None)
@@ -212,6 +225,7 @@ def parse_mapping(text: str) -> Mapping:
         ("fhir_feeds", [f.name for f in mapping.fhir_feeds]),
         ("appointments", [a.type for a in mapping.appointments]),
         ("locations", [one.location for one in mapping.locations]),
+        ("plans", [one.code for one in mapping.plans]),
     ):
         if len(keys) != len(set(keys)):
             raise MappingError(f"{name}: an entry stands twice; keep one")

@@ -116,6 +116,7 @@ def _admitted(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
         "at": _at(message, feed, "PV1-44.1", "EVN-6.1", "EVN-2.1").isoformat(),
         "class": _class(message, mapping),
         **_codes(message, mapping),
+        **_coverage(message, mapping),
     }
     return [("cart.admission.started", *_stay(message, feed, data))]
 
@@ -136,8 +137,21 @@ def _changed(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
         "facility": _location(message, feed, mapping).facility,
         "at": _at(message, feed, "EVN-6.1", "EVN-2.1").isoformat(),
         "class": _class(message, mapping),
+        **_coverage(message, mapping),
     }
     return [("cart.admission.changed", *_stay(message, feed, data))]
+
+
+def _coverage(message: Message, mapping: Mapping) -> Json:
+    """Who pays first by the plan of the first IN1 segment, where the mapping lists it."""
+    insurance = next(message.all("IN1"), None)
+    if insurance is None:
+        return {}
+    codes = [message.part(value, 1) for field in (2, 3) for value in message.repetitions(insurance, field)[:1]]
+    known = next((plan for code in codes if code and (plan := mapping.plan(code))), None)
+    if known is None:
+        return {}
+    return {"coverage": {"payer": known.payer} | ({"plan": known.plan} if known.plan else {})}
 
 
 def _converted(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:

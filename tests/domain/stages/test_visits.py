@@ -113,6 +113,17 @@ def test_a_change_of_what_never_began_is_alerted_until_it_begins() -> None:
     assert "change_without_beginning" not in kinds(story.decide(3))
 
 
+def test_another_payer_at_registration_is_alerted_until_it_is_put_right() -> None:
+    story = until_infused()
+    stay = {"admission_id": "V-9", "facility": "st_mary", "at": story.at(2).isoformat(), "class": "inpatient"}
+    story.tell(2, "cart.admission.started", stay | {"coverage": {"payer": "aetna", "plan": "PPO"}})
+    assert "coverage_differs" in kinds(story.decide(2))
+    own = Record(fold(story.facts)).payer
+    changed = {"admission_id": "V-9", "at": story.at(3).isoformat(), "coverage": {"payer": own}}
+    story.tell(3, "cart.admission.changed", changed)
+    assert "coverage_differs" not in kinds(story.decide(3))
+
+
 def test_nobody_waits_for_the_end_of_an_outpatient_visit() -> None:
     story = until_infused()
     waits = {deadline.title for deadline in story.decide(1).deadlines}

@@ -239,6 +239,25 @@ def test_both_events_of_a_conversion_are_taken_or_none(mllp: Mllp) -> None:
         assert len(session.exec(select(Inbox)).all()) == 3
 
 
+@pytest.mark.parametrize(
+    ("insurance", "payer"),
+    [
+        ("IN1|1|MCRA^Medicare A|X", "medicare"),
+        ("IN1|1|ZZZ|AETPPO^^^PAYERS\rIN1|2|MCRA", "aetna"),
+        ("IN1|1|UNLISTED|X", None),
+        ('IN1|1|""|""', None),
+        ("", None),
+    ],
+)
+def test_the_plan_of_registration_names_the_payer(mapping: Mapping, insurance: str, payer: str | None) -> None:
+    message = stay("A01") + (f"{insurance}\r".encode() if insurance else b"")
+    [(_, data)] = steps(message, *feed_of(mapping))
+    assert data.get("coverage", {}).get("payer") == payer
+    [(_, changed)] = steps(message.replace(b"A01", b"A08"), *feed_of(mapping))
+    assert changed.get("coverage") == data.get("coverage")
+    assert (f"payer={payer}" in next(check(message, mapping)).detail) is (payer is not None)
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
