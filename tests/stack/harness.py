@@ -27,11 +27,19 @@ class Stack:
         self.arguments = arguments
         self.ready: dict[str, str] = {}
         self.process: subprocess.Popen[str] | None = None
+        self.environment: dict[str, str] = {}
+
+    @property
+    def database(self) -> str:
+        """The URL of its database."""
+        return self.environment.get("CART_DATABASE_URL", f"sqlite:///{self.data_dir / 'encounters.db'}")
 
     def start(self) -> Stack:
         ports = [f"--{name}-port=0" for name in ("http", "mllp", "temporal", "ui", "metrics")]
         command = [sys.executable, "-m", "app.cli", "up", "--data-dir", str(self.data_dir), *ports, *self.arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **self.environment}
+        )
         # A start that hangs must fail the test, not the run.
         watchdog = threading.Timer(READY_SECONDS, self.process.kill)
         watchdog.start()
