@@ -48,8 +48,11 @@ class ClaimLifecycle:
 
     @workflow.signal(name="facts_changed")
     def facts_changed(self, question: ClaimQuestion) -> None:
-        """The facts under this claim, or the answers to it, changed; only the newest question counts."""
-        if self.wanted is None or question.up_to_sequence >= self.wanted.up_to_sequence:
+        """The facts under this claim, or the answers to it, changed; only the newest question counts, whichever comes last."""
+        if self.wanted is None or (question.up_to_sequence, question.now) >= (
+            self.wanted.up_to_sequence,
+            self.wanted.now,
+        ):
             self.wanted = question
 
     async def _next_build(self) -> tuple[ClaimBuilt, ClaimQuestion] | None:

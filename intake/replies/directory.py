@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -77,6 +78,8 @@ class ReplyDirectory:
             if self._moved_before(path, digest):
                 return False
             taken = self._taker.take(body, self._clock())
+        except FileNotFoundError:  # another worker took it
+            return False
         except NotUsable as error:
             if not (error.torn and self._young(path)):
                 self._put_aside(path, digest, str(error))
@@ -109,7 +112,8 @@ class ReplyDirectory:
         return True
 
     def _move(self, path: Path, digest: str) -> None:
-        os.replace(path, self._directory / PROCESSED / f"{digest[:24]}.x12")
+        with contextlib.suppress(FileNotFoundError):  # another worker took the same file
+            os.replace(path, self._directory / PROCESSED / f"{digest[:24]}.x12")
         self._taker.moved(digest, self._clock())
 
     def _put_aside(self, path: Path, digest: str, reason: str) -> None:

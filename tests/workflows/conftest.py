@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.testing._timeskipping import TimeSkippingConfig
 
@@ -21,6 +22,7 @@ from app.connect import Home
 from app.settings import Settings
 from app.worker import build_worker
 from tests.replay.keys import RECORDING_KEYS
+from tests.workflows.faults import Faults
 from tests.workflows.world import World
 from workflows import search_attributes
 
@@ -72,9 +74,11 @@ async def working(
 ) -> AsyncIterator[World]:
     """A worker on a server."""
     parts = Home(Settings(data_dir=home), keys, database, shelf)
+    faults = Faults()
+    client = Client(**{**server.client.config(), "interceptors": [faults]})
     with ThreadPoolExecutor(8) as pool:
-        async with build_worker(server.client, parts, pool):
-            yield World(server, database, keys, parts.mind, parts.settings.outbox, recording)
+        async with build_worker(client, parts, pool):
+            yield World(server, database, keys, parts.mind, parts.settings.outbox, recording, faults)
 
 
 @pytest.fixture(scope="session")

@@ -186,6 +186,59 @@ async def test_a_rejected_claim_is_corrected_as_a_new_one(world: World) -> None:
     await world.eventually(lambda: "claim_rejected" not in open_alerts(world, encounter), "it is cured")
 
 
+async def test_a_rejection_that_comes_after_its_replacement_was_built_lets_it_go_as_an_original(world: World) -> None:
+    encounter, events = await emitted(world, "-stranded")
+    await pass_days(world, encounter, 5)
+    first = await state(world, encounter, "transmitted")
+    await world.post(late_charge(events, "103.00"))
+    assert (await state(world, encounter, "emitted", 2)).frequency == "7"
+    await world.post(reply("277CA", first, accepted=False, status_codes=["A7:562"]))
+
+    def original() -> bool:
+        return world.claims(encounter)["C/1"].frequency == "1"
+
+    await world.eventually(original, "there is nothing to replace")
+    await pass_days(world, encounter, 5)
+    await state(world, encounter, "transmitted", 2)
+    await world.record(claim_workflow_id(encounter, "C", 1), "claim_life_stranded")
+
+
+async def test_a_corrected_member_number_wakes_a_rejected_claim_and_sends_it_again(world: World) -> None:
+    encounter, events = await emitted(world, "-renamed")
+    await pass_days(world, encounter, 5)
+    first = await state(world, encounter, "transmitted")
+    await world.post(reply("277CA", first, accepted=False, status_codes=["A7:164"]))
+    await state(world, encounter, "rejected")
+    referral = next(e for e in events if e["type"] == "cart.referral.received")
+    coverage = {**referral["data"]["coverage"], "member_id": "9ZZ9TE9MK99"}
+    await world.post(correction(referral, replacement={**referral["data"], "coverage": coverage}))
+    await state(world, encounter, "emitted", 2)
+    await pass_days(world, encounter, 5)
+    await state(world, encounter, "transmitted", 2)
+    out = (await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at][1:], "written"))[0]
+    assert "9ZZ9TE9MK99" in file_of(world, out).read_text()
+    await world.record(claim_workflow_id(encounter, "C", 1), "claim_life_renamed")
+    history = await handle(world, encounter).fetch_history()
+    assert "9ZZ9TE9MK99" not in history.to_json()
+
+
+async def test_a_recoupment_reaches_a_claim_that_was_settled_and_ended(world: World) -> None:
+    encounter, _ = await emitted(world, "-recouped")
+    await pass_days(world, encounter, 5)
+    row = await state(world, encounter, "transmitted")
+    await world.post(remitted(row, 1, paid="900.00", payer_claim_number="PAYER-RECOUPED"))
+    await state(world, encounter, "paid")
+    await handle(world, encounter).result()
+    recouped = remitted(row, 2) | {
+        "type": "cart.claim.recouped",
+        "data": {"control_number": "PAYER-RECOUPED", "reason": "WO", "amount": "300.00"},
+    }
+    await world.post(recouped)
+    await world.eventually(lambda: "claim_taken_back" in open_alerts(world, encounter), "money was withheld")
+    assert world.claims(encounter)["C/1"].state == "paid"
+    await world.record(claim_workflow_id(encounter, "C", 1), "claim_life_recouped")
+
+
 async def test_a_denial_names_its_fix_and_the_time_to_appeal_and_a_payment_may_be_taken_back(world: World) -> None:
     encounter, _ = await emitted(world, "-denied")
     await pass_days(world, encounter, 5)

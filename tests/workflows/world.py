@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from activities.claims import versions_of
 from activities.mind import Mind
 from activities.store.engine import Database
 from activities.store.inbox import Disposition, receive
@@ -21,6 +22,7 @@ from activities.store.keys import Keyring
 from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
 from intake.delivery import Deliverer
 from intake.temporal_door import TemporalDoor
+from tests.workflows.faults import Faults
 from workflows.names import encounter_workflow_id
 
 
@@ -34,6 +36,7 @@ class World:
     mind: Mind
     outbox: Path
     recording: Path | None = None
+    faults: Faults = field(default_factory=Faults)
 
     async def post(self, *events: Mapping[str, Any]) -> str:
         """Take events in through the real inbox and deliver them; returns the encounter of the last one."""
@@ -99,6 +102,11 @@ class World:
                 select(ClaimVersion).where(ClaimVersion.encounter_id == name).order_by(col(ClaimVersion.version))
             ).all()
         return {f"{row.letter}/{row.ordinal}": row for row in rows}
+
+    def versions(self, name: str, letter: str) -> list[ClaimVersion]:
+        """Every version of the first claim of a letter."""
+        with self.db.read() as session:
+            return versions_of(session, name, letter, 1)
 
     def custody(self, name: str) -> list[CustodyRecord]:
         with self.db.read() as session:

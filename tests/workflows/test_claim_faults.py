@@ -1,0 +1,94 @@
+"""Every await of a claim's workflow under failure: the claim is built, numbered, sent and followed once all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from activities import transmission
+from domain.claims.x12 import validate
+from tests.workflows.test_claim_lifecycle import (
+    emitted,
+    file_of,
+    handle,
+    late_charge,
+    pass_days,
+    remitted,
+    reply,
+    sent,
+    state,
+)
+from tests.workflows.world import World
+from workflows.names import claim_workflow_id
+
+AWAITS = ("build_claim", "follow_claim", "transmit_claim")
+
+
+async def test_each_await_fails_before_and_after_its_work_and_the_claim_goes_out_once(world: World) -> None:
+    encounter, events = await emitted(world, "-faults")
+    name = claim_workflow_id(encounter, "C", 1)
+    world.faults.seen.clear()
+    world.faults.armed += [(name, one, when) for one in AWAITS for when in ("before", "after")]
+    await world.post(late_charge(events, "101.00"))
+    await state(world, encounter, "emitted", 2)
+    await pass_days(world, encounter, 5)
+    row = await state(world, encounter, "transmitted", 2)
+    await world.eventually(lambda: not world.faults.armed, "every failure was met")
+    assert sorted(world.faults.seen) == sorted((one, when) for one in AWAITS for when in ("before", "after"))
+    (out,) = await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written")
+    assert validate(file_of(world, out).read_text()) == []
+    await world.post(remitted(row, paid="900.00"))
+    await state(world, encounter, "paid", 2)
+    assert [one.version for one in sent(world, encounter)] == [2]
+    numbers = {one.control_number for one in world.versions(encounter, "C")}
+    assert len(numbers) == len(world.versions(encounter, "C")) == 2
+
+
+async def test_a_database_that_is_away_for_a_while_delays_a_claim_and_loses_nothing(world: World) -> None:
+    encounter, _ = await emitted(world, "-away")
+    name = claim_workflow_id(encounter, "C", 1)
+    world.faults.seen.clear()
+    world.faults.away.add(name)
+    await pass_days(world, encounter, 5)
+    await world.eventually(lambda: len([s for s in world.faults.seen if s[1] == "away"]) > 1, "it was tried again")
+    assert sent(world, encounter) == []
+    world.faults.away.clear()
+    await state(world, encounter, "transmitted")
+    await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written")
+    assert len(sent(world, encounter)) == 1
+
+
+async def test_a_full_outbox_keeps_the_claims_number_until_there_is_room(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encounter, _ = await emitted(world, "-full")
+    tries = []
+    with monkeypatch.context() as patched:
+
+        def full(path: object, text: str) -> None:
+            tries.append(path)
+            raise OSError(28, "No space left on device")
+
+        patched.setattr(transmission, "write_once", full)
+        await pass_days(world, encounter, 5)
+        await world.eventually(lambda: len(tries) > 1, "it was tried again")
+        assert [row.written_at for row in sent(world, encounter)] == [None]
+    (out,) = await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written")
+    assert file_of(world, out) == tries[0]
+    assert len(set(tries)) == 1
+    await state(world, encounter, "transmitted")
+
+
+async def test_an_answer_that_comes_while_the_claim_is_looked_at_is_not_missed(world: World) -> None:
+    encounter, _ = await emitted(world, "-between")
+    await pass_days(world, encounter, 5)
+    row = await state(world, encounter, "transmitted")
+    name = claim_workflow_id(encounter, "C", 1)
+    world.faults.armed += [(name, "follow_claim", "after")]
+    await world.post(reply("999", row))
+    await asyncio.sleep(0.2)
+    await world.post(remitted(row, 2, paid="900.00"))
+    await state(world, encounter, "paid")
+    await asyncio.wait_for(handle(world, encounter).result(), timedelta(seconds=20).total_seconds())
