@@ -157,6 +157,7 @@ class ClaimLife:
             number_needed=unnamed,
             obstacle=obstacle,
             errors=tuple(edit.message for edit in claim.errors),
+            diagnoses=tuple(diagnosis.code for diagnosis in claim.diagnoses),
             filed_before=any(one.standing.get("state") in FILED for one in others),
             paid_before=sum((Decimal(one.standing.get("paid") or 0) for one in others), Decimal(0)),
         )

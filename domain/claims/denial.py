@@ -7,16 +7,36 @@ from datetime import date
 from decimal import Decimal
 
 from domain.rulebook import Rulebook
-from domain.rulebook.rows import Denial, Policy
+from domain.rulebook.rows import Denial, Indication, Policy
 
 _PERCENT = Decimal(100)
 
 
-def rows(rules: Rulebook, on: date, carc: Collection[str], rarc: Collection[str]) -> tuple[Denial, ...]:
-    """The denials that fit best: most reasons and remarks in common, remarks never alone. Several when they fit alike."""
-    scored = [(_fit(row, carc, rarc), row) for row in rules.find(Denial, on) if set(row.carc) & set(carc)]
+def rows(
+    rules: Rulebook, on: date, carc: Collection[str], rarc: Collection[str], diagnoses: Collection[str] = ()
+) -> tuple[Denial, ...]:
+    """The denials that fit best: most reasons and remarks in common, remarks never alone. Several when they fit alike.
+
+    Args:
+        diagnoses: codes of the claim; a denial of another indication than theirs is none of its denials.
+    """
+    about = _indications(rules, on, diagnoses)
+    scored = [
+        (_fit(row, carc, rarc), row)
+        for row in rules.find(Denial, on)
+        if set(row.carc) & set(carc) and (not about or not row.indications or about & set(row.indications))
+    ]
     best = max((score for score, _ in scored), default=(0, 0))
     return tuple(sorted((row for score, row in scored if score == best), key=lambda row: row.number))
+
+
+def _indications(rules: Rulebook, on: date, diagnoses: Collection[str]) -> frozenset[str]:
+    """What the diagnoses of a claim say it treats; empty where they name no indication of the rulebook."""
+    return frozenset(
+        row.key
+        for row in rules.find(Indication, on)
+        if any(code.startswith(row.diagnosis_prefixes) for code in diagnoses)
+    )
 
 
 def _fit(row: Denial, carc: Collection[str], rarc: Collection[str]) -> tuple[int, int]:

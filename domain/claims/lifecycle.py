@@ -64,6 +64,7 @@ class Bill:
         number_needed: it refers to an earlier claim whose number at the payer is not known yet.
         obstacle: why it could not be sent, in words without any value; None when nothing stands in the way.
         errors: what the edits say against it today, though the payer may have it.
+        diagnoses: codes on the claim.
         filed_before: the payer took in an earlier version, so timely filing is kept.
         paid_before: what the payer paid for earlier versions and did not take back, in United States dollars.
     """
@@ -81,6 +82,7 @@ class Bill:
     number_needed: bool = False
     obstacle: str | None = None
     errors: tuple[str, ...] = ()
+    diagnoses: tuple[str, ...] = ()
     filed_before: bool = False
     paid_before: Decimal = Decimal(0)
 
@@ -271,7 +273,9 @@ class _Judge:
             yield self._alert("claim_underpaid", self.paid.last, f"short by {self.shortfall:.2f}", self.paid.events)
 
     def _denied(self, since: datetime) -> Alert:
-        rows = denial.rows(self.rules, self.bill.through, self.paid.refused_reasons, self.paid.remarks)
+        rows = denial.rows(
+            self.rules, self.bill.through, self.paid.refused_reasons, self.paid.remarks, self.bill.diagnoses
+        )
         said = "; ".join(row.title for row in rows) or "no denial of the guide fits the reasons"
         deadline = (
             f"appeal or replace by {self.appeal_by}" if self.appeal_by else "find the time to appeal in the contract"

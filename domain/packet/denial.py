@@ -48,7 +48,8 @@ def denied(case: Case, version: Version, replies: Sequence[Reply], paid: Remitta
     last = paid.last or heard[-1].at
     judged_on = case.day(last, claim.facility)
     payer = case.rules.maybe(Payer, on, key=claim.payer)
-    rows = denial.rows(case.rules, on, paid.refused_reasons, paid.remarks)
+    codes = [diagnosis.code for diagnosis in claim.diagnoses]
+    rows = denial.rows(case.rules, on, paid.refused_reasons, paid.remarks, codes)
     submissions = tuple(_submission(row, among) for one in rows for row in _asked(case, one, claim))
     return Denied(
         claim=claim.key,

@@ -188,7 +188,7 @@ class EditRule(Row):
 
 
 class Denial(Row):
-    """One of the twelve common denials with cause and fix (G429-443)."""
+    """One of the twelve common denials with cause and fix (G429-443). `indications`: keys it is about; empty means any."""
 
     table = "denials"
     match_on = ("number",)
@@ -199,6 +199,7 @@ class Denial(Row):
     fix: str
     carc: tuple[str, ...] = ()
     rarc: tuple[str, ...] = ()
+    indications: tuple[str, ...] = ()
 
 
 class AdjustmentReason(Row):

@@ -231,6 +231,20 @@ def test_a_denial_leads_to_the_guides_row_and_its_fix(rules: Rulebook) -> None:
     assert "no denial of the guide" in other.title
 
 
+def test_a_denial_of_another_indication_is_none_of_the_claims(rules: Rulebook) -> None:
+    on = date(2026, 6, 30)
+    missing = ({"252"}, {"N706"})
+    numbers = {
+        code: [row.number for row in rows(rules, on, *missing, [code])] for code in ("C83.18", "C91.02", "D89.832")
+    }
+    assert 2 in numbers["C83.18"]
+    assert 3 not in numbers["C83.18"]
+    assert 3 in numbers["C91.02"]
+    assert 2 not in numbers["C91.02"]
+    assert {2, 3} <= set(numbers["D89.832"])
+    assert {2, 3} <= {row.number for row in rows(rules, on, *missing)}
+
+
 def test_a_payment_below_what_is_expected_is_seen_and_sequestration_is_not() -> None:
     assert judge([PAID], expected=Decimal(1000)).shortfall == Decimal(100)
     assert judge([PAID], expected=Decimal(900)).shortfall is None
