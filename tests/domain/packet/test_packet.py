@@ -30,6 +30,7 @@ SILENT = {
     "cart.charge.posted",
     "cart.coding.completed",
     "cart.claim.acknowledged",
+    "cart.claim.recouped",
     "cart.claim.remitted",
     "cart.correction.made",
 }
