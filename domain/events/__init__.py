@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -108,7 +109,11 @@ class UnknownType(InvalidEvent):
 
 
 UNKNOWN_FIELD: Final = "(unknown field)"
-"""Stands in a path for a name that is not of the catalogue: who builds names from data may have put an identifier there."""
+"""Stands in a path for a name that does not read like a field's: who builds names from data may have put an identifier
+there."""
+
+LIKE_A_FIELD: Final = re.compile(r"[a-z]{1,20}(_[a-z]{1,20}){0,4}")
+"""How the catalogue writes names: a slip of the pen is named to its sender, a number or a proper name is not repeated."""
 
 MOST_PROBLEMS: Final = 100
 """An event with more is not helped by more; nor is whoever must keep and read them."""
@@ -126,7 +131,7 @@ def problems_of(error: ValidationError, prefix: str = "") -> tuple[Problem, ...]
 
 def _known(entry: Mapping[str, Any]) -> tuple[int | str, ...]:
     *parents, name = entry["loc"] or ("",)
-    if entry["type"] != "extra_forbidden" or name in _names():
+    if entry["type"] != "extra_forbidden" or LIKE_A_FIELD.fullmatch(str(name)):
         return tuple(entry["loc"])
     return (*parents, UNKNOWN_FIELD)
 

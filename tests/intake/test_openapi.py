@@ -24,6 +24,8 @@ from tests.intake.test_access import ENDPOINTS, OPEN
 UNLIMITED = Actor("token", limits=Limits(rate=1e9, burst=1e9))
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 EXAMPLES = 25
+schemathesis.serializer.alias("application/edi-x12", "text/plain")
+
 ACROSS_FIELDS = [positive_data_acceptance]
 """What a body must say across its fields, and by its type, stands in the catalogue: a schema cannot promise acceptance."""
 
