@@ -19,6 +19,7 @@ from app.connect import open_home, temporal_access
 from app.deployment import deploy_app
 from app.hl7_cli import hl7_app
 from app.import_cli import import_
+from app.logs import be_discreet
 from app.metrics import register_store_metrics
 from app.packet_cli import packet
 from app.preflight_cli import preflight
@@ -77,12 +78,14 @@ def up(
 @cli.command()
 def worker() -> None:
     """Run one worker against the Temporal server and database of the environment (CART_…)."""
+    be_discreet()
     _run(run_worker(Settings()))
 
 
 @cli.command()
 def gateway() -> None:
     """Run one gateway: events in over HTTP, answers out, delivery to the encounters."""
+    be_discreet()
     _run(_serve_gateway())
 
 

@@ -13,6 +13,7 @@ import typer.main
 import yaml
 
 from app.cli import cli
+from app.serving import GatewaySettings, access_of
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +62,25 @@ def test_every_command_is_one_of_the_command_line() -> None:
     "path", [DEPLOY / "compose.yml", DEPLOY / "Dockerfile", *KUBERNETES], ids=lambda path: path.name
 )
 def test_every_variable_is_a_setting(path: Path) -> None:
-    known = {f"CART_{name.upper()}" for name in Settings.model_fields}
+    known = {f"CART_{name.upper()}" for name in GatewaySettings.model_fields}
     assert set(NAMED.findall(path.read_text())) <= known
+
+
+def test_a_gateway_that_others_can_reach_is_told_who_may_call() -> None:
+    """Without an access file it would refuse to start."""
+    reached = {"http_host": "0.0.0.0"}
+    image = (DEPLOY / "Dockerfile").read_text()
+    assert "CART_HTTP_HOST=0.0.0.0" in image
+    gateway = COMPOSE["services"]["gateway"]
+    mounts = dict(reversed(mount.split(":")[:2]) for mount in gateway["volumes"])
+    named = DEPLOY / mounts[gateway["environment"]["CART_ACCESS_FILE"]]
+    assert access_of(GatewaySettings(access_file=named, **reached)).configured
+    settings = next(d["data"] for d in documents() if d["metadata"]["name"] == "cart-settings")
+    pod, container = next((pod, one) for pod, one in workloads() if one["name"] == "gateway")
+    mount = next(
+        one for one in container["volumeMounts"] if settings["CART_ACCESS_FILE"].startswith(one["mountPath"] + "/")
+    )
+    assert next(one for one in pod["volumes"] if one["name"] == mount["name"])["secret"]["secretName"] == "cart-access"
 
 
 def test_every_image_is_pinned() -> None:

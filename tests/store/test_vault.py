@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,28 @@ def test_a_rotation_seals_everything_anew_and_the_old_key_opens_nothing_more(
         seen(db, old, encounter)
     assert stat.S_IMODE(os.stat(key_file).st_mode) == 0o600
     assert receive(db, only_new, e.referral(), e.NOW, "t").disposition is Disposition.DUPLICATE
+
+
+def test_a_reseal_beside_writers_and_another_reseal_loses_nothing(
+    db: Database, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "BATCH", 3)
+    old = rotation.read_keyring(key_file)
+    for event in e.feed():
+        receive(db, old, event, e.NOW, "t")
+    rotation.stage_key(key_file)
+    new = rotation.activate_key(key_file)
+    later = [e.referral(f"r-{n}", f"ORD-{n + 10}", mrn=f"MRN-{n}") for n in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        reseals = [pool.submit(rotation.reseal, db, new) for _ in range(2)]
+        receipts = list(pool.map(lambda event: receive(db, old, event, e.NOW, "t"), later))
+        assert all(reseal.result()["inbox.body"] >= 0 for reseal in reseals)
+    rotation.reseal(db, new)
+    only_new = Keyring(new.data_keys[:1], new.hash_key)
+    assert {receipt.disposition for receipt in receipts} == {Disposition.ACCEPTED}
+    for receipt in receipts:
+        assert len(seen(db, only_new, str(receipt.encounter_id))) >= 1
+    assert {receive(db, only_new, event, e.NOW, "t").disposition for event in later} == {Disposition.DUPLICATE}
 
 
 def test_a_damaged_key_file_is_not_touched(key_file: Path) -> None:
