@@ -19,6 +19,7 @@ from domain.claims.edits import find_edits
 from domain.claims.edits.case import Case
 from domain.claims.elsewhere import settle
 from domain.claims.evaluation import add_evaluations
+from domain.claims.expanded_access import add_expanded_access
 from domain.claims.folding import explain
 from domain.claims.forms import add_fields
 from domain.claims.infusion import add_infusion
@@ -109,6 +110,8 @@ def _write(desk: Desk, bundle: Bundle) -> Draft:
         writer(draft)
     with draft.section():
         _attest(draft)
+    with draft.section():
+        add_expanded_access(draft)
     with draft.section():
         _cite_window(draft)
     return draft

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from domain.claims.draft import Draft, LineDraft
+from domain.claims.expanded_access import accepted_under_it
 from domain.claims.model import CodedValue
 from domain.claims.ndc import eleven
 from domain.events.cells import ProductReleased
@@ -117,7 +118,7 @@ def _invoice_cost(draft: Draft, on: date, first: Infusion) -> None:
     if draft.policy("invoice_cost", on).value != "reported":
         return
     cost = draft.desk.site.product_invoice_cost.get(draft.desk.product)
-    if cost is None:
+    if cost is None or accepted_under_it(draft):
         return
     row = draft.code("value_invoice_cost", on)
     draft.codes.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.claims.draft import Draft
+from domain.claims.expanded_access import note
 
 
 def remarks(draft: Draft) -> str:
@@ -13,4 +14,4 @@ def remarks(draft: Draft) -> str:
     row = next((line for line in draft.lines if line.service == "cell_product"), None)
     name = row.description if row else draft.desk.product
     lots = ", ".join(infusion.last.data.label.lot for infusion in given)
-    return f"{name}, lot {lots}"
+    return "; ".join(filter(None, (note(draft), f"{name}, lot {lots}")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domain.claims.edits.case import Case
+from domain.claims.expanded_access import accepted_under_it
 from domain.claims.infusion import release_of
 from domain.claims.model import Edit
 from domain.claims.ndc import belongs_to, eleven
@@ -86,8 +87,15 @@ def invoice_cost(case: Case) -> Iterator[Edit]:
         yield case.found("invoice_cost_missing", _field(case, "value_code"))
 
 
+def expanded_access(case: Case) -> Iterator[Edit]:
+    """A bag under expanded access costs the house nothing: its charge is what was posted for it, never the price list's."""
+    line = next((line for line in case.draft.lines if line.service == "cell_product"), None)
+    if line is not None and accepted_under_it(case.draft) and not line.posted:
+        yield case.found("expanded_access_charge", _field(case, "charge"))
+
+
 def _field(case: Case, value: str) -> str:
     return case.draft.location(value, case.bundle.first).field
 
 
-CHECKS = (label, ndc, release, units, twice, office, invoice_cost)
+CHECKS = (label, ndc, release, units, twice, office, invoice_cost, expanded_access)

@@ -111,7 +111,20 @@ SECONDARY = tuple((f"E{chapter}.{digit}", "Y") for chapter in (83, 87) for digit
 )
 
 
+def under_expanded_access() -> Story:
+    story = outpatient()
+    signed = {
+        "bag_id": "BAG1",
+        "disposition": "expanded_access",
+        "reason": "viability",
+        "role": "director",
+        "signer": "s",
+    }
+    return story.add("cart.disposition.signed", story.at(-8), **signed).infused("outpatient")
+
+
 ERRORS = (
+    Charted("expanded access at the list price", "expanded_access_charge", "C/1", under_expanded_access),
     Charted(
         "collection without an authorization", "authorization_missing", "A/1", lambda: collected(coverage=payer("uhc"))
     ),
