@@ -154,6 +154,8 @@ class ClaimLife:
             emitted_at=row.emitted_at,
             sent_at=sent.created_at if sent else None,
             expected=due.amount if due else None,
+            expected_lines=due.lines if due else (),
+            drg=claim.drg,
             number_needed=unnamed,
             obstacle=obstacle,
             errors=tuple(edit.message for edit in claim.errors),

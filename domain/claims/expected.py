@@ -16,11 +16,15 @@ _CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """An amount in United States dollars, before the patient's share, and the rows it comes from."""
+    """An amount in United States dollars, before the patient's share, and the rows it comes from.
+
+    `lines`: the part of each service line by its code, where the amount is the sum of lines.
+    """
 
     amount: Decimal
     basis: str
     rules: tuple[str, ...]
+    lines: tuple[tuple[str, Decimal], ...] = ()
 
 
 def expected(claim: Claim, rules: Rulebook, site: Site) -> Expected | None:
@@ -48,8 +52,9 @@ def _drugs(claim: Claim, rules: Rulebook) -> Expected | None:
     for line in claim.lines:
         row = rules.maybe(Payment, line.date_of_service, kind="asp", code=line.hcpcs) if line.hcpcs else None
         if row is not None and row.amount is not None:
-            found.append((row.amount * line.units, row.id))
+            found.append((line.hcpcs or "", (row.amount * line.units).quantize(_CENT), row.id))
     if not found:
         return None
-    amount = sum((amount for amount, _ in found), Decimal(0)).quantize(_CENT)
-    return Expected(amount, "payment limit × units", tuple(row for _, row in found))
+    amount = sum((amount for _, amount, _ in found), Decimal(0))
+    lines = tuple((code, amount) for code, amount, _ in found)
+    return Expected(amount, "payment limit × units", tuple(row for _, _, row in found), lines)

@@ -61,6 +61,8 @@ class Bill:
         through: last day of the statement; timely filing counts from it.
         zone: of the facility; days end there.
         expected: what the payer should come to, in United States dollars, where that is known.
+        expected_lines: the part of each service line, by its code, where the amount is the sum of lines.
+        drg: the group it was billed by.
         number_needed: it refers to an earlier claim whose number at the payer is not known yet.
         obstacle: why it could not be sent, in words without any value; None when nothing stands in the way.
         errors: what the edits say against it today, though the payer may have it.
@@ -79,6 +81,8 @@ class Bill:
     emitted_at: datetime | None = None
     sent_at: datetime | None = None
     expected: Decimal | None = None
+    expected_lines: tuple[tuple[str, Decimal], ...] = ()
+    drg: str | None = None
     number_needed: bool = False
     obstacle: str | None = None
     errors: tuple[str, ...] = ()
@@ -204,8 +208,22 @@ class _Judge:
         judged_on = paid.last.astimezone(bill.zone).date() if paid.last and refused else None
         self.judged_on = judged_on
         self.appeal_by = judged_on + timedelta(days=self.payer.appeal_days) if judged_on and self.payer else None
-        short = bill.expected - paid.allowed if bill.expected is not None and state is State.PAID else Decimal(0)
-        self.shortfall = short if bill.expected and short > bill.expected * self._tolerance() else None
+        self.shortfall = self._shortfall()
+
+    def _shortfall(self) -> Decimal | None:
+        """What a payment lacks. Where lines are listed each is compared: a room paid well must not hide a product paid badly."""
+        bill, tolerance = self.bill, self._tolerance()
+        if not bill.expected or self.state is not State.PAID:
+            return None
+        told = dict(self.paid.allowed_lines)
+        if bill.expected_lines and told:
+            wanted: dict[str, Decimal] = {}
+            for code, amount in bill.expected_lines:
+                wanted[code] = wanted.get(code, Decimal(0)) + amount
+            short = [(amount - told[code], amount) for code, amount in wanted.items() if code in told]
+            return sum((lack for lack, amount in short if lack > amount * tolerance), Decimal(0)) or None
+        lacking = bill.expected - self.paid.allowed
+        return lacking if lacking > bill.expected * tolerance else None
 
     @property
     def unfiled(self) -> bool:
@@ -269,6 +287,9 @@ class _Judge:
             yield self._alert("claim_taken_back", self.paid.last, said, self.paid.events)
         elif self.judged_on is not None and self.paid.last:
             yield self._denied(self.paid.last)
+        if self.paid.drg and self.bill.drg and self.paid.drg != self.bill.drg and self.paid.last:
+            said = f"billed {self.bill.drg}, paid by {self.paid.drg}"
+            yield self._alert("claim_other_drg", self.paid.last, said, self.paid.events)
         if self.shortfall is not None and self.paid.last:
             yield self._alert("claim_underpaid", self.paid.last, f"short by {self.shortfall:.2f}", self.paid.events)
 

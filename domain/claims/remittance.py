@@ -28,6 +28,8 @@ class Remittance:
         taken_back: a payment was reversed and nothing at least as high has come since.
         withheld: taken from other transfers for this claim and not given back; a reversal says the same money, so that it
             counts only where none stands.
+        allowed_lines: by procedure code, what `allowed` is of its service lines, where the remittance lists lines.
+        drg: the group the payer paid by, as its newest adjudication says.
         refused_lines: what each service line was refused, in words for the biller.
     """
 
@@ -41,6 +43,8 @@ class Remittance:
     denied: bool = False
     taken_back: bool = False
     withheld: Decimal = _NONE
+    allowed_lines: tuple[tuple[str, Decimal], ...] = ()
+    drg: str | None = None
     refused_lines: tuple[str, ...] = ()
     first: datetime | None = None
     last: datetime | None = None
@@ -83,6 +87,8 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
         and all(r.status in REFUSED_WHOLLY for r in current if r.adjudication == current[-1].adjudication),
         taken_back=bool(reversals) and paid < before,
         withheld=_NONE if reversals else withheld,
+        allowed_lines=tuple(sorted(_allowed_lines(current, rules, on).items())),
+        drg=next((reply.drg for reply in reversed(current) if reply.drg), None),
         refused_lines=tuple(_refused_lines(current, rules, on)),
         first=every[0].at,
         last=every[-1].at,
@@ -92,6 +98,14 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
 
 def _events(heard: Sequence[Reply]) -> tuple[str, ...]:
     return tuple(reply.event for reply in heard)
+
+
+def _allowed_lines(current: Sequence[Reply], rules: Rulebook, on: date) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for line in (line for reply in current for line in reply.lines if line.hcpcs):
+        owed = [a for a in line.adjustments if _meaning(a, rules, on) in ("patient", "reduction")]
+        found[line.hcpcs or ""] = found.get(line.hcpcs or "", _NONE) + line.paid + _sum(owed)
+    return found
 
 
 def _refused_lines(current: Sequence[Reply], rules: Rulebook, on: date) -> Iterator[str]:

@@ -44,6 +44,7 @@ class Reply:
     trace: str = ""
     withheld: Decimal = Decimal(0)
     lines: tuple[RemittedLine, ...] = ()
+    drg: str | None = None
 
     @property
     def order(self) -> tuple[datetime, str, bool, tuple[str, str], str]:
@@ -119,6 +120,7 @@ def _remitted(fact: Fact[ClaimRemitted]) -> Reply:
         remarks=data.rarc,
         trace=data.trace_number or "",
         lines=data.lines,
+        drg=data.drg,
     )
 
 

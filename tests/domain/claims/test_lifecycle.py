@@ -254,6 +254,29 @@ def test_a_payment_below_what_is_expected_is_seen_and_sequestration_is_not() -> 
     assert judge([CUT], expected=Decimal(1000)).shortfall is None  # the refusal is the finding
 
 
+def test_each_line_is_compared_where_the_remittance_lists_lines() -> None:
+    def paid_lines(product: int, room: int, taken: int = 0) -> Reply:
+        cut = adjusted(("CO", "253", taken)) if taken else ()
+        lines = (
+            RemittedLine(hcpcs="Q2053", charge=Decimal(1000), paid=Decimal(product), adjustments=cut),
+            RemittedLine(hcpcs="99215", charge=Decimal(500), paid=Decimal(room)),
+        )
+        return heard("835", 20, status="1", paid=Decimal(product + room), lines=lines, adjustments=cut)
+
+    wanted = {"expected": Decimal(900), "expected_lines": (("Q2053", Decimal(900)),)}
+    assert judge([paid_lines(600, 500)], **wanted).shortfall == Decimal(300)
+    assert judge([paid_lines(900, 0)], **wanted).shortfall is None
+    assert judge([paid_lines(882, 0, taken=18)], **wanted).shortfall is None
+    assert judge([heard("835", 20, status="1", paid=Decimal(1100))], **wanted).shortfall is None
+
+
+@pytest.mark.parametrize(("paid_by", "kinds"), [("018", set()), ("016", {"claim_other_drg"}), (None, set())])
+def test_a_payment_by_another_group_is_denial_ten(paid_by: str | None, kinds: set[str]) -> None:
+    told = judge([replace(PAID, drg=paid_by)], drg="018")
+    assert {alert.kind for alert in told.alerts} == kinds
+    assert all(alert.denial == 10 and "billed 018, paid by 016" in alert.title for alert in told.alerts)
+
+
 amounts = st.integers(0, 1000).map(Decimal)
 remits = st.builds(
     lambda day, status, paid, refused: heard(
