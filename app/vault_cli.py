@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from sqlmodel import Session
 
-from activities.store import rotation
+from activities.store import quarantine, rotation
 from activities.store.engine import Database
 from activities.store.erasure import StillOpen, erase_patient
-from activities.store.keys import KeyFileError, read_keyring
+from activities.store.keys import KeyFileError, Keyring, read_keyring
 from activities.store.vault import COMMAND_LINE, audit
 from app.settings import Settings
 
@@ -54,6 +55,36 @@ def reseal(data_dir: DataDir = "") -> None:
     for column, count in counts.items():
         print(f"{column}: {count}")
     db.close()
+
+
+@vault_app.command("original")
+def original(
+    quarantine_id: str,
+    by: Annotated[str, typer.Option(help="who reads it: a role, for the audit")],
+    data_dir: DataDir = "",
+) -> None:
+    """Show what a quarantine entry came as, to correct the mapping or the sender by. It names the patient."""
+    settings = _settings(data_dir)
+    db = Database(settings.database)
+    try:
+        keys = read_keyring(settings.key_file)
+        with db.write() as session:
+            found = _read_original(session, keys, quarantine_id, by)
+    except KeyFileError as error:
+        sys.exit(f"cart-encounter: {error}")
+    finally:
+        db.close()
+    if found is None:
+        sys.exit("cart-encounter: no quarantine entry has this id; GET /v1/quarantine lists them")
+    print(found.replace("\r", "\n").rstrip())
+
+
+def _read_original(session: Session, keys: Keyring, quarantine_id: str, by: str) -> str | None:
+    """None for an unknown entry; that somebody asked stays on record."""
+    try:
+        return quarantine.original(session, keys, quarantine_id, by, datetime.now(UTC))
+    except quarantine.UnknownEntry:
+        return None
 
 
 @vault_app.command("erase")

@@ -15,6 +15,7 @@ from activities.store.attaching import Arrival, NotAllowed, Placed, attach
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import Inbox, Quarantine, QuarantineKey, sealed_for
+from activities.store.vault import audit
 from domain.claims.reply import REPLIES
 from domain.events import InvalidEvent, parse
 
@@ -163,6 +164,20 @@ def open_body(keys: Keyring, row: Quarantine) -> Kept:
         None if allowed is None else frozenset(allowed),
         kept.get("raw"),
     )
+
+
+def original(session: Session, keys: Keyring, quarantine_id: str, actor: str, now: datetime) -> str:
+    """What came, as it came: the message, or the event as JSON. It names the patient; reading it is on record.
+
+    Raises:
+        UnknownEntry: no entry has this id.
+    """
+    row = session.get(Quarantine, quarantine_id)
+    audit(session, actor, "read_original", quarantine_id, row.state if row else "unknown", now)
+    if row is None:
+        raise UnknownEntry(quarantine_id)
+    plain = json.loads(keys.open(row.body, sealed_for("quarantine.body", quarantine_id)))
+    return str(plain.get("raw") or json.dumps(plain.get("event", {}), indent=1, sort_keys=True))
 
 
 def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime) -> int:
