@@ -90,6 +90,8 @@ def waiting_keys(keys: Keyring, envelope: Envelope, data: EventData, hint: Hint 
         found.add(event_key(keys, data.of.source, data.of.id))
     if hint is not None:
         found.add(mrn_key(keys, hint.mrn, hint.facility))
+    if (own := referral_key(keys, data)) is not None:
+        found.add(own)
     return found
 
 
