@@ -11,7 +11,7 @@ from datetime import datetime
 
 from activities.rules import Shelf
 from activities.store.engine import Database
-from activities.store.facts import load_facts_in
+from activities.store.facts import doses_given, load_facts_in
 from activities.store.keys import Keyring
 from activities.store.sharing import shared_identifiers
 from domain.decide import decide
@@ -44,6 +44,7 @@ class Mind:
                 return self._recent[key]
         with self.db.read() as session:
             events, holders = load_facts_in(session, self.keys, encounter, up_to_sequence)
+            holders = [*holders, *doses_given(session, self.keys, holders)]
             shared = shared_identifiers(session, self.keys, encounter, events)
         answer = decide(fold(events), site, rules, now, holders, shared)
         with self._lock:

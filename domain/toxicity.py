@@ -16,12 +16,16 @@ from domain.facts import Fact
 from domain.rulebook.rows import Window
 
 SCALE = "astct_2019"
+DEATH = 5
+"""Either syndrome may be the one the patient died of; findings do not tell which."""
 FEVER_C = 38.0
 """The consensus definition of fever, degrees Celsius (corrections F)."""
 
 LOW_FLOW = frozenset({"low_flow_nasal", "blow_by"})
 HIGH_FLOW = frozenset({"high_flow_nasal", "face_mask", "non_rebreather", "venturi"})
 PRESSURE = frozenset({"cpap", "bipap", "ventilator"})
+CANNULA, LOW_FLOW_L_MIN = "nasal_cannula", 6.0
+"""Up to this flow a nasal cannula is low flow, litres per minute (corrections F)."""
 
 
 def documented(case: Case) -> dict[str, int | None]:
@@ -33,10 +37,36 @@ def documented(case: Case) -> dict[str, int | None]:
     return {name: max((one for one in seen if one is not None), default=None) for name, seen in grades.items()}
 
 
+def episodes(case: Case) -> Iterator[tuple[str, Fact[ToxicityAssessed], Fact[ToxicityAssessed] | None]]:
+    """Each run of documented grades above zero: the syndrome, the first of them, and the grade 0 that ended it (or None)."""
+    for name in ("crs", "icans"):
+        begun: Fact[ToxicityAssessed] | None = None
+        for fact in case.record.toxicities:
+            grade = getattr(fact.data, f"{name}_grade")
+            if grade is None:
+                continue
+            if grade and begun is None:
+                begun = fact
+            elif not grade and begun is not None:
+                yield name, begun, fact
+                begun = None
+        if begun is not None:
+            yield name, begun, None
+
+
+def mixed_scales(case: Case) -> tuple[str, ...]:
+    """Assessments with a grade above zero, where they were graded on more than one scale: their grades do not compare."""
+    graded = [f for f in case.record.toxicities if f.data.crs_grade or f.data.icans_grade]
+    scales = {fact.data.scale for fact in graded}
+    return tuple(fact.event_id for fact in graded) if len(scales) > 1 else ()
+
+
 def suggested_crs(seen: Findings) -> int | None:
     """The consensus grade of cytokine release syndrome that the findings fit; None when they do not tell."""
     if seen.death:
-        return 5
+        return DEATH
+    if seen.fever_explained:
+        return 0
     if seen.temperature_c is None and not seen.fever_masked:
         return None
     if not seen.fever_masked and (seen.temperature_c or 0) < FEVER_C:
@@ -47,7 +77,7 @@ def suggested_crs(seen: Findings) -> int | None:
 def suggested_icans(seen: Findings) -> int | None:
     """The consensus grade of neurotoxicity that the findings fit; None when they do not tell."""
     if seen.death:
-        return 5
+        return DEATH
     axes = [
         axis for axis in (_ice(seen), _arousal(seen), _seizure(seen), _motor(seen), _oedema(seen)) if axis is not None
     ]
@@ -63,6 +93,8 @@ def grade_questions(case: Case) -> Iterator[tuple[str, str]]:
             ("cytokine release syndrome", fact.data.crs_grade, suggested_crs(fact.data.findings)),
             ("neurotoxicity", fact.data.icans_grade, suggested_icans(fact.data.findings)),
         )
+        if fact.data.findings.death and DEATH in (fact.data.crs_grade, fact.data.icans_grade):
+            continue
         differing = [name for name, documented, fits in pairs if None not in (documented, fits) and documented != fits]
         if differing:
             yield fact.event_id, " and ".join(differing)
@@ -148,7 +180,7 @@ def _episode(graded: Sequence[Fact[ToxicityAssessed]]) -> Fact[ToxicityAssessed]
 def _pressure_axis(seen: Findings) -> int:
     if (seen.vasopressors or 0) > 1:
         return 4
-    if seen.vasopressors == 1:
+    if seen.vasopressors == 1 or seen.vasopressin:
         return 3
     return 2 if seen.hypotension else 0
 
@@ -156,9 +188,10 @@ def _pressure_axis(seen: Findings) -> int:
 def _oxygen_axis(seen: Findings) -> int:
     if seen.oxygen in PRESSURE:
         return 4
-    if seen.oxygen in HIGH_FLOW:
+    cannula = seen.oxygen == CANNULA
+    if seen.oxygen in HIGH_FLOW or (cannula and (seen.oxygen_l_min or 0) > LOW_FLOW_L_MIN):
         return 3
-    return 2 if seen.oxygen in LOW_FLOW else 0
+    return 2 if seen.oxygen in LOW_FLOW or cannula else 0
 
 
 def _ice(seen: Findings) -> int | None:
@@ -185,6 +218,9 @@ def _motor(seen: Findings) -> int | None:
 
 
 def _oedema(seen: Findings) -> int | None:
-    if seen.posturing or seen.oedema == "diffuse":
+    signs = (seen.posturing, seen.cranial_nerve_vi_palsy, seen.cushings_triad)
+    if any(signs) or seen.oedema == "diffuse":
         return 4
-    return None if seen.oedema is None else 3 if seen.oedema == "focal" else 0
+    if seen.oedema == "focal":
+        return 3
+    return None if seen.oedema is None and all(sign is None for sign in signs) else 0

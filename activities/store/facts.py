@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -17,6 +18,7 @@ from activities.store.tables import NOTICE, EncounterEvent, Inbox, Patient, seal
 from activities.store.vault import ERASED, Json, identities, restore
 from domain.events import EventData, parse_data
 from domain.events.access import ReferralReceived
+from domain.events.care import FacilityReadiness, MedicationAdministered
 from domain.events.governance import CorrectionMade
 from domain.facts import Fact, fold
 
@@ -72,6 +74,22 @@ def holder_facts(session: Session, keys: Keyring) -> list[Fact[EventData]]:
     rows = session.exec(select(Inbox).where(col(Inbox.holder_event).is_(True)).order_by(Inbox.event_id)).all()
     folded = fold(_facts(session, keys, rows))
     return [fact for fact in folded.all if not isinstance(fact.data, CorrectionMade)]
+
+
+def doses_given(session: Session, keys: Keyring, holders: Sequence[Fact[EventData]]) -> list[Fact[EventData]]:
+    """Doses that any patient was given since the oldest report of stock that still counts, as corrected: stock is shared."""
+    reports: dict[str, datetime] = {}
+    for fact in holders:
+        if isinstance(fact.data, FacilityReadiness):
+            reports[fact.data.facility] = max(fact.time, reports.get(fact.data.facility, fact.time))
+    if not reports:
+        return []
+    kinds = (MedicationAdministered.event_type, CorrectionMade.event_type)
+    query = select(Inbox).where(
+        col(Inbox.type).in_(kinds), Inbox.time >= min(reports.values()), col(Inbox.holder_event).is_(False)
+    )
+    folded = fold(_facts(session, keys, session.exec(query.order_by(Inbox.event_id)).all()))
+    return [fact for fact in folded.all if isinstance(fact.data, MedicationAdministered)]
 
 
 def open_body(keys: Keyring, row: Inbox) -> Json:

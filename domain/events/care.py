@@ -156,16 +156,23 @@ class InfusionCompleted(_Infusion):
 
 
 class Findings(Strict):
-    """What was seen, for comparison with the documented grade only (corrections A2, F)."""
+    """What was seen, for comparison with the documented grade only (corrections A2, F).
+
+    `fever_masked`: antipyretic or anticytokine therapy took the fever away; `fever_explained`: it has another cause.
+    `oxygen` is the device; a nasal cannula says with `oxygen_l_min` how much it gives. `vasopressors` does not count
+    vasopressin. `arousal` unarousable: not even to vigorous stimuli.
+    """
 
     temperature_c: Annotated[float, Field(ge=30, le=45)] | None = None
     fever_masked: bool | None = None
+    fever_explained: bool | None = None
     hypotension: bool | None = None
     vasopressors: Annotated[int, Field(ge=0, le=9)] | None = None
     vasopressin: bool | None = None
     oxygen: (
         Literal[
             "room_air",
+            "nasal_cannula",
             "low_flow_nasal",
             "blow_by",
             "high_flow_nasal",
@@ -178,12 +185,15 @@ class Findings(Strict):
         ]
         | None
     ) = None
+    oxygen_l_min: Annotated[float, Field(ge=0, le=100)] | None = None
     ice_score: Annotated[int, Field(ge=0, le=10)] | None = None
     arousal: Literal["spontaneous", "voice", "touch", "unarousable"] | None = None
     seizure: Literal["none", "resolved_rapidly", "resolved_with_intervention", "prolonged"] | None = None
     deep_focal_weakness: bool | None = None
     oedema: Literal["none", "focal", "diffuse"] | None = None
     posturing: bool | None = None
+    cranial_nerve_vi_palsy: bool | None = None
+    cushings_triad: bool | None = None
     death: bool | None = None
 
 

@@ -10,6 +10,7 @@ from domain.facts import Fact
 from domain.gates.certificates import Report, reports, standing
 from domain.gates.rows import strictest
 from domain.rulebook.rows import Certification
+from domain.stock import given_since
 
 CERTIFICATES = frozenset(layer.value for layer in Layer)
 COLUMNS = ("product", "indication", "payer", "payer_class")
@@ -115,25 +116,30 @@ def _certified(case: Case, service: Service, row: Certification) -> Answer:
 
 def _at_hand(case: Case, service: Service, row: Certification) -> Answer:
     facility = holder_of(case, row, service)
-    latest, events = _latest(case, service, facility)
-    met = latest is not None and (
-        latest.tocilizumab_doses >= row.minimum if row.minimum is not None else latest.icu_backup
-    )
-    missing = "" if met else f"{row.title} at the infusion centre"
+    report = _report(case, service, facility)
+    latest = report.data if report else _filed(case, facility)
+    events = (report.event_id,) if report else ()
+    if latest is None or row.minimum is None:
+        met = latest is not None and latest.icu_backup
+        return met, "" if met else f"{row.title} at the infusion centre", events, FacilityReadiness.event_type
+    used = len(given_since(report, (*case.holders, *case.record.facts.all), service.moment)) if report else 0
+    met = latest.tocilizumab_doses - used >= row.minimum
+    counted = f"; {used} of the {latest.tocilizumab_doses} reported were given since" if used else ""
+    missing = "" if met else f"{row.title} at the infusion centre{counted}"
     return met, missing, events, FacilityReadiness.event_type
 
 
-def _latest(case: Case, service: Service, facility: str | None) -> tuple[FacilityReadiness | None, tuple[str, ...]]:
+def _report(case: Case, service: Service, facility: str | None) -> Fact[FacilityReadiness] | None:
     """The last report on the centre; for a service performed, the last one up to its day."""
     known = [fact for fact in (*case.holders, *case.record.facts.all) if _about(fact, facility)]
     if service.performed:
         known = [fact for fact in known if case.day(fact.time, facility) <= service.on]
-    if known:
-        last = max(known, key=lambda fact: fact.order)
-        assert isinstance(last.data, FacilityReadiness)
-        return last.data, (last.event_id,)
-    filed = next((r.as_change() for r in case.site.readiness if r.facility == facility), None)
-    return filed, ()
+    return max(known, key=lambda fact: fact.order, default=None)  # type: ignore[return-value]
+
+
+def _filed(case: Case, facility: str | None) -> FacilityReadiness | None:
+    """What the site file says; it has no moment, so no dose is counted against it."""
+    return next((r.as_change() for r in case.site.readiness if r.facility == facility), None)
 
 
 def _about(fact: Fact, facility: str | None) -> bool:  # type: ignore[type-arg]

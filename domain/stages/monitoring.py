@@ -11,7 +11,7 @@ from domain.events.base import Stage
 from domain.gates.rows import from_alert
 from domain.record import Infusion, Stay
 from domain.stages.shape import Finding, Wait, wait, wait_until
-from domain.toxicity import drug_limits, grade_questions, reminders
+from domain.toxicity import drug_limits, episodes, grade_questions, mixed_scales, reminders
 
 STAGE = Stage.MONITORING
 
@@ -69,6 +69,8 @@ def findings(case: Case) -> Iterator[Finding]:
     yield from (Finding("grade_difference", event, (event,), axis) for event, axis in grade_questions(case))
     yield from (Finding("crs_drug_reminder", event, (event,)) for event in reminders(case))
     yield from (Finding("crs_drug_limit", what, events, what) for what, events in drug_limits(case))
+    if mixed := mixed_scales(case):
+        yield Finding("toxicity_scales", events=mixed)
     coded = {fact.data.admission_id for fact in case.record.codings}
     for stay in readmissions(case):
         if stay.id in coded and stay.ended_at is not None:
@@ -78,11 +80,15 @@ def findings(case: Case) -> Iterator[Finding]:
 
 
 def milestones(case: Case) -> Iterator[Milestone]:
-    """Stays, and the end of monitoring."""
+    """Stays, the beginning and end of each documented toxicity, and the end of monitoring."""
     for stay in case.record.stays:
         yield Milestone("admission", stay.started_at, False, stay.events)
         if stay.ended_at is not None:
             yield Milestone("discharge", stay.ended_at, False, stay.events)
+    for name, begun, ended in episodes(case):
+        yield Milestone(f"{name}_onset", begun.occurred, False, (begun.event_id,))
+        if ended is not None:
+            yield Milestone(f"{name}_resolved", ended.occurred, False, (ended.event_id,))
     last = last_infusion(case)
     if last is not None:
         day0 = case.day(last.started_at, last.facility)

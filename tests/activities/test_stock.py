@@ -1,0 +1,69 @@
+"""Stock is shared: a dose charted for one patient of a centre comes off what the next one's gate counts, as corrected."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import select
+
+from activities.store.tables import Encounter
+from tests.contract.recording import Recorder, feed, recorder
+
+BEFORE = datetime(2026, 6, 9, 12, tzinfo=UTC)
+
+
+def event(number: int, kind: str, subject: str, time: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"stock-{number}",
+        "source": "urn:test:stock",
+        "type": kind,
+        "subject": subject,
+        "time": time,
+        "data": data,
+    }
+
+
+def dose(number: int, subject: str, time: str) -> dict[str, Any]:
+    data = {
+        "drug": "tocilizumab",
+        "ndc": "50242-135-01",
+        "dose_mg": 560,
+        "wasted_mg": 0,
+        "at": time,
+        "indication": "crs",
+        "setting": "inpatient",
+        "facility": "st_mary",
+    }
+    return event(number, "cart.medication.administered", subject, time, data)
+
+
+def missing(r: Recorder, encounter: str) -> str:
+    with r.mind.db.read() as session:
+        upto = session.exec(select(Encounter).where(Encounter.encounter_id == encounter)).one().next_sequence - 1
+    gates = r.mind.decision(encounter, upto, BEFORE.replace(microsecond=len(_asked))).gates
+    _asked.append(encounter)
+    infusion = next(gate for gate in gates if gate.stage.value == "infusion")
+    return next(one.missing for one in infusion.requirements if one.key.startswith("readiness.tocilizumab_on_hand"))
+
+
+_asked: list[str] = []
+"""Questions so far: each has a moment of its own, as decisions of one moment are remembered."""
+
+
+async def test_doses_of_another_patient_come_off_the_stock_until_they_are_retracted(tmp_path: Path) -> None:
+    async with recorder(tmp_path) as r:
+        left_out = ("cart.medication.administered", "cart.readiness.changed")
+        await r.post([e for e in feed("c_mcl_outpatient_crs") if e["type"] not in left_out])
+        mine = [e for e in feed("a_mcl_medicare_inpatient") if e["time"] < "2026-06-09" and e["type"] not in left_out]
+        encounter = (await r.post(mine))["receipts"][0]["encounter_id"]
+        report = {"facility": "st_mary", "tocilizumab_doses": 3, "icu_backup": True}
+        await r.post(event(1, "cart.readiness.changed", "st_mary", "2026-06-07T08:00:00-04:00", report))
+        assert missing(r, encounter) == ""
+        await r.post([dose(2, "ORD-C", "2026-06-08T08:00:00-04:00"), dose(3, "ORD-C", "2026-06-08T16:00:00-04:00")])
+        assert missing(r, encounter).endswith("2 of the 3 reported were given since")
+        undo = {"of": {"source": "urn:test:stock", "id": "stock-3"}, "reason": "wrong patient", "signer": "staff-1"}
+        await r.post(event(4, "cart.correction.made", "ORD-C", "2026-06-08T18:00:00-04:00", undo | {"retract": True}))
+        assert missing(r, encounter) == ""
