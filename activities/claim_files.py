@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
@@ -12,7 +13,7 @@ from activities.store.facts import identity_of
 from activities.store.keys import Keyring
 from activities.store.tables import ClaimVersion
 from domain.claims.model import Claim, Form
-from domain.claims.x12 import Control, Identity, NotWritable, render
+from domain.claims.x12 import Control, Identity, NotWritable, Part, render_batch
 from domain.claims.x12.envelope import text
 from domain.claims.x12.parties import Address
 from domain.rulebook import Rulebook
@@ -29,11 +30,12 @@ class CannotRender(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What a file is numbered with: ISA13, when it was made, and the payer's number of the claim it replaces or voids."""
+    """What a file is numbered with: ISA13, when it was made, the payer's number of the claim it replaces or voids, ST02."""
 
     interchange: int
     created: datetime
     replaces: str | None = None
+    place: int = 1
 
 
 def claim_of(row: ClaimVersion) -> Claim:
@@ -82,7 +84,30 @@ def file_of(
         CannotRender: payer, facility or patient is not known, the patient was erased, or a value fits in no file.
         NoRule: the rulebook has no row of the payer for the day of the statement.
     """
-    claim, payer = claim_of(row), payer_of(row, site)
+    return rendered([part_of(session, keys, rules, site, row, numbers, mode)], site, payer_of(row, site))
+
+
+def rendered(parts: Sequence[Part], site: Site, payer: PayerId) -> str:
+    """The parts as one interchange.
+
+    Raises:
+        CannotRender: a value fits in no file.
+    """
+    try:
+        return render_batch(parts, site, payer)
+    except NotWritable as error:
+        raise CannotRender(str(error)) from None
+
+
+def part_of(
+    session: Session, keys: Keyring, rules: Rulebook, site: Site, row: ClaimVersion, numbers: Numbers, mode: str
+) -> Part:
+    """A version as a part of an interchange.
+
+    Raises:
+        CannotRender, NoRule: as `file_of`.
+    """
+    claim = claim_of(row)
     facility = site.facility(claim.facility)
     if facility is None:
         raise CannotRender("the site file does not name the facility of this claim")
@@ -94,11 +119,9 @@ def file_of(
         test=mode != LIVE,
         frequency=row.frequency,
         replaces=numbers.replaces,
+        place=numbers.place,
     )
-    try:
-        return render(claim, _identity(session, keys, row.encounter_id), site, payer, control)
-    except NotWritable as error:
-        raise CannotRender(str(error)) from None
+    return Part(claim, _identity(session, keys, row.encounter_id), control)
 
 
 @dataclass(frozen=True, slots=True)

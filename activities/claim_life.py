@@ -20,7 +20,8 @@ from activities.claims import Same, current, emit_again, settle_frequency, versi
 from activities.mind import Mind
 from activities.store.facts import load_facts_in
 from activities.store.keys import Keyring
-from activities.store.tables import ClaimVersion, Encounter, EncounterEvent, Transmission
+from activities.store.tables import Batch, ClaimVersion, Encounter, EncounterEvent, Transmission
+from activities.transmission import key_of as key_in_batch
 from activities.transmission import payer_named, replies_of, transmit
 from domain.claims.expected import expected
 from domain.claims.lifecycle import FILED, ORIGINAL, VOID, Bill, Standing, State, standing
@@ -61,12 +62,15 @@ class ClaimLife:
         """Send the version that counts now, if its time has come; says how the claim stands then."""
         with self.mind.db.write() as session:
             row, heard = self._current(session, moment)
-            if row is not None and not self._goes_out(session, row, heard, moment.now):
+            batched = _in_unwritten_batch(session, moment)
+            if batched is None and row is not None and not self._goes_out(session, row, heard, moment.now):
                 row = None
         if row is None:
             return self._follow(moment, None)
-        key = (row.encounter_id, row.letter, row.ordinal, row.version)
+        key = key_in_batch(batched[0]) if batched else key_of(row)
         sent = transmit(self.mind.db, self.mind.keys, self.mind.shelf, self.outbox, key, moment.now)
+        if sent.waits_until is not None:
+            return self._follow(moment, None)
         if sent.interchange is not None:
             TRANSMITTED.labels(letter=row.letter).inc()
         elif sent.obstacle is not None:
@@ -96,7 +100,7 @@ class ClaimLife:
                 _keep(session, row, judged, moment)
                 prefix = f"claim.{moment.letter}/{moment.ordinal}."
                 reconcile_alerts(session, moment.encounter, judged.alerts, moment.now, prefix)
-            return _told(row, judged)
+            return _with_batch(_told(row, judged), _in_unwritten_batch(session, moment), moment.now)
 
     def _current(self, session: Session, moment: ClaimMoment) -> tuple[ClaimVersion | None, Sequence[Reply]]:
         """The version that counts, once every version stands as its replies say; under the encounter's lock."""
@@ -170,6 +174,41 @@ class ClaimLife:
 def key_of(row: ClaimVersion) -> tuple[str, str, int, int]:
     """The key of a version, and of its transmission."""
     return row.encounter_id, row.letter, row.ordinal, row.version
+
+
+Batched = tuple[Transmission, Batch]
+
+
+def _in_unwritten_batch(session: Session, moment: ClaimMoment) -> Batched | None:
+    """The version of the claim, current or not, that has its place in a batch whose file is not written yet."""
+    shared = (
+        Batch.mode == Transmission.mode,
+        Batch.receiver_id == Transmission.receiver_id,
+        Batch.interchange == Transmission.interchange,
+    )
+    found = (
+        select(Transmission, Batch)
+        .where(*shared, col(Batch.written_at).is_(None), col(Transmission.written_at).is_(None))
+        .where(
+            Transmission.encounter_id == moment.encounter,
+            Transmission.letter == moment.letter,
+            Transmission.ordinal == moment.ordinal,
+        )
+        .order_by(col(Transmission.version))
+    )
+    return session.exec(found).first()
+
+
+def _with_batch(told: ClaimStanding, batched: Batched | None, now: datetime) -> ClaimStanding:
+    """A claim in a batch looks again when the batch closes: whichever of its claims comes first writes the file."""
+    if batched is None:
+        return told
+    closes = batched[1].closes_at
+    if now >= closes:
+        return told.model_copy(update={"send": True, "settled": False})
+    due = min(told.due, closes) if told.due else closes
+    title = told.due_title if due != closes else "the batch of the trading partner closes"
+    return told.model_copy(update={"due": due, "due_title": title, "settled": False})
 
 
 def _run() -> str:

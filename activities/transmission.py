@@ -11,8 +11,9 @@ from pathlib import Path
 
 from sqlmodel import Session
 
+from activities import batches
 from activities.claim_files import CannotRender, Numbers, file_of, marks_of, mode_of, payer_of
-from activities.claims import next_count, version_at_payer, versions_of
+from activities.claims import version_at_payer, versions_of
 from activities.rules import Shelf
 from activities.store.engine import Database
 from activities.store.facts import load_facts_in
@@ -25,15 +26,17 @@ from domain.facts import fold
 from domain.rulebook.book import NoRule
 
 Key = tuple[str, str, int, int]
+LEFT_OUT = "its batch went out without it, since it could not be written any more; void it and bill anew"
 UNKNOWN_NUMBER = "the payer's number of the claim it refers to is not known yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What sending came to: the interchange, or why there is none."""
+    """What sending came to: the interchange, or why there is none; `waits_until` while its batch is open."""
 
     interchange: int | None
     obstacle: str | None = None
+    waits_until: datetime | None = None
 
 
 def transmit(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, key: Key, now: datetime) -> Sent:
@@ -54,14 +57,50 @@ def transmit(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, key: Key, 
                 return Sent(None)
             if sent is None:
                 sent = _number(session, keys, shelf, row, now)
-            text = _text(session, keys, shelf, row, sent)
+            batch = batches.batch_of(session, sent)
+            text = _text(session, keys, shelf, row, sent) if batch is None else ""
     except (CannotRender, NoRule) as error:
         return Sent(None, str(error))
+    if batch is not None:
+        return _batched(db, keys, shelf, outbox, sent, now)
     if sent.written_at is None:
         write_once(file_path(outbox, sent), text)
         with db.write() as session:
             session.get_one(Transmission, key).written_at = now
     return Sent(sent.interchange)
+
+
+def _batched(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, sent: Transmission, now: datetime) -> Sent:
+    """Wait while the batch is open; then close it and write its file, whoever of its claims comes first."""
+    with db.write() as session:
+        batch = batches.batch_of(session, sent)
+        assert batch is not None
+        if batch.written_at is not None:
+            left_out = session.get_one(Transmission, key_of(sent)).written_at is None
+            return Sent(None, LEFT_OUT) if left_out else Sent(sent.interchange)
+        if now < batch.closes_at and batch.closed_at is None:
+            return Sent(sent.interchange, waits_until=batch.closes_at)
+        batches.close(session, batch, now)
+        numbered = []
+        for one in batches.members(session, batch):
+            row = session.get_one(ClaimVersion, key_of(one))
+            numbered.append((row, one, numbers_of(session, keys, row, one)))
+        try:
+            text, inside = batches.text_of(session, keys, shelf, numbered)
+        except CannotRender as error:
+            return Sent(None, str(error))
+    write_once(file_path(outbox, sent), text)
+    with db.write() as session:
+        for one in inside:
+            session.get_one(Transmission, key_of(one)).written_at = now
+        written = batches.batch_of(session, sent)
+        assert written is not None
+        written.written_at = now
+    return Sent(sent.interchange) if key_of(sent) in map(key_of, inside) else Sent(None, LEFT_OUT)
+
+
+def key_of(sent: Transmission) -> Key:
+    return sent.encounter_id, sent.letter, sent.ordinal, sent.version
 
 
 def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, now: datetime) -> Transmission:
@@ -71,6 +110,8 @@ def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, no
     named = payer_named(session, keys, row)
     if row.frequency != ORIGINAL and named is None:
         raise CannotRender(UNKNOWN_NUMBER)
+    minutes = shelf.site().batch_minutes
+    place = batches.take_place(session, mode, payer.receiver_id, payer.key, row.form, minutes, now)
     sent = Transmission(
         encounter_id=row.encounter_id,
         letter=row.letter,
@@ -79,7 +120,8 @@ def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, no
         control_number=row.control_number or "",
         mode=mode,
         receiver_id=payer.receiver_id,
-        interchange=next_count(session, f"interchange {mode} {payer.receiver_id}"),
+        interchange=place.interchange,
+        set_number=place.place,
         payer=payer.key,
         replaces_event=named.event if named else None,
         insured_mark=marks.insured if marks else None,
@@ -106,7 +148,7 @@ def numbers_of(session: Session, keys: Keyring, row: ClaimVersion, sent: Transmi
     """The numbers a version was sent with."""
     heard = replies_of(session, keys, row.encounter_id) if sent.replaces_event else ()
     named = payer_number([reply for reply in heard if reply.event == sent.replaces_event])
-    return Numbers(sent.interchange, sent.created_at, named)
+    return Numbers(sent.interchange, sent.created_at, named, sent.set_number)
 
 
 def payer_named(session: Session, keys: Keyring, row: ClaimVersion) -> Reply | None:

@@ -170,7 +170,8 @@ class PayerId(_Part):
 class Site(_Part):
     """One installation. Amounts are United States dollars.
 
-    Claims of a facility go out live to a payer only where installation, facility and payer all say `live`.
+    Claims of a facility go out live to a payer only where installation, facility and payer all say `live`. Claims to one
+    payer that fall due within `batch_minutes` of the first share an interchange; with 0 each has its own.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Site(_Part):
     contact_phone: str
     product_invoice_cost: dict[Key, Decimal] = {}
     bill_hold_days: Annotated[int, Field(ge=0, le=30)] = 4
+    batch_minutes: Annotated[int, Field(ge=0, le=1440)] = 0
     whole_house_remittances: bool = False
     facilities: tuple[Facility, ...]
     payers: tuple[PayerId, ...]

@@ -258,7 +258,8 @@ class ClaimVersion(SQLModel, table=True):
 class Transmission(SQLModel, table=True):
     """A version that went out, once. The file is rendered from this row, as often as a crash asks for it.
 
-    `interchange` (ISA13) counts without a gap for each receiver and mode. `replaces_event` is the reply that named the
+    `interchange` (ISA13) counts without a gap for each receiver and mode; claims of one batch share it, `set_number` (ST02)
+    tells them apart. `replaces_event` is the reply that named the
     payer's number of the claim this one replaces or voids. `insured_mark` and `parties_mark` are HMAC of who the file names:
     patient and insured; provider, payer and submitter. They tell a later correction, and nothing else.
     """
@@ -279,7 +280,29 @@ class Transmission(SQLModel, table=True):
     parties_mark: str | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     written_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    __table_args__ = (UniqueConstraint("mode", "receiver_id", "interchange"),)
+    set_number: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    __table_args__ = (
+        UniqueConstraint("mode", "receiver_id", "interchange", "set_number", name="uq_transmissions_set"),
+    )
+
+
+class Batch(SQLModel, table=True):
+    """An interchange that takes several claims of one trading partner and form while it is open.
+
+    It takes claims until it is closed, whoever closes it; then its file is rendered from its transmissions, once.
+    """
+
+    __tablename__ = "batches"
+
+    mode: str = Field(primary_key=True)
+    receiver_id: str = Field(primary_key=True)
+    interchange: int = Field(primary_key=True)
+    payer: str
+    form: str
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    closes_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    written_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class ReplyFile(SQLModel, table=True):

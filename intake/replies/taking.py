@@ -141,12 +141,14 @@ class Taker:
         }
 
     def _controls(self, session: Session, answers: Answers, entry: Entry) -> Sequence[str]:
-        """Every claim of the interchange that is answered as a whole."""
+        """The claims of the interchange that is answered: the one whose transaction is named, or all of them."""
         found = select(Transmission).where(
             Transmission.receiver_id == answers.sender, Transmission.interchange == entry.interchange
         )
         wanted = "shadow" if answers.test else "live"
-        sent = [row.control_number for row in session.exec(found) if row.mode == wanted]
+        rows = [row for row in session.exec(found) if row.mode == wanted]
+        placed = [row for row in rows if row.set_number == entry.place]
+        sent = [row.control_number for row in (placed if len(rows) > 1 and entry.place else rows)]
         if entry.named and not set(entry.named) & set(sent):
             return entry.named
         if not sent:

@@ -11,7 +11,9 @@ from temporalio.client import WorkflowHandle
 
 from activities.store.tables import AlertRecord, ClaimVersion, Transmission
 from domain.claims.x12 import validate
+from domain.claims.x12.check import guide_findings
 from intake.feeds import expand
+from tests.workflows.shelves import copied, read_by
 from tests.workflows.test_scenarios import SCENARIOS
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id
@@ -127,6 +129,28 @@ async def test_a_claim_waits_for_the_bill_hold_goes_out_and_is_followed_until_it
     await handle(world, encounter).result()
     assert len(sent(world, encounter)) == 1
     await world.record(claim_workflow_id(encounter, "C", 1), "claim_life_paid")
+
+
+async def test_claims_of_one_partner_wait_for_their_batch_and_go_out_in_one_file(world: World, tmp_path: Path) -> None:
+    files = copied(tmp_path)
+    text = files.site.read_text(encoding="utf-8")
+    files.site.write_text(text.replace("batch_minutes = 0", "batch_minutes = 60"), encoding="utf-8")
+    with read_by(world, files):
+        encounter, _ = await emitted(world, "-batch")
+        await pass_days(world, encounter, 4.01)
+        await state(world, encounter, "transmitted")
+        await pass_days(world, encounter, 4.02, "A")
+        await state(world, encounter, "transmitted", letter="A")
+        (first,), (second,) = sent(world, encounter), sent(world, encounter, "A")
+        assert (first.interchange, first.set_number, second.set_number) == (second.interchange, 1, 2)
+        assert not file_of(world, first).exists()
+        await pass_days(world, encounter, 0.05)
+        await world.eventually(lambda: all(s.written_at for s in sent(world, encounter)), "written")
+        out = file_of(world, first).read_text()
+        assert guide_findings(out) == []
+        assert [line.split("*")[2] for line in out.splitlines() if line.startswith("ST*")] == ["0001", "0002"]
+        assert sent(world, encounter, "A")[0].written_at is not None
+        await world.record(claim_workflow_id(encounter, "C", 1), "claim_life_batch")
 
 
 async def test_a_change_before_transmission_rebuilds_and_after_it_replaces(world: World) -> None:

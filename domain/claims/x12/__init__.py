@@ -1,4 +1,4 @@
-"""A claim as an X12 file: 837I 005010X223A2 or 837P 005010X222A1, one claim to an interchange (corrections H).
+"""A claim as an X12 file: 837I 005010X223A2 or 837P 005010X222A1, a transaction to a claim (corrections H).
 
 Belongs here: placing the values of a finished claim and of the vault into segments, and checking a file against the guide
 maps of `pyx12`. Does not belong here: deciding a value, control numbers, files on disk, sending.
@@ -6,6 +6,8 @@ maps of `pyx12`. Does not belong here: deciding a value, control numbers, files 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import StringIO
 
 import pyx12.segment
@@ -14,11 +16,22 @@ from pyx12.x12file import X12Writer
 from domain.claims.model import Claim, Form
 from domain.claims.x12 import institutional, professional
 from domain.claims.x12.check import validate
-from domain.claims.x12.envelope import NotWritable, Segments, headers
+from domain.claims.x12.envelope import NotWritable, Segments, headers, opening
 from domain.claims.x12.parties import Control, Identity
 from domain.site import PayerId, Site
 
 _ISA = "ISA"
+_END_OF_TRANSACTION = ("SE",)
+"""The writer puts the count and number of the open transaction in its place; the last one it closes by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One claim of an interchange: the document, who it is about, its numbers."""
+
+    claim: Claim
+    identity: Identity
+    control: Control
 
 
 def render(claim: Claim, identity: Identity, site: Site, payer: PayerId, control: Control) -> str:
@@ -28,8 +41,23 @@ def render(claim: Claim, identity: Identity, site: Site, payer: PayerId, control
         NotWritable: a name or a number of the patient that no file can carry as it is.
         ValueError: the site file does not know the claim's facility; such a claim is held by an edit.
     """
-    body = professional.body if claim.form is Form.CMS1500 else institutional.body
-    segments: Segments = [*headers(claim, site, payer, control), *body(claim, identity, site, payer, control)]
+    return render_batch((Part(claim, identity, control),), site, payer)
+
+
+def render_batch(parts: Sequence[Part], site: Site, payer: PayerId) -> str:
+    """Claims of one form as one interchange, a transaction each; the first one's numbers and moment head it.
+
+    Raises:
+        NotWritable, ValueError: as `render`.
+    """
+    first = parts[0]
+    segments: Segments = [*opening(first.claim.form, site, payer, first.control)]
+    for part in parts:
+        body = professional.body if part.claim.form is Form.CMS1500 else institutional.body
+        if part is not first:
+            segments.append(_END_OF_TRANSACTION)
+        segments += headers(part.claim, site, payer, part.control)
+        segments += body(part.claim, part.identity, site, payer, part.control)
     out = StringIO()
     with X12Writer(out, seg_term="~", ele_term="*", subele_term=":", eol="\n", repetition_term="^") as writer:
         for segment in segments:
@@ -45,4 +73,4 @@ def _trimmed(segment: tuple[str, ...]) -> tuple[str, ...]:
     return segment[: last + 1]
 
 
-__all__ = ["Control", "Identity", "NotWritable", "render", "validate"]
+__all__ = ["Control", "Identity", "NotWritable", "Part", "render", "render_batch", "validate"]

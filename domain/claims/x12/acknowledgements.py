@@ -29,7 +29,8 @@ def read_999(body: list[Segment]) -> Iterator[Entry]:
             if s[0] in ("IK3", "IK4")
         ]
         data = {"kind": "999", "accepted": verdict in _ACCEPTED, "status_codes": _codes(codes)}
-        yield Entry(ClaimAcknowledged.event_type, None, interchange, data, named=named)
+        place = _number(at(part[0], 2)) if part[0][0] == "AK2" else None
+        yield Entry(ClaimAcknowledged.event_type, None, interchange, data, named=named, place=place)
 
 
 def read_277ca(body: list[Segment]) -> Iterator[Entry]:

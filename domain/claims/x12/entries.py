@@ -23,6 +23,7 @@ class Entry:
     """One answer about one claim. Without `control` it answers everything in our interchange `interchange`.
 
     Attributes:
+        place: ST02 of the transaction in our interchange that alone is answered; None answers all of them.
         named: claims that a verdict on a whole interchange names; they count alone where it is not that interchange's.
         payer: who made the payment (TRN03) of an 835 entry.
         reference: transfer, claim and status of an 835 entry: the same whichever file brings it again.
@@ -34,6 +35,7 @@ class Entry:
     interchange: int | None
     data: dict[str, Any]
     named: tuple[str, ...] = ()
+    place: int | None = None
     payer: str = ""
     reference: str = ""
     on: date | None = None

@@ -88,9 +88,9 @@ def value_of(claim: Claim, key: str) -> str | None:
     return next((f.value for f in claim.fields if key in f.reason.rule.split(".")), None)
 
 
-def headers(claim: Claim, site: Site, payer: PayerId, control: Control) -> Iterator[tuple[str, ...]]:
-    """Envelope, submitter and receiver."""
-    made, guide = control.created, GUIDES[claim.form]
+def opening(form: Form, site: Site, payer: PayerId, control: Control) -> Iterator[tuple[str, ...]]:
+    """Interchange and group header: of one guide, however many claims follow."""
+    made, guide = control.created, GUIDES[form]
     interchange = f"{control.interchange:09d}"
     sender, receiver = f"{site.submitter_id:<15}", f"{payer.receiver_id:<15}"
     mark = "T" if control.test else "P"
@@ -100,7 +100,13 @@ def headers(claim: Claim, site: Site, payer: PayerId, control: Control) -> Itera
     )
     stamp = (day(made.date()), made.strftime("%H%M"))
     yield ("GS", "HC", site.submitter_id, payer.receiver_id, *stamp, str(control.interchange), "X", guide)
-    yield ("ST", "837", "0001", guide)
+
+
+def headers(claim: Claim, site: Site, payer: PayerId, control: Control) -> Iterator[tuple[str, ...]]:
+    """Transaction header, submitter and receiver."""
+    made = control.created
+    stamp = (day(made.date()), made.strftime("%H%M"))
+    yield ("ST", "837", f"{control.place:04d}", GUIDES[claim.form])
     yield ("BHT", "0019", "00", f"{control.interchange:09d}", *stamp, "CH")
     yield ("NM1", "41", "2", text(site.name), "", "", "", "", "46", site.submitter_id)
     phone = "".join(digit for digit in site.contact_phone if digit.isdigit())

@@ -39,6 +39,7 @@ class Control:
         test: shadow mode; the file says so (ISA15 T).
         frequency: 1 original, 7 replacement, 8 void.
         replaces: the payer's claim number that a replacement or void refers to.
+        place: ST02, the place of the claim in its interchange, from one.
     """
 
     interchange: int
@@ -48,3 +49,4 @@ class Control:
     test: bool = True
     frequency: str = "1"
     replaces: str | None = None
+    place: int = 1
