@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from activities.rules import Shelf
@@ -118,29 +118,40 @@ def custody_fingerprint(entries: tuple[CustodyEntry, ...]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
 
+MOST_SHOWN = 8
+
+
 def details_of(decision: Decision) -> str:
-    """The panel of the Temporal UI: at most three narrow columns, current stage first, nothing that names a person."""
+    """The panel of the Temporal UI, half a screen wide: short lists (its tables have no gaps), nothing that names a person."""
     due = decision.next_deadline
-    lines = [
-        f"**Stage: {decision.stage.value}** · {decision.product} · {decision.payer_class}",
-        "",
-        f"Next: {due.title} by {due.due:%Y-%m-%d %H:%M} UTC" if due else "Next: nothing is waited for",
-        "",
-        "| Hold | Owner | Fix |",
-        "|---|---|---|",
-    ]
     standing = [hold for hold in decision.holds if hold.stands]
-    lines += [f"| {hold.title} | {hold.owner} | {hold.fix} |" for hold in standing[:8]] or ["| none | | |"]
-    lines += ["", "| Alert | Severity | Owner |", "|---|---|---|"]
-    lines += [f"| {alert.title} | {alert.severity.value} | {alert.owner} |" for alert in decision.alerts[:8]] or [
-        "| none | | |"
+    parts = [
+        f"**Stage: {decision.stage.value}** · {decision.product} · {decision.payer_class}",
+        f"Next: {due.title} by {due.due:%Y-%m-%d %H:%M} UTC" if due else "Next: nothing is waited for",
+        _listed("Holds", [f"**{hold.title}** ({_words(hold.owner)}): {hold.fix}" for hold in standing]),
+        _listed(
+            "Alerts",
+            [f"**{alert.severity.value}** {alert.title} ({_words(alert.owner)})" for alert in decision.alerts],
+        ),
+        _listed(
+            "Claims",
+            [
+                f"**{claim.key}** {_claim_state(claim.ready, bool(claim.errors))}, ${claim.total:,.2f}"
+                for claim in decision.claims
+            ],
+        ),
     ]
-    lines += ["", "| Claim | State | Total |", "|---|---|---|"]
-    lines += [
-        f"| {claim.key} | {_claim_state(claim.ready, bool(claim.errors))} | {claim.total} |"
-        for claim in decision.claims
-    ]
-    return "\n".join(lines)
+    return "\n\n".join(parts)
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
+    shown = [*lines[:MOST_SHOWN], *more] or ["none"]
+    return "\n".join((f"**{title}**", "", *(f"- {line}" for line in shown)))
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _claim_state(ready: bool, errors: bool) -> str:

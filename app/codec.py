@@ -1,7 +1,9 @@
-"""The codec server: lets the Temporal UI of this stack show details, summaries and payloads that are sealed in Temporal.
+"""The codec server: lets the Temporal UI show details, summaries and payloads that are sealed in Temporal.
 
-The UI of the embedded server sends no bearer token, so the path itself is the secret: a keyed hash that only the
-supervisor and the gateway can compute. Only pages of the named UI may call it. Nothing it opens names a patient.
+Two doors. Where the UI has a login it passes the reader's token on (`TEMPORAL_CODEC_PASS_ACCESS_TOKEN`): `/codec/decode` takes
+a caller who may read timelines. The UI of the embedded server has no login and sends no token, so a second path is itself the
+secret: a keyed hash that only holders of the key file can compute. Only pages of the named UI may call either. Nothing that is
+opened here names a patient.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from temporalio.api.common.v1 import Payloads
 
 from activities.payloads import SealedPayloads
 from activities.store.keys import Keyring, SealBroken
+from app.api.parts import TimelineReader
 
 LARGEST_BYTES = 4 * 1024 * 1024
 
@@ -27,8 +30,15 @@ def install_codec(api: FastAPI, keys: Keyring, ui_origins: tuple[str, ...]) -> N
     router = APIRouter(include_in_schema=False)
     codec = SealedPayloads(keys)
 
+    @router.post("/codec/decode")
+    async def decode_for_a_caller(request: Request, actor: TimelineReader) -> Response:
+        return await opened(request)
+
     @router.post(f"{codec_path(keys)}/decode")
     async def decode(request: Request) -> Response:
+        return await opened(request)
+
+    async def opened(request: Request) -> Response:
         if request.headers.get("origin") not in ui_origins:
             return Response(status_code=403)
         body = await request.body()
@@ -36,10 +46,10 @@ def install_codec(api: FastAPI, keys: Keyring, ui_origins: tuple[str, ...]) -> N
             return Response(status_code=413)
         try:
             sealed = Parse(body, Payloads())
-            opened = Payloads(payloads=await codec.decode(sealed.payloads))
+            found = Payloads(payloads=await codec.decode(sealed.payloads))
         except (ParseError, SealBroken, UnicodeDecodeError):
             return Response(status_code=400)
-        return Response(MessageToJson(opened), media_type="application/json")
+        return Response(MessageToJson(found), media_type="application/json")
 
     api.include_router(router)
     api.add_middleware(

@@ -17,7 +17,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.store.engine import Database
+from activities.store.keys import read_keyring
 from activities.store.tables import Encounter, EncounterEvent
+from app.codec import codec_path
 from app.connect import temporal_access
 from app.installation import CannotStart, install
 from app.settings import Settings
@@ -90,6 +92,12 @@ def wake_encounters(db: Database) -> int:
         for encounter, sequence in last:
             session.get_one(EncounterEvent, (encounter, sequence)).delivered_at = None
     return len(last)
+
+
+@deploy_app.command()
+def codec(data_dir: DataDir = Path("data")) -> None:
+    """Print the codec server's secret path, for the settings of a Temporal UI that has no login. Treat it as a password."""
+    typer.echo(codec_path(read_keyring(Settings().model_copy(update={"data_dir": data_dir}).key_file)))
 
 
 @deploy_app.command("search-attributes")

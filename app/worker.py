@@ -22,6 +22,7 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.advice import Advice
 from activities.destinations import Destinations, DestinationsError, read_destinations
 from activities.encounter import Activities
 from app.bell import Bell
@@ -56,6 +57,7 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
         no_remote_activities=settings.worker_role == "workflows",
         activities=Activities(home.mind, client, settings.outbox, destinations_of(settings)).all,
         activity_executor=pool,
+        interceptors=[Advice()],
         max_concurrent_activities=ACTIVITY_THREADS,
         max_concurrent_local_activities=DECISION_THREADS,
         max_cached_workflows=settings.max_cached_workflows,

@@ -44,6 +44,8 @@ class TemporalDoor:
             task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary="CAR-T encounter: one patient, one product",
+            static_details=f"The board shows it under `/encounters/{encounter_id}`, with holds, alerts, claims and custody.",
         )
         await client.execute_update_with_start_workflow(
             note.type,

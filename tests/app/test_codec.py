@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,11 @@ from google.protobuf.json_format import MessageToJson, Parse
 from temporalio.api.common.v1 import Payload, Payloads
 
 from activities.payloads import SealedPayloads
+from app.api.access import digest
+from app.api.actors import Actor
+from app.api.roles import Role
 from app.codec import codec_path, install_codec
+from tests.contract.recording import TOKEN, recorder
 from tests.replay.keys import RECORDING_KEYS
 
 UI = "http://127.0.0.1:8233"
@@ -64,3 +69,21 @@ async def test_the_path_cannot_be_guessed(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"payloads": [{"metadata": {"encoding": "??"}}]}'])
 async def test_a_body_that_is_none_gets_an_answer(client: httpx.AsyncClient, body: bytes) -> None:
     assert (await client.post(PATH, content=body, headers={"origin": UI})).status_code in (200, 400)
+
+
+async def test_a_ui_with_a_login_passes_its_reader_on(tmp_path: Path) -> None:
+    """Every reader of timelines may look; no token, another role and another page may not."""
+    async with recorder(tmp_path) as r:
+        install_codec(r.api, r.mind.keys, (UI,))
+        actors = r.api.state.parts.access.actors
+        actors[digest("token-of-a-feed")] = Actor("feed", frozenset({Role.FEED}))
+        body = MessageToJson(Payloads(payloads=await SealedPayloads(r.mind.keys).encode([PLAIN])))
+
+        async def ask(token: str, origin: str = UI) -> httpx.Response:
+            headers = {"origin": origin, "authorization": f"Bearer {token}"}
+            return await r.http.post("/codec/decode", content=body, headers=headers)
+
+        opened = await ask(TOKEN)
+        assert Parse(opened.content, Payloads()).payloads[0] == PLAIN
+        assert [(await ask("wrong")).status_code, (await ask("token-of-a-feed")).status_code] == [401, 403]
+        assert (await ask(TOKEN, "http://evil.example")).status_code == 403
