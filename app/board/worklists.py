@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 
+from sqlalchemy import and_, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
@@ -208,15 +209,41 @@ class Cells:
 
 
 def cells(session: Session, cards: Iterable[Card]) -> list[Cells]:
-    """The last documented hand-over of each encounter whose cells are under way."""
+    """The last documented hand-over of each encounter whose cells are under way. Only the last link is read of each chain."""
     by_id = {card.encounter_id: card for card in cards}
-    query = select(CustodyRecord).where(col(CustodyRecord.encounter_id).in_(list(by_id)))
-    last: dict[str, CustodyRecord] = {}
-    count: dict[str, int] = {}
-    for record in session.exec(query.order_by(col(CustodyRecord.occurred), col(CustodyRecord.position))):
-        last[record.encounter_id] = record
-        count[record.encounter_id] = count.get(record.encounter_id, 0) + 1
+    newest = (
+        func.row_number()
+        .over(
+            partition_by=col(CustodyRecord.encounter_id),
+            order_by=(col(CustodyRecord.occurred).desc(), col(CustodyRecord.position).desc()),
+        )
+        .label("newest")
+    )
+    links = func.count().over(partition_by=col(CustodyRecord.encounter_id)).label("links")
+    ranked = (
+        columns(col(CustodyRecord.encounter_id), col(CustodyRecord.position), newest, links)
+        .where(col(CustodyRecord.encounter_id).in_(list(by_id)))
+        .subquery()
+    )
+    query = (
+        columns(
+            col(CustodyRecord.encounter_id),
+            col(CustodyRecord.kind),
+            col(CustodyRecord.content),
+            col(CustodyRecord.occurred),
+            ranked.c.links,
+        )
+        .join(
+            ranked,
+            and_(
+                col(CustodyRecord.encounter_id) == ranked.c.encounter_id,
+                col(CustodyRecord.position) == ranked.c.position,
+            ),
+        )
+        .where(ranked.c.newest == 1)
+        .order_by(col(CustodyRecord.occurred).desc(), col(CustodyRecord.encounter_id))
+    )
     return [
-        Cells(by_id[key], str(json.loads(record.content).get("step", record.kind)), record.occurred, count[key])
-        for key, record in sorted(last.items(), key=lambda pair: pair[1].occurred, reverse=True)
+        Cells(by_id[encounter_id], str(json.loads(content).get("step", kind)), occurred, count)
+        for encounter_id, kind, content, occurred, count in session.connection().execute(query)
     ]

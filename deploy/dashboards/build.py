@@ -142,10 +142,13 @@ def console(dashboard: dict[str, Any], every: list[dict[str, Any]]) -> str:
 
 def _section(panel: dict[str, Any]) -> str:
     labels = " ".join(f"{{{{ .Labels.{label} }}}}" for label in panel.get("legend", ())) or html.escape(panel["title"])
+    asked = f"query `{query_of(panel)}`"
+    if panel.get("legend") and not panel["query"].startswith("topk("):
+        asked += f' | sortByLabel "{panel["legend"][0]}"'
     shown = CONSOLE_FORMATS[panel.get("unit", "short")].replace("{{ . |", "{{ .Value |")
     return (
         f"<section>\n<h2>{html.escape(panel['title'])}</h2>\n<table>\n"
-        f'{{{{ range query `{query_of(panel)}` }}}}<tr><td>{labels}</td><td class="value">{shown}</td></tr>\n'
+        f'{{{{ range {asked} }}}}<tr><td>{labels}</td><td class="value">{shown}</td></tr>\n'
         f"{{{{ else }}}}<tr><td>no data</td></tr>\n{{{{ end }}}}</table>\n</section>"
     )
 

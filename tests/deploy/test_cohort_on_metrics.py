@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlmodel import select
 
-from activities.alerts import reconcile_alerts
-from activities.claims import keep_claim
-from activities.encounter import view_of
-from activities.mind import Mind
-from activities.store.chain import append_custody
-from activities.store.inbox import Disposition, receive
-from activities.store.tables import Encounter
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS
 from app.simulate import cohort
-from domain.plan import ClaimQuestion
+from tests.deploy.cohort_world import AT, UNTIL, play
 from tests.deploy.store_world import World
 
-UNTIL = date(2026, 11, 20)
-AT = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 ENCOUNTERS = 24
-
-
-def play(world: World) -> None:
-    """Every event through the inbox, then one decision for each encounter with what follows from it."""
-    for events in cohort(ENCOUNTERS, 7, 240, UNTIL):
-        for event in events:
-            receipt = receive(world.db, world.keys, event, AT, "simulation")
-            assert receipt.disposition is Disposition.ACCEPTED, (event["id"], receipt)
-    mind = Mind(world.db, world.keys, world.shelf)
-    with world.db.read() as session:
-        last = {row.encounter_id: row.next_sequence - 1 for row in session.exec(select(Encounter))}
-    for name, sequence in last.items():
-        decide(world, mind, name, sequence)
-
-
-def decide(world: World, mind: Mind, name: str, sequence: int) -> None:
-    decision = mind.decision(name, sequence, AT)
-    with world.db.write() as session:
-        append_custody(session, world.keys, name, decision.custody, AT)
-        reconcile_alerts(session, name, decision.alerts, AT)
-        for claim in decision.claims:
-            if claim.ready:
-                asked = ClaimQuestion(
-                    encounter=name, letter=claim.letter, ordinal=claim.ordinal, up_to_sequence=sequence, now=AT
-                )
-                keep_claim(session, asked, claim)
-        row = session.get_one(Encounter, name)
-        row.status = "closed" if decision.outcome else "open"
-        row.stage, row.product = decision.stage.value, decision.product
-        row.payer_class, row.holds_open = decision.payer_class, sum(hold.stands for hold in decision.holds)
-        row.decided_sequence, row.decided_at, row.view = sequence, AT, view_of(decision)
-        session.add(row)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +22,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[dict
     """Samples of the metrics by name."""
     directory: Path = tmp_path_factory.mktemp("cohort")
     world = World(directory)
-    play(world)
+    play(world, ENCOUNTERS, 7, 240)
     registry = CollectorRegistry()
     registry.register(StoreMetrics(world.db, world.shelf, world.keys, clock=lambda: AT))
     found: dict[str, list[tuple[dict[str, str], float]]] = {}

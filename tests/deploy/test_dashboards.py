@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import re
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import httpx
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry, start_http_server
 
-from app.metrics import StoreMetrics, free_port
-from tests.deploy.monitoring import Exposition, eventually, start_prometheus
-from tests.deploy.queries import DEPLOY, documented, metrics_in, recorded
+from app.metrics.definitions import DEFINITIONS
+from tests.deploy.cohort_world import AT, play
+from tests.deploy.panels import BUILD, PANELS, answers, watched
+from tests.deploy.queries import DEPLOY, documented, metrics_in, recorded, rules
 from tests.deploy.store_world import NOW, World, furnish
-
-PROCESS_TEXT = """# TYPE cart_events_received_total counter
-cart_events_received_total{disposition="accepted"} 40
-# TYPE cart_decisions_total counter
-cart_decisions_total{stage="apheresis"} 12
-# TYPE temporal_workflow_task_execution_failed_total counter
-temporal_workflow_task_execution_failed_total{failure_reason="WorkflowError",workflow_type="CarTEncounter"} 1
-# TYPE temporal_num_pollers gauge
-temporal_num_pollers{poller_type="workflow_task"} 2
-# TYPE temporal_worker_task_slots_available gauge
-temporal_worker_task_slots_available{worker_type="ActivityWorker"} 8
-# TYPE temporal_workflow_task_schedule_to_start_latency_seconds histogram
-temporal_workflow_task_schedule_to_start_latency_seconds_bucket{le="0.1"} 5
-temporal_workflow_task_schedule_to_start_latency_seconds_bucket{le="+Inf"} 5
-# TYPE temporal_activity_schedule_to_start_latency_seconds histogram
-temporal_activity_schedule_to_start_latency_seconds_bucket{le="0.1"} 5
-temporal_activity_schedule_to_start_latency_seconds_bucket{le="+Inf"} 5
-"""
-
-
-def load_build() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("dashboards_build", DEPLOY / "dashboards" / "build.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BUILD = load_build()
-PANELS = [(dashboard["name"], panel) for dashboard in BUILD.definitions() for panel in dashboard["panels"]]
 
 
 def test_the_written_files_are_those_of_the_definitions() -> None:
@@ -82,6 +48,14 @@ def test_a_panel_asks_for_metrics_that_exist(name: str, panel: dict[str, str]) -
     assert asked <= documented() | recorded()
 
 
+def test_every_metric_of_the_store_is_on_a_dashboard() -> None:
+    shown = set().union(*(metrics_in(panel["query"]) for _, panel in PANELS))
+    for _ in range(2):  # a recorded series may be made of another
+        shown |= {name for rule in rules("record") if rule["record"] in shown for name in metrics_in(rule["expr"])}
+    shown |= {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}
+    assert {each.name for each in DEFINITIONS} <= shown
+
+
 def test_every_query_can_be_parsed(program: Callable[[str], str], tmp_path: Path) -> None:
     rules = [{"record": f"panel:q{number}", "expr": BUILD.query_of(panel)} for number, (_, panel) in enumerate(PANELS)]
     path = tmp_path / "panels.yml"
@@ -105,45 +79,25 @@ def test_grafana_panels_lie_on_the_grid_and_name_the_provisioned_source() -> Non
             assert panel["datasource"]["uid"] == source["datasources"][0]["uid"]
 
 
-@pytest.fixture(scope="module")
-def prometheus(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus with the repository's rules and consoles over a store that has one of everything."""
+@pytest.fixture(scope="module", params=["one of everything", "a simulated week"])
+def prometheus(
+    request: pytest.FixtureRequest, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A Prometheus with the repository's rules and consoles over a store."""
     binary = program("prometheus")
     directory = tmp_path_factory.mktemp("dashboards")
     world = World(directory)
-    furnish(world)
-    registry = CollectorRegistry()
-    registry.register(StoreMetrics(world.db, world.shelf, world.keys, clock=lambda: NOW))
-    port = free_port()
-    store, _ = start_http_server(port, "127.0.0.1", registry)
-    processes = Exposition(
-        PROCESS_TEXT + "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes 9e7\n"
-    )
-    targets = dict.fromkeys(("cart-worker", "temporal", "prometheus", "alertmanager"), processes.target)
-    server, where = start_prometheus(binary, directory, targets | {"cart-gateway": f"127.0.0.1:{port}"}, "127.0.0.1:1")
+    if request.param == "a simulated week":
+        play(world, 10, 7, 7)
+        now = AT
+    else:
+        furnish(world)
+        now = NOW
     try:
-        eventually(lambda: answers(where, "cart:unbilled_dollars:sum"), "the first recorded series")
-        time.sleep(2.5)  # A rate needs two scrapes.
-        yield where
+        with watched(world, now, directory, binary) as where:
+            yield where
     finally:
-        server.stop()
-        store.shutdown()
-        processes.server.shutdown()
         world.db.close()
-
-
-def answers(where: str, query: str) -> list[dict[str, Any]]:
-    """What Prometheus finds; nothing while it starts."""
-    try:
-        answer = httpx.get(f"http://{where}/api/v1/query", params={"query": query}, timeout=5)
-    except httpx.HTTPError:
-        return []
-    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        return []
-    body = answer.json()
-    assert body["status"] == "success", body
-    found: list[dict[str, Any]] = body["data"]["result"]
-    return found
 
 
 @pytest.mark.parametrize(
