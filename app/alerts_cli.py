@@ -120,15 +120,19 @@ def _alert_lines(one: Json) -> str:
 
 
 def _cause_lines(one: Json) -> str:
-    where = f"{len(one['encounters'])} encounters" if one["encounters"] else "whole house"
+    where = _count(len(one["encounters"]), "encounter") if one["encounters"] else "whole house"
     return (
-        f"{one['cause']}  {one['severity']}  {len(one['alerts'])} alerts, {one['open']} open, {where}, "
+        f"{one['cause']}  {one['severity']}  {_count(len(one['alerts']), 'alert')}, {one['open']} open, {where}, "
         f"{', '.join(one['owners'])}\n    {one['title']}\n    -> {one['action']}"
     )
 
 
 def _delivery_lines(one: Json) -> str:
     return (
-        f"{one['delivery_id']}  {one['destination']}  {one['change']} {one['cause']}: {len(one['alert_ids'])} alerts, "
-        f"{one['attempts']} tries, {one['last_error']}"
+        f"{one['delivery_id']}  {one['destination']}  {one['change']} {one['cause']}: {_count(len(one['alert_ids']), 'alert')}, "
+        f"tried {_count(one['attempts'], 'time')}, {one['last_error']}"
     )
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}{'' if number == 1 else 's'}"

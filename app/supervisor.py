@@ -111,8 +111,13 @@ async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str]
 
 def _write_run_file(options: StackOptions) -> None:
     """Where the running stack answers, for the command line."""
-    where = {"http": f"http://{HOST}:{options.http_port}", "ui": f"http://{HOST}:{options.ui_port}"}
-    (options.data_dir / RUN_FILE).write_text(json.dumps(where | {"temporal": f"{HOST}:{options.temporal_port}"}))
+    where = {
+        "http": f"http://{HOST}:{options.http_port}",
+        "ui": f"http://{HOST}:{options.ui_port}",
+        "metrics": f"http://{HOST}:{options.metrics_port}",
+        "temporal": f"{HOST}:{options.temporal_port}",
+    }
+    (options.data_dir / RUN_FILE).write_text(json.dumps(where))
 
 
 def _settings(options: StackOptions) -> Settings:

@@ -2,6 +2,7 @@
 
 `cart-encounter demo --keep --data-dir D`, then `python deploy/screenshots.py --data-dir D`. The demonstration's own
 encounters are closed by then, so a small synthetic cohort and one held referral are posted first: those are under way.
+A Prometheus with the repository's rules and consoles is started on the stack's metrics for the picture of a console.
 Nothing on the pictures is a person's: the pages carry opaque ids.
 """
 
@@ -9,7 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
@@ -17,12 +21,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import yaml
 from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from app.client import RUN_FILE, Api, ApiError, api_from  # noqa: E402 - run as a script, the repository is not on the path
+from app.metrics import free_port  # noqa: E402
 from app.simulate import post_cohort  # noqa: E402
 from deploy.browser import opened, sign_in  # noqa: E402
 from intake.feeds import expand, load_feed  # noqa: E402
@@ -31,8 +37,12 @@ LARGEST = 400 * 1024
 WIDTH = 1600
 COHORT, SEED, DAYS = 18, 11, 80
 HELD = ROOT / "tests" / "scenarios" / "d_missing_tecartus_certificate.json"
-AHEAD = timedelta(days=40)
+AHEAD = timedelta(days=29)
+"""So that the held encounter's collection lies before the certificate that the demonstration files for its own."""
+
 PATIENCE = 120.0
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+SCRAPES = 5.0
 Json = Mapping[str, Any]
 
 
@@ -56,7 +66,8 @@ def take(data_dir: Path, out: Path) -> list[Path]:
         ApiError: no stack runs on the directory, or it refused.
     """
     api = api_from(data_dir, None)
-    ui = json.loads((data_dir / RUN_FILE).read_text())["ui"]
+    where = json.loads((data_dir / RUN_FILE).read_text())
+    ui = where["ui"]
     put_under_way(api, datetime.now().astimezone().date())
     encounters = _decided(api)
     told = _fullest(encounters)
@@ -72,6 +83,7 @@ def take(data_dir: Path, out: Path) -> list[Path]:
             _temporal(page, ui, running, "timeline", out / "temporal-ui.png", 1200),
             _temporal(page, ui, running, "search-attributes", out / "temporal-attributes.png", 700),
             _temporal(page, ui, running, "user-metadata", out / "temporal-details.png", 900),
+            *_console(page, where, out / "console.png"),
         ]
 
 
@@ -113,6 +125,43 @@ def _temporal(page: Page, ui: str, encounter: str, tab: str, path: Path, height:
     page.get_by_text(encounter).first.wait_for()
     page.wait_for_timeout(2000)
     return _taken(page, path)
+
+
+def _console(page: Page, where: Mapping[str, str], path: Path) -> list[Path]:
+    """A Prometheus console over the stack's own metrics, after enough scrapes for a rate; none without a Prometheus."""
+    binary = shutil.which("prometheus")
+    if binary is None:
+        print("no Prometheus is installed: the picture of the console stays as it is", file=sys.stderr)
+        return []
+    with tempfile.TemporaryDirectory() as directory:
+        address = f"127.0.0.1:{free_port()}"
+        config = _scraping(where, address)
+        (Path(directory) / "prometheus.yml").write_text(yaml.safe_dump(config))
+        command = [binary, f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/series"]
+        command += [f"--web.listen-address={address}", f"--web.console.templates={PROMETHEUS / 'consoles'}"]
+        quiet = subprocess.DEVNULL
+        server = subprocess.Popen(command, stdout=quiet, stderr=quiet)  # noqa: S603 - a program of this machine
+        try:
+            time.sleep(SCRAPES * 2)
+            page.set_viewport_size({"width": WIDTH, "height": 1300})
+            page.goto(f"http://{address}/consoles/encounters.html")
+            return [_taken(page, path)]
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def _scraping(where: Mapping[str, str], prometheus: str) -> dict[str, Any]:
+    """The repository's configuration on the addresses of the embedded stack, every second."""
+    config: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(path) for path in sorted((PROMETHEUS / "rules").glob("*.yml"))]
+    del config["alerting"]
+    targets = {"cart-worker": where["metrics"], "cart-gateway": where["http"], "prometheus": f"http://{prometheus}"}
+    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in targets]
+    for job in config["scrape_configs"]:
+        job["static_configs"] = [{"targets": [targets[job["job_name"]].removeprefix("http://")]}]
+    return config
 
 
 def _taken(page: Page, path: Path) -> Path:

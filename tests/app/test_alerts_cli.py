@@ -95,7 +95,7 @@ def test_alerts_are_listed_with_their_next_step_and_by_cause(desk: Desk) -> None
     assert "acknowledge by 2026-06-01T16:00" in listed
     told = desk.run("causes")
     assert "certificate.fact  warning  2 alerts, 2 open" in told
-    assert "stock_missing  warning  1 alerts" in told
+    assert "stock_missing  warning  1 alert, 1 open, whole house" in told
     assert desk.run("list", "--severity", "critical").strip() == "no alert"
     assert [one["cause"] for one in json.loads(desk.run("causes", "--json"))["causes"]] == [
         "certificate.fact",
@@ -121,7 +121,7 @@ def test_a_dead_letter_is_listed_and_tried_again(desk: Desk) -> None:
     assert desk.run("dead-letters").strip() == "no message was given up"
     deliver(desk.db, where, NOW + timedelta(hours=25))
     listed = desk.run("dead-letters")
-    assert re.search(r"pager  opened [\w.]+: \d alerts, 1 tries, no answer: ConnectError", listed)
+    assert re.search(r"pager  opened [\w.]+: \d alerts?, tried 1 time, no answer: ConnectError", listed)
     delivery_id = listed.split()[0]
     assert "waiting  pager" in desk.run("retry", delivery_id)
     assert delivery_id not in desk.run("dead-letters")
