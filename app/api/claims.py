@@ -93,7 +93,7 @@ def current_row(parts: Parts, encounter_id: str, letter: str, ordinal: int | Non
     with parts.db.read() as session:
         rows = reading.claims(session, encounter_id, letter, ordinal)
     if not rows:
-        raise Refusal(404, "this encounter has no such claim")
+        raise Refusal(404, "no such claim was built here; claims billed elsewhere stand under /claims")
     return rows[0]
 
 

@@ -111,6 +111,9 @@ async def test_the_file_tells_readers_of_screens_its_title_and_language(packed: 
     reader = PdfReader(BytesIO((await fetch(r, f"/v1/encounters/{encounter}/packet", "application/pdf")).content))
     assert reader.trailer["/Root"]["/Lang"] == "en-US"
     assert reader.metadata is not None
+    assert reader.metadata.creation_date == datetime(2000, 1, 1, tzinfo=UTC), (
+        "the clock of whoever made it is in the file"
+    )
     assert reader.metadata.title == f"Evidence packet, encounter {encounter}"
     assert reader.viewer_preferences is not None
     assert bool(reader.viewer_preferences.display_doctitle)

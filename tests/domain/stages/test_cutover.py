@@ -14,7 +14,7 @@ from domain.custody import custody
 from domain.decision import Decision
 from domain.events import EventData, InvalidEvent, parse_data
 from domain.facts import Fact, fold
-from tests.domain.stages.stories import Story, holds, kinds, until_infused, whole
+from tests.domain.stages.stories import Story, holds, kinds, until_collected, until_infused, whole
 
 IMPORT = "urn:cart-encounter:import"
 STAGES = ("apheresis", "manufacturing", "lymphodepletion", "infusion", "monitoring")
@@ -100,6 +100,14 @@ def test_what_comes_after_the_cutover_is_judged_as_ever(stage: str, day: int) ->
     assert ended.outcome is not None, [hold.id for hold in ended.holds]
     assert [c.key for c in ended.claims] == [c.key for c in whole().decide(60).claims if c.letter != "A"]
     assert {a.kind for a in ended.alerts} - {a.kind for a in whole().decide(60).alerts} == set()
+
+
+def test_what_should_have_come_before_the_cutover_is_not_waited_for_and_what_comes_after_is() -> None:
+    story = until_collected()
+    take_over(story, -20, "manufacturing", billed=[claim(story, "A", -24, -24)])
+    assert "pickup_overdue" not in kinds(story.decide(-15))
+    assert "release_overdue" in {deadline.kind for deadline in story.decide(-15).deadlines}
+    assert "release_overdue" in kinds(story.decide(0))
 
 
 def test_a_service_after_the_cutover_without_its_papers_is_still_held() -> None:
