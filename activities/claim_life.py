@@ -68,7 +68,11 @@ class ClaimLife:
         if row is None:
             return self._follow(moment, None)
         key = key_in_batch(batched[0]) if batched else key_of(row)
-        sent = transmit(self.mind.db, self.mind.keys, self.mind.shelf, self.outbox, key, moment.now)
+        try:
+            sent = transmit(self.mind.db, self.mind.keys, self.mind.shelf, self.outbox, key, moment.now)
+        except OSError as error:  # tried again until there is room; somebody should hear of it before filing ends
+            self._follow(moment, f"the outbox cannot be written ({error.strerror}); it is tried again")
+            raise
         if sent.waits_until is not None:
             return self._follow(moment, None)
         if sent.interchange is not None:

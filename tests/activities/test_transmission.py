@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from activities import transmission
-from activities.store.tables import ClaimVersion, Counter, Encounter, Transmission
+from activities.store.tables import AlertRecord, ClaimVersion, Counter, Encounter, Transmission
 from activities.transmission import write_once
 from domain.claims.x12 import validate
 from domain.plan import ClaimMoment, ClaimQuestion, ClaimStanding
@@ -46,6 +46,11 @@ def send(r: Recorder, encounter: str, letter: str = "C", now: datetime = LATER) 
 def sent(r: Recorder) -> list[Transmission]:
     with r.mind.db.read() as session:
         return list(session.exec(select(Transmission).order_by(Transmission.interchange)))
+
+
+def open_titles(r: Recorder) -> list[str]:
+    with r.mind.db.read() as session:
+        return list(session.exec(select(AlertRecord.title).where(AlertRecord.state == "open")))
 
 
 def files(r: Recorder) -> list[Path]:
@@ -84,7 +89,9 @@ async def test_a_full_outbox_keeps_the_number_and_the_retry_writes_the_same_file
         with pytest.raises(OSError, match="No space"):
             send(r, encounter)
     assert [row.written_at for row in sent(r)] == [None]
+    assert [title for title in open_titles(r) if "No space left" in title]
     assert send(r, encounter).state == "transmitted"
+    assert not [title for title in open_titles(r) if "No space left" in title]
     assert send(r, encounter, "B").state == "transmitted"
     assert [row.interchange for row in sent(r)] == [1, 2]
     assert len(files(r)) == 2
