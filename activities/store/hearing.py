@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, func, select
 
 from activities.store.engine import Database
+from activities.store.inbox import serialise
 from activities.store.tables import FeedHeard, Inbox
 
 EXACT_TO = timedelta(seconds=15)
@@ -39,9 +40,10 @@ class Hearing:
 
 def note(session: Session, feed: str, now: datetime) -> None:
     """The feed was heard at this moment; an earlier moment changes nothing."""
-    row = session.get(FeedHeard, feed, with_for_update=True)
+    serialise(session)
+    row = session.get(FeedHeard, feed)
     if row is None:
-        session.merge(FeedHeard(feed=feed, at=now))
+        session.add(FeedHeard(feed=feed, at=now))
     elif row.at < now:
         row.at = now
         session.add(row)
