@@ -165,6 +165,7 @@ def _eligibility(packet: Packet, refs: References) -> Iterator[Flowable]:
     yield from heading("Eligibility and gates")
     days = [f"{g.stage} for {when(g.on)} {'open' if g.open else 'CLOSED'}" for g in packet.eligibility]
     yield para(f"Gates: {'; '.join(days)}." if days else "No gate was judged yet.", BODY)
+    yield para("A check that is named by its failure says 'not found' where all is well.", NOTE)
     merged: dict[tuple[str, str, str], tuple[Asked, list[str], list[str]]] = {}
     for gate in packet.eligibility:
         for one in gate.asked:
