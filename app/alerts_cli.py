@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Optional
 from urllib.parse import quote, urlencode
@@ -12,13 +11,11 @@ import typer
 
 from activities.destinations import DestinationsError, read_destinations
 from app.client import ApiError, api_from
+from app.reading_cli import DataDir, Json, Url, tell
 
 alerts_app = typer.Typer(no_args_is_help=True, help="Alerts: list, causes, acknowledge, dead-letters, retry, check.")
 
-DataDir = Annotated[Path, typer.Option("--data-dir", help="data directory of the running stack")]
-Url = Annotated[Optional[str], typer.Option("--url", help="the gateway; from the data directory's run file if absent")]
-AsJson = Annotated[bool, typer.Option("--json", help="the gateway's answer instead of lines")]
-Json = Mapping[str, Any]
+Answer = Mapping[str, Any]
 
 
 @alerts_app.command("list")
@@ -29,7 +26,7 @@ def list_alerts(
     kind: Annotated[Optional[str], typer.Option(help="a kind of the rulebook")] = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
-    as_json: AsJson = False,
+    as_json: Json = None,
 ) -> None:
     """List alerts: id, severity, state, owner, time to acknowledge, title, next step."""
     if encounter and (severity or kind):
@@ -37,14 +34,14 @@ def list_alerts(
     asked = {key: value for key, value in (("state", state), ("severity", severity), ("kind", kind)) if value}
     path = f"/v1/encounters/{quote(encounter, safe='')}/alerts" if encounter else "/v1/alerts"
     answer = api_from(data_dir, url).get(path + (f"?{urlencode(asked)}" if asked else ""))
-    _say(answer, as_json, (_alert_lines(one) for one in answer["alerts"]), "no alert")
+    tell(answer, lambda it: [_alert_lines(one) for one in it["alerts"]] or ["no alert"], as_json)
 
 
 @alerts_app.command()
-def causes(data_dir: DataDir = Path("data"), url: Url = None, as_json: AsJson = False) -> None:
+def causes(data_dir: DataDir = Path("data"), url: Url = None, as_json: Json = None) -> None:
     """What stands, put together by what cures it."""
     answer = api_from(data_dir, url).get("/v1/alerts/causes")
-    _say(answer, as_json, (_cause_lines(one) for one in answer["causes"]), "no alert stands")
+    tell(answer, lambda it: [_cause_lines(one) for one in it["causes"]] or ["no alert stands"], as_json)
 
 
 @alerts_app.command()
@@ -74,10 +71,10 @@ def acknowledge(
 
 
 @alerts_app.command("dead-letters")
-def dead_letters(data_dir: DataDir = Path("data"), url: Url = None, as_json: AsJson = False) -> None:
+def dead_letters(data_dir: DataDir = Path("data"), url: Url = None, as_json: Json = None) -> None:
     """Messages about alerts that were given up, with the last error; try one again with `alerts retry`."""
     answer = api_from(data_dir, url).get("/v1/alerts/deliveries?state=dead")
-    _say(answer, as_json, (_delivery_lines(one) for one in answer["deliveries"]), "no message was given up")
+    tell(answer, lambda it: [_delivery_lines(one) for one in it["deliveries"]] or ["no message was given up"], as_json)
 
 
 @alerts_app.command()
@@ -105,11 +102,7 @@ def check(file: Path) -> None:
     typer.echo(f"{len(found.destinations)} destinations")
 
 
-def _say(answer: Json, as_json: bool, blocks: Iterable[str], nothing: str) -> None:
-    typer.echo(json.dumps(answer, indent=2) if as_json else "\n".join(blocks) or nothing)
-
-
-def _alert_lines(one: Json) -> str:
+def _alert_lines(one: Answer) -> str:
     late = f"  acknowledge by {one['acknowledge_by'][:16]}" if one["state"] == "open" else ""
     raised = f"  escalated {one['escalations']}x" if one["escalations"] else ""
     return (
@@ -119,7 +112,7 @@ def _alert_lines(one: Json) -> str:
     )
 
 
-def _cause_lines(one: Json) -> str:
+def _cause_lines(one: Answer) -> str:
     where = _count(len(one["encounters"]), "encounter") if one["encounters"] else "whole house"
     return (
         f"{one['cause']}  {one['severity']}  {_count(len(one['alerts']), 'alert')}, {one['open']} open, {where}, "
@@ -127,7 +120,7 @@ def _cause_lines(one: Json) -> str:
     )
 
 
-def _delivery_lines(one: Json) -> str:
+def _delivery_lines(one: Answer) -> str:
     return (
         f"{one['delivery_id']}  {one['destination']}  {one['change']} {one['cause']}: {_count(len(one['alert_ids']), 'alert')}, "
         f"tried {_count(one['attempts'], 'time')}, {one['last_error']}"

@@ -1,4 +1,7 @@
-"""`cart-encounter`: one command for every process and every question."""
+"""`cart-encounter`: one command for every process and every question.
+
+What serves is imported where it is run: a question on the command line should not wait for a web server to load.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,18 @@ from app.alerts_cli import alerts_app
 from app.audit_cli import audit
 from app.billing_cli import reply, worklist
 from app.client import ApiError, api_from
-from app.connect import open_home, temporal_access
 from app.deployment import deploy_app
 from app.hl7_cli import hl7_app
 from app.import_cli import import_
 from app.logs import be_discreet
-from app.metrics import register_store_metrics
 from app.packet_cli import packet
 from app.preflight_cli import preflight
 from app.reading_cli import DataDir, Url, claims, holds, show, timeline
 from app.rules_cli import rules_app
-from app.serving import GatewaySettings, build_gateway, server_of
 from app.settings import Settings
 from app.simulate import simulate
-from app.supervisor import StackOptions, run_stack
 from app.troubles import in_one_line
 from app.vault_cli import vault_app
-from app.worker import run_worker
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -69,6 +67,8 @@ def up(
     time_skipping: Annotated[bool, typer.Option(help="let a client skip clinical time (demo and tests)")] = False,
 ) -> None:
     """Run the whole embedded stack: Temporal server with its UI, worker, gateway. A port of 0 takes any free one."""
+    from app.supervisor import StackOptions, run_stack
+
     options = StackOptions(
         data_dir, site, rules, edition, http_port, mllp_port, temporal_port, ui_port, metrics_port, time_skipping
     )
@@ -79,6 +79,8 @@ def up(
 def worker() -> None:
     """Run one worker against the Temporal server and database of the environment (CART_…)."""
     be_discreet()
+    from app.worker import run_worker
+
     _run(run_worker(Settings()))
 
 
@@ -90,6 +92,10 @@ def gateway() -> None:
 
 
 async def _serve_gateway() -> None:
+    from app.connect import open_home, temporal_access
+    from app.metrics import register_store_metrics
+    from app.serving import GatewaySettings, build_gateway, server_of
+
     settings = GatewaySettings()
     temporal_access(settings)  # a gateway connects at its first delivery: what is wrong with the settings is said now
     home = open_home(settings)

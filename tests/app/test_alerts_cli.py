@@ -37,6 +37,8 @@ class Desk:
     url: str
 
     def run(self, *words: str) -> str:
+        asks = words[0] in ("list", "causes", "dead-letters") and "--json" not in words
+        words = (*words, "--text") if asks else words
         answer = CliRunner().invoke(cli, ["alerts", *words, "--data-dir", str(self.data_dir), "--url", self.url])
         if isinstance(answer.exception, ApiError):
             raise answer.exception
