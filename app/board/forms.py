@@ -84,11 +84,17 @@ FORMS: Final[Mapping[str, Form]] = {
             who="by",
             found_by="coi_id",
             scans=frozenset(
-                {"coi_id", "bag_id", "lot", "ndc", "din", "container", "waybill", "logger", "second_verifier"}
+                {
+                    *("coi_id", "bag_id", "lot", "ndc", "din", "isbt_128", "maker_id"),
+                    *("container", "waybill", "logger", "second_verifier"),
+                }
             ),
-            folded=frozenset({"container", "waybill", "logger", "temperature", "accepted", "din"}),
+            folded=frozenset(
+                {"container", "waybill", "logger", "temperature", "accepted", "din", "isbt_128", "maker_id", "facility"}
+            ),
             hints={
                 "location": "Building and room, or the carrier.",
+                "facility": "The centre that holds the cells, after a transfer from one to another.",
                 "temperature.min": "Lowest of the logger over the leg, in degrees Celsius.",
                 "temperature.max": "Highest of the logger over the leg, in degrees Celsius.",
             },
@@ -100,7 +106,7 @@ FORMS: Final[Mapping[str, Form]] = {
             cells.ProductReleased,
             BoardRight.ENTER_CUSTODY,
             found_by="coi_id",
-            scans=frozenset({"coi_id", "bag_id", "lot", "ndc"}),
+            scans=frozenset({"coi_id", "bag_id", "lot", "ndc", "isbt_128", "maker_id"}),
             hints={
                 "viable_car_cells": "The count on the certificate, in whole cells.",
                 "certificate": "Number of the certificate of analysis.",
