@@ -122,7 +122,7 @@ def _cite_window(draft: Draft) -> None:
     if draft.stay:
         given = [(f.data.facility, f.data.started_at) for f in draft.bundle.doses]
         given += [(f.data.facility, f.data.started_at) for f in draft.bundle.collections]
-        for facility in sorted({facility for facility, began in given if not draft.stay.covers(began)}):
+        for facility in sorted({facility for facility, began in given if not draft.desk.in_stay(draft.stay, began)}):
             draft.cite(draft.desk.window_policy(draft.desk.admitted_on(draft.stay), facility))
 
 

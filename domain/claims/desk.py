@@ -79,6 +79,12 @@ class Desk:
         """The day of the inpatient order."""
         return self.day(stay.inpatient_from or stay.started_at, stay.facility)
 
+    def in_stay(self, stay: Stay, moment: datetime) -> bool:
+        """Given in the stay, or on its account earlier on the day on which the account became inpatient."""
+        began = stay.inpatient_from
+        converted = began is not None and stay.started_at <= moment < began
+        return stay.covers(moment) or (converted and self.day(moment, stay.facility) == self.admitted_on(stay))
+
     def discharged_on(self, stay: Stay) -> date | None:
         return self.day(stay.ended_at, stay.facility) if stay.ended_at else None
 

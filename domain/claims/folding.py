@@ -22,8 +22,8 @@ def _taken_in(desk: Desk, bundle: Bundle) -> tuple[str, ...]:
     admitted = desk.admitted_on(stay)
     told: list[str] = []
     for what, moments in _services(bundle):
-        inside = [m for m in moments if stay.covers(m)]
-        before = [m for m in moments if not stay.covers(m)]
+        inside = [m for m in moments if desk.in_stay(stay, m)]
+        before = [m for m in moments if not desk.in_stay(stay, m)]
         if inside and what != "the infusion":
             told.append(f"{what} of {_days(desk, bundle, inside)}: given during the stay, so this claim carries it.")
         if before:
@@ -31,7 +31,7 @@ def _taken_in(desk: Desk, bundle: Bundle) -> tuple[str, ...]:
                 f"{what} of {_days(desk, bundle, before)}: outpatient service in the payment window before the admission of"
                 f" {admitted.isoformat()}, so it folds into the stay (corrections C5)."
             )
-    if bundle.letter == "C" and bundle.given and all(not stay.covers(i.started_at) for i in bundle.given):
+    if bundle.letter == "C" and bundle.given and all(not desk.in_stay(stay, i.started_at) for i in bundle.given):
         told.append(
             "The infusion was given as an outpatient; the payment window takes it into this stay, so the stay has no Claim D."
         )

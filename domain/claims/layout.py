@@ -56,7 +56,7 @@ class _Layout:
     # where a service belongs
 
     def covering(self, moment: datetime) -> Stay | None:
-        return next((stay for stay in self.stays if stay.covers(moment)), None)
+        return next((stay for stay in self.stays if self.desk.in_stay(stay, moment)), None)
 
     def home(self, moment: datetime, facility: str) -> Stay | None:
         """The stay that bills a service: the one it was given in, or the one whose payment window takes it in."""

@@ -250,3 +250,20 @@ def test_folding_never_loses_or_doubles_a_documented_service(
     )
     assert counted == Counter(documented)
     assert not any({"duplicate_line", "line_outside_period"} & error_ids(claim) for claim in story.claims())
+
+
+@pytest.mark.parametrize("name", ["medicare", "aetna"])
+def test_an_account_that_becomes_inpatient_on_the_day_of_the_infusion_is_one_claim(name: str) -> None:
+    """Also for a payer without a payment window: else the stay would stand on no claim at all."""
+    story = Story().referral(coverage={"payer": name, "member_id": "W"}, planned_setting="outpatient").authorization()
+    story.collection().release().admitted(0, **{"class": "outpatient", "at": story.at(0, 8)}).infused("outpatient")
+    story.add(
+        "cart.admission.changed", story.at(0, 18), admission_id="ADM1", at=story.at(0, 18), **{"class": "inpatient"}
+    )
+    story.discharged(9).coded()
+
+    claims = {claim.key: claim for claim in story.claims()}
+
+    assert (claims["C/1"].setting, claims["C/1"].drg) == ("inpatient", "018")
+    assert "D/1" not in claims
+    assert not [text for text in claims["C/1"].folded if "payment window" in text]
