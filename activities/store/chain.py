@@ -23,6 +23,9 @@ from domain.ledger import GENESIS, Break, check_against_index, check_chain, entr
 RECORD = "record"
 CORRECTION = "correction"
 RETRACTION = "retraction"
+VISIT_FIELDS = frozenset({"admission_id"})
+"""Numbers of a patient's stays: they name a person as an order number does. The event that is named beside keeps them."""
+
 STAFF_FIELDS = frozenset({"by", "second_verifier", "verified_by", "signer", "attested_by"})
 INDEX_LOCK = 0x43415232
 
@@ -58,7 +61,7 @@ def append_custody(
     """Bring the chain up to date with the entries that should be in it; returns how many links were appended.
 
     A new entry is appended as a record, a changed one as a correction, one that is gone as a retraction. Doing it again
-    with the same entries appends nothing. Staff appear under their pseudonyms.
+    with the same entries appends nothing. Staff and stays appear under pseudonyms.
     """
     session.exec(select(Encounter).where(Encounter.encounter_id == encounter_id).with_for_update()).one()
     chain = _chain(session, encounter_id)
@@ -154,8 +157,11 @@ def _append(
 
 
 def _without_names(session: Session, keys: Keyring, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content as JSON keeps it, with pseudonyms in place of staff."""
+    """The content as JSON keeps it, with pseudonyms in place of staff and of stays."""
     plain: dict[str, Any] = json.loads(canonical(content))
+    for field in VISIT_FIELDS & plain.keys():
+        if isinstance(plain[field], str):
+            plain[field] = "visit_" + keys.digest("visit", plain[field])[:12]
     for field in STAFF_FIELDS & plain.keys():
         value = plain[field]
         if isinstance(value, str):

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from activities.store import chain
 from activities.store.engine import Database
+from activities.store.inbox import receive
 from activities.store.keys import Keyring
 from activities.store.tables import CustodyIndex, CustodyRecord, Encounter, Staff
 from app.verify import chains_of
@@ -148,3 +149,15 @@ def broken(db: Database) -> list[tuple[str | None, int]]:
             session.exec(select(CustodyRecord).order_by(CustodyRecord.encounter_id, CustodyRecord.position))
         )
     return [(found.encounter_id, found.position) for found in check_ledger(chains, index(db))]
+
+
+def test_a_stay_stands_in_the_chain_under_a_pseudonym_that_stays_the_same(db: Database, keys: Keyring) -> None:
+    encounter = str(receive(db, keys, e.referral(), e.NOW, "t").encounter_id)
+    infused = CustodyEntry("k", e.NOW, {"step": "infused", "admission_id": "VISIT-4711"})
+    for _ in range(2):
+        with db.write() as session:
+            chain.append_custody(session, keys, encounter, [infused], e.NOW)
+    with db.read() as session:
+        (record,) = session.exec(select(CustodyRecord).where(CustodyRecord.key == "k")).all()
+    assert "VISIT-4711" not in record.content
+    assert '"admission_id":"visit_' in record.content
