@@ -15,7 +15,7 @@ from sqlmodel import Session, col, func, select
 from temporalio import activity
 
 from activities.alerts import reconcile_alerts
-from activities.claim_files import claim_of, insured_of, marks_of
+from activities.claim_files import SHADOW, claim_of, insured_of, marks_of
 from activities.claims import Same, current, emit_again, settle_frequency, versions_of
 from activities.mind import Mind
 from activities.store.facts import load_facts_in
@@ -33,6 +33,7 @@ from domain.events.access import ReferralReceived
 from domain.events.governance import CorrectionMade
 from domain.facts import Fact, fold
 from domain.plan import ClaimMoment, ClaimStanding
+from domain.site import Site
 
 TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files that went to the outbox, by letter.", ["letter"])
 UNSENDABLE = Metric(
@@ -170,9 +171,18 @@ class ClaimLife:
             diagnoses=tuple(diagnosis.code for diagnosis in claim.diagnoses),
             filed_before=any(one.standing.get("state") in FILED for one in others),
             paid_before=sum((Decimal(one.standing.get("paid") or 0) for one in others), Decimal(0)),
+            shadow=_in_shadow(sent, row, site),
         )
         mine = [reply for reply in heard if reply.control == row.control_number]
         return standing(bill, mine, rules, site.bill_hold_days, now)
+
+
+def _in_shadow(sent: Transmission | None, row: ClaimVersion, site: Site) -> bool:
+    """How the version went out; before that, how it would go."""
+    if sent is not None:
+        return sent.mode == SHADOW
+    payer = site.payer(row.payer)
+    return payer is not None and site.mode_of(payer, claim_of(row).facility) == SHADOW
 
 
 def key_of(row: ClaimVersion) -> tuple[str, str, int, int]:
@@ -250,6 +260,7 @@ def _noted(judged: Standing) -> dict[str, Any]:
         "file_by": judged.file_by.isoformat() if judged.file_by else None,
         "refused_lines": list(paid.refused_lines),
         "heard": list(judged.heard),
+        "untold": judged.untold,
         "next": upcoming.title if upcoming else None,
         "next_due": upcoming.due.isoformat() if upcoming else None,
     }

@@ -77,10 +77,12 @@ def current(versions: Sequence[ClaimVersion]) -> ClaimVersion | None:
 
 
 def version_at_payer(versions: Sequence[ClaimVersion]) -> ClaimVersion | None:
-    """The version that the payer has; none while nothing was sent, after a rejection, and after a void."""
+    """The version that the payer has; none while nothing was sent, after a rejection, after a void, and while a file in
+    shadow is unanswered: a change of that is a new original.
+    """
     for row in reversed(versions):
         state = row.standing.get("state")
-        if state in AT_PAYER:
+        if state in AT_PAYER and not row.standing.get("untold"):
             return row
         if state == State.VOIDED:
             return None

@@ -66,7 +66,9 @@ def _belongs(name: str, row: ClaimVersion) -> bool:
     """A void bills nothing; a claim that only a 999 answered is not acknowledged by its payer."""
     if name == "unbilled":
         return row.frequency != VOID
-    return name != "unacknowledged" or not PAYERS_WORD & set(row.standing.get("heard", ()))
+    if name != "unacknowledged":
+        return True
+    return not row.standing.get("untold") and not PAYERS_WORD & set(row.standing.get("heard", ()))
 
 
 def _alerts(session: Session, name: str, encounters: Collection[str]) -> dict[tuple[str, str], dict[str, AlertRecord]]:

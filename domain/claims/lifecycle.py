@@ -69,6 +69,7 @@ class Bill:
         diagnoses: codes on the claim.
         filed_before: the payer took in an earlier version, so timely filing is kept.
         paid_before: what the payer paid for earlier versions and did not take back, in United States dollars.
+        shadow: its files carry the test indicator: the hospital's present process bills, so nobody need answer them.
     """
 
     key: str
@@ -89,6 +90,7 @@ class Bill:
     diagnoses: tuple[str, ...] = ()
     filed_before: bool = False
     paid_before: Decimal = Decimal(0)
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What holds for a claim at a moment. `heard`: the kinds of answers that came."""
+    """What holds for a claim at a moment. `heard`: the kinds of answers that came; `untold`: in shadow, and nobody answered."""
 
     state: State
     send: bool
@@ -117,6 +119,7 @@ class Standing:
     appeal_by: date | None = None
     file_by: date | None = None
     heard: tuple[str, ...] = ()
+    untold: bool = False
 
     @property
     def next(self) -> Waiting | None:
@@ -130,7 +133,8 @@ class Standing:
     @property
     def settled(self) -> bool:
         """Nothing is waited for and nobody has to act."""
-        return self.state in OVER and not self.waiting and not self.alerts
+        over = self.state in OVER or (self.untold and self.state is State.TRANSMITTED)
+        return over and not self.waiting and not self.alerts
 
 
 def standing(bill: Bill, replies: Sequence[Reply], rules: Rulebook, hold_days: int, now: datetime) -> Standing:
@@ -162,6 +166,7 @@ def standing(bill: Bill, replies: Sequence[Reply], rules: Rulebook, hold_days: i
         appeal_by=judge.appeal_by,
         file_by=judge.file_by if judge.unfiled else None,
         heard=tuple(sorted({reply.kind for reply in heard})),
+        untold=bill.shadow and not heard,
     )
 
 
@@ -227,8 +232,13 @@ class _Judge:
 
     @property
     def unfiled(self) -> bool:
-        """No payer took in any version of the claim, and one should."""
-        return self.state in NOT_FILED and self.bill.frequency != VOID and not self.bill.filed_before
+        """No payer took in any version of the claim, and one should: a claim in shadow is filed by another process."""
+        return (
+            not self.bill.shadow
+            and self.state in NOT_FILED
+            and self.bill.frequency != VOID
+            and not self.bill.filed_before
+        )
 
     @property
     def sends(self) -> bool:
@@ -256,7 +266,7 @@ class _Judge:
 
     def _silence(self) -> Iterator[Waiting]:
         sent = self.bill.sent_at
-        if sent is None or self.state is State.REJECTED:
+        if sent is None or self.bill.shadow or self.state is State.REJECTED:
             return
         kinds = {reply.kind for reply in self.heard}
         if not kinds:

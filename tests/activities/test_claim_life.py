@@ -123,8 +123,15 @@ class Life:
 
 
 @pytest.fixture
-async def life(tmp_path: Path) -> AsyncIterator[Life]:
-    async with recorder(tmp_path) as r:
+def mode() -> str:
+    return "live"
+
+
+@pytest.fixture
+async def life(tmp_path: Path, mode: str) -> AsyncIterator[Life]:
+    site = tmp_path / "site.toml"
+    site.write_text(SITE.read_text().replace('mode = "shadow"', f'mode = "{mode}"'))
+    async with recorder(tmp_path, site=site) as r:
         events = feed("a_mcl_medicare_inpatient")
         receipts = await r.post(events)
         made = Life(r, events, receipts["receipts"][0]["encounter_id"])
@@ -337,3 +344,26 @@ async def test_an_older_look_of_the_same_run_changes_nothing(life: Life) -> None
     assert "claim_remittance_overdue" in seen
     life.look(days=-39)
     assert life.alerts() == seen
+
+
+@pytest.mark.parametrize("mode", ["shadow"])
+async def test_in_shadow_nobody_need_answer_and_a_change_is_a_new_original(life: Life) -> None:
+    """The hospital's present process bills: silence and filing limits are that one's, and there is no number to replace."""
+    standing = life.look(days=500)
+    assert (standing.settled, standing.due, life.alerts()) == (True, None, set())
+    await life.charged("101.00")
+    life.look(days=5)
+    assert life.story() == [("1", "superseded"), ("1", "transmitted")]
+    assert [file.split("*")[15] for file in life.files()] == ["T", "T"]
+
+
+@pytest.mark.parametrize("mode", ["shadow"])
+async def test_in_shadow_a_test_system_that_answers_is_followed(life: Life) -> None:
+    await life.answered("277CA", life.rows()[0], **REJECTED)
+    assert "claim_rejected" in life.alerts()
+
+
+async def test_a_live_claim_that_nobody_answers_alerts(life: Life) -> None:
+    standing = life.look(days=500)
+    assert not standing.settled
+    assert {"claim_999_overdue", "claim_277ca_overdue", "claim_remittance_overdue"} <= life.alerts()
