@@ -13,7 +13,7 @@ from sqlmodel import select
 from activities.rules import Shelf
 from activities.store.tables import AlertRecord, ClaimVersion, Encounter
 from domain.plan import ClaimMoment, ClaimQuestion, ClaimStanding, Question
-from tests.contract.recording import NOW, SITE, Recorder, feed, recorder
+from tests.contract.recording import NOW, SITE, Recorder, feed, live_site, recorder
 
 SENT = NOW + timedelta(days=5)
 Event = dict[str, Any]
@@ -129,9 +129,7 @@ def mode() -> str:
 
 @pytest.fixture
 async def life(tmp_path: Path, mode: str) -> AsyncIterator[Life]:
-    site = tmp_path / "site.toml"
-    site.write_text(SITE.read_text().replace('mode = "shadow"', f'mode = "{mode}"'))
-    async with recorder(tmp_path, site=site) as r:
+    async with recorder(tmp_path, site=live_site(tmp_path) if mode == "live" else SITE) as r:
         events = feed("a_mcl_medicare_inpatient")
         receipts = await r.post(events)
         made = Life(r, events, receipts["receipts"][0]["encounter_id"])

@@ -12,7 +12,7 @@ from activities.store.tables import ClaimVersion
 from app.billing_cli import worklist_lines
 from domain.plan import ClaimMoment
 from tests.activities.test_claim_life import Life
-from tests.contract.recording import NOW, Recorder, feed, recorder
+from tests.contract.recording import NOW, Recorder, feed, live_site, recorder
 
 NAMES = ("unbilled", "held", "unacknowledged", "denied")
 
@@ -52,7 +52,7 @@ def mark(r: Recorder, letter: str, state: str, **standing: Any) -> None:
 
 
 async def test_a_claim_moves_from_list_to_list(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as r:
+    async with recorder(tmp_path, site=live_site(tmp_path)) as r:
         receipts = await r.post(feed("a_mcl_medicare_inpatient"))
         encounter = receipts["receipts"][0]["encounter_id"]
         r.decide(encounter, NOW)
@@ -77,7 +77,7 @@ async def test_a_claim_moves_from_list_to_list(tmp_path: Path) -> None:
 
 
 async def test_claims_that_wait_for_documents_are_unbilled_once_their_service_is_over(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as r:
+    async with recorder(tmp_path, site=live_site(tmp_path)) as r:
         events = [e for e in feed("a_mcl_medicare_inpatient") if e["type"] != "cart.coding.completed"]
         receipts = await r.post(events)
         r.decide(receipts["receipts"][0]["encounter_id"], NOW)
@@ -89,7 +89,7 @@ async def test_claims_that_wait_for_documents_are_unbilled_once_their_service_is
 
 
 async def test_a_denied_claim_says_why_what_to_do_by_when_and_where_its_evidence_is(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as r:
+    async with recorder(tmp_path, site=live_site(tmp_path)) as r:
         life = await denied(r)
         (entry,) = (await r.send(None, "GET", "/v1/worklists/denied"))["entries"]
         assert entry["denial"] == 1
@@ -102,7 +102,7 @@ async def test_a_denied_claim_says_why_what_to_do_by_when_and_where_its_evidence
 
 
 async def test_a_claim_is_unacknowledged_until_its_payer_says_that_it_has_it(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as r:
+    async with recorder(tmp_path, site=live_site(tmp_path)) as r:
         life = await sent(r)
         claims = {claim for claim, _ in (await lists(r))["unacknowledged"]}
         assert claims == {"C/1"}
@@ -113,7 +113,7 @@ async def test_a_claim_is_unacknowledged_until_its_payer_says_that_it_has_it(tmp
 
 
 async def test_a_void_is_no_unbilled_money(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as r:
+    async with recorder(tmp_path, site=live_site(tmp_path)) as r:
         life = await sent(r)
         with r.mind.db.write() as session:
             row = session.exec(select(ClaimVersion).where(ClaimVersion.letter == "C")).one()
@@ -147,5 +147,5 @@ def test_a_worklist_reads_as_lines() -> None:
 
 
 async def test_an_unknown_list_is_refused(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as r:
+    async with recorder(tmp_path, site=live_site(tmp_path)) as r:
         assert (await r.http.get("/v1/worklists/other")).status_code == 422

@@ -118,6 +118,13 @@ class Recorder:
         self.hands.show_encounter(question)
 
 
+def live_site(directory: Path) -> Path:
+    """The example site with every payer live: claims are billed from here, so payers must answer."""
+    site = directory / "live-site.toml"
+    site.write_text(SITE.read_text(encoding="utf-8").replace('mode = "shadow"', 'mode = "live"'), encoding="utf-8")
+    return site
+
+
 @asynccontextmanager
 async def recorder(directory: Path, url: str | None = None, site: Path = SITE) -> AsyncIterator[Recorder]:
     """A recorder on a fresh database: SQLite in the directory, or the one that the URL names."""

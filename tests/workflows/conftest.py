@@ -21,6 +21,7 @@ from activities.store.keys import Keyring
 from app.connect import Home
 from app.settings import Settings
 from app.worker import build_worker
+from tests.contract.recording import live_site
 from tests.replay.keys import RECORDING_KEYS
 from tests.workflows.faults import Faults
 from tests.workflows.world import World
@@ -96,8 +97,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def shelf() -> Shelf:
-    return Shelf("current", None, ROOT / "deploy" / "site.example.toml")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf("current", None, live_site(tmp_path_factory.mktemp("site")))
 
 
 @pytest.fixture(scope="session")

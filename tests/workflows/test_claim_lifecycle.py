@@ -112,7 +112,7 @@ async def test_a_claim_waits_for_the_bill_hold_goes_out_and_is_followed_until_it
     text = file_of(world, out).read_text()
     assert validate(text) == []
     assert f"CLM*{row.control_number}*" in text
-    assert out.mode == "shadow"
+    assert out.mode == "live"
     assert text.split("*")[15].startswith("T")
     await pass_days(world, encounter, 4)
     await world.eventually(
