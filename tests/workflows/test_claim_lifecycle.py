@@ -113,7 +113,7 @@ async def test_a_claim_waits_for_the_bill_hold_goes_out_and_is_followed_until_it
     assert validate(text) == []
     assert f"CLM*{row.control_number}*" in text
     assert out.mode == "live"
-    assert text.split("*")[15].startswith("T")
+    assert text.split("*")[15].startswith("P")
     await pass_days(world, encounter, 4)
     await world.eventually(
         lambda: open_alerts(world, encounter) == {"claim_999_overdue", "claim_277ca_overdue"}, "silence"
