@@ -90,6 +90,7 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
         session, keys, encounter_id, arrival.envelope, arrival.data, arrival.hint, arrival.received_at
     )
     sharing.tell_others(session, keys, encounter_id, arrival.event_id, own_key)
+    sharing.tell_of_stock(session, keys, encounter, arrival.data, arrival.event_id, own_key)
     return Placed(encounter_id, frozenset(known | {own_key}))
 
 

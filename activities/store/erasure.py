@@ -24,7 +24,7 @@ from activities.store.keys import Keyring
 from activities.store.merged import same_patient
 from activities.store.quarantine import open_body as open_original
 from activities.store.tables import (
-    NOTICE,
+    NOTICES,
     Alias,
     Encounter,
     EncounterEvent,
@@ -112,7 +112,7 @@ def _encounters(session: Session, patients: Iterable[str]) -> list[str]:
     query = (
         select(EncounterEvent.encounter_id)
         .join(Inbox, col(Inbox.event_id) == EncounterEvent.event_id)
-        .where(col(Inbox.patient_ref).in_(list(patients)), EncounterEvent.type != NOTICE)
+        .where(col(Inbox.patient_ref).in_(list(patients)), col(EncounterEvent.type).not_in(NOTICES))
         .distinct()
     )
     return sorted(session.exec(query))
@@ -125,7 +125,7 @@ def _events(session: Session, encounters: list[str]) -> list[Inbox]:
         .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
         .where(
             col(EncounterEvent.encounter_id).in_(encounters),
-            EncounterEvent.type != NOTICE,
+            col(EncounterEvent.type).not_in(NOTICES),
             col(Inbox.holder_event).is_(False),
         )
     )

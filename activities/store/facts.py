@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from activities.store.engine import Database
 from activities.store.keys import Keyring
-from activities.store.tables import NOTICE, EncounterEvent, Inbox, Patient, sealed_for
+from activities.store.tables import NOTICES, EncounterEvent, Inbox, Patient, sealed_for
 from activities.store.vault import ERASED, Json, identities, restore
 from domain.events import EventData, parse_data
 from domain.events.access import ReferralReceived
@@ -45,7 +45,7 @@ def load_facts_in(
         .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
         .where(
             EncounterEvent.encounter_id == encounter_id,
-            EncounterEvent.type != NOTICE,
+            col(EncounterEvent.type).not_in(NOTICES),
             col(Inbox.holder_event).is_(False),
         )
         .order_by(col(EncounterEvent.sequence))

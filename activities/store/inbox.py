@@ -21,7 +21,7 @@ from activities.store.attaching import Arrival, attach, may_hear_of
 from activities.store.engine import Database
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
-from activities.store.tables import NOTICE, EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
+from activities.store.tables import NOTICES, EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
 from activities.store.vault import ERASED, audit
 from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
 from domain.events.governance import CorrectionMade
@@ -234,7 +234,7 @@ def _encounter_of(session: Session, event_id: str) -> str | None:
     """The encounter of an event; none for a holder event, which may stand in many."""
     found = session.exec(
         select(EncounterEvent.encounter_id)
-        .where(EncounterEvent.event_id == event_id, EncounterEvent.type != NOTICE)
+        .where(EncounterEvent.event_id == event_id, col(EncounterEvent.type).not_in(NOTICES))
         .limit(2)
     ).all()
     return found[0] if len(found) == 1 else None

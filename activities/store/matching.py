@@ -12,7 +12,7 @@ from activities.store import signals
 from activities.store.facts import identity_of
 from activities.store.keys import Keyring
 from activities.store.merged import same_patient
-from activities.store.tables import NOTICE, Alias, ClaimVersion, Encounter, EncounterEvent, Inbox, sealed_for
+from activities.store.tables import NOTICES, Alias, ClaimVersion, Encounter, EncounterEvent, Inbox, sealed_for
 from activities.store.vault import mrn_key
 from domain.claims.reply import REPLIES
 from domain.events import OPENING_TYPES, Envelope, EventData
@@ -189,7 +189,7 @@ def _home_of(session: Session, keys: Keyring, correction: CorrectionMade) -> str
     return session.exec(
         select(EncounterEvent.encounter_id)
         .join(Inbox, col(Inbox.event_id) == EncounterEvent.event_id)
-        .where(Inbox.dedupe_key == key, col(Inbox.holder_event).is_(False), EncounterEvent.type != NOTICE)
+        .where(Inbox.dedupe_key == key, col(Inbox.holder_event).is_(False), col(EncounterEvent.type).not_in(NOTICES))
     ).first()
 
 

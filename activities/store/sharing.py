@@ -1,7 +1,7 @@
-"""Cell identifiers that two patients' encounters carry: both encounters are told, and both are held (corrections G).
+"""What patients share, and who is told of it: cell identifiers that two encounters carry, the stock of a centre.
 
-The first encounter keeps the identifier for look-ups; a later one is registered beside it. Whether both still carry it is asked
-of their facts, so that a correction of either settles it for both.
+Of two encounters with one identifier both are held (corrections G). The first keeps it for look-ups; a later one is registered
+beside it. Whether both still carry it is asked of their facts, so that a correction of either settles it for both.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from sqlmodel import Session, col, select
 
 from activities.store.facts import load_facts_in
 from activities.store.keys import Keyring
-from activities.store.matching import CELL_KINDS, SHARED
+from activities.store.matching import CELL_KINDS, SHARED, event_key
 from activities.store.merged import same_patient
-from activities.store.tables import NOTICE, Alias, Encounter, EncounterEvent, Patient
+from activities.store.tables import NOTICE, STOCK_NOTICE, Alias, Encounter, EncounterEvent, Inbox, Patient
 from domain.events import EventData
+from domain.events.care import MedicationAdministered
+from domain.events.governance import CorrectionMade
 from domain.facts import Fact, fold
 from domain.record import aliases_of
+from domain.stock import COUNTED
 
 Identifier = tuple[str, str]
 """Kind and value."""
@@ -39,22 +42,55 @@ def shared_identifiers(
 def tell_others(session: Session, keys: Keyring, encounter_id: str, event_id: str, note_key: str) -> None:
     """Give every encounter that shares an identifier a notice, so that it decides anew; one for each event."""
     for other in _others(session, encounter_id):
-        known = select(EncounterEvent).where(EncounterEvent.encounter_id == other, EncounterEvent.event_id == event_id)
-        if session.exec(known).first() is not None:
-            continue
-        row = session.exec(select(Encounter).where(Encounter.encounter_id == other).with_for_update()).one()
-        session.add(
-            EncounterEvent(
-                encounter_id=other,
-                sequence=row.next_sequence,
-                event_id=event_id,
-                type=NOTICE,
-                note_key=keys.digest("notice", note_key, other),
-            )
+        _tell(session, keys, other, event_id, note_key, NOTICE)
+
+
+def tell_of_stock(
+    session: Session, keys: Keyring, encounter: Encounter, data: EventData, event_id: str, note_key: str
+) -> None:
+    """Give every other open encounter of the centre a notice of a dose that counts against its stock, or of its correction."""
+    centres = _centres_of_dose(session, keys, encounter, data)
+    if not centres:
+        return
+    open_ones = session.exec(
+        select(Encounter.encounter_id, Encounter.facilities)
+        .where(Encounter.status == "open", Encounter.encounter_id != encounter.encounter_id)
+        .order_by(Encounter.encounter_id)
+    ).all()
+    for other, facilities in open_ones:
+        if centres & set(facilities):
+            _tell(session, keys, other, event_id, note_key, STOCK_NOTICE)
+
+
+def _centres_of_dose(session: Session, keys: Keyring, encounter: Encounter, data: EventData) -> set[str]:
+    """The centres whose stock an event changes; a correction may have moved the dose from any centre of its encounter."""
+    if isinstance(data, MedicationAdministered):
+        return {data.facility} if data.facility and data.drug == COUNTED else set()
+    if not isinstance(data, CorrectionMade):
+        return set()
+    key = event_key(keys, data.of.source, data.of.id)
+    if session.exec(select(Inbox.type).where(Inbox.dedupe_key == key)).first() != MedicationAdministered.event_type:
+        return set()
+    return {*encounter.facilities, str((data.replacement or {}).get("facility", ""))}
+
+
+def _tell(session: Session, keys: Keyring, other: str, event_id: str, note_key: str, kind: str) -> None:
+    known = select(EncounterEvent).where(EncounterEvent.encounter_id == other, EncounterEvent.event_id == event_id)
+    if session.exec(known).first() is not None:
+        return
+    row = session.exec(select(Encounter).where(Encounter.encounter_id == other).with_for_update()).one()
+    session.add(
+        EncounterEvent(
+            encounter_id=other,
+            sequence=row.next_sequence,
+            event_id=event_id,
+            type=kind,
+            note_key=keys.digest("notice", note_key, other),
         )
-        row.next_sequence += 1
-        session.add(row)
-        session.flush()
+    )
+    row.next_sequence += 1
+    session.add(row)
+    session.flush()
 
 
 def _others(session: Session, encounter_id: str) -> list[str]:

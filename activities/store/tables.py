@@ -139,11 +139,16 @@ class Encounter(SQLModel, table=True):
 NOTICE = "cart.identity.shared"
 """Type of a notice: another encounter's event tells this one that a cell identifier is carried twice."""
 
+STOCK_NOTICE = "cart.stock.used"
+"""Type of a notice: a dose charted for another patient changes what this encounter's centre has at hand."""
+
+NOTICES = (NOTICE, STOCK_NOTICE)
+
 
 class EncounterEvent(SQLModel, table=True):
     """An event's place in an encounter. Holder events stand in every encounter they concern.
 
-    A row of the type `NOTICE` names an event of another encounter and is none of this one's own.
+    A row of a type of `NOTICES` names an event of another encounter and is none of this one's own.
     """
 
     __tablename__ = "encounter_events"

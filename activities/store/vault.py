@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
-from activities.store.tables import NOTICE, AuditEntry, EncounterEvent, Inbox, Patient, Staff, sealed_for
+from activities.store.tables import NOTICES, AuditEntry, EncounterEvent, Inbox, Patient, Staff, sealed_for
 from domain.events.access import ReferralReceived
 from domain.events.governance import CorrectionMade
 
@@ -106,7 +106,7 @@ def patient_refs_of(session: Session, encounter_id: str) -> list[str]:
         .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
         .where(
             EncounterEvent.encounter_id == encounter_id,
-            EncounterEvent.type != NOTICE,
+            col(EncounterEvent.type).not_in(NOTICES),
             col(Inbox.patient_ref).is_not(None),
         )
         .distinct()
