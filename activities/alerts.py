@@ -11,6 +11,9 @@ from sqlmodel import Session, col, select
 from activities.store.tables import AlertRecord
 from domain.decision import Alert
 
+ALERTS_LOCK = 0x43415233
+"""Taken by what works on the alerts of all encounters at once, so that a retry beside a slow first try says nothing twice."""
+
 OTHERS = ("intake.", "claim.", "watch.")
 """Key prefixes of alerts that do not follow from an encounter's facts: each resolves by its own door."""
 

@@ -5,6 +5,7 @@ A receiver may get a message twice, when its answer was lost: `webhook-id` is th
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -30,6 +31,8 @@ FOR_GOOD: Final = frozenset({400, 404, 405, 410, 413, 415, 422})
 """Answers that no repetition changes: the message is a dead letter at once."""
 
 TIMEOUT_SECONDS: Final = 10.0
+"""For the whole of one try: a receiver that lets its answer drip must not keep a thread."""
+
 BUDGET_SECONDS: Final = 120.0
 PATHS: Final[Mapping[str, str]] = {"alertmanager": "/api/v2/alerts"}
 OURS: Final = frozenset({"key", "events", "acknowledged_note", "told_state", "told_severity", "told_escalations"})
@@ -44,19 +47,22 @@ class NotDelivered(Exception):
         self.for_good = for_good
 
 
-def deliver(db: Database, destinations: Destinations, now: datetime, http: httpx.Client | None = None) -> int:
-    """Try every message that is due; returns how many were delivered. A destination that fails does not hold up others."""
+def deliver(db: Database, destinations: Destinations, now: datetime) -> int:
+    """Try every message that is due; returns how many were delivered or refused for good.
+
+    A destination that fails does not hold up others, nor does a message that its destination fails at: those tried less often
+    come first.
+    """
     by_name = {each.name: each for each in destinations.destinations}
     until, delivered = monotonic() + BUDGET_SECONDS, 0
-    with http or httpx.Client(timeout=TIMEOUT_SECONDS) as client:
-        for name, waiting in _due(db, now).items():
-            for delivery_id in waiting:
-                if name not in by_name or monotonic() > until:
-                    break
-                if not _try(db, destinations, by_name[name], delivery_id, now, client):
-                    _postpone(db, waiting, delivery_id)
-                    break
-                delivered += 1
+    for name, waiting in _due(db, now).items():
+        for delivery_id in waiting:
+            if name not in by_name or monotonic() > until:
+                break
+            if not _try(db, destinations, by_name[name], delivery_id, now):
+                _postpone(db, waiting, delivery_id)
+                break
+            delivered += 1
     return delivered
 
 
@@ -66,21 +72,20 @@ def _due(db: Database, now: datetime) -> dict[str, list[str]]:
     )
     found: dict[str, list[str]] = {}
     with db.read() as session:
-        for name, delivery_id in session.exec(query.order_by(col(AlertDelivery.created_at), AlertDelivery.delivery_id)):
+        order = (col(AlertDelivery.attempts), col(AlertDelivery.created_at), col(AlertDelivery.delivery_id))
+        for name, delivery_id in session.exec(query.order_by(*order)):
             found.setdefault(name, []).append(delivery_id)
     return found
 
 
-def _try(
-    db: Database, every: Destinations, destination: Destination, delivery_id: str, now: datetime, http: httpx.Client
-) -> bool:
+def _try(db: Database, every: Destinations, destination: Destination, delivery_id: str, now: datetime) -> bool:
     """False when the destination itself seems to be away."""
     with db.read() as session:
         message = session.get_one(AlertDelivery, delivery_id)
         query = select(AlertRecord).where(col(AlertRecord.alert_id).in_(message.alert_ids))
         alerts = session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)).all()
     try:
-        _send(every, destination, message, alerts, now, http)
+        _send(every, destination, message, alerts, now)
         failure = None
     except NotDelivered as error:
         failure = error
@@ -124,7 +129,6 @@ def _send(
     message: AlertDelivery,
     alerts: Sequence[AlertRecord],
     now: datetime,
-    http: httpx.Client,
 ) -> None:
     body = for_alertmanager(every, alerts, now) if destination.said_again else for_webhook(every, message, alerts)
     content = json.dumps(body, separators=(",", ":")).encode()
@@ -137,11 +141,21 @@ def _send(
         headers["authorization"] = f"Bearer {destination.bearer}"
     url = str(destination.url).rstrip("/") + PATHS.get(destination.kind, "")
     try:
-        answer = http.post(url, content=content, headers=headers)
-    except httpx.HTTPError as error:
+        status = asyncio.run(_posted(url, content, headers))
+    except (httpx.HTTPError, TimeoutError) as error:
         raise NotDelivered(f"no answer: {type(error).__name__}") from None
-    if not answer.is_success:
-        raise NotDelivered(f"answered {answer.status_code}", answer.status_code in FOR_GOOD)
+    if not httpx.codes.is_success(status):
+        raise NotDelivered(f"answered {status}", status in FOR_GOOD)
+
+
+async def _posted(url: str, content: bytes, headers: Mapping[str, str]) -> int:
+    """The status of the answer. Its body is not read: nothing in it counts, and it may have no end."""
+    async with (
+        asyncio.timeout(TIMEOUT_SECONDS),
+        httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client,
+        client.stream("POST", url, content=content, headers=headers) as answer,
+    ):
+        return answer.status_code
 
 
 def for_webhook(every: Destinations, message: AlertDelivery, alerts: Sequence[AlertRecord]) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete
-from sqlmodel import Session, col, func, or_, select
+from sqlmodel import Session, and_, col, func, or_, select
 
+from activities.alerts import ALERTS_LOCK
 from activities.destinations import SAID_AGAIN, Destination, Destinations
+from activities.store.engine import take_turn
 from activities.store.tables import AlertDelivery, AlertRecord
 from domain.causes import GRAVE, causes_of
 from domain.plan import DeskReport
@@ -34,6 +36,8 @@ def untold() -> object:
 
 def work(session: Session, destinations: Destinations, now: datetime, again: timedelta) -> DeskReport:
     """Escalate, then queue a message per destination, change and cause. Safe to repeat."""
+    take_turn(session, ALERTS_LOCK)
+    _hold(session, now)
     escalated = escalate(session, now, again)
     session.flush()
     queued = _queue_changes(session, destinations.destinations, now)
@@ -41,6 +45,13 @@ def work(session: Session, destinations: Destinations, now: datetime, again: tim
     _forget(session, destinations.destinations, now)
     session.flush()
     return DeskReport(escalated=escalated, queued=queued, **_standing(session, destinations.destinations, now))
+
+
+def _hold(session: Session, now: datetime) -> None:
+    """Lock what may change, in one order, so that nobody acknowledges or resolves it in between."""
+    overdue = and_(col(AlertRecord.state) == "open", col(AlertRecord.acknowledge_by) <= now)
+    held = select(AlertRecord).where(or_(overdue, untold()))  # type: ignore[arg-type]
+    session.exec(held.order_by(AlertRecord.alert_id).with_for_update()).all()
 
 
 def escalate(session: Session, now: datetime, again: timedelta) -> int:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from sqlmodel import Session, col, select
 
-from activities.alerts import reconcile_alerts
+from activities.alerts import ALERTS_LOCK, reconcile_alerts
+from activities.store.engine import take_turn
 from activities.store.keys import Keyring
 from activities.store.tables import AlertRecord, CertificationRow, ClaimVersion, Encounter
 from domain.claims.lifecycle import NOT_FILED, State
@@ -34,6 +35,7 @@ CLAIM_ENDS: Final = {
 
 def watch(session: Session, keys: Keyring, site: Site, rules: Rulebook, now: datetime) -> WatchReport:
     """Reconcile the watch's alerts; safe to repeat."""
+    take_turn(session, ALERTS_LOCK)
     wanted = watch_alerts(standing(session, keys, site), rules, now, under_way(session, keys, site))
     opened, resolved = reconcile_alerts(session, None, wanted, now, prefix=PREFIX)
     for encounter, alerts in deadlines_near(session, rules, now).items():
@@ -106,7 +108,7 @@ def _planned(view: dict[str, Any]) -> Iterator[date]:
 
 
 def deadlines_near(session: Session, rules: Rulebook, now: datetime) -> dict[str, tuple[Alert, ...]]:
-    """By encounter the alerts about deadlines; none for one whose alerts of the watch are over.
+    """By encounter the alerts about deadlines, for those that have any; none for one whose alerts of the watch are over.
 
     Where clinical time is skipped an encounter's clock runs ahead; it counts then.
     """
@@ -115,16 +117,18 @@ def deadlines_near(session: Session, rules: Rulebook, now: datetime) -> dict[str
         col(AlertRecord.key).startswith(PREFIX),
         col(AlertRecord.encounter_id).is_not(None),
     )
-    found: dict[str, list[Deadline]] = {name: [] for name in session.exec(told) if name}
+    standing = {name for name in session.exec(told) if name}
+    found: dict[str, list[Deadline]] = {name: [] for name in standing}
     clocks: dict[str, datetime] = {}
     for row in _open(session):
         clocks[row.encounter_id] = max(now, row.decided_at or now)
         found.setdefault(row.encounter_id, []).extend(_of_authorizations(row.view))
     for encounter_id, deadline in _of_claims(session):
         found.setdefault(encounter_id, []).append(deadline)
-    return {
+    alerts = {
         encounter_id: near(deadlines, rules, clocks.get(encounter_id, now)) for encounter_id, deadlines in found.items()
     }
+    return {name: wanted for name, wanted in sorted(alerts.items()) if wanted or name in standing}
 
 
 def _of_authorizations(view: dict[str, Any]) -> Iterator[Deadline]:

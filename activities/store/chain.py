@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text as sql
 from sqlmodel import Session, col, select
 
+from activities.store.engine import take_turn
 from activities.store.keys import Keyring
 from activities.store.tables import CustodyIndex, CustodyRecord, Encounter
 from activities.store.vault import pseudonym
@@ -87,8 +87,7 @@ def append_custody(
 
 def _index(session: Session, last: CustodyRecord, now: datetime) -> None:
     """Enter a chain's new length and head. One at a time over all encounters: by SQLite's write lock, else by a lock of ours."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INDEX_LOCK})
+    take_turn(session, INDEX_LOCK)
     before = session.exec(select(CustodyIndex).order_by(col(CustodyIndex.position).desc()).limit(1)).first()
     entry = CustodyIndex(
         position=before.position + 1 if before else 1,

@@ -10,7 +10,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, text
 from sqlmodel import Session, create_engine
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "deploy" / "migrations"
@@ -49,6 +49,12 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def take_turn(session: Session, lock: int) -> None:
+    """One transaction of a kind at a time, until it ends: SQLite has its write lock, PostgreSQL an advisory one."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
 def _engine(url: str) -> Engine:

@@ -13,12 +13,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from activities.store import matching, quarantine, signals
 from activities.store.attaching import Arrival, attach, may_hear_of
-from activities.store.engine import Database
+from activities.store.engine import Database, take_turn
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import NOTICES, EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
@@ -172,8 +171,7 @@ def _replayed(session: Session, keys: Keyring, row: Quarantine, now: datetime) -
 
 def serialise(session: Session) -> None:
     """Let one inbox transaction run at a time, so that two events cannot both open an encounter for one subject."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INBOX_LOCK})
+    take_turn(session, INBOX_LOCK)
 
 
 def receive_in(

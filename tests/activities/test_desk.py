@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from pydantic import AnyHttpUrl
 from sqlmodel import select
 
+from activities import courier
 from activities.courier import LONGEST_PAUSE, deliver
 from activities.desk import escalate, work
 from activities.destinations import (
@@ -38,6 +42,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self.status = 200
+        self.fails_at = b"(nothing)"
+        self.drips = False
         self.got: list[tuple[str, Mapping[str, str], bytes]] = []
         outer = self
 
@@ -45,8 +51,11 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.got.append((self.path, dict(self.headers), body))
-                self.send_response(outer.status)
+                self.send_response(500 if outer.fails_at in body else outer.status)
                 self.end_headers()
+                while outer.drips:
+                    self.wfile.write(b".")
+                    self.wfile.flush()
 
             def log_message(self, format: str, *args: object) -> None:
                 return
@@ -228,6 +237,56 @@ def test_a_destination_that_is_away_delays_its_own_messages_only(db: Database, r
     assert sorted(row.attempts for row in waiting) == [0, 1]
     assert {row.next_attempt_at for row in waiting} == {NOW + timedelta(seconds=15)}
     assert {row.last_error for row in waiting} == {"no answer: ConnectError"}
+
+
+def test_a_message_that_its_destination_fails_at_holds_up_no_other(db: Database, receiver: Receiver) -> None:
+    where = only(webhook(receiver.url))
+    receiver.fails_at = b"bad"
+    put(db, alert("a", title="bad", opened_at=NOW - timedelta(hours=1)), alert("b", layer="fact"))
+    look(db, where)
+    deliver(db, where, NOW)
+    put(db, alert("c", layer="product"))
+    later = NOW + LONGEST_PAUSE
+    look(db, where, later)
+    deliver(db, where, later)
+    states = {tuple(row.alert_ids): row.state for row in messages(db)}
+    assert states == {("a",): "waiting", ("b",): "delivered", ("c",): "delivered"}
+
+
+def test_an_answer_without_an_end_is_not_waited_for(db: Database, receiver: Receiver) -> None:
+    receiver.drips = True
+    put(db, alert("a"))
+    look(db, only(webhook(receiver.url)))
+    deliver(db, only(webhook(receiver.url)), NOW)
+    assert [row.state for row in messages(db)] == ["delivered"]
+
+
+class Silent:
+    """Takes every connection and sends one byte of an answer's head after another, without end."""
+
+    def __init__(self, pause: float) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.pause = pause
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            talk, _ = self.listener.accept()
+            talk.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+            while True:
+                talk.sendall(b"a")
+                time.sleep(self.pause)
+
+
+def test_a_try_ends_though_its_answer_drips(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "TIMEOUT_SECONDS", 0.4)
+    silent = Silent(0.05)
+    put(db, alert("a"))
+    look(db, only(webhook(silent.url)))
+    deliver(db, only(webhook(silent.url)), NOW)
+    silent.listener.close()
+    assert [(row.state, row.last_error) for row in messages(db)] == [("waiting", "no answer: TimeoutError")]
 
 
 def test_a_message_to_a_destination_that_is_gone_is_dead(db: Database) -> None:

@@ -203,7 +203,7 @@ async def _told(r: Recorder) -> None:
     nowhere = Destinations(destinations=(nobody,))
     with r.mind.db.write() as session:
         work(session, nowhere, NOW, timedelta(hours=4))
-    deliver(r.mind.db, nowhere, NOW)
+    await asyncio.to_thread(deliver, r.mind.db, nowhere, NOW)
     await r.send("deliveries", "GET", "/v1/alerts/deliveries?state=waiting")
     await r.send(
         "delivery", "POST", f"/v1/alerts/deliveries/{r.answers['deliveries']['deliveries'][0]['delivery_id']}/retry"

@@ -1,0 +1,82 @@
+"""A slow first try of an activity and its retry, side by side on one database: nothing is said twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import AnyHttpUrl
+from sqlmodel import Session, select
+
+from activities.desk import work
+from activities.destinations import Destination, Destinations
+from activities.rules import Shelf
+from activities.store.engine import Database
+from activities.store.keys import Keyring
+from activities.store.tables import AlertDelivery, AlertRecord, Encounter
+from activities.watch import deadlines_near, watch
+from tests.store import examples as e
+
+PAGER = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(24))
+DAY = timedelta(days=1)
+SHELF = Shelf("current", None, Path(__file__).parents[2] / "deploy" / "site.example.toml")
+
+
+def side_by_side(db: Database, once: Callable[[Session], object]) -> None:
+    """Begin again while the first transaction is done with its work and has not committed."""
+
+    def again() -> None:
+        with db.write() as session:
+            once(session)
+
+    with ThreadPoolExecutor(1) as pool:
+        with db.write() as session:
+            once(session)
+            session.flush()
+            second = pool.submit(again)
+            wait_for([second], timeout=0.5)
+        second.result(timeout=10)
+
+
+def alert() -> AlertRecord:
+    return AlertRecord(
+        alert_id="alr_1",
+        key="one",
+        kind="evidence_missing",
+        severity="warning",
+        owner="coordinator",
+        title="A paper is missing",
+        action="File it.",
+        citation="G47",
+        rule="alerts.evidence_missing",
+        since=e.NOW,
+        opened_at=e.NOW,
+        acknowledge_by=e.NOW,
+    )
+
+
+def test_the_desk_tells_and_escalates_once(db: Database) -> None:
+    with db.write() as session:
+        session.add(alert())
+    where = Destinations(destinations=(PAGER,))
+    side_by_side(db, lambda session: work(session, where, e.NOW, timedelta(hours=4)))
+    with db.read() as session:
+        assert len(session.exec(select(AlertDelivery)).all()) == 1
+        assert session.get_one(AlertRecord, "alr_1").escalations == 1
+
+
+def test_the_watch_opens_an_alert_once_and_asks_nothing_about_encounters_without_one(
+    db: Database, keys: Keyring
+) -> None:
+    due = {"key": "k", "kind": "authorization_expiring", "title": "the decision", "due": (e.NOW + DAY).isoformat()}
+    with db.write() as session:
+        session.add(Encounter(encounter_id="enc_near", created_at=e.NOW, view={"deadlines": [due]}))
+        session.add(Encounter(encounter_id="enc_quiet", created_at=e.NOW, view={"deadlines": []}))
+    side_by_side(db, lambda session: watch(session, keys, SHELF.site(), SHELF.rules(), e.NOW))
+    with db.read() as session:
+        standing = select(AlertRecord).where(AlertRecord.encounter_id == "enc_near")
+        assert len(session.exec(standing).all()) == 1
+        assert set(deadlines_near(session, SHELF.rules(), e.NOW)) == {"enc_near"}
