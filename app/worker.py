@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.client import (
@@ -17,6 +17,8 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
 )
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
@@ -81,15 +83,32 @@ def destinations_of(settings: Settings) -> Destinations:
 
 
 async def keep_schedule(client: Client) -> None:
-    """Make the schedule of the watch where it is missing; workers that start at once do not mind each other."""
+    """Make the schedule of the watch, or bring the one that is there to what this version asks for.
+
+    Workers that start at once do not mind each other; whether somebody paused it stays.
+    """
     action = ScheduleActionStartWorkflow(WATCH_TYPE, id=WATCH_SCHEDULE, task_queue=TASK_QUEUE)
     schedule = Schedule(
         action=action,
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=WATCH_EVERY)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
     )
-    with contextlib.suppress(ScheduleAlreadyRunningError):
+    try:
         await client.create_schedule(WATCH_SCHEDULE, schedule, trigger_immediately=True)
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(WATCH_SCHEDULE).update(lambda there: _brought_to(schedule, there))
+
+
+def _brought_to(schedule: Schedule, there: ScheduleUpdateInput) -> ScheduleUpdate | None:
+    kept, asked = there.description.schedule, schedule.action
+    same = (
+        kept.spec.intervals == schedule.spec.intervals
+        and kept.policy.overlap == schedule.policy.overlap
+        and isinstance(kept.action, ScheduleActionStartWorkflow)
+        and isinstance(asked, ScheduleActionStartWorkflow)
+        and (kept.action.workflow, kept.action.task_queue) == (asked.workflow, asked.task_queue)
+    )
+    return None if same else ScheduleUpdate(replace(schedule, state=kept.state))
 
 
 def reply_directory(home: Home) -> ReplyDirectory:

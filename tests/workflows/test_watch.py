@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from sqlmodel import select
 
 from activities.store.tables import AlertRecord, ClaimVersion, Encounter
+from app import worker
 from app.worker import keep_schedule
 from domain.decision import Severity
 from domain.rulebook import Rulebook
 from domain.watch import Deadline, Standing, UnderWay, bands, near, watch_alerts
 from tests.workflows.world import World
-from workflows.names import TASK_QUEUE, WATCH_SCHEDULE, WATCH_TYPE
+from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -104,6 +105,32 @@ def test_a_deadline_is_told_of_when_it_is_near_and_not_before_or_after(rules: Ru
 
     near_by = [f"{topic}_deadline_near"]
     assert [told(left) for left in (days + 1, days, 0, -1)] == [[], near_by, near_by, []]
+
+
+async def test_an_existing_schedule_is_brought_to_what_this_version_asks_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = world.server.client
+    handle = client.get_schedule_handle(WATCH_SCHEDULE)
+    monkeypatch.setattr(worker, "WATCH_EVERY", timedelta(hours=6))
+    await keep_schedule(client)
+    await handle.pause(note="maintenance")
+    monkeypatch.undo()
+    await keep_schedule(client)
+    there = (await handle.describe()).schedule
+    await handle.delete()
+    assert [each.every for each in there.spec.intervals] == [WATCH_EVERY]
+    assert (there.state.paused, there.state.note) == (True, "maintenance")
+
+
+async def test_a_schedule_that_is_right_is_left_alone(world: World) -> None:
+    await keep_schedule(world.server.client)
+    handle = world.server.client.get_schedule_handle(WATCH_SCHEDULE)
+    before = (await handle.describe()).info.last_updated_at
+    await keep_schedule(world.server.client)
+    after = (await handle.describe()).info.last_updated_at
+    await handle.delete()
+    assert before == after
 
 
 async def test_the_watch_finds_deadlines_in_the_store_and_ends_what_is_over(world: World) -> None:
