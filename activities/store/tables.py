@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Index, LargeBinary, Numeric, Text, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Index, LargeBinary, Numeric, Text, UniqueConstraint, text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -57,6 +57,15 @@ class Inbox(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     patient_ref: str | None = None
     holder_event: bool = False
+    # Each decision reads the holder events, which are few; the rows of patients must not come into it.
+    __table_args__ = (
+        Index(
+            "ix_inbox_holders",
+            "event_id",
+            postgresql_where=text("holder_event IS true"),
+            sqlite_where=text("holder_event IS 1"),
+        ),
+    )
 
 
 class InboxConflict(SQLModel, table=True):
@@ -339,6 +348,10 @@ class ClaimLine(SQLModel, table=True):
     rule: str
 
 
+UNTOLD = text("state != told_state OR escalations != told_escalations OR severity != told_severity")
+"""The alerts whose last change nobody was told of; asked every two seconds, while alerts are never deleted."""
+
+
 class AlertRecord(SQLModel, table=True):
     """An alert from its opening to its end. State: open, acknowledged, resolved; never deleted.
 
@@ -372,6 +385,7 @@ class AlertRecord(SQLModel, table=True):
     told_state: str = ""
     told_severity: str = ""
     told_escalations: int = 0
+    __table_args__ = (Index("ix_alerts_untold", "alert_id", postgresql_where=UNTOLD, sqlite_where=UNTOLD),)
 
 
 class AlertDelivery(SQLModel, table=True):

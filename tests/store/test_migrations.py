@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlmodel import SQLModel
+import json
+import uuid
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, Numeric, text
+from sqlmodel import SQLModel, col, func, select
+
+from activities.desk import untold
 from activities.store import tables
-from activities.store.engine import Database
+from activities.store.engine import MIGRATIONS, Database
+from activities.store.tables import AlertRecord, CustodyIndex, CustodyRecord, Inbox
+from app.verify import chains_of
+from domain.ledger import GENESIS, check_ledger
+from tests.store import examples as e
+from tests.store.databases import postgres_url
 
 
 def test_the_migrations_build_exactly_the_tables_of_the_models(db: Database) -> None:
@@ -20,4 +37,126 @@ def test_the_migrations_build_exactly_the_tables_of_the_models(db: Database) -> 
 def test_migrating_again_changes_nothing(db: Database) -> None:
     db.migrate()
     with db.engine.connect() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() == "0014"
+        assert MigrationContext.configure(connection).get_current_revision() == "0015"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without a schema."""
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    if request.param == "postgres":
+        url = postgres_url(request.getfixturevalue("postgres"), f"old_{uuid.uuid4().hex[:12]}", create=True)
+    made = Database(url)
+    yield made
+    made.close()
+
+
+def to(db: Database, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with db.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def fill(db: Database, known: set[str]) -> set[str]:
+    """Two rows in every table that is not known yet, in the shape of the schema as it is; returns all tables."""
+    schema = MetaData()
+    schema.reflect(db.engine)
+    with db.engine.begin() as connection:
+        for table in schema.sorted_tables:
+            if table.name in known or table.name == "alembic_version":
+                continue
+            if table.name == "custody_records":
+                rows = [link for encounter in ("v1", "v2") for link in links(encounter)]
+            else:
+                rows = [{column.name: value(column, number) for column in table.columns} for number in (1, 2)]
+            connection.execute(table.insert(), rows)
+    return set(schema.tables)
+
+
+def value(column: Column[Any], number: int) -> Any:
+    if isinstance(column.type, DateTime):
+        return e.NOW if column.type.timezone else e.NOW.replace(tzinfo=None)
+    kinds: list[tuple[type, Any]] = [
+        (Date, e.NOW.date()),
+        (Boolean, False),
+        (JSON, {}),
+        (LargeBinary, b"sealed"),
+        (Numeric, number),
+        (Integer, number),
+    ]
+    return next((given for kind, given in kinds if isinstance(column.type, kind)), f"v{number}")
+
+
+def links(encounter: str) -> list[dict[str, Any]]:
+    """A chain as the first schema hashed it; the second one was forged then."""
+    made, previous = [], GENESIS
+    for position, content in enumerate(('{"step":"collected"}', '{"step":"packed"}'), start=1):
+        said = json.dumps([previous, position, f"k{position}", content])
+        hashed = sha256(said.encode()).hexdigest() if encounter == "v1" else f"forged{position}"
+        made.append(
+            {
+                "encounter_id": encounter,
+                "position": position,
+                "key": f"k{position}",
+                "kind": "record",
+                "occurred": e.ANCHOR,
+                "content": content,
+                "previous_hash": previous,
+                "hash": hashed,
+                "recorded_at": e.NOW,
+            }
+        )
+        previous = hashed
+    return made
+
+
+def test_an_installation_of_the_first_schema_comes_to_the_newest_with_everything_it_has(empty: Database) -> None:
+    to(empty, "0001")
+    known = fill(empty, set())
+    to(empty, "0004")
+    known = fill(empty, known)
+    before = rows(empty, known)
+    empty.migrate()
+    after = rows(empty, known)
+    for name, kept in before.items():
+        hashed = {"hash", "previous_hash"} if name == "custody_records" else set()
+        assert [{key: row[key] for key in old.keys() - hashed} for row, old in zip(after[name], kept, strict=True)] == [
+            {key: old[key] for key in old.keys() - hashed} for old in kept
+        ], name
+    with empty.read() as session:
+        for model in SQLModel.__subclasses__():
+            if model.__module__ == tables.__name__:
+                session.exec(select(model)).all()
+        chains = chains_of(
+            session.exec(select(CustodyRecord).order_by(CustodyRecord.encounter_id, col(CustodyRecord.position)))
+        )
+        index = session.exec(select(CustodyIndex)).all()
+        broken = [one.encounter_id for one in check_ledger(chains, index)]
+    assert broken == ["v2"], "a chain from before the index holds, and one that was forged before it does not"
+
+
+def rows(db: Database, names: set[str]) -> dict[str, list[dict[str, Any]]]:
+    schema = MetaData()
+    schema.reflect(db.engine)
+    found = {}
+    with db.engine.connect() as connection:
+        for name in sorted(names - {"alembic_version"}):
+            table = schema.tables[name]
+            query = table.select().order_by(*table.primary_key)
+            found[name] = [dict(row) for row in connection.execute(query).mappings()]
+    return found
+
+
+def test_what_every_decision_and_the_desk_ask_goes_by_an_index(db: Database) -> None:
+    holders = select(Inbox).where(col(Inbox.holder_event).is_(True)).order_by(Inbox.event_id)
+    alerts = select(func.count(), func.max(AlertRecord.alert_id)).where(untold())  # type: ignore[arg-type]
+    with db.engine.connect() as connection:
+        postgres = connection.dialect.name == "postgresql"
+        if postgres:
+            connection.execute(text("SET enable_seqscan = off"))
+        for query, index in ((holders, "ix_inbox_holders"), (alerts, "ix_alerts_untold")):
+            said = query.compile(connection, compile_kwargs={"literal_binds": True})
+            plan = connection.execute(text(f"EXPLAIN {'' if postgres else 'QUERY PLAN'} {said}"))
+            assert index in str(plan.all())
