@@ -50,7 +50,7 @@ class Inbox(SQLModel, table=True):
     dedupe_key: str = Field(unique=True)
     body_hash: str
     type: str = Field(index=True)
-    feed: str = Field(index=True)
+    feed: str
     subject_key: str
     time: datetime = Field(sa_type=UtcDateTime)
     received_at: datetime = Field(sa_type=UtcDateTime)
@@ -65,6 +65,7 @@ class Inbox(SQLModel, table=True):
             postgresql_where=text("holder_event IS true"),
             sqlite_where=text("holder_event IS 1"),
         ),
+        Index("ix_inbox_feed_received_at", "feed", "received_at"),
     )
 
 

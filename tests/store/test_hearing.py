@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from activities.store.engine import Database
 from activities.store.hearing import Hearing, last_heard
+from activities.store.inbox import receive
+from activities.store.keys import Keyring
 from tests.store import examples as e
 
 
@@ -16,3 +18,11 @@ def test_processes_that_hear_a_feed_at_once_do_not_disturb_each_other(db: Databa
         list(processes.map(lambda moment: Hearing(db).heard("scheduling", moment), moments))
     with db.read() as session:
         assert last_heard(session) == {"scheduling": moments[-1]}
+
+
+def test_the_last_word_of_each_feed_is_found_by_its_events_too(db: Database, keys: Keyring) -> None:
+    for number, feed in enumerate(("scheduling", "ehr", "scheduling")):
+        receive(db, keys, e.booking(f"b-{number}", f"ORD-{number}"), e.NOW + timedelta(hours=number), feed)
+    Hearing(db).heard("ehr", e.NOW + timedelta(hours=9))
+    with db.read() as session:
+        assert last_heard(session) == {"ehr": e.NOW + timedelta(hours=9), "scheduling": e.NOW + timedelta(hours=2)}

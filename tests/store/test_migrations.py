@@ -37,7 +37,7 @@ def test_the_migrations_build_exactly_the_tables_of_the_models(db: Database) -> 
 def test_migrating_again_changes_nothing(db: Database) -> None:
     db.migrate()
     with db.engine.connect() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() == "0015"
+        assert MigrationContext.configure(connection).get_current_revision() == "0016"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -152,11 +152,16 @@ def rows(db: Database, names: set[str]) -> dict[str, list[dict[str, Any]]]:
 def test_what_every_decision_and_the_desk_ask_goes_by_an_index(db: Database) -> None:
     holders = select(Inbox).where(col(Inbox.holder_event).is_(True)).order_by(Inbox.event_id)
     alerts = select(func.count(), func.max(AlertRecord.alert_id)).where(untold())  # type: ignore[arg-type]
+    last = select(func.max(Inbox.received_at)).where(Inbox.feed == "scheduling")
     with db.engine.connect() as connection:
         postgres = connection.dialect.name == "postgresql"
         if postgres:
             connection.execute(text("SET enable_seqscan = off"))
-        for query, index in ((holders, "ix_inbox_holders"), (alerts, "ix_alerts_untold")):
+        for query, index in (
+            (holders, "ix_inbox_holders"),
+            (alerts, "ix_alerts_untold"),
+            (last, "ix_inbox_feed_received_at"),
+        ):
             said = query.compile(connection, compile_kwargs={"literal_binds": True})
             plan = connection.execute(text(f"EXPLAIN {'' if postgres else 'QUERY PLAN'} {said}"))
             assert index in str(plan.all())
