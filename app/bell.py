@@ -11,11 +11,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, func, select
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.service import RPCError
 
 from activities.desk import untold
 from activities.store.engine import Database
@@ -43,7 +41,7 @@ class Bell:
         while True:
             try:
                 await self.look()
-            except (SQLAlchemyError, RPCError) as error:
+            except Exception as error:  # noqa: BLE001 a bell that is gone would not be missed: rung again
                 log.warning("alerts.bell_not_heard", error=type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 

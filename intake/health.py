@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from activities.store import signals
 from activities.store.engine import Database
@@ -35,8 +34,8 @@ class FeedWatch:
         while True:
             try:
                 await asyncio.to_thread(self.check)
-            except SQLAlchemyError as error:
-                log.warning("feeds.database_away", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 a watch that is gone would not be missed: it looks again
+                log.warning("feeds.not_checked", error=type(error).__name__)
             await asyncio.sleep(CHECK_SECONDS)
 
     def check(self) -> list[str]:

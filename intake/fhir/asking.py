@@ -15,7 +15,6 @@ from pathlib import Path
 
 import httpx
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
 from activities.store.engine import Database
@@ -66,8 +65,8 @@ class Asker:
         while True:
             try:
                 await self.ask()
-            except SQLAlchemyError as error:
-                log.warning("fhir.database_away", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 one that is gone would not be missed: asked again
+                log.warning("fhir.not_asked", error=type(error).__name__)
             await asyncio.sleep(CHECK_SECONDS)
 
     async def ask(self) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 from prometheus_client import Counter as Metric
+from sqlalchemy.exc import SQLAlchemyError
 
 from activities.store import signals
 from activities.store.engine import Database
@@ -68,7 +69,18 @@ class ReplyDirectory:
         for name in ("", PROCESSED, QUARANTINE):
             (self._directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         waiting = sorted(path for path in self._directory.iterdir() if path.is_file() and _finished(path.name))
-        return sum(self._take(path) for path in waiting)
+        return sum(self._tried(path) for path in waiting)
+
+    def _tried(self, path: Path) -> bool:
+        """One file that cannot be read, or that the program was not written for, must not hold up those behind it."""
+        try:
+            return self._take(path)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # noqa: BLE001 the file is still there: again later
+            FILES.labels(outcome="failed").inc()
+            log.warning("replies.file_failed", error=type(error).__name__)
+            return False
 
     def _take(self, path: Path) -> bool:
         digest = ""

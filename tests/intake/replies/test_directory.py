@@ -238,3 +238,21 @@ def test_unfinished_and_hidden_files_are_left_alone(post: Post) -> None:
         post.put(name, "ISA")
     assert post.sweep() == 0
     assert {path.name for path in post.directory.iterdir() if path.is_file()} == {".x12", "835.part", "835.tmp"}
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_other(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = post.drop("accepted.999.x12", "a.x12")
+    post.drop("accepted.277ca.x12", "b.x12")
+    read = ReplyDirectory._read
+
+    def refused(directory: ReplyDirectory, path: Path) -> bytes:
+        if path == stuck:
+            raise PermissionError(path.name)
+        return read(directory, path)
+
+    monkeypatch.setattr(ReplyDirectory, "_read", refused)
+    assert post.sweep() == 1
+    assert [kind for kind, *_ in post.answers()] == ["277CA"]
+    monkeypatch.undo()
+    assert post.sweep() == 1
+    assert not stuck.exists()

@@ -1,0 +1,48 @@
+"""What runs beside a process outlives every error: one that ended would not be missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+
+from app import bell
+from app.bell import Bell
+from intake import health
+from intake.fhir import asking
+from intake.fhir.asking import Asker
+from intake.health import FeedWatch
+
+RUNS: list[tuple[Any, str, str, Callable[[], Any]]] = [
+    (bell, "LOOK_SECONDS", "look", lambda: Bell(cast(Any, None), cast(Any, None))),
+    (health, "CHECK_SECONDS", "check", lambda: FeedWatch(cast(Any, None), {}, lambda: cast(Any, None))),
+    (asking, "CHECK_SECONDS", "ask", lambda: Asker.__new__(Asker)),
+]
+
+
+@pytest.mark.parametrize(("module", "pause", "step", "made"), RUNS, ids=["bell", "feeds", "fhir"])
+async def test_it_goes_on_after_an_error_nobody_thought_of(
+    module: Any, pause: str, step: str, made: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again, loop = asyncio.Event(), asyncio.get_running_loop()
+    steps = 0
+
+    def fails() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 1:
+            raise RuntimeError("never thought of")
+        loop.call_soon_threadsafe(again.set)
+
+    async def fails_in_the_loop() -> None:
+        fails()
+
+    part = made()
+    monkeypatch.setattr(module, pause, 0.01)
+    monkeypatch.setattr(part, step, fails if step == "check" else fails_in_the_loop)
+    running: Awaitable[None] = part.run()
+    task = asyncio.ensure_future(running)
+    await asyncio.wait_for(again.wait(), 5)
+    task.cancel()
