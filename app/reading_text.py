@@ -8,6 +8,8 @@ from typing import Any
 
 Answer = dict[str, Any]
 CUSTODY_COLUMNS = ("coi_id", "bag_id", "din", "lot", "ndc")
+WAKE = "wake"
+"""A moment at which only the software looks again; nobody has to act by it."""
 
 
 def encounter_lines(it: Answer) -> Iterator[str]:
@@ -26,10 +28,10 @@ def encounter_lines(it: Answer) -> Iterator[str]:
     if it["advisories"]:
         yield ""
         yield from (f"note: {text}" for text in it["advisories"])
-    if it["deadlines"]:
+    if ahead := [due for due in it["deadlines"] if due["kind"] != WAKE]:
         yield ""
         yield "Next"
-        yield from (f"  {moment(due['due'])}  {due['title']}" for due in it["deadlines"])
+        yield from (f"  {moment(due['due'])}  {due['title']}" for due in ahead)
     yield ""
     yield "Happened"
     yield from milestone_lines(it["milestones"])

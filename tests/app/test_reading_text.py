@@ -24,8 +24,9 @@ def test_an_encounter_says_what_holds_it_and_who_must_act() -> None:
     for hold in it["holds"]:
         assert all(hold[part] in text for part in ("id", "missing", "fix", "owner", "citation"))
         assert f"prevents denial #{hold['denial']}" in text
+    assert {due["kind"] == "wake" for due in it["deadlines"]} == {True, False}
     for due in it["deadlines"]:
-        assert due["title"] in text
+        assert (f"  {due['title']}" in text) is (due["kind"] != "wake")
 
 
 def test_no_hold_is_said_too() -> None:
