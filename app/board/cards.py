@@ -41,6 +41,7 @@ class Due:
     title: str
     at: datetime
     late: bool
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def _card(row: Any, view: Mapping[str, Any], alerts: Mapping[str, int], names: N
         holds=tuple(hold["title"] for hold in holds[:HOLDS_SHOWN]),
         more_holds=max(0, len(holds) - HOLDS_SHOWN),
         overridden=len(view.get("holds", ())) - len(holds),
-        due=next_due(view.get("deadlines", ()), own_now),
+        due=next_due(view.get("deadlines", ()), own_now, names),
         since=since,
         days=max(0, (own_now - since).days),
         alerts=alerts,
@@ -214,10 +215,10 @@ def entered(stage: str, milestones: Iterable[Mapping[str, Any]]) -> datetime | N
     return None
 
 
-def next_due(deadlines: Iterable[Mapping[str, Any]], now: datetime) -> Due | None:
+def next_due(deadlines: Iterable[Mapping[str, Any]], now: datetime, names: Names) -> Due | None:
     """The first thing somebody must document; the moments at which only the software looks again are no deadline."""
-    real = [(datetime.fromisoformat(d["due"]), str(d["title"])) for d in deadlines if d["kind"] != WAKE]
+    real = [(datetime.fromisoformat(d["due"]), str(d["title"]), str(d["kind"])) for d in deadlines if d["kind"] != WAKE]
     if not real:
         return None
-    at, title = min(real)
-    return Due(title, at, at < now)
+    at, title, kind = min(real)
+    return Due(title, at, at < now, names.owner(kind))

@@ -64,7 +64,7 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
         days=max(0, (now - since).days),
         picture=draw(milestones, now, answer.vein_to_vein_days),
         deadlines=[
-            {"title": d.title, "due": d.due, "late": d.due < now, "stage": d.stage}
+            {"title": d.title, "due": d.due, "late": d.due < now, "stage": d.stage, "owner": names.owner(d.kind)}
             for d in sorted(answer.deadlines, key=lambda one: one.due)
             if d.kind != WAKE
         ],

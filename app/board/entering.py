@@ -24,20 +24,32 @@ from app.api import counters, reading
 from app.api.actors import Actor
 from app.api.parts import Parts
 from app.api.problems import Refusal
+from app.board import checks
 from app.board.cards import own_clock
 from app.board.fields import Field, FieldError, data_of
-from app.board.forms import EVIDENCE, FORMS, SOURCE, Form, fields
+from app.board.forms import EVIDENCE, FORMS, PAPERS, SOURCE, Form, fields
 from app.board.names import Names
 from app.board.rights import may_on_board
 from app.board.scanning import spread
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, SignedIn, page, with_board_right
 from domain.events import InvalidEvent, parse
+from domain.events.governance import CorrectionMade
 
 FORM_ID = re.compile(r"^[0-9a-f]{32}$")
 LONGEST = 300
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Original:
+    """The event that a form corrects, with its data as it stands."""
+
+    event_id: str
+    source: str
+    id: str
+    data: Mapping[str, Any]
 
 
 @dataclass
@@ -53,10 +65,25 @@ class Sheet:
     given: Mapping[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     general: list[str] = field(default_factory=list)
+    unfilled: bool = False
+    original: Original | None = None
     form_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     @property
+    def papers(self) -> Mapping[str, str]:
+        return PAPERS
+
+    @property
+    def asked_for(self) -> frozenset[str]:
+        """The kinds of paper that a gate of the encounter lacks."""
+        gates = self.encounter.view.get("gates", ()) if self.encounter else ()
+        lacking = {one["key"].rsplit(".", 1)[-1] for gate in gates for one in gate["requirements"] if not one["met"]}
+        return frozenset(lacking & set(self.kinds))
+
+    @property
     def action(self) -> str:
+        if self.encounter and self.original:
+            return f"/encounters/{self.encounter.encounter_id}/entries/{self.original.event_id}"
         return f"/encounters/{self.encounter.encounter_id}/forms/{self.form.key}" if self.encounter else self.home
 
     @property
@@ -88,7 +115,7 @@ def show_form(key: str, request: Request, parts: PartsHere, session: SignedIn) -
     form = _form(key, request, session)
     if not _stands_alone(form):
         raise Refusal(404, "this form belongs to an encounter; open it from the encounter's page")
-    return _show(request, _sheet(parts, session.actor, form, None), names_of(parts))
+    return show(request, sheet_of(parts, session.actor, form, None), names_of(parts))
 
 
 @router.post("/forms/{key}")
@@ -97,7 +124,7 @@ def post_form(key: str, request: Request, parts: PartsHere, session: SignedIn, g
     form = _form(key, request, session)
     if not _stands_alone(form):
         raise Refusal(404, "this form belongs to an encounter; open it from the encounter's page")
-    return _enter(request, parts, session, _sheet(parts, session.actor, form, None), given)
+    return enter(request, parts, session, sheet_of(parts, session.actor, form, None), given)
 
 
 @router.get("/encounters/{encounter_id}/forms/{key}")
@@ -112,9 +139,9 @@ def show_encounter_form(
 ) -> Response:
     """A form of an encounter. Evidence asks for the kind of paper first: its fields depend on it."""
     form = _form(key, request, session)
-    sheet = _sheet(parts, session.actor, form, _encounter(parts, session.actor, encounter_id), kind)
+    sheet = sheet_of(parts, session.actor, form, encounter_for(parts, session.actor, encounter_id), kind)
     sheet.given = {**sheet.given, "data.hold": hold}
-    return _show(request, sheet, names_of(parts))
+    return show(request, sheet, names_of(parts))
 
 
 @router.post("/encounters/{encounter_id}/forms/{key}")
@@ -123,8 +150,8 @@ def post_encounter_form(
 ) -> Response:
     """Enter an event of an encounter."""
     form = _form(key, request, session)
-    encounter = _encounter(parts, session.actor, encounter_id)
-    return _enter(request, parts, session, _sheet(parts, session.actor, form, encounter, given.get("kind", "")), given)
+    encounter = encounter_for(parts, session.actor, encounter_id)
+    return enter(request, parts, session, sheet_of(parts, session.actor, form, encounter, given.get("kind", "")), given)
 
 
 @router.post("/forms/{key}/scan")
@@ -153,12 +180,12 @@ def _form(key: str, request: Request, session: Session) -> Form:
     return form
 
 
-def _encounter(parts: Parts, actor: Actor, encounter_id: str) -> Encounter:
+def encounter_for(parts: Parts, actor: Actor, encounter_id: str) -> Encounter:
     with parts.db.read() as session:
         return reading.encounter_of(session, parts, actor, encounter_id)
 
 
-def _sheet(parts: Parts, actor: Actor, form: Form, encounter: Encounter | None, kind: str = "") -> Sheet:
+def sheet_of(parts: Parts, actor: Actor, form: Form, encounter: Encounter | None, kind: str = "") -> Sheet:
     kinds = tuple(sorted(EVIDENCE)) if form.key == "evidence" else ()
     kind = kind if kind in kinds else ""
     roles = sorted(role.value for role in actor.roles)
@@ -191,17 +218,17 @@ def _zones(parts: Parts, names: Names, encounter: Encounter | None) -> list[str]
     return list(dict.fromkeys([place.time_zone for place in own if place] + names.zones()))
 
 
-def _show(request: Request, sheet: Sheet, names: Names, status: int = 200) -> Response:
+def show(request: Request, sheet: Sheet, names: Names, status: int = 200) -> Response:
     return page(request, "form.html", status, sheet=sheet, form=sheet.form, names=names)
 
 
-def _enter(request: Request, parts: Parts, session: Session, sheet: Sheet, given: Mapping[str, str]) -> Response:
+def enter(request: Request, parts: Parts, session: Session, sheet: Sheet, given: Mapping[str, str]) -> Response:
     sheet.given = given
     if FORM_ID.match(given.get("form_id", "")):
         sheet.form_id = given["form_id"]
     envelope = _envelope(parts, sheet, given)
     if envelope is None:
-        return _show(request, sheet, names_of(parts), 422)
+        return show(request, sheet, names_of(parts), 422)
     try:
         result = receive(
             parts.db,
@@ -212,11 +239,11 @@ def _enter(request: Request, parts: Parts, session: Session, sheet: Sheet, given
             allowed=session.actor.facilities,
         )
     except NotAllowed as error:
-        parts.record(session.actor.name, f"enter {sheet.form.event_type}", "(event)", "denied")
+        parts.record(session.actor.name, f"enter {envelope['type']}", "(event)", "denied")
         raise Refusal(403, str(error)) from None
     counters.RECEIVED.labels(disposition=result.disposition.value).inc()
     target = result.event_id or "(event)"
-    parts.record(session.actor.name, f"enter {sheet.form.event_type}", target, result.disposition.value)
+    parts.record(session.actor.name, f"enter {envelope['type']}", target, result.disposition.value)
     if parts.deliverer is not None:
         parts.deliverer.wake()
     return _answered(request, parts, session, sheet, result)
@@ -226,17 +253,17 @@ def _answered(request: Request, parts: Parts, session: Session, sheet: Sheet, re
     if result.disposition in (Disposition.ACCEPTED, Disposition.DUPLICATE):
         seen = result.encounter_id is not None and _visible(parts, session.actor, result.encounter_id)
         where = f"/encounters/{result.encounter_id}" if seen else "/forms"
-        return RedirectResponse(f"{where}?sent={sheet.form.key}", 303)
+        return RedirectResponse(f"{where}?sent={'correction' if sheet.original else sheet.form.key}", 303)
     if result.disposition is Disposition.QUARANTINED:
         sheet.general = [f"kept, but not yet placed: {reason}" for reason in result.reasons]
-        return _show(request, sheet, names_of(parts), 202)
+        return show(request, sheet, names_of(parts), 202)
     sheet.general = ["this form was sent before with other content, which stands; open the form anew for another entry"]
-    return _show(request, sheet, names_of(parts), 409)
+    return show(request, sheet, names_of(parts), 409)
 
 
 def _visible(parts: Parts, actor: Actor, encounter_id: str) -> bool:
     try:
-        _encounter(parts, actor, encounter_id)
+        encounter_for(parts, actor, encounter_id)
     except Refusal:
         return False
     return True
@@ -245,30 +272,77 @@ def _visible(parts: Parts, actor: Actor, encounter_id: str) -> bool:
 def _envelope(parts: Parts, sheet: Sheet, given: Mapping[str, str]) -> dict[str, Any] | None:
     """The event that the form says; None when something is wrong, which then stands on the sheet."""
     form = sheet.form
+    if sheet.original and given.get("retract") == "yes":
+        return _retraction(parts, sheet, given)
     given, unread = spread(sheet.inputs, given, names_of(parts).ndc_prefixes())
     sheet.given = given
     data, errors = data_of(sheet.inputs, given, sheet.zone)
     errors += unread
     who, why = given.get("who", "").strip(), given.get("why", "").strip()
-    errors += _who_and_why(who, why)
     if sheet.kind:
         data["kind"] = sheet.kind
-    data |= {path: text for path, text in ((form.who, who), (form.why, why)) if path and text}
+    signed = sheet.original.data if sheet.original else {form.who: who, form.why: why}
+    data |= {path: signed[path] for path in (form.who, form.why) if path and signed.get(path)}
+    errors += _who_and_why(who, why)
+    errors += checks.of_time(form, data, _time(parts, sheet), sheet.zone)
+    if form.key == "custody":
+        errors += checks.of_persons(data)
+        errors += checks.of_corrector(sheet.original.data if sheet.original else {}, who)
+        errors += _unfilled(sheet, data, names_of(parts))
     with parts.db.read() as session:
         subject = _subject(session, parts, sheet, data)
-    envelope = {
+    envelope = _written(parts, sheet, form.event_type, subject, data, (who, why))
+    if _wrong(sheet, errors, envelope, known=bool(subject)):
+        return None
+    return _correction(parts, sheet, subject, (who, why), {"replacement": data}) if sheet.original else envelope
+
+
+def _retraction(parts: Parts, sheet: Sheet, given: Mapping[str, str]) -> dict[str, Any] | None:
+    """The event that takes another back: only who and why are asked."""
+    who, why = given.get("who", "").strip(), given.get("why", "").strip()
+    with parts.db.read() as session:
+        subject = _subject(session, parts, sheet, {})
+    envelope = _correction(parts, sheet, subject, (who, why), {"retract": True})
+    errors = _who_and_why(who, why)
+    if sheet.original and sheet.form.key == "custody":
+        errors += checks.of_corrector(sheet.original.data, who)
+    return None if _wrong(sheet, errors, envelope, known=bool(subject)) else envelope
+
+
+def _correction(
+    parts: Parts, sheet: Sheet, subject: str | None, signed: tuple[str, str], change: Mapping[str, Any]
+) -> dict[str, Any]:
+    assert sheet.original is not None
+    of = {"source": sheet.original.source, "id": sheet.original.id}
+    data = {"of": of, "reason": signed[1], "signer": signed[0], **change}
+    return _written(parts, sheet, CorrectionMade.event_type, subject, data, signed)
+
+
+def _written(
+    parts: Parts, sheet: Sheet, kind: str, subject: str | None, data: Mapping[str, Any], signed: tuple[str, str]
+) -> dict[str, Any]:
+    """The event of a form, with who entered it and why."""
+    return {
         "specversion": "1.0",
         "id": sheet.form_id,
         "source": SOURCE,
-        "type": form.event_type,
+        "type": kind,
         "subject": subject or "unknown",
         "time": _time(parts, sheet).isoformat(),
         "datacontenttype": "application/json",
         "data": data,
-        "enteredby": who,
-        "enteredbecause": why,
+        "enteredby": signed[0],
+        "enteredbecause": signed[1],
     }
-    return None if _wrong(sheet, errors, envelope, known=bool(subject)) else envelope
+
+
+def _unfilled(sheet: Sheet, data: Mapping[str, Any], names: Names) -> list[FieldError]:
+    """What a hand-over lacks, unless the person says that nobody knows it: then it is entered, and the gates judge it."""
+    found = list(checks.of_step(data, names))
+    sheet.unfilled = bool(found)
+    if sheet.given.get("unknown") == "yes":
+        return []
+    return [FieldError(_place(sheet.inputs, one.path) or one.path, one.message) for one in found]
 
 
 def _who_and_why(who: str, why: str) -> list[FieldError]:
@@ -284,7 +358,7 @@ def _who_and_why(who: str, why: str) -> list[FieldError]:
 def _wrong(sheet: Sheet, errors: list[FieldError], envelope: dict[str, Any], known: bool) -> bool:
     """Put every error on the sheet, the reader's own before the catalogue's on the same field."""
     sheet.errors = {error.path: error.message for error in errors}
-    hidden = {sheet.form.who: "who", sheet.form.why: "why"}
+    hidden = {sheet.form.who: "who", sheet.form.why: "why", "signer": "who", "reason": "why"}
     try:
         parse(envelope)
     except InvalidEvent as error:

@@ -47,6 +47,8 @@ class Form:
     scans: frozenset[str] = frozenset()
     folded: frozenset[str] = frozenset()
     hints: Mapping[str, str] | None = None
+    past: frozenset[str] = frozenset()
+    ahead: frozenset[str] = frozenset()
 
     @property
     def event_type(self) -> str:
@@ -66,6 +68,7 @@ FORMS: Final[Mapping[str, Form]] = {
                 "document": "Its number or place in the document system; no name.",
                 "dated": "The date on the paper, not of this entry.",
             },
+            past=frozenset({"dated"}),
         ),
         Form(
             "authorization",
@@ -98,6 +101,7 @@ FORMS: Final[Mapping[str, Form]] = {
                 "temperature.min": "Lowest of the logger over the leg, in degrees Celsius.",
                 "temperature.max": "Highest of the logger over the leg, in degrees Celsius.",
             },
+            past=frozenset({"at"}),
         ),
         Form(
             "release",
@@ -111,6 +115,7 @@ FORMS: Final[Mapping[str, Form]] = {
                 "viable_car_cells": "The count on the certificate, in whole cells.",
                 "certificate": "Number of the certificate of analysis.",
             },
+            past=frozenset({"released_at"}),
         ),
         Form(
             "toxicity",
@@ -120,6 +125,7 @@ FORMS: Final[Mapping[str, Form]] = {
             BoardRight.ENTER_CARE,
             folded=frozenset({"findings"}),
             hints={"assessor_role": "For example physician, nurse practitioner."},
+            past=frozenset({"at"}),
         ),
         Form(
             "override",
@@ -129,6 +135,7 @@ FORMS: Final[Mapping[str, Form]] = {
             BoardRight.OVERRIDE_HOLDS,
             who="signer",
             why="reason",
+            ahead=frozenset({"expires"}),
         ),
         Form(
             "disposition",
@@ -139,6 +146,7 @@ FORMS: Final[Mapping[str, Form]] = {
             who="signer",
             why="reason",
             scans=frozenset({"bag_id"}),
+            ahead=frozenset({"expires"}),
         ),
         Form(
             "coding",
@@ -182,6 +190,17 @@ EVIDENCE: Final[Mapping[str, type[BaseModel]]] = {
 }
 """The model of each kind of paper: what it documents depends on the kind."""
 
+PAPERS: Final[Mapping[str, str]] = {
+    "btk_inhibitor": "BTK inhibitor",
+    "cd19_flow": "CD19 flow cytometry",
+    "cns_status": "CNS status",
+    "ecog": "ECOG performance status",
+    "fact_certificate": "FACT certificate",
+    "lvef": "Left ventricular ejection fraction (LVEF)",
+    "rems_letter": "REMS letter",
+}
+"""Kinds of paper that are not called by the words of their key."""
+
 DISPOSITIONS: Final = ("release", "expanded_access", "destroy", "return")
 
 
@@ -221,6 +240,8 @@ def _dressed(form: Form, field: Field, names: Names, holds: Sequence[tuple[str, 
 LABELS: Final[Mapping[str, str]] = {
     "coi_id": "Chain-of-identity id (COI)",
     "bag_id": "Bag id",
+    "maker_id": "Manufacturer's id",
+    "isbt_128": "ISBT 128 code",
     "din": "Donation identification number (DIN)",
     "ndc": "National Drug Code (NDC)",
     "at": "When",

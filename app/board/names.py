@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from domain.rulebook import Rulebook
-from domain.rulebook.rows import CustodyRule, Product
+from domain.rulebook.rows import AlertKind, CustodyRule, Product
 from domain.site import Site
 
 
@@ -49,5 +49,15 @@ class Names:
         return list(dict.fromkeys(place.time_zone for place in self.site.facilities)) if self.site else ["UTC"]
 
     def step(self, key: str) -> str:
+        row = self.hand_over(key)
+        return row.title if row else key.replace("_", " ")
+
+    def hand_over(self, step: str) -> CustodyRule | None:
+        """The limits and demands on a hand-over."""
         rows = self.rules.table(CustodyRule) if self.rules else ()
-        return next((row.title for row in rows if row.step == key), key.replace("_", " "))
+        return next((row for row in rows if row.step == step), None)
+
+    def owner(self, kind: str) -> str:
+        """Who is alerted when a deadline of this kind passes, and so has to act before; empty when nobody knows."""
+        rows = self.rules.table(AlertKind) if self.rules else ()
+        return next((row.owner for row in rows if row.kind == kind), "")

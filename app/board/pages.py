@@ -137,7 +137,7 @@ def encounter(
         with parts.db.read() as store:
             reading.encounter_of(store, parts, session.actor, encounter_id)
         on_record(request, session, "board", encounter_id)
-    return _encounter_page(request, parts, session, encounter_id, audited=bool(part), sent=FORMS.get(sent))
+    return _encounter_page(request, parts, session, encounter_id, audited=bool(part), sent=_done(sent))
 
 
 @router.post("/encounters/{encounter_id}/identity")
@@ -170,6 +170,11 @@ def _encounter_page(
     ]
     every: dict[str, Any] = {"identity": None, "sent": None} | context
     return page(request, "encounter.html", shown=shown, forms=forms, names=names, purposes=PURPOSES, **every)
+
+
+def _done(key: str) -> str | None:
+    """What was entered just now, as the page says it."""
+    return "Correction" if key == "correction" else FORMS[key].title if key in FORMS else None
 
 
 def _views(request: Request) -> Views:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.api.parts import Parts, admitted, denied, logged_in, parts_of
 from app.api.problems import Refusal
 from app.api.roles import Right
-from app.board import alerts, billing, claim, entering, packing, pages
+from app.board import alerts, billing, claim, correcting, entering, packing, pages
 from app.board import session as sessions
 from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted, form_of, local, page
 
@@ -77,5 +77,6 @@ def asset(name: str, request: Request) -> Response:
 
 def install(api: FastAPI) -> None:
     """Serve the board beside the HTTP interface."""
-    for one in (router, pages.router, claim.router, alerts.router, packing.router, entering.router, billing.router):
-        api.include_router(one)
+    api.include_router(router)
+    for room in (pages, claim, alerts, packing, entering, correcting, billing):
+        api.include_router(room.router)

@@ -72,6 +72,13 @@ OPENING_TYPES: Final = frozenset(
 )
 """Events that open an encounter for a subject nobody has named before."""
 
+BOUNDS: Final[Mapping[str, str]] = {
+    "less_than_equal": "must be at most {le}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "greater_than": "must be more than {gt}",
+}
+
 EnvelopeText = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 
@@ -160,7 +167,8 @@ def _plain(entry: Mapping[str, Any]) -> str:
         return "required field is missing"
     if entry["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return "kind must be one of: " + str(entry["ctx"].get("expected_tags", "")).replace("'", "")
-    return str(entry["msg"]).removeprefix("Value error, ")
+    said = BOUNDS.get(entry["type"])
+    return said.format(**entry["ctx"]) if said else str(entry["msg"]).removeprefix("Value error, ")
 
 
 def _unknown(name: str) -> str:

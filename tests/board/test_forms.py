@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 
+from activities.store.tables import Encounter
 from app.api.roles import Role
 from app.board.forms import EVIDENCE, FORMS
 from app.board.rights import BOARD_TABLE
@@ -242,6 +243,83 @@ async def test_labels_that_disagree_and_damaged_symbols_are_errors_at_their_fiel
     other = await board.enter(path_of(board, "custody"), {**given, "bag_id": "=<S1234100"})
     assert "no identifier for this form" in error_of(other.text, "bag_id")
     assert board.events() == before
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "late", "fine"),
+    [
+        ("custody", "at", "2027-06-24T10:15", "2026-06-24T10:15"),
+        ("release", "released_at", "2026-06-26T08:00", "2026-06-20T08:00"),
+        ("toxicity", "at", "2026-06-26T08:00", "2026-06-24T08:00"),
+    ],
+)
+async def test_nothing_that_is_still_to_come_is_entered_as_done(
+    board: Board, key: str, path: str, late: str, fine: str
+) -> None:
+    before = board.events()
+    answer = await board.enter(path_of(board, key), {**FILLED[key], path: late})
+    assert answer.status_code == 422
+    assert "lies in the future" in error_of(answer.text, path)
+    assert board.events() == before
+    assert (await board.enter(path_of(board, key), {**FILLED[key], path: fine})).status_code == 303
+
+
+async def test_a_paper_is_not_dated_tomorrow_and_a_signature_not_valid_until_yesterday(board: Board) -> None:
+    path = f"/encounters/{board.held}/forms/evidence"
+    given = {"document": "DOC-NEXT", "values.status": "1"}
+    tomorrow = await board.enter(path, {**given, "dated": "2026-06-26"}, kind="cns_status")
+    assert "lies in the future" in error_of(tomorrow.text, "dated")
+    assert (await board.enter(path, {**given, "dated": "2026-06-25"}, kind="cns_status")).status_code == 303
+    over = await board.enter(path_of(board, "disposition"), {**FILLED["disposition"], "expires": "2026-06-24T10:00"})
+    assert "has passed already" in error_of(over.text, "expires")
+
+
+async def test_a_hand_over_is_entered_with_what_the_rulebook_wants_or_with_the_word_that_nobody_knows(
+    board: Board,
+) -> None:
+    path, before = path_of(board, "custody"), board.events()
+    receipt = {**CUSTODY, "step": "site_receipt", "lot": "LOT-1"}
+    bare = await board.enter(path, receipt)
+    assert bare.status_code == 422
+    for field in ("seal_intact", "temperature-min", "accepted"):
+        assert "wanted with this hand-over" in error_of(bare.text, field)
+    assert "<details open" in bare.text
+    assert board.events() == before
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', bare.text))
+    given = {f"data.{name}": text for name, text in receipt.items()}
+    assert 'name="unknown"' in bare.text
+    answer = await board.http.post(path, data={**hidden, **given, "who": "A", "why": "no logger", "unknown": "yes"})
+    assert answer.status_code == 303
+    assert "temperature" not in board.last_event()["data"]
+
+
+async def test_two_people_check_at_the_bedside(board: Board) -> None:
+    path = path_of(board, "custody")
+    check = {**CUSTODY, "step": "bedside_check", "lot": "LOT-1"}
+    assert "two different people" in error_of((await board.enter(path, check)).text, "second_verifier")
+    same = await board.enter(path, {**check, "second_verifier": "a. nurse "})
+    assert "somebody else" in error_of(same.text, "second_verifier")
+    assert (await board.enter(path, {**check, "second_verifier": "B. Nurse"})).status_code == 303
+
+
+async def test_papers_are_called_by_their_names_and_bounds_are_said_in_words(board: Board) -> None:
+    path = f"/encounters/{board.held}/forms/evidence"
+    assert ">CD19 flow cytometry</a>" in (await board.get(path)).text
+    wrong = await board.enter(
+        path, {"document": "DOC-1", "dated": "2026-06-01", "values.status": "4"}, kind="cns_status"
+    )
+    assert error_of(wrong.text, "values-status") == "must be at most 3"
+
+
+async def test_the_papers_that_a_gate_lacks_are_marked(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(parts: object, actor: object, encounter_id: str) -> Encounter:
+        met = [("eligibility.cns_status", False), ("eligibility.ecog", True)]
+        gates = [{"requirements": [{"key": key, "met": good} for key, good in met]}]
+        return Encounter(encounter_id=encounter_id, view={"gates": gates, "holds": []}, facilities=[])
+
+    monkeypatch.setattr("app.board.entering.encounter_for", lacking)
+    shown = (await board.get(f"/encounters/{board.held}/forms/evidence")).text
+    assert re.findall(r'kind=(\w+)">[^<]+</a> <span class="tag tag-shut">missing', shown) == ["cns_status"]
 
 
 def error_of(text: str, path: str) -> str:
