@@ -241,6 +241,7 @@ def test_unfinished_and_hidden_files_are_left_alone(post: Post) -> None:
 
 
 def test_a_file_that_cannot_be_read_holds_up_no_other(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    post.add_claim()
     stuck = post.drop("accepted.999.x12", "a.x12")
     post.drop("accepted.277ca.x12", "b.x12")
     read = ReplyDirectory._read
