@@ -9,9 +9,11 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
+from activities.claims import version_at_payer, versions_of
 from activities.store.facts import identity_of
 from activities.store.keys import Keyring
 from activities.store.tables import ClaimVersion
+from domain.claims.lifecycle import VOID
 from domain.claims.model import Claim, Form
 from domain.claims.x12 import Control, Identity, NotWritable, Part, render_batch
 from domain.claims.x12.envelope import text
@@ -121,7 +123,16 @@ def part_of(
         replaces=numbers.replaces,
         place=numbers.place,
     )
-    return Part(claim, _identity(session, keys, row.encounter_id), control)
+    return Part(claim, _identity(session, keys, row.encounter_id, _known_then(session, row)), control)
+
+
+def _known_then(session: Session, row: ClaimVersion) -> int | None:
+    """For a void the last fact that the claim it takes back was built from; the payer knows that claim's insured."""
+    if row.frequency != VOID:
+        return None
+    versions = versions_of(session, row.encounter_id, row.letter, row.ordinal)
+    voided = version_at_payer([one for one in versions if one.version < row.version])
+    return voided.sequence if voided else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +188,8 @@ def _filing(claim: Claim, rules: Rulebook) -> str:
     return professional or row.claim_filing
 
 
-def _identity(session: Session, keys: Keyring, encounter: str) -> Identity:
-    who = identity_of(session, keys, encounter)
+def _identity(session: Session, keys: Keyring, encounter: str, up_to_sequence: int | None = None) -> Identity:
+    who = identity_of(session, keys, encounter, up_to_sequence)
     if who is None:
         raise CannotRender("no referral has named the patient yet")
     if who["erased"]:

@@ -151,6 +151,7 @@ class ClaimLife:
         sent = session.get(Transmission, key_of(row))
         due = expected(claim, rules, site)
         others = [one for one in versions_of(session, *key_of(row)[:3]) if one.version < row.version]
+        voided = max((one.version for one in others if one.standing.get("state") == State.VOIDED), default=0)
         unnamed = row.frequency != ORIGINAL and payer_named(session, self.mind.keys, row) is None
         bill = Bill(
             key=f"{row.letter}/{row.ordinal}",
@@ -169,7 +170,7 @@ class ClaimLife:
             obstacle=obstacle,
             errors=tuple(edit.message for edit in claim.errors),
             diagnoses=tuple(diagnosis.code for diagnosis in claim.diagnoses),
-            filed_before=any(one.standing.get("state") in FILED for one in others),
+            filed_before=any(one.standing.get("state") in FILED for one in others if one.version > voided),
             paid_before=sum((Decimal(one.standing.get("paid") or 0) for one in others), Decimal(0)),
             shadow=_in_shadow(sent, row, site),
         )
@@ -278,6 +279,7 @@ def _told(row: ClaimVersion, judged: Standing) -> ClaimStanding:
         settled=judged.settled,
         alerts=tuple(alert.title for alert in judged.alerts),
         errors=errors,
+        again=row.sequence if row.frequency == VOID and judged.state in (State.VOIDED, State.WITHDRAWN) else None,
     )
 
 

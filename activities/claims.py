@@ -31,7 +31,8 @@ def keep_claim(
 
     What is billed decides: a version that would be sent with the same words stays, its explanations are brought up to date.
     An answer to an older question changes nothing. A claim that is no longer due is withdrawn, never deleted; once the
-    payer has it, a change replaces it and its end voids it.
+    payer has it, a change replaces it and its end voids it. A change that no replacement can carry (another payer, form,
+    kind of bill or facility) voids it, too; asked again once the void is out, the new claim follows.
     """
     versions = versions_of(session, question.encounter, question.letter, question.ordinal)
     latest = current(versions)
@@ -46,6 +47,8 @@ def keep_claim(
         _supersede(session, versions)
         at_payer.state = at_payer.standing["state"]
         return _built(_refreshed(session, at_payer, question, claim))
+    if at_payer is not None and not claim.errors and not _replaces(claim, at_payer):
+        return _end(session, versions, at_payer, question)
     return _built(_next_version(session, versions, at_payer, question, claim))
 
 
@@ -89,6 +92,10 @@ def version_at_payer(versions: Sequence[ClaimVersion]) -> ClaimVersion | None:
     return None
 
 
+def _replaces(claim: Claim, at_payer: ClaimVersion) -> bool:
+    return claim.can_replace(Claim.model_validate(at_payer.document))
+
+
 def _says(latest: ClaimVersion, claim: Claim, same: Same) -> bool:
     """The newest version already bills this. What was not sent yet is held by an error; what was sent is not unsent by it."""
     if latest.state in (State.WITHDRAWN, State.VOIDED) or latest.frequency == VOID:
@@ -117,14 +124,13 @@ def _end(
     latest = current(versions)
     if latest is None:
         return ClaimBuilt(state=State.WITHDRAWN, version=0, content="")
+    if at_payer is not None and latest.frequency != VOID:
+        return _built(_void(session, versions, at_payer, question))  # what the payer has keeps the facts it was made of
     latest.sequence, latest.decided_at = question.up_to_sequence, question.now
     session.add(latest)
-    if latest.frequency == VOID:
-        return _built(latest)
-    if at_payer is None:
+    if latest.frequency != VOID:
         latest.state = State.WITHDRAWN.value
-        return _built(latest)
-    return _built(_void(session, versions, at_payer, question))
+    return _built(latest)
 
 
 def _void(
@@ -188,7 +194,7 @@ def settle_frequency(
     """Bring the version that counts into line with what the payer turned out to have; returns the version that counts then.
 
     A replacement or void of a claim that was rejected afterwards refers to nothing: the replacement goes out as an original,
-    the void is withdrawn. An original whose forerunner was taken in after all replaces it.
+    the void is withdrawn. An original whose forerunner was taken in after all replaces it, or waits until it is voided.
 
     Args:
         versions: all of them, their standing up to date.
@@ -201,6 +207,8 @@ def settle_frequency(
     at_payer = version_at_payer(before)
     if latest.frequency == VOID and at_payer is None and (not sent or latest.state == State.REJECTED):
         latest.state = State.WITHDRAWN.value
+    elif not sent and latest.state == State.EMITTED and at_payer and not _is_replacement_of(latest, at_payer):
+        return _emitted_again(session, versions, at_payer, VOID, latest.sequence, now)
     elif not sent and latest.frequency != VOID:
         latest.frequency = REPLACEMENT if at_payer else ORIGINAL
     elif latest.state == State.REJECTED and latest.frequency == REPLACEMENT and at_payer is None:
@@ -209,11 +217,18 @@ def settle_frequency(
     return latest
 
 
+def _is_replacement_of(row: ClaimVersion, at_payer: ClaimVersion) -> bool:
+    """A void refers to whatever the payer has; a replacement must be of the same kind."""
+    return row.frequency == VOID or _replaces(Claim.model_validate(row.document), at_payer)
+
+
 def emit_again(
     session: Session, versions: Sequence[ClaimVersion], rejected: ClaimVersion, now: datetime
 ) -> ClaimVersion:
     """A rejected claim anew, with the same words: what its file takes from elsewhere was corrected since."""
     at_payer = version_at_payer([row for row in versions if row.version < rejected.version])
+    if at_payer and not _is_replacement_of(rejected, at_payer):
+        return _emitted_again(session, versions, at_payer, VOID, rejected.sequence, now)
     frequency = REPLACEMENT if at_payer else ORIGINAL
     return _emitted_again(session, versions, rejected, frequency, rejected.sequence, now)
 

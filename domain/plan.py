@@ -135,7 +135,10 @@ class ClaimMoment(_Message):
 
 
 class ClaimStanding(_Message):
-    """How a claim stands: whether it goes out now, and the next moment somebody must look at it again."""
+    """How a claim stands: whether it goes out now, and the next moment somebody must look at it again.
+
+    `again`: what the payer had is taken back; ask for the claim of the facts up to this sequence, which may be due anew.
+    """
 
     state: str
     version: int
@@ -145,6 +148,7 @@ class ClaimStanding(_Message):
     settled: bool = False
     alerts: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    again: int | None = None
 
 
 class ClaimStart(_Message):

@@ -30,6 +30,7 @@ class ClaimLifecycle:
         self.wanted: ClaimQuestion | None = None
         self.standing: ClaimStanding | None = None
         self.follows = False
+        self.asked_again = 0
         self.rounds = 0
 
     @workflow.run
@@ -94,6 +95,22 @@ class ClaimLifecycle:
             )
         self.standing = standing
         self._show(standing)
+        self._ask_again_after_a_void(standing)
+
+    def _ask_again_after_a_void(self, standing: ClaimStanding) -> None:
+        """Once for each void: what took the place of the voided claim could not go out before it."""
+        if standing.again is None or standing.version == self.asked_again:
+            return
+        self.asked_again = standing.version
+        if self.wanted is None:
+            start = self.start
+            self.wanted = ClaimQuestion(
+                encounter=start.encounter,
+                letter=start.letter,
+                ordinal=start.ordinal,
+                up_to_sequence=standing.again,
+                now=workflow.now(),
+            )
 
     def _moment(self) -> ClaimMoment:
         start = self.start

@@ -55,13 +55,15 @@ def load_facts_in(
     return _facts(session, keys, session.exec(own).all()), holder_facts(session, keys)
 
 
-def identity_of(session: Session, keys: Keyring, encounter_id: str) -> Json | None:
+def identity_of(session: Session, keys: Keyring, encounter_id: str, up_to_sequence: int | None = None) -> Json | None:
     """Who the patient of an encounter is, as the latest referral after its corrections says; for claims and letters.
+
+    With a sequence, as it was known then: a void names the insured that the claim it takes back named.
 
     Returns:
         {"patient": {...}, "member_id": ..., "erased": bool}, or None while no referral has come.
     """
-    own, _ = load_facts_in(session, keys, encounter_id, None)
+    own, _ = load_facts_in(session, keys, encounter_id, up_to_sequence)
     referral = fold(own).last(ReferralReceived)
     if referral is None:
         return None

@@ -172,6 +172,24 @@ class Claim(_Document):
     def key(self) -> str:
         return f"{self.letter}/{self.ordinal}"
 
+    def can_replace(self, other: Claim) -> bool:
+        """Whether this claim may go out as the replacement (frequency 7) of another that a payer has.
+
+        A payer looks its own number up among the bills of one form, facility code (CLM05-1) and provider: an inpatient bill
+        adjusts no outpatient one, and another payer has nothing to adjust. Where this is False, the other is voided and
+        this one is a new claim (NUBC type of bill, fourth digit; 837 TR3, CLM05 and REF*F8).
+        """
+        return (self.payer, self.form, self._kind_of_bill, self.facility) == (
+            other.payer,
+            other.form,
+            other._kind_of_bill,
+            other.facility,
+        )
+
+    @property
+    def _kind_of_bill(self) -> str | None:
+        return self.type_of_bill[:2] if self.type_of_bill else None
+
     @property
     def errors(self) -> tuple[Edit, ...]:
         return tuple(edit for edit in self.edits if edit.severity is EditSeverity.ERROR)

@@ -52,6 +52,16 @@ class Life:
         standing = self.r.hands.claim_life.follow_claim(moment)
         return self.r.hands.claim_life.transmit_claim(moment) if standing.send else standing
 
+    def again(self, standing: ClaimStanding) -> None:
+        """What the claim's workflow does once a void is out."""
+        assert standing.again is not None
+        self.now += timedelta(hours=1)
+        self.r.hands.build_claim(
+            ClaimQuestion(
+                encounter=self.encounter, letter=self.letter, ordinal=1, up_to_sequence=standing.again, now=self.now
+            )
+        )
+
     async def answered(self, kind: str, row: ClaimVersion, **data: Any) -> ClaimStanding:
         self.count += 1
         body = {"kind": kind, "accepted": True} if kind != "835" else {"status": "1", "paid": "0"}
@@ -201,6 +211,57 @@ async def test_an_original_whose_forerunner_was_taken_in_after_all_replaces_it(l
     assert life.story()[-1] == ("7", "emitted")
     life.look(days=5)
     assert "REF*F8*P1~" in life.files()[-1]
+
+
+async def test_a_payer_corrected_after_transmission_voids_there_and_bills_the_right_one(life: Life) -> None:
+    first = life.rows()[0]
+    await life.answered("277CA", first, payer_claim_number="MAC1")
+    for kind, data in (
+        ("submitted", {"number": "AUTH-9", "submitted_on": "2026-03-01"}),
+        ("decided", {"number": "AUTH-9", "decision": "approved", "valid_from": "2026-03-02", "valid_to": "2027-12-31"}),
+    ):
+        await life.say(
+            {
+                "specversion": "1.0",
+                "id": f"authorization-{kind}",
+                "source": "urn:st-mary:coordination",
+                "subject": life.events[0]["subject"],
+                "type": f"cart.authorization.{kind}",
+                "time": life.now.isoformat(),
+                "data": data,
+            }
+        )
+    await life.named(payer="uhc", member_id="911000777")
+    assert life.look().state == "emitted"
+    assert life.story() == [("1", "superseded"), ("8", "emitted")]
+    gone = life.look(days=5)
+    assert gone.state == "voided"
+    assert gone.again is not None
+    void = life.files()[-1]
+    assert ":A:8*" in void
+    assert "REF*F8*MAC1~" in void
+    assert "*MI*1EG4TE5MK73~" in void  # whom that payer knows, not the member number of the other one
+    life.again(gone)
+    life.look(days=5)
+    assert life.story() == [("1", "superseded"), ("8", "voided"), ("1", "transmitted")]
+    billed = next(text for text in life.files() if "*MI*911000777~" in text)
+    assert "REF*F8" not in billed
+    assert ":A:1*" in billed
+    assert life.rows()[-1].standing["file_by"] is not None  # the other payer never had it
+
+
+async def test_an_original_whose_forerunner_was_taken_in_after_all_waits_for_its_void_where_it_cannot_replace_it(
+    life: Life,
+) -> None:
+    first = life.rows()[0]
+    await life.answered("277CA", first, **REJECTED)
+    await life.charged("104.00")
+    assert life.story()[-1] == ("1", "emitted")
+    with life.r.mind.db.write() as session:
+        outpatient = session.merge(life.rows()[0])
+        outpatient.document = {**outpatient.document, "type_of_bill": "131"}
+    await life.answered("277CA", first, payer_claim_number="LATE1")
+    assert life.story()[-1] == ("8", "emitted")
 
 
 async def test_the_number_referred_to_is_that_of_the_version_the_payer_has(life: Life) -> None:

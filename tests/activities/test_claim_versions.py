@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from activities.claims import current, keep_claim, version_at_payer, versions_of
 from activities.store.tables import ClaimVersion
 from app.outcomes import scenarios
 from domain.claims.expected import expected
-from domain.claims.model import Claim, Edit, EditSeverity
+from domain.claims.model import Claim, Edit, EditSeverity, Form
 from domain.plan import ClaimBuilt, ClaimQuestion
 from tests.contract.recording import NOW, Recorder, feed, recorder
 
@@ -161,6 +162,42 @@ def test_a_rejected_replacement_leaves_the_older_one_at_the_payer(desk: Desk) ->
     held = version_at_payer(desk.rows())
     assert held is not None
     assert held.version == 1
+
+
+OTHERS = [
+    {"payer": "uhc"},
+    {"type_of_bill": "131"},
+    {"facility": "st_mary_exempt"},
+    {"form": Form.CMS1500, "type_of_bill": None, "place_of_service": "11"},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: next(iter(other)))
+def test_what_no_replacement_can_carry_voids_first_and_follows_as_a_new_claim(
+    desk: Desk, other: dict[str, Any]
+) -> None:
+    """A payer's own number means nothing to another payer, and an inpatient bill adjusts no outpatient one."""
+    moved = desk.claim.model_copy(update=other)
+    desk.payer_says("acknowledged")
+    desk.keep(moved)
+    assert desk.story() == [("1", "superseded"), ("8", "emitted")]
+    assert desk.rows()[-1].content_hash == desk.claim.content_hash
+    desk.keep(moved)
+    assert len(desk.rows()) == 2
+    desk.payer_says("voided")
+    desk.keep(moved)
+    assert desk.story() == [("1", "superseded"), ("8", "voided"), ("1", "emitted")]
+    assert desk.rows()[-1].content_hash == moved.content_hash
+
+
+def test_nothing_is_voided_for_a_claim_that_an_error_holds(desk: Desk) -> None:
+    held = desk.explained("no authorization of the other payer", EditSeverity.ERROR).model_copy(update={"payer": "uhc"})
+    desk.payer_says("acknowledged")
+    desk.keep(held)
+    assert desk.story()[-1][1] == "held"
+    desk.keep(desk.claim.model_copy(update={"payer": "uhc"}))
+    assert desk.story()[-1] == ("8", "emitted")
+    assert desk.keep(desk.claim).version == 1
 
 
 def test_every_emission_has_a_number_of_its_own(desk: Desk) -> None:

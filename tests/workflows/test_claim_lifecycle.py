@@ -197,6 +197,26 @@ async def test_a_claim_that_is_no_longer_due_is_voided_at_the_payer(world: World
     await world.record(claim_workflow_id(encounter, "A", 1), "claim_life_voided")
 
 
+async def test_a_claim_that_belongs_to_another_facility_is_voided_there_and_billed_anew(world: World) -> None:
+    encounter, events = await emitted(world, "-moved")
+    await pass_days(world, encounter, 5, "A")
+    first = await state(world, encounter, "transmitted", letter="A")
+    await world.post(reply("277CA", first, payer_claim_number="PAYER5"))
+    await state(world, encounter, "acknowledged", letter="A")
+    collected = next(e for e in events if e["type"] == "cart.apheresis.completed")
+    await world.post(correction(collected, replacement={**collected["data"], "facility": "st_mary_exempt"}))
+    void = await state(world, encounter, "emitted", 2, "A")
+    assert void.frequency == "8"
+    await pass_days(world, encounter, 5, "A")
+    anew = await state(world, encounter, "transmitted", 3, "A")
+    assert anew.frequency == "1"
+    await world.eventually(lambda: len([s for s in sent(world, encounter, "A") if s.written_at]) == 3, "written")
+    texts = [file_of(world, one).read_text() for one in sent(world, encounter, "A")]
+    assert [text.split(":A:")[1][0] for text in texts] == ["1", "8", "1"]
+    assert ["REF*F8*PAYER5~" in text for text in texts] == [False, True, False]
+    await world.record(claim_workflow_id(encounter, "A", 1), "claim_life_moved")
+
+
 async def test_a_rejected_claim_is_corrected_as_a_new_one(world: World) -> None:
     encounter, events = await emitted(world, "-rejected")
     await pass_days(world, encounter, 5)
