@@ -11,6 +11,7 @@ from sqlmodel import Session, col, func, select
 from activities.claim_files import CannotRender, Numbers, part_of, payer_of, rendered
 from activities.claims import next_count
 from activities.rules import Shelf
+from activities.store.engine import insert_once
 from activities.store.keys import Keyring
 from activities.store.tables import Batch, ClaimVersion, Counter, Transmission
 from domain.claims.x12 import Part
@@ -110,4 +111,7 @@ def _in(batch: Batch) -> tuple[bool, bool, bool]:
 
 
 def _lock(session: Session, counter: str) -> None:
-    session.exec(select(Counter).where(Counter.name == counter).with_for_update()).first()
+    query = select(Counter).where(Counter.name == counter).with_for_update()
+    if session.exec(query).first() is None:  # the first claim of all to this receiver
+        insert_once(session, Counter, name=counter, value=0)
+        session.exec(query).one()

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from activities.store.engine import insert_once
 from activities.store.tables import ClaimLine, ClaimVersion, Counter
 from domain.claims.lifecycle import AT_PAYER, ORIGINAL, REPLACEMENT, VOID, State
 from domain.claims.model import Claim, Line
@@ -300,10 +301,10 @@ def next_number(session: Session, name: str) -> str:
 
 def next_count(session: Session, name: str) -> int:
     """The next value of a counter, taken in the transaction: without it committed, it is not taken."""
-    changed = session.exec(update(Counter).where(col(Counter.name) == name).values(value=Counter.value + 1))
-    if changed.rowcount == 0:
-        session.add(Counter(name=name, value=1))
-        session.flush()
+    one_more = update(Counter).where(col(Counter.name) == name).values(value=Counter.value + 1)
+    if session.exec(one_more).rowcount == 0:
+        insert_once(session, Counter, name=name, value=0)
+        session.exec(one_more)
     return int(session.exec(select(Counter.value).where(Counter.name == name)).one())
 
 

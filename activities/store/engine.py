@@ -11,7 +11,8 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, event, text
-from sqlmodel import Session, create_engine
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, SQLModel, create_engine
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "deploy" / "migrations"
 BUSY_MILLISECONDS = 30_000
@@ -55,6 +56,12 @@ def take_turn(session: Session, lock: int) -> None:
     """One transaction of a kind at a time, until it ends: SQLite has its write lock, PostgreSQL an advisory one."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+
+
+def insert_once(session: Session, table: type[SQLModel], **values: object) -> None:
+    """Insert a row unless one of its key is there; where another transaction is inserting it, wait for that one's end."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(insert(table).values(**values).on_conflict_do_nothing())
 
 
 def _engine(url: str) -> Engine:

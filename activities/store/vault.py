@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from activities.store.engine import insert_once
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import NOTICES, AuditEntry, EncounterEvent, Inbox, Patient, Staff, sealed_for
@@ -120,8 +121,8 @@ def pseudonym(session: Session, keys: Keyring, value: str) -> str:
         return value
     name = PSEUDONYM_PREFIX + keys.digest("staff", value.strip())[:PSEUDONYM_LENGTH]
     if session.get(Staff, name) is None:
-        session.add(Staff(pseudonym=name, value=keys.seal(value.encode(), sealed_for("staff.value", name))))
-        session.flush()
+        sealed = keys.seal(value.encode(), sealed_for("staff.value", name))
+        insert_once(session, Staff, pseudonym=name, value=sealed)
     return name
 
 

@@ -11,12 +11,15 @@ from pathlib import Path
 from pydantic import AnyHttpUrl
 from sqlmodel import Session, select
 
+from activities.batches import take_place
+from activities.claims import next_count
 from activities.desk import work
 from activities.destinations import Destination, Destinations
 from activities.rules import Shelf
 from activities.store.engine import Database
 from activities.store.keys import Keyring
-from activities.store.tables import AlertDelivery, AlertRecord, Encounter
+from activities.store.tables import AlertDelivery, AlertRecord, Encounter, Staff
+from activities.store.vault import pseudonym
 from activities.watch import deadlines_near, watch
 from tests.store import examples as e
 
@@ -79,3 +82,25 @@ def test_the_watch_opens_an_alert_once_and_asks_nothing_about_encounters_without
         standing = select(AlertRecord).where(AlertRecord.encounter_id == "enc_near")
         assert len(session.exec(standing).all()) == 1
         assert set(deadlines_near(session, SHELF.rules(), e.NOW)) == {"enc_near"}
+
+
+def test_the_first_numbers_of_a_counter_are_taken_side_by_side_without_a_gap(db: Database) -> None:
+    taken: list[int] = []
+    side_by_side(db, lambda session: taken.append(next_count(session, "interchange shadow X")))
+    assert taken == [1, 2]
+
+
+def test_the_first_claims_to_a_partner_share_a_batch_side_by_side(db: Database) -> None:
+    places = []
+
+    def take(session: Session) -> None:
+        places.append(take_place(session, "shadow", "X", "medicare", "UB-04", 60, e.NOW).interchange)
+
+    side_by_side(db, take)
+    assert places == [1, 1]
+
+
+def test_a_member_of_staff_met_twice_at_once_is_one(db: Database, keys: Keyring) -> None:
+    side_by_side(db, lambda session: pseudonym(session, keys, "staff-1"))
+    with db.read() as session:
+        assert len(session.exec(select(Staff)).all()) == 1
