@@ -243,6 +243,9 @@ def test_a_denial_of_another_indication_is_none_of_the_claims(rules: Rulebook) -
     assert 2 not in numbers["C91.02"]
     assert {2, 3} <= set(numbers["D89.832"])
     assert {2, 3} <= {row.number for row in rows(rules, on, *missing)}
+    refused = {"197"}  # no authorization: the request lacked what its indication asks for
+    assert [row.number for row in rows(rules, on, refused, set(), ["C83.18"])] == [2]
+    assert [row.number for row in rows(rules, on, refused, set(), ["C91.02"])] == [3]
 
 
 def test_a_payment_below_what_is_expected_is_seen_and_sequestration_is_not() -> None:
