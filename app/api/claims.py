@@ -18,7 +18,7 @@ from app.api.actors import Actor
 from app.api.answers import ClaimAnswer, Claims
 from app.api.parts import ClaimReader, Parts, PartsOf
 from app.api.problems import Refusal, documented
-from domain.claims.form_view import STYLE, form_view
+from domain.claims.form_view import STYLE, Issue, form_view
 from domain.rulebook.book import NoRule
 
 X12, PAGE, JSON = "application/edi-x12", "text/html", "application/json"
@@ -108,9 +108,8 @@ def _claim(parts: Parts, actor: Actor, row: ClaimVersion, request: Request) -> C
 
 def drawn(row: ClaimVersion) -> HTMLResponse:
     """The form of a version as a page that brings its own style and nothing else."""
-    return HTMLResponse(
-        form_view(claim_of(row)), headers={"Content-Security-Policy": DRAWING, "Cache-Control": "no-store"}
-    )
+    page = form_view(claim_of(row), Issue(row.control_number, row.frequency, row.state))
+    return HTMLResponse(page, headers={"Content-Security-Policy": DRAWING, "Cache-Control": "no-store"})
 
 
 def _file(parts: Parts, actor: Actor, row: ClaimVersion) -> str:

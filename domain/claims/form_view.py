@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 
+from domain.claims.lifecycle import ORIGINAL, REPLACEMENT, VOID
 from domain.claims.model import Claim, CodedValue, Edit, Form, Line, Reason
 
 STYLE = """
@@ -27,6 +28,10 @@ _LINES_AT = {Form.UB04: 42, Form.CMS1500: 24}
 """The number of the field where the service lines begin on the paper."""
 _PLACE = re.compile(r"(\d+)\s*([a-zA-Z]*)")
 _OFF_PAPER = 999
+_PURPOSES = {
+    REPLACEMENT: "Replaces what the payer has (frequency 7).",
+    VOID: "Takes back what the payer has (frequency 8).",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +74,23 @@ _COLUMNS = {
 }
 
 
-def form_view(claim: Claim) -> str:
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """The version of a claim that is drawn: its number (CLM01, None while held), its frequency (CLM05-3) and its state."""
+
+    control_number: str | None = None
+    frequency: str = ORIGINAL
+    state: str = ""
+
+
+def form_view(claim: Claim, issue: Issue = Issue()) -> str:
     """The page of one claim, complete in itself: no script, no file beside it."""
     title = f"Claim {claim.letter}{claim.ordinal} · {claim.form.value}"
-    boxes = sorted(_boxes(claim), key=lambda box: _place(box.field))
+    boxes = sorted(_boxes(claim, issue), key=lambda box: _place(box.field))
     before = [box for box in boxes if _place(box.field)[0] < _LINES_AT[claim.form]]
     parts = (
         f"<h1>{escape(title)}</h1>",
-        f"<p>{escape(_state(claim))}</p>",
+        f"<p>{escape(_state(claim, issue))}</p>",
         "<h2>The form</h2>",
         _drawn(before),
         _lines(claim),
@@ -92,10 +106,11 @@ def form_view(claim: Claim) -> str:
     return f"<!doctype html><html lang=en><head>{head}</head><body><main>{''.join(parts)}</main></body></html>\n"
 
 
-def _state(claim: Claim) -> str:
+def _state(claim: Claim, issue: Issue) -> str:
     if not claim.ready:
         return f"Waiting for {', '.join(claim.waiting_for)}."
-    return f"Held by {len(claim.errors)} findings." if claim.errors else "Due, no errors."
+    said = f"Held by {len(claim.errors)} findings." if claim.errors else "Due, no errors."
+    return " ".join(filter(None, (_PURPOSES.get(issue.frequency), said, issue.state and f"State: {issue.state}.")))
 
 
 def _place(field: str) -> tuple[int, str]:
@@ -104,16 +119,23 @@ def _place(field: str) -> tuple[int, str]:
     return (int(found[1]), found[2].lower()) if found else (_OFF_PAPER, field)
 
 
-def _boxes(claim: Claim) -> Iterator[_Box]:
+def _boxes(claim: Claim, issue: Issue) -> Iterator[_Box]:
     for field in claim.fields:
-        yield _Box(field.field, field.name, field.vault or field.value or "", field.vault is not None)
+        value, vault = field.vault or field.value or "", field.vault is not None
+        if field.reason.rule.endswith(".type_of_bill"):
+            value = f"{value[:2]}{issue.frequency}"
+        elif field.reason.rule.endswith(".patient_control_number") and issue.control_number:
+            value, vault = issue.control_number, False
+        yield _Box(field.field, field.name, value, vault)
+    if claim.form is Form.CMS1500 and issue.frequency != ORIGINAL:
+        yield _Box("22", "resubmission code", issue.frequency)
     for diagnosis in claim.diagnoses:
         marked = f"{diagnosis.code} ({diagnosis.poa} on admission)" if diagnosis.poa else diagnosis.code
         yield _Box(diagnosis.field, f"{diagnosis.role} diagnosis", marked)
     for done in claim.procedures:
         yield _Box(done.field, f"{done.role} procedure", f"{done.code} on {done.date.isoformat()}")
-    for value in claim.codes:
-        yield _Box(value.field, f"{value.kind.replace('_', ' ')} code", _coded(value))
+    for one in claim.codes:
+        yield _Box(one.field, f"{one.kind.replace('_', ' ')} code", _coded(one))
 
 
 def _coded(value: CodedValue) -> str:

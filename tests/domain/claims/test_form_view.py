@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from domain.claims.form_view import form_view
+from domain.claims.form_view import Issue, form_view
 from tests.domain.claims.breaks import office
 from tests.domain.claims.stories import Story, mcl_inpatient
 
@@ -49,6 +49,19 @@ def test_the_boxes_follow_the_paper_with_the_lines_between_them() -> None:
     assert {4, 6, 8, 12, 39, 56, 60, 67, 69, 71, 74, 76, 80} <= set(numbers)
     order = [page.index(mark) for mark in ("FL 39", "FL 42 revenue code", "FL 46 units", "FL 56", "FL 80")]
     assert order == sorted(order)
+
+
+def test_the_form_of_a_replacement_and_of_a_void_says_so_where_the_paper_does() -> None:
+    claim = mcl_inpatient().claim("C/1")
+    for frequency, words in (("1", ""), ("7", "Replaces what the payer has"), ("8", "Takes back what the payer has")):
+        page = form_view(claim, Issue("CE0000000042", frequency, "emitted"))
+        assert f"<dt>FL 4 type of bill</dt><dd>11{frequency}</dd>" in page
+        assert "<dt>FL 3a patient control number</dt><dd>CE0000000042</dd>" in page
+        assert words in page
+    box = "<dt>22 resubmission code</dt><dd>7</dd>"
+    visit = office().claim("A/1")
+    assert box in form_view(visit, Issue("CE0000000043", "7", "emitted"))
+    assert "resubmission" not in form_view(visit)
 
 
 def test_an_office_claim_is_drawn_as_the_other_paper() -> None:
