@@ -1,4 +1,4 @@
-"""One HL7 message to events of the catalogue. Translation only: whether it fits is the catalogue's to say."""
+"""One HL7 message to events of the catalogue."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from activities.store.matching import Hint
+from domain.events import InvalidEvent, parse
 from intake.hl7.faults import Fault, NotUsable, Unsupported
 from intake.hl7.mapping import Feed, Location, Mapping, first
 from intake.hl7.message import Message, moment
@@ -15,6 +16,13 @@ from intake.hl7.patient import merged, record_number
 
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1")
 NUMBER_WIDTH = 20
+
+CODED = {
+    "data.discharge_status": "PV1-36.1: this discharge disposition is neither in the mapping file nor a code of FL 17",
+    "data.type": "PV1-4.1: this admission type is neither in the mapping file nor a code of FL 14",
+    "data.source": "PV1-14.1: this admission source is neither in the mapping file nor a code of FL 15",
+}
+"""Fields of an event that carry a code of the hospital where the mapping does not list it."""
 
 Json = dict[str, Any]
 
@@ -42,11 +50,12 @@ class NotOurs(Exception):
 
 
 def translate(message: Message, feed: Feed, mapping: Mapping) -> Translation:
-    """The events a message stands for; all of them are applied or none.
+    """The events a message stands for, each of which fits the catalogue; all of them are applied or none.
 
     Raises:
         Unsupported: not a trigger, version or mode of the list.
-        NotUsable: a field is missing or has no meaning in the mapping; its path is named, not its value.
+        NotUsable: a field is missing or has no meaning in the mapping, or what comes out does not fit the catalogue; its
+            path is named, not its value.
     """
     if message.version not in VERSIONS:
         raise Unsupported(f"MSH-12: send one of the versions {', '.join(VERSIONS)}", Fault.VERSION)
@@ -66,7 +75,20 @@ def translate(message: Message, feed: Feed, mapping: Mapping) -> Translation:
         return Translation()
     record = record_number(message, feed)
     envelopes = [_envelope(message, feed, number, step) for number, step in enumerate(steps)]
+    for envelope in envelopes:
+        _fits(envelope)
     return Translation(tuple(envelopes), record)
+
+
+def _fits(envelope: Json) -> None:
+    """An event that does not fit is the mapping's to cure: its message is kept whole, to be translated again."""
+    try:
+        parse(envelope)
+    except InvalidEvent as error:
+        coded = [CODED[problem.path] for problem in error.problems if problem.path in CODED]
+        if coded:
+            raise NotUsable("; ".join(coded), Fault.TABLE) from None
+        raise NotUsable("; ".join(f"{one.path}: {one.message}" for one in error.problems)) from None
 
 
 Step = tuple[str, str, Json]

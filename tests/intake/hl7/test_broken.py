@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import select
 
+from activities.store.inbox import Disposition, replay
 from activities.store.keys import Keyring
 from activities.store.tables import Alias, Encounter, Inbox, Quarantine
 from app.api.access import Access, digest
@@ -46,7 +47,7 @@ async def test_every_broken_message_is_named_and_what_could_be_read_is_kept(mllp
     with mllp.db.read() as session:
         rows = session.exec(select(Quarantine)).all()
         assert session.exec(select(Inbox)).all() == []
-    assert Counter(row.state for row in rows) == {"unmapped": 7, "invalid": 1}
+    assert Counter(row.state for row in rows) == {"unmapped": 8}
     assert not any("CANARY" in json.dumps(row.reasons) for row in rows)
     assert not any(b"CANARY" in row.body for row in rows)
 
@@ -218,6 +219,27 @@ async def test_a_kept_message_is_replayed_by_the_mapping_of_today(mllp: Mllp, ma
         assert replayed["disposition"] == "accepted"
         assert (await http.post(path)).json()["disposition"] == "duplicate"
     assert read(mllp.door.take(knee)).get("MSA-1") == "AA"
+
+
+def test_a_discharge_whose_code_the_mapping_lacks_is_kept_and_replayed_once_it_is_listed(
+    mllp: Mllp, mapping: Mapping
+) -> None:
+    unlisted = next(m for m in recorded("story") if b"ADT^A03" in m).replace(b"|HOME", b"|LEFT7")
+    assert b"LEFT7" in unlisted
+    said = next(check(unlisted, mapping))
+    assert (said.outcome, said.detail[:9]) == ("quarantined", "PV1-36.1:")
+    answer = read(mllp.door.take(unlisted))
+    assert answer.get("MSA-1") == "AE"
+    assert "mapping file" in str(answer.get("MSA-3"))
+    with mllp.db.read() as session:
+        kept = session.exec(select(Quarantine)).one()
+    assert (kept.state, kept.type) == ("unmapped", "hl7v2:ADT^A03")
+    listed = mapping.model_copy(update={"discharge": {**mapping.discharge, "LEFT7": "07"}})
+    result = replay(mllp.db, mllp.keys, kept.quarantine_id, e.NOW, "tests", reader_of(lambda: listed))
+    assert result.disposition is Disposition.QUARANTINED, "it waits for its encounter"
+    with mllp.db.read() as session:
+        waiting = session.exec(select(Quarantine).where(Quarantine.state == "waiting")).one()
+    assert waiting.type == "cart.admission.ended"
 
 
 def test_an_unlisted_type_or_place_passes_where_the_site_says_so(mapping: Mapping) -> None:
