@@ -94,14 +94,15 @@ def gateway() -> None:
 async def _serve_gateway() -> None:
     from app.connect import open_home, temporal_access
     from app.metrics import register_store_metrics
-    from app.serving import GatewaySettings, build_gateway, server_of
+    from app.serving import GatewaySettings, bound, build_gateway, server_of
 
     settings = GatewaySettings()
     temporal_access(settings)  # a gateway connects at its first delivery: what is wrong with the settings is said now
     home = open_home(settings)
     register_store_metrics(home.db, home.shelf, home.keys)
     try:
-        await server_of(settings, build_gateway(settings, home)).serve()
+        server = server_of(settings, build_gateway(settings, home))
+        await server.serve([bound("CART_HTTP_PORT", settings.http_host, settings.http_port)])
     finally:
         home.db.close()
 

@@ -81,7 +81,8 @@ def api_from(data_dir: Path, url: str | None) -> Api:
         where = url or json.loads((data_dir / RUN_FILE).read_text())["http"]
     except (OSError, ValueError, KeyError):
         raise ApiError(
-            f"no stack runs on {data_dir}; start one with `cart-encounter up --data-dir {data_dir}`"
+            f"no stack runs on {data_dir}; start one with `cart-encounter up --data-dir {data_dir}`, or name a gateway "
+            "(--url or CART_URL) and the file of your token (CART_TOKEN_FILE)"
         ) from None
     try:
         token = Path(named or data_dir / "token").read_text().strip()

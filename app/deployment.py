@@ -30,7 +30,7 @@ RETENTION = timedelta(days=90)
 
 deploy_app = typer.Typer(no_args_is_help=True, help="Prepare an installation: keys, database, Temporal.")
 
-DataDir = Annotated[Path, typer.Option("--data-dir", help="where key file and token are made")]
+DataDir = Annotated[Path, typer.Option("--data-dir", envvar="CART_DATA_DIR", help="where key file and token are made")]
 
 
 @deploy_app.command()

@@ -12,6 +12,7 @@ import typer
 
 from activities.rules import Shelf
 from app.client import RUN_FILE, ApiError, api_from
+from app.reading_cli import DataDir, Url
 from app.settings import Settings
 from domain.events import InvalidEvent
 from domain.preflight import preflight as judge
@@ -23,8 +24,8 @@ from domain.site import SiteError
 
 def preflight(
     file: Annotated[Path, typer.Argument(help="JSON: the data of a referral, or the whole event")],
-    data_dir: Annotated[Path, typer.Option("--data-dir", help="of the embedded stack")] = Path("data"),
-    url: Annotated[Optional[str], typer.Option("--url", help="the gateway; from the run file if absent")] = None,
+    data_dir: DataDir = Path("data"),
+    url: Url = None,
     site: Annotated[Optional[Path], typer.Option(help="judge here, by this site file")] = None,
     rules: Annotated[Optional[Path], typer.Option(help="judge here, by this directory of rulebook tables")] = None,
     edition: Annotated[Optional[str], typer.Option(help="judge here, by this edition: current or guide")] = None,

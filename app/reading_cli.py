@@ -14,8 +14,14 @@ import typer
 from app.client import api_from
 from app.reading_text import claim_lines, encounter_lines, hold_lines, timeline_lines
 
-DataDir = Annotated[Path, typer.Option("--data-dir", help="keys, token, databases and logs of the embedded stack")]
-Url = Annotated[Optional[str], typer.Option("--url", help="the gateway; from the data directory's run file if absent")]
+DataDir = Annotated[
+    Path,
+    typer.Option("--data-dir", envvar="CART_DATA_DIR", help="keys, token; databases and logs of the embedded stack"),
+]
+Url = Annotated[
+    Optional[str],
+    typer.Option("--url", envvar="CART_URL", help="the gateway; from the data directory's run file if absent"),
+]
 Json = Annotated[
     Optional[bool], typer.Option("--json/--text", help="JSON or readable; readable in a terminal, JSON in a pipe")
 ]

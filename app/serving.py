@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 from pathlib import Path
 
@@ -85,6 +86,22 @@ def server_of(settings: GatewaySettings, api: FastAPI) -> uvicorn.Server:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
+
+
+def bound(setting: str, host: str, port: int) -> socket.socket:
+    """A socket that has its address and does not listen yet.
+
+    Raises:
+        CannotStart: the address is taken, is not of this machine, or may not be used; the message names the setting.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        door = socket.socket(family, kind, protocol)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(address)
+    except OSError as error:
+        raise CannotStart(f"{setting}: {host} port {port}: {error.strerror}; choose another") from None
+    return door
 
 
 def access_of(settings: GatewaySettings) -> Access:

@@ -15,6 +15,7 @@ from activities.rules import read_rulebook
 from app.client import Api, api_from
 from app.cohort import draw, read_rates
 from app.cohort.telling import Teller, tell
+from app.reading_cli import DataDir, Url
 
 FINE = frozenset({"accepted", "duplicate"})
 
@@ -46,8 +47,8 @@ def simulate(
     out: Annotated[
         Optional[Path], typer.Option("--out", help="write the events to a file instead of sending them")
     ] = None,
-    data_dir: Annotated[Path, typer.Option("--data-dir", help="data directory of the running stack")] = Path("data"),
-    url: Annotated[Optional[str], typer.Option("--url", help="the gateway")] = None,
+    data_dir: DataDir = Path("data"),
+    url: Url = None,
 ) -> None:
     """Draw a synthetic cohort by the guide's rates and send its events: courses, failures, moves, missing papers."""
     day = until.date() if until else datetime.now().astimezone().date()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
 from activities.store.keys import KeyFileError
@@ -29,6 +31,8 @@ def in_one_line(error: Exception) -> str | None:
             return "site file: " + "; ".join(str(problem) for problem in error.problems)
         case ValidationError():
             return "; ".join(f"CART_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        case SettingsError():
+            return f'CART_{_field(error).upper()}: not JSON; a list is written ["https://temporal.example.internal"]'
         case OperationalError():
             return "the database cannot be reached or opened: check CART_DATABASE_URL, its server and its password file"
         case tomllib.TOMLDecodeError():
@@ -42,3 +46,8 @@ def in_one_line(error: Exception) -> str | None:
                 "no Temporal server answers: check CART_TEMPORAL_ADDRESS, CART_TEMPORAL_NAMESPACE and its TLS settings"
             )
     return None
+
+
+def _field(error: SettingsError) -> str:
+    named = re.search(r'field "(\w+)"', str(error))
+    return named[1] if named else "…"

@@ -14,6 +14,7 @@ from temporalio.runtime import PrometheusConfig
 from activities.rules import Shelf
 from activities.store.engine import Database
 from activities.store.keys import Keyring
+from app.installation import CannotStart
 from app.metrics.store import StoreMetrics
 
 CORE_TIMEOUT_SECONDS = 2
@@ -55,7 +56,11 @@ def serve_metrics(
     shelf: Shelf | None = None,
     keys: Keyring | None = None,
 ) -> ThreadingHTTPServer:
-    """Serve `/metrics` in a thread of its own."""
+    """Serve `/metrics` in a thread of its own.
+
+    Raises:
+        CannotStart: the address is taken or is not of this machine.
+    """
     register_store_metrics(db, shelf, keys)
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,7 +76,10 @@ def serve_metrics(
         def log_message(self, format: str, *args: object) -> None:
             return
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise CannotStart(f"CART_METRICS_PORT: {host} port {port}: {error.strerror}; choose another") from None
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,15 @@ from app.metrics import free_port
 from app.troubles import in_one_line
 
 
-def run(tmp_path: Path, *words: str, **environment: str) -> tuple[int, str]:
+def run(tmp_path: Path, *words: str, cwd: Path | None = None, **environment: str) -> tuple[int, str]:
+    if cwd:
+        cwd.mkdir(exist_ok=True)
     answer = subprocess.run(
         [sys.executable, "-m", "app.cli", *words],
         capture_output=True,
         text=True,
         timeout=60,
+        cwd=cwd,
         env={"PATH": "/usr/bin:/bin", "CART_DATA_DIR": str(tmp_path), **environment},
     )
     return answer.returncode, answer.stderr
@@ -30,6 +34,8 @@ def run(tmp_path: Path, *words: str, **environment: str) -> tuple[int, str]:
         (("gateway",), {}, "deploy keys"),
         (("worker",), {"CART_EDITION": "newest"}, "CART_EDITION"),
         (("gateway",), {"CART_TEMPORAL_CA_FILE": "/nowhere"}, "CART_TEMPORAL_CA_FILE"),
+        (("gateway",), {"CART_UI_ORIGINS": "https://temporal.example.internal"}, "CART_UI_ORIGINS"),
+        (("alerts", "list"), {}, "CART_URL"),
         (("up", "--rules", "/nowhere"), {}, "no rows of"),
         (("deploy", "temporal"), {"CART_TEMPORAL_ADDRESS": "127.0.0.1:PORT"}, "CART_TEMPORAL_ADDRESS"),
         (
@@ -44,10 +50,24 @@ def test_a_start_that_fails_says_why_in_one_line(
 ) -> None:
     port = str(free_port())
     code, told = run(tmp_path, *words, **{name: value.replace("PORT", port) for name, value in environment.items()})
-    assert code == 2
+    assert code == (1 if words[0] == "alerts" else 2)
     assert told.count("\n") == 1
     assert said in told
     assert "hush" not in told
+
+
+def test_an_installation_is_found_by_its_environment_and_a_taken_port_is_named(tmp_path: Path) -> None:
+    assert run(tmp_path, "deploy", "keys", cwd=tmp_path / "elsewhere")[0] == 0
+    made = (tmp_path / "keys.json").read_bytes()
+    assert not (tmp_path / "elsewhere" / "data").exists(), "a second key file was made"
+    assert run(tmp_path, "deploy", "codec", cwd=tmp_path / "elsewhere") == (0, "")
+    assert run(tmp_path, "deploy", "migrate")[0] == 0
+    assert run(tmp_path, "verify", cwd=tmp_path / "elsewhere") == (0, "")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, told = run(tmp_path, "gateway", CART_HTTP_PORT=str(taken.getsockname()[1]))
+    assert (code, told.count("\n")) == (2, 1)
+    assert "CART_HTTP_PORT" in told
+    assert (tmp_path / "keys.json").read_bytes() == made
 
 
 def test_a_fault_of_the_program_is_not_hidden() -> None:
