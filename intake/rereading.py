@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
+
+from sqlmodel import Session
 
 from activities.store.inbox import Reader, Reading
+from activities.store.keys import Keyring
+from activities.store.merging import merge_in
 from domain.claims.x12 import entries as answers
 from domain.events import InvalidEvent, Problem
 from intake.fhir import door as fhir
 from intake.fhir import translate as fhir_translate
 from intake.hl7.faults import NotHl7, NotUsable, Unsupported
-from intake.hl7.mapping import Mapping
+from intake.hl7.mapping import Feed, Mapping
 from intake.hl7.message import read_text
-from intake.hl7.translate import translate
+from intake.hl7.translate import Merge, translate
 from intake.replies.taking import Taker
 
 X12 = "x12"
@@ -30,7 +35,7 @@ def reader_of(mapping: Callable[[], Mapping], replies: Taker | None = None) -> R
             reading = _fhir(raw, feed, mapping()) if kind.startswith(fhir.KIND) else _hl7(raw, mapping())
         except (NotHl7, NotUsable, Unsupported) as error:
             raise _invalid(str(error)) from None
-        if not reading.events:
+        if not reading.events and reading.merge is None:
             raise _invalid(NO_EVENT)
         return reading
 
@@ -53,7 +58,15 @@ def _hl7(raw: str, mapping: Mapping) -> Reading:
     if feed is None:
         raise NotUsable("MSH-3 and MSH-4: this sender is not in the mapping file")
     translated = translate(message, feed, mapping)
-    return Reading(translated.events, translated.hint, feed.facilities)
+    return Reading(translated.events, translated.hint, feed.facilities, _merge(translated.merge, feed))
+
+
+def _merge(merge: Merge | None, feed: Feed) -> Callable[[Session, Keyring, datetime], int] | None:
+    if merge is None:
+        return None
+    if merge.facility not in feed.facilities:
+        raise NotUsable("PID-3: its sender may not write for this facility")
+    return lambda session, keys, now: merge_in(session, keys, merge.old, merge.new, merge.facility, feed.name, now)
 
 
 def _fhir(raw: str, name: str, mapping: Mapping) -> Reading:

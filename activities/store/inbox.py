@@ -94,17 +94,22 @@ def receive_all(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A kept message read again: its events, and what its message and its sender say beside them."""
+    """A kept message read again: its events, and what its message and its sender say beside them.
+
+    Attributes:
+        merge: what joins two record numbers, in the transaction of the replay, where the message does that.
+    """
 
     events: tuple[Mapping[str, Any], ...]
     hint: matching.Hint | None
     allowed: frozenset[str] | None
+    merge: Callable[[Session, Keyring, datetime], object] | None = None
 
 
 Reader = Callable[[str, str, str], Reading]
 """Translates a kept original (its text, its kind, its feed) with the mapping of today.
 
-Raises InvalidEvent where it still cannot; gives at least one event.
+Raises InvalidEvent where it still cannot; gives at least one event, or a merge.
 """
 
 
@@ -141,6 +146,11 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
     except InvalidEvent as error:
         row.reasons = [problem.message for problem in error.problems]
         return ReceiptResult(None, None, Disposition.INVALID, tuple(row.reasons), error.problems, row.quarantine_id)
+    if reading.merge is not None:
+        reading.merge(session, keys, now)
+        row.state, row.resolved_at, row.reasons = quarantine.RELEASED, now, []
+        session.add(row)
+        return ReceiptResult(None, None, Disposition.ACCEPTED, quarantine_id=row.quarantine_id)
     results = [
         receive_in(session, keys, event, row.received_at, row.feed, hint=reading.hint, allowed=reading.allowed)
         for event in reading.events
@@ -154,10 +164,9 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
 
 
 def _replayed(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> ReceiptResult:
-    if row.state == quarantine.RELEASED and row.event_id:
-        return ReceiptResult(
-            row.event_id, _encounter_of(session, row.event_id), Disposition.DUPLICATE, quarantine_id=row.quarantine_id
-        )
+    if row.state == quarantine.RELEASED:
+        encounter = _encounter_of(session, row.event_id) if row.event_id else None
+        return ReceiptResult(row.event_id, encounter, Disposition.DUPLICATE, quarantine_id=row.quarantine_id)
     try:
         placed = quarantine.try_again(session, keys, row, now)
     except InvalidEvent as error:

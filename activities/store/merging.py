@@ -23,18 +23,23 @@ def merge_records(db: Database, keys: Keyring, old: str, new: str, facility: str
     products stay two encounters, and what stands in one stays there. Two open ones of one product are alerted: events
     that name the patient alone belong to neither.
     """
-    old_key, new_key = mrn_key(keys, old, facility), mrn_key(keys, new, facility)
     with db.write() as session:
         serialise(session)
-        if old_key != new_key and session.get(RecordMerge, (old_key, new_key)) is None:
-            session.add(RecordMerge(old_key=old_key, new_key=new_key, feed=actor, at=now))
-            session.flush()
-        numbers = same_patient(session, new_key)
-        known = _encounters(session, numbers)
-        quarantine.release(session, keys, numbers, now)
-        _alert_doubles(session, [one for one in known if one.status == "open"], now)
-        audit(session, actor, "merge", f"{len(known)} encounters", "merged", now)
-        return len(known)
+        return merge_in(session, keys, old, new, facility, actor, now)
+
+
+def merge_in(session: Session, keys: Keyring, old: str, new: str, facility: str, actor: str, now: datetime) -> int:
+    """`merge_records` inside a transaction that is already serialised."""
+    old_key, new_key = mrn_key(keys, old, facility), mrn_key(keys, new, facility)
+    if old_key != new_key and session.get(RecordMerge, (old_key, new_key)) is None:
+        session.add(RecordMerge(old_key=old_key, new_key=new_key, feed=actor, at=now))
+        session.flush()
+    numbers = same_patient(session, new_key)
+    known = _encounters(session, numbers)
+    quarantine.release(session, keys, numbers, now)
+    _alert_doubles(session, [one for one in known if one.status == "open"], now)
+    audit(session, actor, "merge", f"{len(known)} encounters", "merged", now)
+    return len(known)
 
 
 def _encounters(session: Session, numbers: set[str]) -> list[Encounter]:

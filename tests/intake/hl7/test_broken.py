@@ -16,7 +16,7 @@ from sqlmodel import select
 
 from activities.store.inbox import Disposition, replay
 from activities.store.keys import Keyring
-from activities.store.tables import Alias, Encounter, Inbox, Quarantine
+from activities.store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
 from app.api.access import Access, digest
 from app.api.actors import Actor
 from app.gateway import create_gateway
@@ -240,6 +240,21 @@ def test_a_discharge_whose_code_the_mapping_lacks_is_kept_and_replayed_once_it_i
     with mllp.db.read() as session:
         waiting = session.exec(select(Quarantine).where(Quarantine.state == "waiting")).one()
     assert waiting.type == "cart.admission.ended"
+
+
+def test_a_merge_the_mapping_could_not_read_is_made_by_its_replay(mllp: Mllp, mapping: Mapping) -> None:
+    merge = next(m for m in recorded("merge") if b"ADT^A40" in m)
+    other = tuple(feed.model_copy(update={"record_number_type": "XX"}) for feed in mapping.feeds)
+    mllp.door.mapping = mapping.model_copy(update={"feeds": other})
+    assert read(mllp.door.take(merge)).get("MSA-1") == "AE"
+    with mllp.db.read() as session:
+        kept = session.exec(select(Quarantine)).one()
+    again = [
+        replay(mllp.db, mllp.keys, kept.quarantine_id, e.NOW, "tests", reader_of(lambda: mapping)) for _ in range(2)
+    ]
+    assert [one.disposition for one in again] == [Disposition.ACCEPTED, Disposition.DUPLICATE]
+    with mllp.db.read() as session:
+        assert len(session.exec(select(RecordMerge)).all()) == 1
 
 
 def test_an_unlisted_type_or_place_passes_where_the_site_says_so(mapping: Mapping) -> None:
