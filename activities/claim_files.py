@@ -13,7 +13,8 @@ from activities.claims import version_at_payer, versions_of
 from activities.store.facts import identity_of
 from activities.store.keys import Keyring
 from activities.store.tables import ClaimVersion
-from domain.claims.lifecycle import VOID
+from domain.claims.change_reason import with_change_reason
+from domain.claims.lifecycle import ORIGINAL, VOID
 from domain.claims.model import Claim, Form
 from domain.claims.x12 import Control, Identity, NotWritable, Part, render_batch
 from domain.claims.x12.envelope import text
@@ -123,16 +124,18 @@ def part_of(
         replaces=numbers.replaces,
         place=numbers.place,
     )
-    return Part(claim, _identity(session, keys, row.encounter_id, _known_then(session, row)), control)
+    before = _forerunner(session, row)
+    said = with_change_reason(claim, claim_of(before) if before else None, row.frequency, rules)
+    known_then = before.sequence if before and row.frequency == VOID else None  # the payer knows that claim's insured
+    return Part(said, _identity(session, keys, row.encounter_id, known_then), control)
 
 
-def _known_then(session: Session, row: ClaimVersion) -> int | None:
-    """For a void the last fact that the claim it takes back was built from; the payer knows that claim's insured."""
-    if row.frequency != VOID:
+def _forerunner(session: Session, row: ClaimVersion) -> ClaimVersion | None:
+    """The version that the payer has, which this one replaces or takes back."""
+    if row.frequency == ORIGINAL:
         return None
     versions = versions_of(session, row.encounter_id, row.letter, row.ordinal)
-    voided = version_at_payer([one for one in versions if one.version < row.version])
-    return voided.sequence if voided else None
+    return version_at_payer([one for one in versions if one.version < row.version])
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,26 @@ async def test_an_original_whose_forerunner_was_taken_in_after_all_replaces_it(l
     assert "REF*F8*P1~" in life.files()[-1]
 
 
+async def test_medicare_is_told_why_a_claim_is_replaced(life: Life) -> None:
+    """CMS Claims Processing Manual, chapter 1, section 130.1.2.1: one code, D1 only where charges alone changed."""
+    await life.answered("277CA", life.rows()[0], payer_claim_number="MAC1")
+    await life.charged("101.00")
+    life.look(days=5)
+    assert "~\nHI*BG:D1~" in life.files()[-1]
+    await life.answered("277CA", life.rows()[-1], payer_claim_number="MAC2")
+    abstract = next(e for e in life.events if e["type"] == "cart.coding.completed")
+    others = [*abstract["data"]["other_diagnoses"], {"code": "R50.9", "poa": "N"}]
+    await life.corrected(abstract, {**abstract["data"], "other_diagnoses": others})
+    life.look(days=5)
+    assert life.story()[-1] == ("7", "transmitted")
+    assert "~\nHI*BG:D4~" in life.files()[-1]
+    await life.answered("277CA", life.rows()[-1], payer_claim_number="MAC3")
+    await life.named(member_id="1EG4TE5MK99")
+    life.look(days=5)
+    assert "~\nHI*BG:D9~" in life.files()[-1]
+    assert "NTE*ADD*D9 CHANGED INSURED, TECARTUS" in life.files()[-1]
+
+
 async def test_a_payer_corrected_after_transmission_voids_there_and_bills_the_right_one(life: Life) -> None:
     first = life.rows()[0]
     await life.answered("277CA", first, payer_claim_number="MAC1")
@@ -240,6 +260,7 @@ async def test_a_payer_corrected_after_transmission_voids_there_and_bills_the_ri
     void = life.files()[-1]
     assert ":A:8*" in void
     assert "REF*F8*MAC1~" in void
+    assert "~\nHI*BG:D6~" in void
     assert "*MI*1EG4TE5MK73~" in void  # whom that payer knows, not the member number of the other one
     life.again(gone)
     life.look(days=5)
