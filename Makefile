@@ -11,7 +11,7 @@ demo: setup ## play every scenario on the embedded stack; ARGS=--keep leaves it 
 
 test: setup ## everything that CI runs
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup ## lint, types, import contract, unit tests: under a minute
 	@$(MAKE) --no-print-directory lint
