@@ -72,7 +72,28 @@ async def run_stack(options: StackOptions, say: Callable[[str], None] = print) -
         await _serve(options, stop, say)
 
 
+ELSEWHERE = (
+    "CART_DATABASE_URL",
+    "CART_TEMPORAL_NAMESPACE",
+    "CART_TEMPORAL_TLS",
+    "CART_TEMPORAL_CA_FILE",
+    "CART_TEMPORAL_CERT_FILE",
+    "CART_TEMPORAL_API_KEY_FILE",
+    "CART_WORKER_ROLE",
+)
+"""Settings of an installation of its own parts: its children would take them over and serve that one's database."""
+
+
+def _check_environment() -> None:
+    if named := [name for name in ELSEWHERE if os.environ.get(name)]:
+        raise CannotStart(
+            f"{', '.join(named)}: set for another installation; `up` serves the data directory's own database and server. "
+            "Unset it, or run `worker` and `gateway`"
+        )
+
+
 async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+    _check_environment()
     settings = _settings(options)
     _check_files(settings)
     _check_ports(options)
