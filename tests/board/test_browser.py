@@ -63,6 +63,7 @@ def pages_of(board: Board) -> list[str]:
         "/forms/custody",
         f"/encounters/{board.whole}",
         f"/encounters/{board.held}",
+        f"/encounters/{board.whole}/entries",
         f"/encounters/{board.held}/forms/evidence",
         f"/encounters/{board.held}/forms/evidence?kind=ecog",
     ]
@@ -88,7 +89,7 @@ def test_every_page_is_accessible_and_fits(board: Board, page: Page, scheme: str
         result = Axe().run(page, options=STANDARD)
         if result.violations_count:
             found[path] = [(v["id"], [n["html"][:200] for n in v["nodes"]][:3]) for v in result.response["violations"]]
-        for width in (1400, 640):
+        for width in (1400, 640, 390):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
     assert found == {}
@@ -108,6 +109,22 @@ def test_a_form_with_errors_is_accessible_too(board: Board, page: Page) -> None:
     page.goto(f"/encounters/{board.held}/forms/evidence?kind=ecog")
     page.locator("form.sheet button.main").click()
     expect(page.locator("#errors")).to_be_focused()
+    assert Axe().run(page, options=STANDARD).response["violations"] == []
+
+
+def test_what_is_not_known_is_ticked_on_a_telephone_too(board: Board, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(f"/encounters/{board.held}/forms/custody")
+    page.get_by_label("Step").select_option("site_receipt")
+    page.locator("form.sheet button.main").click()
+    expect(page.locator("#errors")).to_be_focused()
+    label = page.locator(".tick label").bounding_box()
+    box = page.locator(".tick input").bounding_box()
+    assert label and box
+    assert label["x"] + label["width"] <= 390
+    assert page.evaluate("document.querySelector('.tick label').scrollWidth") <= label["width"] + 1
+    assert box["width"] <= 24
+    page.get_by_label("What is still empty is not known").check()
     assert Axe().run(page, options=STANDARD).response["violations"] == []
 
 
