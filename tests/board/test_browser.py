@@ -120,7 +120,8 @@ def test_what_is_not_known_is_ticked_on_a_telephone_too(board: Board, page: Page
     expect(page.locator("#errors")).to_be_focused()
     label = page.locator(".tick label").bounding_box()
     box = page.locator(".tick input").bounding_box()
-    assert label and box
+    assert label
+    assert box
     assert label["x"] + label["width"] <= 390
     assert page.evaluate("document.querySelector('.tick label').scrollWidth") <= label["width"] + 1
     assert box["width"] <= 24
