@@ -75,4 +75,6 @@ class Framer:
         self._inside = False
         if after != RETURN:
             return Frame(fault="a frame ends with 1C 0D")
+        if len(data) > LARGEST:
+            return Frame(fault=f"a message has at most {LARGEST} bytes")
         return Frame(data) if data else Frame(fault="an empty frame")

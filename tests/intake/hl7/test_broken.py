@@ -82,6 +82,12 @@ async def test_a_half_frame_is_given_up_in_time(mllp: Mllp, monkeypatch: pytest.
     await client.close()
 
 
+def test_a_whole_frame_over_the_limit_is_refused_however_few_pieces_it_came_in() -> None:
+    framer = Framer()
+    found = framer.feed(framed(b"MSH" + b"x" * LARGEST) + framed(GOOD))
+    assert [(frame.data, bool(frame.fault)) for frame in found] == [(b"", True), (GOOD, False)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([framed(GOOD), b"junk", START, END, RETURN, b"", b"\r\n"]), max_size=8), st.data())
 def test_frames_do_not_depend_on_how_the_bytes_arrive(parts: list[bytes], data: st.DataObject) -> None:
