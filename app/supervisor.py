@@ -73,7 +73,6 @@ async def run_stack(options: StackOptions, say: Callable[[str], None] = print) -
 
 
 ELSEWHERE = (
-    "CART_DATABASE_URL",
     "CART_TEMPORAL_NAMESPACE",
     "CART_TEMPORAL_TLS",
     "CART_TEMPORAL_CA_FILE",
@@ -81,13 +80,13 @@ ELSEWHERE = (
     "CART_TEMPORAL_API_KEY_FILE",
     "CART_WORKER_ROLE",
 )
-"""Settings of an installation of its own parts: its children would take them over and serve that one's database."""
+"""Settings of an installation of its own parts, which children would take over. A database of one's own is allowed."""
 
 
 def _check_environment() -> None:
     if named := [name for name in ELSEWHERE if os.environ.get(name)]:
         raise CannotStart(
-            f"{', '.join(named)}: set for another installation; `up` serves the data directory's own database and server. "
+            f"{', '.join(named)}: set for another installation; `up` serves its own server with one worker. "
             "Unset it, or run `worker` and `gateway`"
         )
 

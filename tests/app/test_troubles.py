@@ -37,7 +37,7 @@ def run(tmp_path: Path, *words: str, cwd: Path | None = None, **environment: str
         (("gateway",), {"CART_UI_ORIGINS": "https://temporal.example.internal"}, "CART_UI_ORIGINS"),
         (("alerts", "list"), {}, "CART_URL"),
         (("up", "--rules", "/nowhere"), {}, "no rows of"),
-        (("up",), {"CART_DATABASE_URL": "postgresql+psycopg://cart:hush@127.0.0.1/cart"}, "CART_DATABASE_URL"),
+        (("up",), {"CART_TEMPORAL_NAMESPACE": "cart"}, "CART_TEMPORAL_NAMESPACE"),
         (("deploy", "temporal"), {"CART_TEMPORAL_ADDRESS": "127.0.0.1:PORT"}, "CART_TEMPORAL_ADDRESS"),
         (
             ("deploy", "migrate"),
