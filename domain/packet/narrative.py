@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from functools import singledispatch
 from typing import Any
 
@@ -13,12 +12,9 @@ from domain.facts import Fact
 from domain.packet.model import Sentence
 from domain.packet.words import Words
 
-ADULT = 18
-"""The age the label of the adult indication names (G65, G277)."""
-
 
 def narrative(case: Case, words: Words, named: bool) -> tuple[Sentence, ...]:
-    """Every fact that has something to tell. With identity withheld, ages become 'adult' or 'minor'."""
+    """Every fact that has something to tell. With identity withheld, an age is told against that of the indication."""
     told: list[Sentence] = []
     for fact in case.record.facts.all:
         text = tell(fact.data, Told(case, words, fact, named))
@@ -65,19 +61,20 @@ def tell(data: EventData, about: Told) -> str:
 @tell.register
 def _(data: access.ReferralReceived, about: Told) -> str:
     words, on = about.words, about.case.day(about.fact.occurred)
-    aged = _age(data.patient.birth_date, on, about.named)
+    least = words.age_least(data.product, data.indication, on)
+    aged = _age(age_on(data.patient.birth_date, on), least, about.named)
     return (
         f"Referred for {words.product(data.product)}: {words.indication(data.product, data.indication, on)}, diagnosis"
         f" {data.diagnosis}. {aged} {_lines(data)}"
     )
 
 
-def _age(birth: date, on: date, named: bool) -> str:
-    age = age_on(birth, on)
-    grown = "18 or older" if age >= ADULT else "under 18"
-    return (
-        f"The patient was {age} years old at referral ({grown})." if named else f"The patient was {grown} at referral."
-    )
+def _age(age: int, least: int | None, named: bool) -> str:
+    """The age, and how it lies to the age that the indication begins at; withheld, only the latter."""
+    grown = "" if least is None else f"{least} or older" if age >= least else f"under {least}"
+    if named:
+        return f"The patient was {age} years old at referral{f' ({grown})' if grown else ''}."
+    return f"The patient was {grown} at referral." if grown else "The age at referral is documented."
 
 
 def _lines(data: access.ReferralReceived) -> str:

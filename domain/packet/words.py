@@ -33,6 +33,11 @@ class Words:
         row = self.rules.maybe(Indication, on, product=product, key=key)
         return row.title if row else self.key(key)
 
+    def age_least(self, product: str, indication: str, on: date) -> int | None:
+        """The age in years from which the indication's label holds; None where the rulebook names none."""
+        row = self.rules.maybe(Indication, on, product=product, key=indication)
+        return row.age_min if row else None
+
     def facility(self, key: str) -> str:
         found = self.site.facility(key)
         return found.name if found else key
