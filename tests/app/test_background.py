@@ -44,5 +44,5 @@ async def test_it_goes_on_after_an_error_nobody_thought_of(
     monkeypatch.setattr(part, step, fails if step == "check" else fails_in_the_loop)
     running: Awaitable[None] = part.run()
     task = asyncio.ensure_future(running)
-    await asyncio.wait_for(again.wait(), 5)
+    await asyncio.wait_for(again.wait(), 60)
     task.cancel()

@@ -131,7 +131,7 @@ def start_alertmanager(binary: str, directory: Path, receiver: str) -> tuple[Pro
     return program, where
 
 
-def eventually(ask: Callable[[], Any], what: str, seconds: float = 45) -> Any:
+def eventually(ask: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     """Ask until there is an answer."""
     until = time.monotonic() + seconds
     while not (answer := ask()):

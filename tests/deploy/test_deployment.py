@@ -17,7 +17,7 @@ from tests.deploy.store_world import NOW, World
 from workflows.search_attributes import MEANING, REGISTRY
 
 
-async def connected(where: str, seconds: float = 20) -> Client:
+async def connected(where: str, seconds: float = 120) -> Client:
     until = time.monotonic() + seconds
     while True:
         try:

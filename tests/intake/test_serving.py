@@ -79,7 +79,7 @@ async def test_a_built_gateway_takes_hl7_in_beside_http(settings: GatewaySetting
     async with api.router.lifespan_context(api):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(START + recorded("story")[0] + END + RETURN)
-        answer = await asyncio.wait_for(reader.readuntil(END + RETURN), 20)
+        answer = await asyncio.wait_for(reader.readuntil(END + RETURN), 60)
         writer.close()
     assert b"MSA|AA|1001" in answer
     home.db.close()

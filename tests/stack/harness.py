@@ -125,7 +125,7 @@ class Stack:
         return {f"{c['letter']}/{c['ordinal']}": c for c in self.get(f"/v1/encounters/{subject}/claims")["claims"]}
 
 
-def eventually(check: Callable[[], Any], what: str, seconds: float = 40) -> Any:
+def eventually(check: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     """Poll until true; the one way these tests wait."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

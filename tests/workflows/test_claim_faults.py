@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
@@ -20,7 +19,7 @@ from tests.workflows.test_claim_lifecycle import (
     sent,
     state,
 )
-from tests.workflows.world import World
+from tests.workflows.world import PATIENCE, World
 from workflows.names import claim_workflow_id
 
 AWAITS = ("build_claim", "follow_claim", "transmit_claim")
@@ -91,4 +90,4 @@ async def test_an_answer_that_comes_while_the_claim_is_looked_at_is_not_missed(w
     await asyncio.sleep(0.2)
     await world.post(remitted(row, 2, paid="900.00"))
     await state(world, encounter, "paid")
-    await asyncio.wait_for(handle(world, encounter).result(), timedelta(seconds=20).total_seconds())
+    await asyncio.wait_for(handle(world, encounter).result(), PATIENCE)

@@ -117,8 +117,8 @@ async def play(world: World, parts: list[list[Event]]) -> dict[str, Any]:
     for part in parts:
         encounter = await asyncio.to_thread(_take, world, part) or encounter
         if encounter:
-            await world.eventually(partial(_decided, world, encounter), "decided", 120)
-    await world.eventually(lambda: _claims_follow(world, encounter), "every claim is built of the last facts", 120)
+            await world.eventually(partial(_decided, world, encounter), "decided")
+    await world.eventually(lambda: _claims_follow(world, encounter), "every claim is built of the last facts")
     return outcome(world, encounter)
 
 

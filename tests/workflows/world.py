@@ -25,6 +25,9 @@ from intake.temporal_door import TemporalDoor
 from tests.workflows.faults import Faults
 from workflows.names import encounter_workflow_id
 
+PATIENCE = 120.0
+"""Seconds until a test gives up waiting: a try that is repeated waits longer each time, and a busy machine gives it more tries."""
+
 
 @dataclass
 class World:
@@ -69,7 +72,7 @@ class World:
         """Let the encounter's clinical clock run."""
         await self.server.fast_forward(self.handle(encounter), span)
 
-    async def eventually(self, check: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    async def eventually(self, check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while loop.time() < end:

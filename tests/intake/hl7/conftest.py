@@ -21,7 +21,7 @@ from tests.store import examples as e
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 FILES = Path(__file__).parent / "messages"
-PATIENCE = 20
+PATIENCE = 60
 
 
 def recorded(name: str) -> list[bytes]:
