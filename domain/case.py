@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cached_property
 
+from domain import ahead
 from domain.attempts import BEGINNING, Attempt, attempt, ends_attempt
 from domain.days import end_of_day, local_day
 from domain.events import EventData, care
@@ -134,6 +135,35 @@ class Case:
 
     def day_end(self, day: date, facility: str | None = None) -> datetime:
         return end_of_day(day, self.zone(facility))
+
+    def midnight(self, day: date) -> datetime:
+        """The beginning of a day at the infusion centre."""
+        return end_of_day(day - timedelta(days=1), self.home)
+
+    @cached_property
+    def latest(self) -> datetime:
+        """Now, by the clock that runs fastest among those who send."""
+        return self.now + self.span("sender_clock_skew")
+
+    @cached_property
+    def ahead(self) -> tuple[tuple[str, datetime], ...]:
+        """What is dated later than now, with the moment it counts from."""
+        return tuple(ahead.lying_ahead((*self.holders, *self.record.facts.all), self.latest, self.midnight))
+
+    @property
+    def performed_ahead(self) -> tuple[str, ...]:
+        """The events of services that are documented for a time that has not come."""
+        return tuple(event for event, _ in self.ahead if ahead.performed(self.by_event[event]))
+
+    @cached_property
+    def by_now(self) -> Case:
+        """The case without what opens gates only later."""
+        if not self.ahead:
+            return self
+        facts = self.record.facts
+        kept = ahead.by(facts.all, self.latest, self.midnight)
+        holders = ahead.by(self.holders, self.latest, self.midnight)
+        return replace(self, record=Record(Facts(kept, facts.retracted, facts.broken)), holders=holders)
 
     @property
     def apheresis_facility(self) -> str | None:

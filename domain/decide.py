@@ -80,7 +80,7 @@ def decide(
         outcome=outcome,
         rulebook_digest=rules.digest,
         edition=rules.edition,
-        advisories=overlap(case, apheresis.service(case).on),
+        advisories=(*overlap(case, apheresis.service(case).on), *_documented_ahead(case)),
         vein_to_vein_days=vein_to_vein_days(case.record, site),
         toxicity=documented(case) if case.record.infusions else None,
     )
@@ -149,6 +149,13 @@ def _waits(case: Case, claims: Sequence[Claim]) -> Iterator[Wait]:
     else:
         yield from monitoring.waits(case)
     yield from closure.waits(case, claims)
+
+
+def _documented_ahead(case: Case) -> Iterator[str]:
+    """Services that are written down for a time to come: taken as they are, and asked about until then."""
+    for event in case.performed_ahead:
+        what = case.by_event[event].type.removeprefix("cart.").replace(".", " ")
+        yield f"{what} ({event}) is documented for a time that has not come yet; compare its date with the record"
 
 
 def _ahead(case: Case) -> Iterator[StageModule]:

@@ -7,7 +7,8 @@ performed, both are asked for the moment of the service. Where the rulebook forb
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from dataclasses import replace
+from typing import Final
 
 from domain.case import Case, Service
 from domain.claims.model import Claim
@@ -16,6 +17,8 @@ from domain.events.base import Stage
 from domain.events.governance import HoldOverridden
 from domain.facts import Fact
 from domain.stages.shape import StageModule
+
+DATED_AHEAD: Final = "what is on record for it is dated ahead and counts from its date"
 
 
 def hold_id(stage: Stage, requirement: Requirement) -> str:
@@ -26,8 +29,23 @@ def hold_id(stage: Stage, requirement: Requirement) -> str:
 def judge(case: Case, module: StageModule, service: Service) -> Gate:
     """A stage's gate for the day of a service, as the case stood then."""
     asked = tuple(module.asks(case.as_of(service), service))
+    if case.ahead and not service.performed:
+        asked = tuple(_by_now(asked, module.asks(case.by_now, service)))
     overridden = frozenset(r.key for r in asked if not r.met and override_of(case, service, r) is not None)
     return Gate(module.STAGE, service.on, asked, overridden)
+
+
+def _by_now(asked: Iterable[Requirement], now: Iterable[Requirement]) -> Iterator[Requirement]:
+    """What is dated ahead opens nothing yet, and hides nothing that speaks against the service."""
+    today = {requirement.key: requirement for requirement in now}
+    for requirement in asked:
+        without = today.pop(requirement.key, requirement)
+        if requirement.met and not without.met:
+            evidence = tuple(dict.fromkeys((*without.evidence, *requirement.evidence)))
+            yield replace(without, missing=f"{without.missing}; {DATED_AHEAD}", evidence=evidence)
+        else:
+            yield requirement
+    yield from today.values()
 
 
 def override_of(case: Case, service: Service, requirement: Requirement) -> Override | None:
@@ -40,7 +58,8 @@ def override_of(case: Case, service: Service, requirement: Requirement) -> Overr
 
 def signed_for(case: Case, stage: Stage, requirement: Requirement) -> Fact[HoldOverridden] | None:
     """The last override that names the hold."""
-    mine = [fact for fact in case.record.overrides if fact.data.hold == hold_id(stage, requirement)]
+    signed = (fact for fact in case.record.overrides if fact.time <= case.latest)
+    mine = [fact for fact in signed if fact.data.hold == hold_id(stage, requirement)]
     return mine[-1] if mine else None
 
 
@@ -49,13 +68,13 @@ def fallen(case: Case, service: Service, requirement: Requirement, signed: Fact[
     moment = service.moment if service.performed and service.moment else case.now
     if signed.data.expires <= moment:
         return True
-    until: datetime | None = moment if service.performed else None
+    until = moment if service.performed else case.latest
     newer = [
         case.by_event[event].time
         for event in requirement.evidence
         if event in case.by_event and event not in service.events
     ]
-    return any(time > signed.time and (until is None or time <= until) for time in newer)
+    return any(signed.time < time <= until for time in newer)
 
 
 def holds(case: Case, gates: Iterable[tuple[Gate, Service]], current: Stage) -> Iterator[Hold]:

@@ -1,4 +1,4 @@
-"""Moments at which something that holds today ends: certificates, papers, overrides. They wake the encounter."""
+"""Moments at which something that holds today ends, or begins: certificates, papers, overrides. They wake the encounter."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def lapses(case: Case, services: Sequence[Service]) -> Iterator[Wait]:
     if release is not None and not case.record.infusions:
         end = case.day_end(release.data.expires_on, case.infusion_facility)
         yield Wait("wake:expiry", None, end, Stage.INFUSION, "the expiry of the product", (release.event_id,))
+    for event, moment in case.ahead:
+        key = f"wake:ahead:{event}:{moment.isoformat()}"
+        yield Wait(key, None, moment, Stage.APHERESIS, "the day of a paper that is dated ahead", (event,))
     for fact in case.record.overrides:
         yield Wait(f"wake:override:{fact.event_id}", None, fact.data.expires, Stage.APHERESIS, "the end of an override")
     for signed in case.record.dispositions:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from domain.claims import denial
 from domain.claims.remittance import Remittance, remittance_of
 from domain.claims.reply import Reply
+from domain.days import end_of_day
 from domain.decision import Alert, Severity
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AlertKind, Payer, Window
@@ -142,7 +143,7 @@ def standing(bill: Bill, replies: Sequence[Reply], rules: Rulebook, hold_days: i
 
     Args:
         replies: those to this version, in any order.
-        hold_days: days from emission to transmission (the site's bill hold).
+        hold_days: days from emission to transmission (the site's bill hold); the last day of service is over by then.
 
     A payer that the rulebook does not know has no filing and no appeal time here; an edit holds its claims.
 
@@ -207,7 +208,8 @@ class _Judge:
     ) -> None:
         self.bill, self.heard, self.paid, self.state, self.rules, self.now = bill, heard, paid, state, rules, now
         self.payer = rules.maybe(Payer, bill.through, key=bill.payer)
-        self.release = bill.emitted_at + timedelta(days=hold_days) if bill.emitted_at else None
+        served = end_of_day(bill.through, bill.zone)
+        self.release = max(bill.emitted_at + timedelta(days=hold_days), served) if bill.emitted_at else None
         self.file_by = bill.through + timedelta(days=self.payer.timely_filing_days) if self.payer else None
         refused = state is State.DENIED or state is State.PARTLY_PAID
         judged_on = paid.last.astimezone(bill.zone).date() if paid.last and refused else None

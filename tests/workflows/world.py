@@ -26,7 +26,7 @@ from tests.workflows.faults import Faults
 from workflows.names import encounter_workflow_id
 
 PATIENCE = 120.0
-"""Seconds until a test gives up waiting: a try that is repeated waits longer each time, and a busy machine gives it more tries."""
+"""Seconds until a test gives up waiting: each repeated try waits longer, and a busy machine needs more of them."""
 
 
 @dataclass

@@ -106,6 +106,13 @@ def test_the_state_follows_the_replies_in_any_order(replies: list[Reply], state:
         assert judge(list(order), 60).state == state
 
 
+def test_nothing_is_sent_before_its_last_day_is_over() -> None:
+    """A service that was documented for a day to come is not billed as done."""
+    ahead = date(2026, 7, 20)
+    assert not judge([], 19.4, sent_at=None, through=ahead).send
+    assert judge([], 19.5, sent_at=None, through=ahead).send
+
+
 def test_nothing_is_sent_before_the_hold_ends_nor_after_an_answer() -> None:
     assert not judge([], 3.9, sent_at=None).send
     assert judge([], 4, sent_at=None).send

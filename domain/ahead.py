@@ -1,0 +1,98 @@
+"""What lies ahead: papers and records that are dated later than now. They are kept, and count from their date.
+
+A gate that opens today rests on what exists today. Of a service that was performed the papers of its own day decide, so
+this asks about services that are still to come only; plans (bookings, changes of the plan) may speak of the future.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Final
+
+from domain.events import EventData
+from domain.events.access import AuthorizationDecided, AuthorizationSubmitted, EvidenceAdded, ReferralReceived
+from domain.events.care import (
+    FacilityReadiness,
+    InfusionCompleted,
+    InfusionStarted,
+    InfusionStopped,
+    LymphodepletionAdministered,
+)
+from domain.events.cells import ApheresisCompleted, CustodyRecorded, DispositionSigned, ProductReleased
+from domain.events.governance import CertificationChanged, HoldOverridden
+from domain.facts import Fact
+
+OPENING: Final = (
+    AuthorizationSubmitted,
+    AuthorizationDecided,
+    CertificationChanged,
+    FacilityReadiness,
+    HoldOverridden,
+    CustodyRecorded,
+    ProductReleased,
+    DispositionSigned,
+    EvidenceAdded,
+)
+"""What opens gates by being there."""
+
+PERFORMED: Final = (
+    ApheresisCompleted,
+    LymphodepletionAdministered,
+    InfusionStarted,
+    InfusionStopped,
+    InfusionCompleted,
+)
+"""What is written down when it was done."""
+
+Midnight = Callable[[date], datetime]
+
+
+def counts_from(fact: Fact[EventData], midnight: Midnight) -> datetime:
+    """The moment from which a fact that opens gates counts: its own, and the beginning of the day a paper is dated.
+
+    Args:
+        midnight: the beginning of a day at the place of care.
+    """
+    if isinstance(fact.data, EvidenceAdded):
+        return max(fact.time, midnight(fact.data.dated))
+    return fact.occurred
+
+
+def lying_ahead(
+    facts: Iterable[Fact[EventData]], limit: datetime, midnight: Midnight
+) -> Iterator[tuple[str, datetime]]:
+    """The event of everything that does not count by the limit, with the moment it counts from."""
+    for fact in facts:
+        moments = [midnight(paper.dated) for paper in _papers(fact)]
+        if isinstance(fact.data, OPENING):
+            moments.append(counts_from(fact, midnight))
+        elif isinstance(fact.data, PERFORMED):
+            moments.append(fact.occurred)
+        yield from ((fact.event_id, moment) for moment in moments if moment > limit)
+
+
+def performed(fact: Fact[EventData]) -> bool:
+    """Whether the fact says that a service was given."""
+    return isinstance(fact.data, PERFORMED)
+
+
+def by(facts: Iterable[Fact[EventData]], limit: datetime, midnight: Midnight) -> tuple[Fact[EventData], ...]:
+    """The facts without what opens gates only after the limit, and without the later papers of a referral."""
+    return tuple(
+        _with_papers_by(fact, limit, midnight)
+        for fact in facts
+        if not (isinstance(fact.data, OPENING) and counts_from(fact, midnight) > limit)
+    )
+
+
+def _papers(fact: Fact[EventData]) -> tuple[EvidenceAdded, ...]:
+    return fact.data.evidence if isinstance(fact.data, ReferralReceived) else ()
+
+
+def _with_papers_by(fact: Fact[EventData], limit: datetime, midnight: Midnight) -> Fact[EventData]:
+    kept = tuple(paper for paper in _papers(fact) if midnight(paper.dated) <= limit)
+    if len(kept) == len(_papers(fact)):
+        return fact
+    return replace(fact, data=fact.data.model_copy(update={"evidence": kept}))
