@@ -31,6 +31,7 @@ from app.api import (
     worklists,
 )
 from app.api.access import Access
+from app.api.access_watch import AccessOfFile
 from app.api.guard import Guard
 from app.api.parts import OutOfReach, Parts, out_of_reach, utc_now
 from domain.rulebook import Rulebook
@@ -48,7 +49,7 @@ def create_gateway(
     *,
     db: Database,
     keys: Keyring,
-    access: Access,
+    access: Access | AccessOfFile,
     site: Site | None = None,
     rules: Callable[[], Rulebook] | None = None,
     deliverer: Deliverer | None = None,

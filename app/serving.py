@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pydantic import Field
 
 from app.api.access import Access, AccessError
-from app.api.access_file import read_access_file
+from app.api.access_watch import AccessOfFile
 from app.api.parts import utc_now
 from app.codec import install_codec
 from app.connect import Home, connect_temporal
@@ -104,7 +104,7 @@ def bound(setting: str, host: str, port: int) -> socket.socket:
     return door
 
 
-def access_of(settings: GatewaySettings) -> Access:
+def access_of(settings: GatewaySettings) -> Access | AccessOfFile:
     """The callers: of the access file, else the one token of the installation, which serves the loopback address only.
 
     Raises:
@@ -112,7 +112,7 @@ def access_of(settings: GatewaySettings) -> Access:
     """
     try:
         if settings.access_file is not None:
-            return read_access_file(settings.access_file)
+            return AccessOfFile(settings.access_file)
         access = Access.from_token_file(settings.token_file)
     except AccessError as error:
         raise CannotStart(str(error)) from None

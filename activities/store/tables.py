@@ -479,6 +479,15 @@ class WebhookSeen(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
+class SessionEnded(SQLModel, table=True):
+    """A session of the board that was signed out before its time. Forgotten when its time is over."""
+
+    __tablename__ = "sessions_ended"
+
+    session_key: str = Field(primary_key=True)
+    until: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
 class AuditEntry(SQLModel, table=True):
     """Who looked at or changed what. `actor` is a token's name, `target` an opaque id."""
 

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,16 @@ class Access:
     now: Callable[[], float] = time.monotonic
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def current(self) -> Access:
+        """The callers of this moment: these, for good."""
+        return self
+
+    def succeeding(self, before: Access) -> Access:
+        """These callers in the place of those before: what each has used of its budget and known keys are kept."""
+        keys = {issuer.keys.origin: issuer.keys for issuer in before.issuers}
+        issuers = [replace(issuer, keys=keys.get(issuer.keys.origin, issuer.keys)) for issuer in self.issuers]
+        return replace(self, issuers=issuers, _buckets=before._buckets, _lock=before._lock)
 
     @classmethod
     def from_token_file(cls, path: Path) -> Access:

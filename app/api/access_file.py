@@ -148,6 +148,16 @@ def read_access_file(path: Path) -> Access:
     return parse_access(text_of(path), path.parent)
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The access file and the files of secrets that it names; key sets are watched by who reads them.
+
+    Raises:
+        AccessError: it cannot be read or does not fit.
+    """
+    named = (sender.secret_file for sender in _parsed(text_of(path)).webhooks)
+    return (path, *(path.parent / name for name in named))
+
+
 def parse_access(text: str, directory: Path) -> Access:
     """Read the text of an access file; files of secrets and keys are named relative to its directory.
 
@@ -168,7 +178,7 @@ def parse_access(text: str, directory: Path) -> Access:
         raise AccessError("two issuers have one address; put their tables together")
     return Access(
         {caller.token_sha256: caller.actor for caller in parsed.callers},
-        [(sender.actor, Webhook(_secret(directory / sender.secret_file))) for sender in parsed.webhooks],
+        [(sender.actor, Webhook(_secrets(directory / sender.secret_file))) for sender in parsed.webhooks],
         [issuer.built(directory) for issuer in parsed.issuers],
         configured=True,
     )
@@ -184,8 +194,9 @@ def _parsed(text: str) -> _AccessFile:
         raise AccessError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)) from None
 
 
-def _secret(path: Path) -> bytes:
+def _secrets(path: Path) -> tuple[bytes, ...]:
+    """One secret a line: while a sender changes from one to the next, both count."""
     try:
-        return read_secret(text_of(path))
+        return tuple(read_secret(line) for line in text_of(path).split()) or (read_secret(""),)
     except ValueError as error:
         raise AccessError(f"secret file {path.name}: {error}") from None

@@ -39,7 +39,10 @@ class KeysAway(RuntimeError):
 
 
 class Keys(Protocol):
-    """Where the keys of an issuer come from."""
+    """Where the keys of an issuer come from; `origin` names the place."""
+
+    @property
+    def origin(self) -> str: ...
 
     def find(self, kid: str | None) -> Key | None:
         """The key of that id; without an id the only key there is. None when it is not published.
@@ -94,6 +97,10 @@ class FileKeys:
         self._stamp = self._now()
         self._keys = read_jwks(path.read_bytes())
 
+    @property
+    def origin(self) -> str:
+        return str(self._path)
+
     def find(self, kid: str | None) -> Key | None:
         stamp = self._now()
         if stamp != self._stamp:
@@ -129,6 +136,10 @@ class UrlKeys:
         self._keys: KeySet | None = None
         self._good_at = self._looked_at = float("-inf")
         self._lock = threading.Lock()
+
+    @property
+    def origin(self) -> str:
+        return self._url
 
     def find(self, kid: str | None) -> Key | None:
         if self._keys is None or self._now() - self._good_at > FRESH_SECONDS:

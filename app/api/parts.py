@@ -19,6 +19,7 @@ from activities.store.keys import Keyring
 from activities.store.vault import audit, introduce
 from app.api import counters
 from app.api.access import ANONYMOUS, Access
+from app.api.access_watch import AccessOfFile
 from app.api.actors import Actor, Login
 from app.api.issuers import BadToken
 from app.api.jwks import KeysAway
@@ -44,7 +45,7 @@ class Parts:
 
     db: Database
     keys: Keyring
-    access: Access
+    callers: Access | AccessOfFile
     site: Site | None
     rules: Callable[[], Rulebook] | None
     deliverer: Deliverer | None
@@ -56,6 +57,11 @@ class Parts:
     """Pseudonyms of persons whose names are in the vault."""
     seen: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
     """Who had which page on record when."""
+
+    @property
+    def access(self) -> Access:
+        """Who may call, at this moment."""
+        return self.callers.current()
 
     def record(self, actor: str, action: str, target: str, outcome: str) -> None:
         """Write an audit entry in a transaction of its own."""

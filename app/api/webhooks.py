@@ -24,19 +24,16 @@ TOLERANCE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A sender that signs."""
+    """A sender that signs: with one secret, or with either of two while it changes from one to the next."""
 
-    secret: bytes
-
-    def signature(self, message_id: str, timestamp: str, body: bytes) -> str:
-        """The signature of a message, as it stands in the header."""
-        return signature(self.secret, message_id, timestamp, body)
+    secrets: tuple[bytes, ...]
 
     def signed(self, headers: Mapping[str, str], body: bytes) -> bool:
         """True when one of the signatures of the header is this sender's."""
-        expected = self.signature(headers.get(ID, ""), headers.get(TIMESTAMP, ""), body)
+        message = headers.get(ID, ""), headers.get(TIMESTAMP, "")
+        expected = [signature(secret, *message, body) for secret in self.secrets]
         given = headers.get(SIGNATURE, "").split()
-        return any(hmac.compare_digest(one.encode(), expected.encode()) for one in given)
+        return any(hmac.compare_digest(one.encode(), good.encode()) for one in given for good in expected)
 
 
 def is_fresh(headers: Mapping[str, str], now: datetime) -> bool:

@@ -59,7 +59,8 @@ def _opened(request: Request, given: dict[str, str]) -> Response:
 
 @router.post("/sign-out")
 def sign_out(request: Request, parts: PartsHere, _given: Posted) -> Response:
-    """End the session of this browser."""
+    """End the session, in this browser and wherever its cookie was copied to."""
+    sessions.end(parts.db, parts.keys, request.state.session, parts.clock())
     response = RedirectResponse("/sign-in", 303)
     sessions.clear_cookie(response, request)
     parts.record(request.state.session.actor.name, "sign out", "(board)", "closed")

@@ -1,6 +1,7 @@
 """Who is signed in: a sealed cookie that says whose token it was, and a secret that every form must repeat.
 
-The cookie holds no token. At each request the access file says anew what its caller may do, if anything.
+The cookie holds no token. At each request the access file says anew what its caller may do, if anything. Who signs out
+ends the session for good: a copy of its cookie opens nothing any more, at any gateway.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from fastapi import Request
+from sqlalchemy import delete
+from sqlmodel import col
 from starlette.responses import Response
 
+from activities.store.engine import Database
 from activities.store.keys import Keyring, SealBroken
+from activities.store.tables import SessionEnded
 from app.api.access import Access
 from app.api.actors import Actor, Login
 
@@ -59,6 +64,23 @@ def read(keys: Keyring, access: Access, cookie: str | None, now: datetime) -> Se
         return None
     actor = access.resume(body["proof"], keys)
     return Session(actor, body["csrf"]) if actor else None
+
+
+def end(db: Database, keys: Keyring, session: Session, now: datetime) -> None:
+    """End a session before its time."""
+    with db.write() as writing:
+        writing.execute(delete(SessionEnded).where(col(SessionEnded.until) < now))
+        writing.merge(SessionEnded(session_key=_key(keys, session), until=now + LASTS))
+
+
+def ended(db: Database, keys: Keyring, session: Session) -> bool:
+    """Whether somebody signed out of it."""
+    with db.read() as reading:
+        return reading.get(SessionEnded, _key(keys, session)) is not None
+
+
+def _key(keys: Keyring, session: Session) -> str:
+    return keys.digest("board.session", session.csrf)
 
 
 def set_cookie(response: Response, request: Request, value: str) -> None:

@@ -167,7 +167,7 @@ def signed_in(request: Request) -> Session:
     """The session of a request; its budget of requests is the token's."""
     parts = parts_of(request)
     session = sessions.read(parts.keys, parts.access, request.cookies.get(sessions.COOKIE), parts.clock())
-    if session is None:
+    if session is None or sessions.ended(parts.db, parts.keys, session):
         raise NotSignedIn
     request.state.session = session
     admitted(parts, session.actor)

@@ -168,8 +168,8 @@ def test_a_message_is_signed_and_says_what_to_do_and_nothing_that_is_sealed(db: 
     ((path, headers, body),) = receiver.got
     assert path == "/hook"
     lower = {name.lower(): value for name, value in headers.items()}
-    assert Webhook(SECRET).signed(lower, body)
-    assert not Webhook(bytes(32)).signed(lower, body)
+    assert Webhook((SECRET,)).signed(lower, body)
+    assert not Webhook((bytes(32),)).signed(lower, body)
     assert lower["authorization"] == "Bearer abc"
     said = json.loads(body)["alerts"][0]
     assert (said["title"], said["action"], said["owner"]) == ("A paper is missing", "File it.", "coordinator")

@@ -64,8 +64,12 @@ async def test_a_session_ends_with_its_token_with_its_time_and_with_the_sign_out
     assert (await board.get("/")).status_code == 303
     actors.update(kept)
     assert (await board.get("/")).status_code == 200
+    copied = board.http.cookies["cart_session"]
     assert (await board.post("/sign-out")).status_code == 303
     assert (await board.get("/")).status_code == 303
+    board.http.cookies.set("cart_session", copied)
+    assert (await board.get("/")).status_code == 303
+    assert (await board.get("/?part=live")).status_code == 401
 
 
 async def test_a_forged_or_altered_cookie_is_no_session(board: Board) -> None:

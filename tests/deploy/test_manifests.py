@@ -74,7 +74,7 @@ def test_a_gateway_that_others_can_reach_is_told_who_may_call() -> None:
     gateway = COMPOSE["services"]["gateway"]
     mounts = dict(reversed(mount.split(":")[:2]) for mount in gateway["volumes"])
     named = DEPLOY / mounts[gateway["environment"]["CART_ACCESS_FILE"]]
-    assert access_of(GatewaySettings(access_file=named, **reached)).configured
+    assert access_of(GatewaySettings(access_file=named, **reached)).current().configured
     settings = next(d["data"] for d in documents() if d["metadata"]["name"] == "cart-settings")
     pod, container = next((pod, one) for pod, one in workloads() if one["name"] == "gateway")
     mount = next(

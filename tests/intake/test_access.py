@@ -237,7 +237,7 @@ async def post_hook(gateway: Gateway, body: bytes, headers: dict[str, str]) -> h
 
 @pytest.fixture
 def signing(gateway: Gateway) -> Gateway:
-    gateway.api.state.parts.access.webhooks = [(Actor("ehr", frozenset({Role.FEED})), Webhook(SECRET))]
+    gateway.api.state.parts.access.webhooks = [(Actor("ehr", frozenset({Role.FEED})), Webhook((SECRET,)))]
     return gateway
 
 
@@ -304,7 +304,7 @@ def test_an_access_file_names_callers_and_signers(tmp_path: Path) -> None:
     actor = access.actor("token-1")
     assert actor == Actor("scheduling", frozenset({Role.FEED}), frozenset({"st_mary"}), Limits(5))
     assert access.actor("token-2") is None
-    assert [(hook[0].name, hook[1].secret) for hook in access.webhooks] == [("ehr", SECRET)]
+    assert [(hook[0].name, hook[1].secrets) for hook in access.webhooks] == [("ehr", (SECRET,))]
     assert access.configured
 
 

@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> GatewaySettings:
 
 
 def test_the_default_serves_this_machine_and_its_token(settings: GatewaySettings) -> None:
-    access = access_of(settings)
+    access = access_of(settings).current()
     assert not access.configured
     assert access.actor(settings.token_file.read_text().strip()) is not None
 
@@ -37,7 +37,7 @@ def test_nobody_else_is_served_without_named_callers(settings: GatewaySettings, 
         access_of(settings.model_copy(update={"http_host": host}))
     (tmp_path / "access.toml").write_text(CALLERS)
     named = settings.model_copy(update={"http_host": host, "access_file": tmp_path / "access.toml"})
-    assert access_of(named).configured
+    assert access_of(named).current().configured
 
 
 def test_hosts_of_this_machine() -> None:
