@@ -75,11 +75,13 @@ class World:
     async def eventually(self, check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
+        pause = 0.02
         while loop.time() < end:
             value = await asyncio.to_thread(check)
             if value:
                 return value
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.3, 0.5)
         raise AssertionError(f"not within {seconds} s: {what}")
 
     async def record(self, workflow_id: str, name: str) -> None:
