@@ -13,8 +13,8 @@ from activities.claims import version_at_payer, versions_of
 from activities.store.facts import identity_of
 from activities.store.keys import Keyring
 from activities.store.tables import ClaimVersion
+from domain.claims.bill import ORIGINAL, VOID
 from domain.claims.change_reason import with_change_reason
-from domain.claims.lifecycle import ORIGINAL, VOID
 from domain.claims.model import Claim, Form
 from domain.claims.x12 import Control, Identity, NotWritable, Part, render_batch
 from domain.claims.x12.envelope import text

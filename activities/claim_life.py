@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from temporalio import activity
 
 from activities.alerts import reconcile_alerts
 from activities.claim_files import SHADOW, claim_of, insured_of, marks_of
-from activities.claims import Same, current, emit_again, settle_frequency, versions_of
+from activities.claims import BEHIND, Same, current, emit_again, settle_frequency, version_at_payer, versions_of
 from activities.mind import Mind
 from activities.store.facts import load_facts_in
 from activities.store.keys import Keyring
 from activities.store.tables import Batch, ClaimVersion, Encounter, EncounterEvent, Transmission
 from activities.transmission import key_of as key_in_batch
-from activities.transmission import payer_named, replies_of, transmit
+from activities.transmission import numbers_of, payer_named, replies_of, transmit
+from domain.claims.bill import FILED, ORIGINAL, VOID, Behind, Bill, Refusal, State
 from domain.claims.expected import expected
-from domain.claims.lifecycle import FILED, ORIGINAL, VOID, Bill, Standing, State, standing
+from domain.claims.lifecycle import Standing, said_by, standing
 from domain.claims.model import Claim
 from domain.claims.reply import REPLIES, Reply, replies
 from domain.claims.x12.content import same_bill
@@ -112,9 +113,17 @@ class ClaimLife:
         session.get_one(Encounter, moment.encounter, with_for_update=True)
         versions = versions_of(session, moment.encounter, moment.letter, moment.ordinal)
         heard = replies_of(session, self.mind.keys, moment.encounter) if versions else ()
+        latest = current(versions)
         for row in versions:
-            if row.state == State.SUPERSEDED and row.control_number:
-                _note(row, self._judge(session, row, heard, moment.now, None))
+            gone = row.state == State.SUPERSEDED or (row.frequency == VOID and row is not latest)
+            if gone and row.control_number:
+                judged = self._judge(session, row, heard, moment.now, None)
+                _note(row, judged)
+                if row.state in (
+                    State.VOIDED,
+                    State.REJECTED,
+                ):  # a void that its payer answered after the next claim went
+                    row.state = judged.state.value
                 session.add(row)
         return self._in_line(session, versions, heard, moment.now), heard
 
@@ -130,12 +139,22 @@ class ClaimLife:
         _note(latest, judged)
         sent = session.get(Transmission, key_of(latest))
         settled = settle_frequency(session, versions, sent is not None, now)
-        if settled is not latest or sent is None or latest.state != State.REJECTED or latest.frequency == VOID:
+        if settled is not latest or sent is None or latest.state != State.REJECTED:
             return settled
-        marks = marks_of(session, self.mind.keys, self.mind.shelf.rules(), self.mind.shelf.site(), latest)
-        if marks is None or sent.parties_mark in (None, marks.parties):
+        if not self._has_another_number(session, latest, sent) and not self._names_others(session, latest, sent):
             return latest
         return emit_again(session, versions, latest, now)
+
+    def _names_others(self, session: Session, row: ClaimVersion, sent: Transmission) -> bool:
+        """Who a file of it would name, or what it takes from the site file, was corrected since it was sent."""
+        marks = marks_of(session, self.mind.keys, self.mind.shelf.rules(), self.mind.shelf.site(), row)
+        return marks is not None and sent.parties_mark not in (None, marks.parties)
+
+    def _has_another_number(self, session: Session, row: ClaimVersion, sent: Transmission) -> bool:
+        """A void refers to the payer's number alone; another one may be what its rejection asked for."""
+        named = payer_named(session, self.mind.keys, row) if row.frequency == VOID else None
+        used = numbers_of(session, self.mind.keys, row, sent).replaces
+        return named is not None and named.payer_number != used
 
     def _goes_out(self, session: Session, row: ClaimVersion, heard: Sequence[Reply], now: datetime) -> bool:
         """Its hold is over, or it has its number and no file yet."""
@@ -151,7 +170,7 @@ class ClaimLife:
         sent = session.get(Transmission, key_of(row))
         due = expected(claim, rules, site)
         others = [one for one in versions_of(session, *key_of(row)[:3]) if one.version < row.version]
-        voided = max((one.version for one in others if one.standing.get("state") == State.VOIDED), default=0)
+        filed = [one for one in others if one.standing.get("state") in FILED]
         unnamed = row.frequency != ORIGINAL and payer_named(session, self.mind.keys, row) is None
         bill = Bill(
             key=f"{row.letter}/{row.ordinal}",
@@ -170,12 +189,31 @@ class ClaimLife:
             obstacle=obstacle,
             errors=tuple(edit.message for edit in claim.errors),
             diagnoses=tuple(diagnosis.code for diagnosis in claim.diagnoses),
-            filed_before=any(one.standing.get("state") in FILED for one in others if one.version > voided),
-            paid_before=sum((Decimal(one.standing.get("paid") or 0) for one in others), Decimal(0)),
+            filed_before=any(claim.can_replace(claim_of(one)) for one in filed),
+            paid_before=sum((Decimal(one.standing.get("kept") or 0) for one in others), Decimal(0)),
+            behind=_behind(row),
+            void_refused=_void_refused(row, others, heard),
             shadow=_in_shadow(sent, row, site),
         )
         mine = [reply for reply in heard if reply.control == row.control_number]
         return standing(bill, mine, rules, site.bill_hold_days, now)
+
+
+def _behind(row: ClaimVersion) -> Behind | None:
+    waits = row.standing.get(BEHIND) if row.frequency == VOID else None
+    return Behind(waits["payer"], date.fromisoformat(waits["through"])) if waits else None
+
+
+def _void_refused(row: ClaimVersion, before: Sequence[ClaimVersion], heard: Sequence[Reply]) -> Refusal | None:
+    """The rejection of a void that this claim followed as a new original: what it was to take back still stands."""
+    voids = [one for one in before if one.frequency == VOID and one.standing.get("state") == State.REJECTED]
+    if row.frequency != ORIGINAL or not voids:
+        return None
+    target = version_at_payer([one for one in before if one.version < voids[-1].version])
+    refusals = [r for r in heard if r.control == voids[-1].control_number and not r.accepted]
+    if target is None or not refusals or target.standing.get("state") == State.DENIED:
+        return None
+    return Refusal(refusals[-1].at, said_by(refusals[-1]), refusals[-1].event)
 
 
 def _in_shadow(sent: Transmission | None, row: ClaimVersion, site: Site) -> bool:
@@ -239,13 +277,14 @@ def _looked_later(row: ClaimVersion, moment: ClaimMoment) -> bool:
 def _keep(session: Session, row: ClaimVersion, judged: Standing, moment: ClaimMoment) -> None:
     """What the reading side and the worklists show of it."""
     row.state = judged.state.value
-    row.standing = _noted(judged) | {"as_of": moment.now.isoformat(), "run": _run()}
+    behind = {BEHIND: row.standing[BEHIND]} if BEHIND in row.standing else {}
+    row.standing = _noted(judged) | {"as_of": moment.now.isoformat(), "run": _run()} | behind
     session.add(row)
 
 
 def _note(row: ClaimVersion, judged: Standing) -> None:
     """What replies came to for a version, current or not; who looked last stays."""
-    row.standing = {key: row.standing[key] for key in ("as_of", "run") if key in row.standing} | _noted(judged)
+    row.standing = {key: row.standing[key] for key in ("as_of", "run", BEHIND) if key in row.standing} | _noted(judged)
 
 
 def _noted(judged: Standing) -> dict[str, Any]:
@@ -254,6 +293,11 @@ def _noted(judged: Standing) -> dict[str, Any]:
         "state": judged.state.value,
         "remitted_at": paid.last.isoformat() if paid.last else None,
         "paid": str(paid.paid) if paid.count else None,
+        "kept": str(paid.kept) if paid.count else None,
+        "paid_by_further": str(paid.paid_by_further) if paid.further else None,
+        "forwarded": paid.forwarded,
+        "crossover": list(paid.crossover),
+        "balance": str(paid.balance) if paid.count else None,
         "patient_responsibility": str(paid.patient) if paid.count else None,
         "refused": str(paid.refused) if paid.count else None,
         "shortfall": str(judged.shortfall) if judged.shortfall is not None else None,

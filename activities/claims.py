@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from activities.store.engine import insert_once
 from activities.store.tables import ClaimLine, ClaimVersion, Counter
-from domain.claims.lifecycle import AT_PAYER, ORIGINAL, REPLACEMENT, VOID, State
+from domain.claims.bill import AT_PAYER, ORIGINAL, REPLACEMENT, VOID, State
 from domain.claims.model import Claim, Line
 from domain.plan import ClaimBuilt, ClaimQuestion
 
@@ -49,7 +49,7 @@ def keep_claim(
         at_payer.state = at_payer.standing["state"]
         return _built(_refreshed(session, at_payer, question, claim))
     if at_payer is not None and not claim.errors and not _replaces(claim, at_payer):
-        return _end(session, versions, at_payer, question)
+        return _end(session, versions, at_payer, question, claim)
     return _built(_next_version(session, versions, at_payer, question, claim))
 
 
@@ -120,25 +120,49 @@ def _refreshed(session: Session, row: ClaimVersion, question: ClaimQuestion, cla
 
 
 def _end(
-    session: Session, versions: Sequence[ClaimVersion], at_payer: ClaimVersion | None, question: ClaimQuestion
+    session: Session,
+    versions: Sequence[ClaimVersion],
+    at_payer: ClaimVersion | None,
+    question: ClaimQuestion,
+    behind: Claim | None = None,
 ) -> ClaimBuilt:
+    """Withdraw what was never sent, void what the payer has; `behind` is the claim that goes out after the void."""
+    waits = _waiting(behind) if behind else None
     latest = current(versions)
     if latest is None:
         return ClaimBuilt(state=State.WITHDRAWN, version=0, content="")
     if at_payer is not None and latest.frequency != VOID:
-        return _built(_void(session, versions, at_payer, question))  # what the payer has keeps the facts it was made of
+        return _built(_void(session, versions, at_payer, question.up_to_sequence, question.now, waits))
     latest.sequence, latest.decided_at = question.up_to_sequence, question.now
     session.add(latest)
-    if latest.frequency != VOID:
+    if latest.frequency == VOID:
+        latest.standing = {**latest.standing, BEHIND: waits}
+    else:
         latest.state = State.WITHDRAWN.value
     return _built(latest)
 
 
+BEHIND = "behind"
+"""In the standing of a void: payer, last day and total of the claim that cannot go out before it."""
+
+
+def _waiting(claim: Claim) -> dict[str, str]:
+    return {"payer": claim.payer, "through": claim.statement_through.isoformat(), "total": str(claim.total)}
+
+
 def _void(
-    session: Session, versions: Sequence[ClaimVersion], at_payer: ClaimVersion, question: ClaimQuestion
+    session: Session,
+    versions: Sequence[ClaimVersion],
+    bill: ClaimVersion,
+    sequence: int,
+    now: datetime,
+    behind: dict[str, str] | None = None,
 ) -> ClaimVersion:
-    """A version that takes back what the payer has: the same bill under frequency 8."""
-    return _emitted_again(session, versions, at_payer, VOID, question.up_to_sequence, question.now)
+    """A version that takes back what the payer has: the same bill, of the facts it was made of, under frequency 8."""
+    row = _emitted_again(session, versions, bill, VOID, sequence, now)
+    row.standing = {BEHIND: behind}
+    session.add(row)
+    return row
 
 
 def _emitted_again(
@@ -209,13 +233,29 @@ def settle_frequency(
     if latest.frequency == VOID and at_payer is None and (not sent or latest.state == State.REJECTED):
         latest.state = State.WITHDRAWN.value
     elif not sent and latest.state == State.EMITTED and at_payer and not _is_replacement_of(latest, at_payer):
-        return _emitted_again(session, versions, at_payer, VOID, latest.sequence, now)
+        return _void_before(session, versions, at_payer, latest, now)
     elif not sent and latest.frequency != VOID:
         latest.frequency = REPLACEMENT if at_payer else ORIGINAL
     elif latest.state == State.REJECTED and latest.frequency == REPLACEMENT and at_payer is None:
         return _emitted_again(session, versions, latest, ORIGINAL, latest.sequence, now)
     session.add(latest)
     return latest
+
+
+def _void_before(
+    session: Session, versions: Sequence[ClaimVersion], at_payer: ClaimVersion, latest: ClaimVersion, now: datetime
+) -> ClaimVersion:
+    """The void that must go out before the newest claim: one that was rejected waits for its cure, it is not sent again."""
+    waits = _waiting(Claim.model_validate(latest.document))
+    tried = [row for row in versions if row.version > at_payer.version and row.frequency == VOID]
+    rejected = next((row for row in reversed(tried) if row.state == State.REJECTED), None)
+    if rejected is None:
+        return _void(session, versions, at_payer, latest.sequence, now, waits)
+    latest.state = State.SUPERSEDED.value
+    rejected.sequence, rejected.decided_at = latest.sequence, latest.decided_at
+    rejected.standing = {**rejected.standing, BEHIND: waits}
+    session.add_all((latest, rejected))
+    return rejected
 
 
 def _is_replacement_of(row: ClaimVersion, at_payer: ClaimVersion) -> bool:
@@ -228,8 +268,10 @@ def emit_again(
 ) -> ClaimVersion:
     """A rejected claim anew, with the same words: what its file takes from elsewhere was corrected since."""
     at_payer = version_at_payer([row for row in versions if row.version < rejected.version])
+    if rejected.frequency == VOID:
+        return _void(session, versions, rejected, rejected.sequence, now, rejected.standing.get(BEHIND))
     if at_payer and not _is_replacement_of(rejected, at_payer):
-        return _emitted_again(session, versions, at_payer, VOID, rejected.sequence, now)
+        return _void_before(session, versions, at_payer, rejected, now)
     frequency = REPLACEMENT if at_payer else ORIGINAL
     return _emitted_again(session, versions, rejected, frequency, rejected.sequence, now)
 

@@ -14,7 +14,7 @@ from activities.store import chain
 from activities.store.facts import identity_of, load_facts_in
 from activities.store.keys import Keyring
 from activities.store.tables import ClaimVersion, CustodyRecord, Encounter
-from domain.claims.lifecycle import State
+from domain.claims.bill import State
 from domain.claims.reply import Reply, replies
 from domain.facts import fold
 from domain.packet import Packet, Sources, build

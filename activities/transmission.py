@@ -19,7 +19,8 @@ from activities.store.engine import Database
 from activities.store.facts import load_facts_in
 from activities.store.keys import Keyring
 from activities.store.tables import ClaimVersion, Encounter, Transmission
-from domain.claims.lifecycle import ORIGINAL, State
+from domain.claims.bill import ORIGINAL, State
+from domain.claims.payers import of_first
 from domain.claims.reply import Reply, payer_number, replies
 from domain.claims.x12 import validate
 from domain.facts import fold
@@ -151,10 +152,20 @@ def numbers_of(session: Session, keys: Keyring, row: ClaimVersion, sent: Transmi
     return Numbers(sent.interchange, sent.created_at, named, sent.set_number)
 
 
+def refers_to(session: Session, keys: Keyring, row: ClaimVersion) -> str | None:
+    """The payer's number that the file of a replacement or void names, or would name now; None where there is none."""
+    sent = session.get(Transmission, (row.encounter_id, row.letter, row.ordinal, row.version))
+    if sent is not None:
+        return numbers_of(session, keys, row, sent).replaces
+    named = payer_named(session, keys, row)
+    return named.payer_number if named else None
+
+
 def payer_named(session: Session, keys: Keyring, row: ClaimVersion) -> Reply | None:
     """The newest reply that names the payer's own number of the version the payer has, which this one replaces or voids.
 
     Another version's number would do harm: a rejected one has none that lives, and a claim is replaced as it was last taken in.
+    So would that of a further payer, which answers under our number, too.
     """
     if row.frequency == ORIGINAL:
         return None
@@ -163,8 +174,8 @@ def payer_named(session: Session, keys: Keyring, row: ClaimVersion) -> Reply | N
     if at_payer is None:
         return None
     heard = replies_of(session, keys, row.encounter_id)
-    naming = [reply for reply in heard if reply.control == at_payer.control_number and reply.payer_number]
-    return naming[-1] if naming else None
+    mine = of_first([reply for reply in heard if reply.control == at_payer.control_number])
+    return next((reply for reply in reversed(mine) if reply.payer_number), None)
 
 
 def replies_of(session: Session, keys: Keyring, encounter: str) -> Sequence[Reply]:

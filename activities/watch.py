@@ -12,7 +12,7 @@ from activities.alerts import ALERTS_LOCK, reconcile_alerts
 from activities.store.engine import take_turn
 from activities.store.keys import Keyring
 from activities.store.tables import AlertRecord, CertificationRow, ClaimVersion, Encounter
-from domain.claims.lifecycle import NOT_FILED, State
+from domain.claims.bill import NOT_FILED, State
 from domain.decision import Alert
 from domain.events.base import Stage
 from domain.events.governance import CertificationStatus

@@ -12,10 +12,11 @@ from typing import Any, Final, Literal
 
 from sqlmodel import Session, col, select
 
+from activities.claims import BEHIND
 from activities.store.tables import AlertRecord, ClaimVersion, Encounter, Transmission
 from app.api.actors import Actor
 from app.api.answers import Worklist, WorklistEntry
-from domain.claims.lifecycle import VOID, State
+from domain.claims.bill import VOID, State
 
 Name = Literal["unbilled", "held", "unacknowledged", "denied"]
 
@@ -29,7 +30,13 @@ PAYERS_WORD: Final = frozenset({"277CA", "835"})
 """Answers by which a payer says that it has the claim; a 999 only says that the file could be read."""
 
 CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
-    "unbilled": ("claim_rejected", "claim_unsendable", "claim_replacement_waiting", "claim_filing_ending"),
+    "unbilled": (
+        "claim_void_rejected",
+        "claim_rejected",
+        "claim_unsendable",
+        "claim_replacement_waiting",
+        "claim_filing_ending",
+    ),
     "held": ("claim_filing_ending",),
     "unacknowledged": ("claim_277ca_overdue", "claim_999_overdue"),
     "denied": ("claim_denied", "claim_taken_back", "claim_appeal_ending"),
@@ -63,9 +70,9 @@ def _entries(session: Session, name: str, actor: Actor, now: datetime) -> Iterat
 
 
 def _belongs(name: str, row: ClaimVersion) -> bool:
-    """A void bills nothing; a claim that only a 999 answered is not acknowledged by its payer."""
+    """A void bills nothing, but a claim may wait behind it; one that only a 999 answered is not acknowledged by its payer."""
     if name == "unbilled":
-        return row.frequency != VOID
+        return row.frequency != VOID or bool(row.standing.get(BEHIND))
     if name != "unacknowledged":
         return True
     return not row.standing.get("untold") and not PAYERS_WORD & set(row.standing.get("heard", ()))
@@ -90,17 +97,18 @@ def _entry(
     cause = next((alerts[kind] for kind in CAUSES[name] if kind in alerts), None)
     money = Decimal(row.standing["refused"]) if name == "denied" and row.standing.get("refused") else row.total
     key = f"{row.letter}/{row.ordinal}"
+    waits = (row.standing.get(BEHIND) if row.frequency == VOID else None) or {}
     return WorklistEntry(
         encounter_id=row.encounter_id,
         claim=key,
         version=row.version,
         state=row.state,
-        payer=row.payer,
-        total=money,
+        payer=waits.get("payer", row.payer),
+        total=Decimal(waits["total"]) if waits else money,
         since=since,
         days=max((now.date() - since).days, 0),
         owner=_owner(row, errors, cause),
-        waits_for=_waits_for(row, errors, cause),
+        waits_for=[*(["the void of the claim before it"] if waits else []), *_waits_for(row, errors, cause)],
         due=due,
         days_left=(due - now.date()).days if due else None,
         reason=cause.title.removeprefix(f"Claim {key}: ") if cause else None,
@@ -143,7 +151,8 @@ def _waits_for(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: Al
 def _since(session: Session, name: str, row: ClaimVersion) -> date:
     """The day from which the list counts: end of service, build, transmission, remittance."""
     if name == "unbilled":
-        return date.fromisoformat(row.document["statement_through"])
+        waits = row.standing.get(BEHIND) if row.frequency == VOID else None
+        return date.fromisoformat(waits["through"] if waits else row.document["statement_through"])
     if name == "unacknowledged":
         sent = session.get(Transmission, (row.encounter_id, row.letter, row.ordinal, row.version))
         return (sent.created_at if sent else row.built_at).date()

@@ -99,7 +99,12 @@ class ClaimLifecycle:
 
     def _ask_again_after_a_void(self, standing: ClaimStanding) -> None:
         """Once for each void: what took the place of the voided claim could not go out before it."""
-        if standing.again is None or standing.version == self.asked_again:
+        if standing.again is None:
+            self.asked_again = (
+                0 if standing.version == self.asked_again else self.asked_again
+            )  # it was rejected after all
+            return
+        if standing.version == self.asked_again:
             return
         self.asked_again = standing.version
         if self.wanted is None:

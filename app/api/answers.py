@@ -214,6 +214,22 @@ class Timeline(Answer):
     links: list[CustodyLink]
 
 
+class Payment(Answer):
+    """What the remittances of a claim's version come to, in United States dollars."""
+
+    remitted_at: datetime
+    paid: Decimal = Field(description="by the payer it was sent to, reversals subtracted")
+    kept: Decimal = Field(description="`paid` less what was withheld from other transfers")
+    refused: Decimal
+    patient_responsibility: Decimal = Field(description="as that payer says")
+    forwarded: bool = Field(description="that payer passed it on to further payers (CLP02 19 to 21)")
+    crossover: list[str] = Field(description="the further payers it names")
+    paid_by_further: Decimal | None = Field(description="by further payers; null while none answered")
+    balance: Decimal = Field(description="what the last payer that answered leaves to the patient")
+    shortfall: Decimal | None = Field(description="below what public amounts say")
+    appeal_by: date | None
+
+
 class ClaimAnswer(Answer):
     """A claim's document with its place in its history. `errors` are the edits that hold it."""
 
@@ -253,6 +269,7 @@ class ClaimAnswer(Answer):
     edition: str
     rulebook_digest: str
     content_hash: str = Field(description="SHA-256 over everything that is billed")
+    payment: Payment | None = Field(default=None, description="null while no remittance came")
 
 
 class ClaimElsewhere(Answer):

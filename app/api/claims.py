@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from activities.claim_files import CannotRender, claim_of, file_of, mode_of, preview_numbers
 from activities.store.tables import ClaimVersion, Transmission
 from activities.store.vault import audit
-from activities.transmission import numbers_of
+from activities.transmission import numbers_of, refers_to
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import ClaimAnswer, Claims
@@ -102,13 +102,15 @@ def _claim(parts: Parts, actor: Actor, row: ClaimVersion, request: Request) -> C
     if X12 in wanted:
         return Response(_file(parts, actor, row), media_type=X12)
     if PAGE in wanted and JSON not in wanted:
-        return drawn(row)
+        return drawn(parts, row)
     return reading.claim_answer(row)
 
 
-def drawn(row: ClaimVersion) -> HTMLResponse:
+def drawn(parts: Parts, row: ClaimVersion) -> HTMLResponse:
     """The form of a version as a page that brings its own style and nothing else."""
-    page = form_view(claim_of(row), Issue(row.control_number, row.frequency, row.state))
+    with parts.db.read() as session:
+        number = refers_to(session, parts.keys, row)
+    page = form_view(claim_of(row), Issue(row.control_number, row.frequency, row.state, number))
     return HTMLResponse(page, headers={"Content-Security-Policy": DRAWING, "Cache-Control": "no-store"})
 
 

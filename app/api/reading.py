@@ -21,6 +21,7 @@ from app.api.answers import (
     EncounterAnswer,
     EncounterSummary,
     Json,
+    Payment,
 )
 from app.api.parts import OutOfReach, Parts
 from app.api.problems import Refusal
@@ -136,7 +137,10 @@ def custody_link(record: CustodyRecord) -> CustodyLink:
 def claims(
     session: Session, encounter_id: str, letter: str | None = None, ordinal: int | None = None, history: bool = False
 ) -> list[ClaimVersion]:
-    """The current version of each claim in order of letter and ordinal; with `history`, every version."""
+    """The current version of each claim in order of letter and ordinal; with `history`, every version.
+
+    A void that is out is the current one until a claim follows it.
+    """
     query = select(ClaimVersion).where(ClaimVersion.encounter_id == encounter_id)
     if letter is not None:
         query = query.where(ClaimVersion.letter == letter)
@@ -145,7 +149,8 @@ def claims(
     if not history:
         query = query.where(col(ClaimVersion.state).not_in(OUTDATED))
     order = (col(ClaimVersion.letter), col(ClaimVersion.ordinal), col(ClaimVersion.version))
-    return list(session.exec(query.order_by(*order)))
+    rows = list(session.exec(query.order_by(*order)))
+    return rows if history else list({(row.letter, row.ordinal): row for row in rows}.values())
 
 
 def claim_answer(row: ClaimVersion) -> ClaimAnswer:
@@ -163,8 +168,23 @@ def claim_answer(row: ClaimVersion) -> ClaimAnswer:
             "content_hash": row.content_hash,
             "errors": [edit for edit in edits if edit["severity"] == EditSeverity.ERROR],
             "warnings": [edit for edit in edits if edit["severity"] == EditSeverity.WARNING],
+            "payment": _payment(row.standing),
         }
     )
+
+
+def _payment(standing: Json) -> Json | None:
+    """What the standing of a version notes of its remittances; one noted by an earlier release lacks the newer amounts."""
+    if standing.get("paid") is None or standing.get("remitted_at") is None:
+        return None
+    defaults = {
+        "kept": standing["paid"],
+        "balance": standing["patient_responsibility"],
+        "forwarded": False,
+        "crossover": [],
+        "paid_by_further": None,
+    }
+    return {name: standing.get(name, defaults.get(name)) for name in Payment.model_fields}
 
 
 def elsewhere(session: Session, keys: Keyring, encounter_id: str) -> list[ClaimElsewhere]:

@@ -26,4 +26,4 @@ def form(
 ) -> Response:
     """The UB-04 or CMS-1500 of the version that counts, with the reason of every line; that it was read is on record."""
     found = reading.read_encounter(parts, session.actor, "claim form", encounter_id)
-    return drawn(current_row(parts, found.encounter_id, letter, ordinal))
+    return drawn(parts, current_row(parts, found.encounter_id, letter, ordinal))

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord
 from app.board.cards import Card, own_clock
-from domain.claims.lifecycle import State
+from domain.claims.bill import State
 
 PAYER_SAID_NO: Final = frozenset({State.DENIED.value, State.PARTLY_PAID.value})
 TO_WORK: Final[Mapping[str, str]] = {

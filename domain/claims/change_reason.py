@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.claims.lifecycle import ORIGINAL, VOID
+from domain.claims.bill import ORIGINAL, VOID
 from domain.claims.model import Claim, CodedValue, Form, Reason
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Code, FormLocation, Payer, Policy

@@ -7,24 +7,33 @@ from datetime import date
 from decimal import Decimal
 
 from domain.rulebook import Rulebook
-from domain.rulebook.rows import Denial, Indication, Policy
+from domain.rulebook.rows import Denial, DrugCode, Indication, Policy, Product, Regimen
 
 _PERCENT = Decimal(100)
 
 
 def rows(
-    rules: Rulebook, on: date, carc: Collection[str], rarc: Collection[str], diagnoses: Collection[str] = ()
+    rules: Rulebook,
+    on: date,
+    carc: Collection[str],
+    rarc: Collection[str],
+    diagnoses: Collection[str] = (),
+    lines: Collection[str] = (),
 ) -> tuple[Denial, ...]:
     """The denials that fit best: most reasons and remarks in common, remarks never alone. Several when they fit alike.
 
     Args:
         diagnoses: codes of the claim; a denial of another indication than theirs is none of its denials.
+        lines: procedure codes of the service lines that were refused, where the remittance names lines alone; a denial of
+            what none of them bills is none of theirs.
     """
-    about = _indications(rules, on, diagnoses)
+    about, billed = _indications(rules, on, diagnoses), _billed(rules, on, lines)
     scored = [
         (_fit(row, carc, rarc), row)
         for row in rules.find(Denial, on)
-        if set(row.carc) & set(carc) and (not about or not row.indications or about & set(row.indications))
+        if set(row.carc) & set(carc)
+        and (not about or not row.indications or about & set(row.indications))
+        and (not lines or not row.lines or billed & set(row.lines))
     ]
     best = max((score for score, _ in scored), default=(0, 0))
     return tuple(sorted((row for score, row in scored if score == best), key=lambda row: row.number))
@@ -37,6 +46,15 @@ def _indications(rules: Rulebook, on: date, diagnoses: Collection[str]) -> froze
         for row in rules.find(Indication, on)
         if any(code.startswith(row.diagnosis_prefixes) for code in diagnoses)
     )
+
+
+def _billed(rules: Rulebook, on: date, lines: Collection[str]) -> frozenset[str]:
+    """What refused lines bill, in the words of the denials: a product, a drug of a lymphodepletion, or neither."""
+    products = {row.hcpcs for row in rules.find(Product, on)}
+    given = {dose.drug for row in rules.find(Regimen, on) for dose in row.doses}
+    drugs = {row.hcpcs for row in rules.table(DrugCode) if row.drug in given}
+    kinds = (("product", products), ("lymphodepletion", drugs))
+    return frozenset(kind for kind, codes in kinds if codes & set(lines))
 
 
 def _fit(row: Denial, carc: Collection[str], rarc: Collection[str]) -> tuple[int, int]:

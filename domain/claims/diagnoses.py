@@ -103,7 +103,10 @@ def _toxicity(draft: Draft) -> None:
     complication = draft.code("therapy_complication", on)
     events = grades.events or tuple(f.event_id for f in draft.bundle.medications)
     reason = draft.say(complication, "Complication of the cell therapy.", *events)
+    stood = len(draft.diagnoses)
     _add_missing(draft, complication.code, {complication.code}, reason)
+    if len(draft.diagnoses) > stood:
+        _before_what_it_caused(draft)
     for role, grade in (("crs", grades.crs), ("icans", grades.icans)):
         wanted = str(grade) if grade else "unspecified" if treated and _treated_for(draft, role) else None
         if wanted is None:
@@ -111,6 +114,14 @@ def _toxicity(draft: Draft) -> None:
         row = draft.code(role, on, grade=wanted)
         every = {r.code for r in draft.desk.codes(role, on)}
         _add_missing(draft, row.code, every, draft.say(row, "The provider's highest documented grade.", *events))
+
+
+def _before_what_it_caused(draft: Draft) -> None:
+    """The complication that was added last goes before the coder's CRS and ICANS: a cause is coded first (corrections B13)."""
+    toxic = {row.code for role in ("crs", "icans") for row in draft.desk.codes(role, draft.coding_day)}
+    first = next((n for n, d in enumerate(draft.diagnoses) if d.role == "other" and d.code in toxic), None)
+    if first is not None:
+        draft.diagnoses.insert(first, draft.diagnoses.pop())
 
 
 def _first_what_must_go_out(draft: Draft) -> None:

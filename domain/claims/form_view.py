@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 
-from domain.claims.lifecycle import ORIGINAL, REPLACEMENT, VOID
+from domain.claims.bill import ORIGINAL, REPLACEMENT, VOID
 from domain.claims.model import Claim, CodedValue, Edit, Form, Line, Reason
 
 STYLE = """
@@ -26,6 +26,8 @@ td,th{border:1px solid #999;padding:.2rem .4rem;text-align:left;vertical-align:t
 """The whole style of the page; a server that fences its pages in allows it by its hash."""
 _LINES_AT = {Form.UB04: 42, Form.CMS1500: 24}
 """The number of the field where the service lines begin on the paper."""
+_REFERENCES = {Form.UB04: ("FL 64", "document control number"), Form.CMS1500: ("22", "original reference number")}
+"""Where a replacement or void names the payer's number of what it refers to (NUBC UB-04 manual; NUCC 1500 manual)."""
 _PLACE = re.compile(r"(\d+)\s*([a-zA-Z]*)")
 _OFF_PAPER = 999
 _PURPOSES = {
@@ -76,11 +78,15 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """The version of a claim that is drawn: its number (CLM01, None while held), its frequency (CLM05-3) and its state."""
+    """The version of a claim that is drawn: its number (CLM01, None while held), its frequency (CLM05-3) and its state.
+
+    `refers_to` is the payer's number of the claim that it replaces or voids (REF*F8), None while nobody named it.
+    """
 
     control_number: str | None = None
     frequency: str = ORIGINAL
     state: str = ""
+    refers_to: str | None = None
 
 
 def form_view(claim: Claim, issue: Issue = Issue()) -> str:
@@ -127,8 +133,10 @@ def _boxes(claim: Claim, issue: Issue) -> Iterator[_Box]:
         elif field.reason.rule.endswith(".patient_control_number") and issue.control_number:
             value, vault = issue.control_number, False
         yield _Box(field.field, field.name, value, vault)
-    if claim.form is Form.CMS1500 and issue.frequency != ORIGINAL:
-        yield _Box("22", "resubmission code", issue.frequency)
+    if issue.frequency != ORIGINAL:
+        if claim.form is Form.CMS1500:
+            yield _Box("22", "resubmission code", issue.frequency)
+        yield _Box(*_REFERENCES[claim.form], issue.refers_to or "not named by the payer yet")
     for diagnosis in claim.diagnoses:
         marked = f"{diagnosis.code} ({diagnosis.poa} on admission)" if diagnosis.poa else diagnosis.code
         yield _Box(diagnosis.field, f"{diagnosis.role} diagnosis", marked)

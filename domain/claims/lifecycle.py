@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
 from domain.claims import denial
+from domain.claims.bill import AT_PAYER, NOT_FILED, VOID, Bill, State
 from domain.claims.remittance import Remittance, remittance_of
 from domain.claims.reply import Reply
 from domain.days import end_of_day
@@ -19,79 +19,11 @@ from domain.decision import Alert, Severity
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AlertKind, Payer, Window
 
-ORIGINAL, REPLACEMENT, VOID = "1", "7", "8"
-"""Claim frequency codes (CLM05-3)."""
-
-
-class State(StrEnum):
-    """Of one version of a claim. The last five are the payer's word."""
-
-    HELD = "held"
-    EMITTED = "emitted"
-    SUPERSEDED = "superseded"
-    WITHDRAWN = "withdrawn"
-    TRANSMITTED = "transmitted"
-    VOIDED = "voided"
-    ACKNOWLEDGED = "acknowledged"
-    REJECTED = "rejected"
-    PAID = "paid"
-    PARTLY_PAID = "partly_paid"
-    DENIED = "denied"
-
-
-AT_PAYER = frozenset({State.TRANSMITTED, State.ACKNOWLEDGED, State.PAID, State.PARTLY_PAID, State.DENIED})
-"""The payer has it: a change replaces it (frequency 7), its end voids it (8). A rejected claim never got that far."""
-FILED = frozenset({State.ACKNOWLEDGED, State.PAID, State.PARTLY_PAID, State.DENIED})
-"""The payer said that it has the claim: timely filing is kept."""
-NOT_FILED = frozenset({State.HELD, State.EMITTED, State.TRANSMITTED, State.REJECTED})
 ACKNOWLEDGEMENTS = frozenset({"999", "277CA"})
 PACKET = "The claim's evidence packet holds what there is to submit, and names what is missing."
 LOOK_AGAIN = timedelta(days=1)
 """How often what a rejected claim's file takes from the site file is compared with what was sent."""
 OVER = frozenset({State.WITHDRAWN, State.PAID, State.VOIDED})
-
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """One version of a claim as it lies in the store.
-
-    Attributes:
-        built: held, emitted or withdrawn: what the edits said.
-        frequency: 1 original, 7 replacement, 8 void.
-        total: charges in United States dollars.
-        through: last day of the statement; timely filing counts from it.
-        zone: of the facility; days end there.
-        expected: what the payer should come to, in United States dollars, where that is known.
-        expected_lines: the part of each service line, by its code, where the amount is the sum of lines.
-        drg: the group it was billed by.
-        number_needed: it refers to an earlier claim whose number at the payer is not known yet.
-        obstacle: why it could not be sent, in words without any value; None when nothing stands in the way.
-        errors: what the edits say against it today, though the payer may have it.
-        diagnoses: codes on the claim.
-        filed_before: the payer took in an earlier version, so timely filing is kept.
-        paid_before: what the payer paid for earlier versions and did not take back, in United States dollars.
-        shadow: its files carry the test indicator: the hospital's present process bills, so nobody need answer them.
-    """
-
-    key: str
-    built: State
-    frequency: str
-    payer: str
-    total: Decimal
-    through: date
-    zone: tzinfo
-    emitted_at: datetime | None = None
-    sent_at: datetime | None = None
-    expected: Decimal | None = None
-    expected_lines: tuple[tuple[str, Decimal], ...] = ()
-    drg: str | None = None
-    number_needed: bool = False
-    obstacle: str | None = None
-    errors: tuple[str, ...] = ()
-    diagnoses: tuple[str, ...] = ()
-    filed_before: bool = False
-    paid_before: Decimal = Decimal(0)
-    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +68,11 @@ class Standing:
         """Nothing is waited for and nobody has to act."""
         over = self.state in OVER or (self.untold and self.state is State.TRANSMITTED)
         return over and not self.waiting and not self.alerts
+
+
+def said_by(reply: Reply) -> str:
+    """A rejection in words: what kind of answer, and its status codes."""
+    return " ".join(("by", reply.kind, *reply.codes))
 
 
 def standing(bill: Bill, replies: Sequence[Reply], rules: Rulebook, hold_days: int, now: datetime) -> Standing:
@@ -187,10 +124,10 @@ def state_of(bill: Bill, heard: Sequence[Reply], paid: Remittance) -> State:
 
 
 def _judged(paid: Remittance) -> State:
-    if paid.paid > 0 and not paid.denied:
+    """Money that was withheld again from another transfer is not paid."""
+    if paid.kept > 0 and not paid.denied:
         return State.PARTLY_PAID if paid.refused else State.PAID
-    settled_by_others = not paid.denied and not paid.taken_back and not paid.refused and paid.patient > 0
-    return State.PAID if settled_by_others else State.DENIED
+    return State.PAID if paid.settled else State.DENIED
 
 
 class _Judge:
@@ -210,18 +147,25 @@ class _Judge:
         self.payer = rules.maybe(Payer, bill.through, key=bill.payer)
         served = end_of_day(bill.through, bill.zone)
         self.release = max(bill.emitted_at + timedelta(days=hold_days), served) if bill.emitted_at else None
-        self.file_by = bill.through + timedelta(days=self.payer.timely_filing_days) if self.payer else None
+        self.file_by = self._file_by()
         refused = state is State.DENIED or state is State.PARTLY_PAID
         judged_on = paid.last.astimezone(bill.zone).date() if paid.last and refused else None
         self.judged_on = judged_on
         self.appeal_by = judged_on + timedelta(days=self.payer.appeal_days) if judged_on and self.payer else None
         self.shortfall = self._shortfall()
 
+    def _file_by(self) -> date | None:
+        """The end of timely filing; a void has the one of the claim that waits behind it."""
+        waits = self.bill.behind
+        payer = self.rules.maybe(Payer, waits.through, key=waits.payer) if waits else self.payer
+        through = waits.through if waits else self.bill.through
+        return through + timedelta(days=payer.timely_filing_days) if payer else None
+
     def _shortfall(self) -> Decimal | None:
         """What a payment lacks. Where lines are listed each is compared: a room paid well must not hide a product paid badly."""
         bill, tolerance = self.bill, self._tolerance()
-        if not bill.expected or self.state is not State.PAID:
-            return None
+        if not bill.expected or self.state is not State.PAID or self.paid.as_further:
+            return None  # what the first payer should come to says nothing of one that comes after it
         told = dict(self.paid.allowed_lines)
         if bill.expected_lines and told:
             wanted: dict[str, Decimal] = {}
@@ -234,12 +178,14 @@ class _Judge:
 
     @property
     def unfiled(self) -> bool:
-        """No payer took in any version of the claim, and one should: a claim in shadow is filed by another process."""
+        """No payer took in any version of the claim, and one should: a claim in shadow is filed by another process.
+
+        A void bills nothing, but until it is out the claim behind it is not filed either.
+        """
         return (
             not self.bill.shadow
             and self.state in NOT_FILED
-            and self.bill.frequency != VOID
-            and not self.bill.filed_before
+            and (self.bill.behind is not None if self.bill.frequency == VOID else not self.bill.filed_before)
         )
 
     @property
@@ -262,6 +208,10 @@ class _Judge:
         if self.file_by and self.unfiled:
             due = self._end_of(self.file_by) - self._window("claim_filing_warning")
             yield Waiting("claim_filing_ending", due, "timely filing ends")
+        if self.paid.forwarded and self.paid.further is None and self.paid.balance > 0 and self.paid.last:
+            due = self.paid.last + self._window("claim_crossover")
+            whose = f" of {', '.join(self.paid.crossover)}" if self.paid.crossover else ""
+            yield Waiting("claim_crossover_overdue", due, f"the further payer's remittance{whose}")
         if self.appeal_by is not None:
             due = self._end_of(self.appeal_by) - self._window("claim_appeal_warning")
             yield Waiting("claim_appeal_ending", due, "the time to appeal ends")
@@ -287,16 +237,18 @@ class _Judge:
             yield self._alert("claim_unsendable", self.now, self.bill.obstacle)
         if self.state is State.REJECTED:
             last = next(reply for reply in reversed(self.heard) if not reply.accepted)  # a rejection made it so
-            yield self._alert("claim_rejected", last.at, " ".join(("by", last.kind, *last.codes)), (last.event,))
+            kind = "claim_void_rejected" if self.bill.frequency == VOID else "claim_rejected"
+            yield self._alert(kind, last.at, said_by(last), (last.event,))
+        elif (refused := self.bill.void_refused) is not None:
+            yield self._alert("claim_void_rejected", refused.at, refused.by, (refused.event,))
         if self.heard and self.bill.sent_at is None and self.state is not State.HELD:
             yield self._alert("claim_answered_unsent", self.heard[0].at, "", (self.heard[0].event,))
         if self.bill.errors and self.state in AT_PAYER and self.bill.frequency != VOID:
             yield self._alert("claim_wrong_at_payer", self.now, " ".join(self.bill.errors))
-        if self.paid.paid > 0 and self.bill.paid_before > 0 and self.paid.last:
+        if self.paid.kept > 0 and self.bill.paid_before > 0 and self.paid.last:
             yield self._alert("claim_paid_twice", self.paid.last, f"{self.bill.paid_before:.2f}", self.paid.events)
         if (self.paid.taken_back or self.paid.withheld > 0) and self.paid.last:
-            said = f"withheld from another transfer: {self.paid.withheld:.2f}" if self.paid.withheld > 0 else ""
-            yield self._alert("claim_taken_back", self.paid.last, said, self.paid.events)
+            yield self._alert("claim_taken_back", self.paid.last, self._withheld(), self.paid.events)
         elif self.judged_on is not None and self.paid.last:
             yield self._denied(self.paid.last)
         if self.paid.drg and self.bill.drg and self.paid.drg != self.bill.drg and self.paid.last:
@@ -305,15 +257,41 @@ class _Judge:
         if self.shortfall is not None and self.paid.last:
             yield self._alert("claim_underpaid", self.paid.last, f"short by {self.shortfall:.2f}", self.paid.events)
 
+        yield from self._further_payers()
+
+    def _withheld(self) -> str:
+        if self.paid.withheld <= 0:
+            return ""
+        more = f", more than the {self.paid.paid:.2f} paid" if self.paid.kept < 0 else ""
+        return f"withheld from another transfer: {self.paid.withheld:.2f}{more}"
+
+    def _further_payers(self) -> Iterator[Alert]:
+        """What payers that came after the first one said, and one that says it comes after another."""
+        further = self.paid.further
+        if self.paid.as_further and self.paid.last:
+            yield self._alert("claim_adjudicated_as_further", self.paid.last, "", self.paid.events)
+        if further is None or further.last is None:
+            return
+        if further.denied or further.refused > 0:
+            said = f"{further.refused:.2f} ({_reasons(further)})"
+            yield self._alert("claim_further_payer_refused", further.last, said, further.events)
+        if further.taken_back or further.withheld > 0:
+            yield self._alert("claim_further_payer_took_back", further.last, "", further.events)
+
     def _denied(self, since: datetime) -> Alert:
         rows = denial.rows(
-            self.rules, self.bill.through, self.paid.refused_reasons, self.paid.remarks, self.bill.diagnoses
+            self.rules,
+            self.bill.through,
+            self.paid.refused_reasons,
+            self.paid.remarks,
+            self.bill.diagnoses,
+            self.paid.refused_codes,
         )
         said = "; ".join(row.title for row in rows) or "no denial of the guide fits the reasons"
         deadline = (
             f"appeal or replace by {self.appeal_by}" if self.appeal_by else "find the time to appeal in the contract"
         )
-        codes = ", ".join(("CARC", *sorted(self.paid.refused_reasons)))
+        codes = _reasons(self.paid)
         lines = "".join(f"; {line}" for line in self.paid.refused_lines)
         alert = self._alert("claim_denied", since, f"{said} ({codes}){lines}; {deadline}", self.paid.events)
         if not rows:
@@ -355,3 +333,7 @@ class _Judge:
         return denial.tolerance(
             self.rules, self.bill.through, self.bill.payer, self.payer.payer_class if self.payer else ""
         )
+
+
+def _reasons(paid: Remittance) -> str:
+    return f"CARC {', '.join(sorted(paid.refused_reasons))}" if paid.refused_reasons else "no reason given"

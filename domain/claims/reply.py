@@ -26,6 +26,8 @@ class Reply:
     `withheld` is what a PLB took from a transfer for this claim; `trace` names the transfer.
 
     `place` is where its sender put it: answers of one file have one time, and stand in the order of their places.
+
+    `payer` tells the money of one payer from that of another; `crossover` names who a claim was passed on to.
     """
 
     event: str
@@ -45,6 +47,12 @@ class Reply:
     withheld: Decimal = Decimal(0)
     lines: tuple[RemittedLine, ...] = ()
     drg: str | None = None
+    crossover: str | None = None
+
+    @property
+    def payer(self) -> str:
+        """Who sent the money: the source of its event, which for a file of remittances is who made the payment (TRN03)."""
+        return self.place[0]
 
     @property
     def order(self) -> tuple[datetime, str, bool, tuple[str, str], str]:
@@ -121,6 +129,7 @@ def _remitted(fact: Fact[ClaimRemitted]) -> Reply:
         trace=data.trace_number or "",
         lines=data.lines,
         drg=data.drg,
+        crossover=data.crossover,
     )
 
 

@@ -95,6 +95,7 @@ class ClaimRemitted(EventData):
     """An 835 as a fact. `adjustments` are those of the claim and of all its lines; `lines` say which are whose.
 
     `trace_number` is the check or transfer it came with (TRN02): the parts of one claim in one transfer are one adjudication.
+    `status` is CLP02; `crossover` the further payer the claim was passed on to (NM1*TT), where the payer names it.
     """
 
     event_type: ClassVar[str] = "cart.claim.remitted"
@@ -109,6 +110,7 @@ class ClaimRemitted(EventData):
     drg: Annotated[str, Field(pattern=r"^\d{3}$")] | None = None
     trace_number: Reference | None = None
     lines: tuple[RemittedLine, ...] = ()
+    crossover: Annotated[str, Field(min_length=1, max_length=60)] | None = None
 
 
 class ClaimRecouped(EventData):

@@ -9,6 +9,7 @@ from datetime import timedelta
 from domain.case import Case
 from domain.claims import denial
 from domain.claims.model import Claim
+from domain.claims.payers import of_first
 from domain.claims.remittance import Remittance, remittance_of
 from domain.claims.reply import Reply, payer_number
 from domain.events.care import ToxicityAssessed
@@ -49,13 +50,13 @@ def denied(case: Case, version: Version, replies: Sequence[Reply], paid: Remitta
     judged_on = case.day(last, claim.facility)
     payer = case.rules.maybe(Payer, on, key=claim.payer)
     codes = [diagnosis.code for diagnosis in claim.diagnoses]
-    rows = denial.rows(case.rules, on, paid.refused_reasons, paid.remarks, codes)
+    rows = denial.rows(case.rules, on, paid.refused_reasons, paid.remarks, codes, paid.refused_codes)
     submissions = tuple(_submission(row, among) for one in rows for row in _asked(case, one, claim))
     return Denied(
         claim=claim.key,
         version=version.version,
         control_number=version.control_number,
-        payer_number=payer_number(heard),
+        payer_number=payer_number(of_first(heard)),
         on=judged_on,
         state="denied" if paid.denied else "taken back" if paid.taken_back else "partly paid",
         total=claim.total,

@@ -188,7 +188,11 @@ class EditRule(Row):
 
 
 class Denial(Row):
-    """One of the twelve common denials with cause and fix (G429-443). `indications`: keys it is about; empty means any."""
+    """One of the twelve common denials with cause and fix (G429-443).
+
+    `indications`: keys it is about; `lines`: what a refused service line must bill, or that the claim as a whole was refused;
+    empty means any.
+    """
 
     table = "denials"
     match_on = ("number",)
@@ -200,20 +204,22 @@ class Denial(Row):
     carc: tuple[str, ...] = ()
     rarc: tuple[str, ...] = ()
     indications: tuple[str, ...] = ()
+    lines: tuple[Literal["product", "lymphodepletion", "claim"], ...] = ()
 
 
 class AdjustmentReason(Row):
     """What a claim adjustment reason (CARC) means for the bill; a reason without a row is a refusal.
 
     contractual: the difference between charge and price; patient: owed by the patient; reduction: taken off the payment by
-    law, not by a judgement on the claim.
+    law, not by a judgement on the claim; prior_payer: what payers before this one paid and adjusted, which stands on their
+    remittances already.
     """
 
     table = "adjustments"
     match_on = ("carc",)
 
     carc: str
-    meaning: Literal["contractual", "patient", "reduction"]
+    meaning: Literal["contractual", "patient", "reduction", "prior_payer"]
     title: str
 
 

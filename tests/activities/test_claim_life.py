@@ -62,14 +62,14 @@ class Life:
             )
         )
 
-    async def answered(self, kind: str, row: ClaimVersion, **data: Any) -> ClaimStanding:
+    async def answered(self, kind: str, row: ClaimVersion, source: str = "/x12/EXMACJK", **data: Any) -> ClaimStanding:
         self.count += 1
         body = {"kind": kind, "accepted": True} if kind != "835" else {"status": "1", "paid": "0"}
         await self.say(
             {
                 "specversion": "1.0",
                 "id": f"answer-{self.count:04d}",
-                "source": "/x12/EXMACJK",
+                "source": source,
                 "subject": str(row.control_number),
                 "type": "cart.claim.remitted" if kind == "835" else "cart.claim.acknowledged",
                 "time": (self.now + timedelta(minutes=1)).isoformat(),
@@ -111,6 +111,28 @@ class Life:
         if line := coverage.pop("line", None):
             data["patient"] = {**data["patient"], "address": {**data["patient"]["address"], "line": line}}
         await self.corrected(referral, {**data, "coverage": {**data["coverage"], **coverage}})
+
+    async def moved_to_uhc(self) -> None:
+        """The referral named the wrong payer: the right one's approval comes in, then its coverage."""
+        for kind, data in (
+            ("submitted", {"number": "AUTH-9", "submitted_on": "2026-03-01"}),
+            (
+                "decided",
+                {"number": "AUTH-9", "decision": "approved", "valid_from": "2026-03-02", "valid_to": "2027-12-31"},
+            ),
+        ):
+            await self.say(
+                {
+                    "specversion": "1.0",
+                    "id": f"authorization-{kind}",
+                    "source": "urn:st-mary:coordination",
+                    "subject": self.events[0]["subject"],
+                    "type": f"cart.authorization.{kind}",
+                    "time": self.now.isoformat(),
+                    "data": data,
+                }
+            )
+        await self.named(payer="uhc", member_id="911000777")
 
     def rows(self) -> list[ClaimVersion]:
         query = select(ClaimVersion).where(ClaimVersion.letter == self.letter).order_by(ClaimVersion.version)  # type: ignore[arg-type]
@@ -236,22 +258,7 @@ async def test_medicare_is_told_why_a_claim_is_replaced(life: Life) -> None:
 async def test_a_payer_corrected_after_transmission_voids_there_and_bills_the_right_one(life: Life) -> None:
     first = life.rows()[0]
     await life.answered("277CA", first, payer_claim_number="MAC1")
-    for kind, data in (
-        ("submitted", {"number": "AUTH-9", "submitted_on": "2026-03-01"}),
-        ("decided", {"number": "AUTH-9", "decision": "approved", "valid_from": "2026-03-02", "valid_to": "2027-12-31"}),
-    ):
-        await life.say(
-            {
-                "specversion": "1.0",
-                "id": f"authorization-{kind}",
-                "source": "urn:st-mary:coordination",
-                "subject": life.events[0]["subject"],
-                "type": f"cart.authorization.{kind}",
-                "time": life.now.isoformat(),
-                "data": data,
-            }
-        )
-    await life.named(payer="uhc", member_id="911000777")
+    await life.moved_to_uhc()
     assert life.look().state == "emitted"
     assert life.story() == [("1", "superseded"), ("8", "emitted")]
     gone = life.look(days=5)

@@ -46,6 +46,16 @@ def toxicity_missing(case: Case) -> Iterator[Edit]:
             yield case.found("toxicity_not_coded", _other(case), role.upper())
 
 
+def toxicity_sequence(case: Case) -> Iterator[Edit]:
+    """CRS or ICANS before, or without, the complication that the tabular list has coded first."""
+    on = case.draft.coding_day
+    cause = case.desk.code("therapy_complication", on).code
+    toxic = {row.code for role in ("crs", "icans") for row in case.desk.codes(role, on)}
+    codes = [d.code for d in case.claim.diagnoses if d.role != "admitting"]
+    if early := [code for code in codes[: codes.index(cause) if cause in codes else None] if code in toxic]:
+        yield case.found("toxicity_sequence", _other(case), f"{', '.join(early)} before {cause}")
+
+
 def group(case: Case) -> Iterator[Edit]:
     """An infusion stay outside the CAR-T group, or one that no grouper version covers (denial 10)."""
     stay = case.bundle.stay
@@ -174,6 +184,7 @@ def _other(case: Case) -> str:
 CHECKS = (
     toxicity,
     toxicity_missing,
+    toxicity_sequence,
     group,
     procedure,
     principal,

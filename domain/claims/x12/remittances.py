@@ -83,9 +83,15 @@ def _claim(part: list[Segment]) -> dict[str, Any]:
         "rarc": list(dict.fromkeys(remark for remark in remarks if remark)),
         **({"patient_responsibility": head[5]} if at(head, 5) else {}),
         **({"payer_claim_number": head[7]} if at(head, 7) else {}),
+        **({"crossover": name} if (name := _crossover(part)) else {}),
         **({"drg": head[11]} if len(at(head, 11)) == _DRG and head[11].isdigit() else {}),
         **({"lines": lines} if (lines := [_line(line) for line in split(part, "SVC")]) else {}),
     }
+
+
+def _crossover(part: list[Segment]) -> str:
+    """The further payer the claim was passed on to: an organization, by its name."""
+    return next((at(s, 3) for s in part if s[0] == "NM1" and at(s, 1) == "TT" and at(s, 2) == "2"), "")
 
 
 def _line(part: list[Segment]) -> dict[str, Any]:

@@ -314,6 +314,12 @@ WARNINGS = (
     Charted("a reduced dose", "regimen_dose", "B/1", lambda: Story().referral().dose("fludarabine", -5, "40")),
     Charted("two infusions at the same time", "overlapping_infusions", "B/1", both_at_nine),
     Charted("CRS left out of the abstract", "toxicity_added", "C/1", lambda: stay().toxicity(4, crs=3)),
+    Charted(
+        "CRS coded before the complication it belongs to",
+        "toxicity_sequence",
+        "C/1",
+        lambda: stay(("D89.833", "N"), ("T80.82XA", "N")).toxicity(4, crs=3),
+    ),
     Charted("the cell procedure left out of the abstract", "procedure_added", "C/1", stay),
     Charted("no hand-over recorded", "timeline_incomplete", "C/1", infused),
     Charted("the guide's NDC on the label", "ndc_not_in_formulary", "C/1", lambda: unlabelled(ndc="71287-129-01")),

@@ -180,6 +180,15 @@ def test_crs_in_the_infusion_stay_is_coded_on_claim_c() -> None:
     assert added == [("T80.82XA", "N"), ("D89.833", "N"), ("G92.02", "N")]
 
 
+def test_the_complication_that_the_abstract_leaves_out_is_added_before_what_it_caused() -> None:
+    """ICD-10-CM tabular list: code first the underlying cause at D89.83 and G92.0."""
+    story = Story().referral().collection().release().mcl_course().admitted(-1).infused().toxicity(4, crs=3, icans=2)
+    story.discharged(14).coded("ADM1", "C83.18", ("N17.9", "N"), ("D89.833", "N"))
+    claim = story.claim("C/1")
+    assert [d.code for d in claim.diagnoses if d.role == "other"] == ["N17.9", "T80.82XA", "D89.833", "G92.02"]
+    assert "toxicity_sequence" not in {edit.id for edit in claim.edits}
+
+
 def test_an_admission_within_the_window_of_an_outpatient_infusion_takes_it_in_for_medicare() -> None:
     story = outpatient_infusion().admitted(2, "ADM2").toxicity(2, crs=2).discharged(9, "ADM2").coded("ADM2")
     assert story.claim_keys() == ["A/1", "B/1", "C/1"]

@@ -62,6 +62,10 @@ def test_the_form_of_a_replacement_and_of_a_void_says_so_where_the_paper_does() 
     visit = office().claim("A/1")
     assert box in form_view(visit, Issue("CE0000000043", "7", "emitted"))
     assert "resubmission" not in form_view(visit)
+    assert "<dt>FL 64 document control number</dt><dd>MAC1</dd>" in form_view(claim, Issue("CE1", "7", "", "MAC1"))
+    assert "<dt>22 original reference number</dt><dd>MAC1</dd>" in form_view(visit, Issue("CE1", "8", "", "MAC1"))
+    assert "document control number</dt><dd>not named by the payer yet</dd>" in form_view(claim, Issue("CE1", "7"))
+    assert "FL 64" not in form_view(claim)
 
 
 def test_an_office_claim_is_drawn_as_the_other_paper() -> None:

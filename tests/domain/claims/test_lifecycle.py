@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.claims.bill import Behind, Bill, Refusal, State
 from domain.claims.denial import rows
-from domain.claims.lifecycle import Bill, State, standing
+from domain.claims.lifecycle import standing
+from domain.claims.payers import of_first, of_further
 from domain.claims.remittance import remittance_of
-from domain.claims.reply import Reply
+from domain.claims.reply import Reply, payer_number
 from domain.events.revenue import Adjustment, RemittedLine
 from domain.rulebook import Rulebook
 from tests.domain.claims.stories import rulebook
@@ -52,6 +54,36 @@ PAID = heard("835", 20, status="1", paid=Decimal(900), adjustments=adjusted(("CO
 CUT = heard("835", 20, status="1", paid=Decimal(500), adjustments=adjusted(("CO", "45", 100), ("CO", "50", 400)))
 DENIED = heard("835", 20, status="4", adjustments=adjusted(("CO", "50", 1000)))
 BACK = heard("835", 40, status="22", paid=Decimal(-900))
+
+
+DAY = timedelta(days=1)
+PAYER, NEXT = ("/x12/835/1391268299", "a"), ("/x12/835/9876543210", "b")
+SHARED = heard(
+    "835",
+    20,
+    status="19",
+    place=PAYER,
+    paid=Decimal(800),
+    patient=Decimal(200),
+    payer_number="FIRST",
+    crossover="A SUPPLEMENT PLAN",
+    adjustments=adjusted(("PR", "2", 200)),
+)
+"""Adjudicated by the payer that comes first, which passed the patient's share on."""
+BEHIND = heard(
+    "835",
+    45,
+    event="evt_behind",
+    status="2",
+    place=NEXT,
+    paid=Decimal(150),
+    patient=Decimal(50),
+    payer_number="SECOND",
+    adjustments=adjusted(("OA", "23", 800), ("PR", "3", 50)),
+)
+REFUSED_BEHIND = heard(
+    "835", 45, event="evt_no", status="4", place=NEXT, adjustments=adjusted(("OA", "23", 800), ("CO", "29", 200))
+)
 
 
 def at_once(status: str, paid: int, refused: int = 0) -> Reply:
@@ -99,6 +131,19 @@ def judge(replies: list[Reply], day: float = 21, **values: Any) -> Any:
         ([PAID, heard("277CA", 25, accepted=False)], "paid"),
         ([heard("277CA", 6), heard("277CA", 9, accepted=False)], "rejected"),
         ([heard("277CA", 6, accepted=False), heard("277CA", 9)], "acknowledged"),
+        ([PAID, heard("PLB", 40, codes=("WO",), withheld=Decimal(900))], "denied"),
+        ([CUT, heard("PLB", 40, codes=("WO",), withheld=Decimal(600))], "denied"),
+        ([SHARED, heard("PLB", 40, codes=("WO",), withheld=Decimal(800))], "denied"),
+        ([PAID, heard("PLB", 40, codes=("WO",), withheld=Decimal(300))], "paid"),
+        ([SHARED, BEHIND], "paid"),
+        (
+            [SHARED, BEHIND, replace(BEHIND, event="evt_back", status="22", paid=Decimal(-150), at=T0 + 60 * DAY)],
+            "paid",
+        ),
+        ([SHARED, REFUSED_BEHIND], "paid"),
+        ([DENIED, BEHIND], "denied"),
+        ([BEHIND], "paid"),
+        ([replace(BEHIND, paid=Decimal(0), patient=Decimal(0))], "paid"),
     ],
 )
 def test_the_state_follows_the_replies_in_any_order(replies: list[Reply], state: str) -> None:
@@ -216,6 +261,80 @@ def test_money_withheld_without_a_reversal_is_heard_of_until_it_is_given_back() 
     assert judge([PAID, at_once("22", -900), corrected, taken], 50).remittance.withheld == 0
 
 
+def test_more_taken_back_than_was_paid_starts_the_time_to_appeal() -> None:
+    told = judge([CUT, heard("PLB", 40, codes=("WO",), withheld=Decimal(600))], 41)
+    assert told.appeal_by == (T0 + timedelta(days=40)).date() + timedelta(days=120)
+    (alert,) = told.alerts
+    assert alert.kind == "claim_taken_back"
+    assert "600.00, more than the 500.00 paid" in alert.title
+
+
+def test_a_balance_passed_on_is_waited_for_and_is_not_the_patients_yet() -> None:
+    told = judge([SHARED], 21, expected=Decimal(1000))
+    assert (told.remittance.forwarded, told.remittance.crossover) == (True, ("A SUPPLEMENT PLAN",))
+    assert (told.alerts, told.remittance.balance, told.settled) == ((), Decimal(200), False)
+    assert told.announced is not None
+    assert told.announced.title == "the further payer's remittance of A SUPPLEMENT PLAN"
+    (overdue,) = judge([SHARED], 20 + 45).alerts
+    assert overdue.kind == "claim_crossover_overdue"
+    assert judge([replace(SHARED, patient=Decimal(0), adjustments=())], 80).settled
+
+
+def test_what_a_further_payer_paid_is_no_payment_and_no_denial_of_the_first() -> None:
+    told = judge([SHARED, BEHIND], 90, expected=Decimal(1300))
+    assert (told.remittance.paid, told.remittance.paid_by_further) == (Decimal(800), Decimal(150))
+    assert told.remittance.balance == Decimal(50)
+    assert (told.remittance.refused, told.shortfall) == (0, Decimal(300))  # its money hides no underpayment either
+    assert {alert.kind for alert in told.alerts} == {"claim_underpaid"}
+    assert judge([SHARED, BEHIND], 90).settled
+
+
+def test_a_further_payers_refusal_is_told_beside_what_the_first_decided() -> None:
+    told = judge([SHARED, REFUSED_BEHIND], 90)
+    (alert,) = told.alerts
+    assert alert.kind == "claim_further_payer_refused"
+    assert "200.00 (CARC 29)" in alert.title
+    assert (told.appeal_by, told.remittance.denied) == (None, False)
+    back = heard("PLB", 70, event="evt_plb", place=NEXT, codes=("WO",), withheld=Decimal(150))
+    kinds = {alert.kind for alert in judge([SHARED, BEHIND, back], 90).alerts}
+    assert kinds == {"claim_further_payer_took_back"}
+
+
+def test_a_payer_that_says_another_comes_first_is_asked_and_its_amount_compared_with_nothing() -> None:
+    told = judge([BEHIND], 90, expected=Decimal(1000))
+    (alert,) = told.alerts
+    assert alert.kind == "claim_adjudicated_as_further"
+    assert (told.shortfall, told.remittance.paid, told.remittance.refused) == (None, Decimal(150), 0)
+
+
+def test_the_number_to_replace_a_claim_by_is_the_first_payers() -> None:
+    assert payer_number(of_first([SHARED, BEHIND])) == "FIRST"
+    assert payer_number(of_first([BEHIND])) == "SECOND"
+    assert of_further([SHARED, heard("277CA", 6)]) == []
+
+
+def test_a_rejected_void_says_that_the_payer_still_has_the_claim() -> None:
+    rejected = [heard("277CA", 6, accepted=False, codes=("A3:464",))]
+    (alert,) = judge(rejected, 7, frequency="8").alerts
+    assert alert.kind == "claim_void_rejected"
+    assert "by 277CA A3:464" in alert.title
+    after = judge([heard("277CA", 6)], 7, void_refused=Refusal(T0, "by 277CA A3:464", "evt_void"))
+    assert {alert.kind for alert in after.alerts} == {"claim_void_rejected"}
+
+
+def test_a_claim_behind_a_void_has_its_filing_clock() -> None:
+    behind = Behind("uhc", date(2026, 6, 30))
+    waits = {"frequency": "8", "sent_at": None, "number_needed": True}
+    assert judge([], 20, **waits).file_by is None
+    told = judge([], 20, **waits, behind=behind)
+    assert told.file_by == date(2026, 6, 30) + timedelta(days=90)
+    assert {alert.kind for alert in judge([], 70, **waits, behind=behind).alerts} == {
+        "claim_filing_ending",
+        "claim_replacement_waiting",
+    }
+    assert judge([], 20, frequency="8", behind=behind).file_by is None  # the void is out
+
+
 def test_a_recoupment_is_no_acknowledgement() -> None:
     assert judge([heard("PLB", 5, withheld=Decimal(300))], 6).state == "transmitted"
 
@@ -224,6 +343,34 @@ def test_a_denial_names_the_lines_that_were_refused() -> None:
     line = RemittedLine(hcpcs="J9185", charge=Decimal(600), paid=Decimal(200), adjustments=adjusted(("CO", "50", 400)))
     (alert,) = judge([replace(CUT, lines=(line,))], 21).alerts
     assert "J9185: 400.00 (CARC 50)" in alert.title
+
+
+@pytest.mark.parametrize(
+    ("code", "carc", "numbers"),
+    [
+        ("J9185", "16", [7]),
+        ("Q2053", "16", [9, 12]),
+        ("96413", "16", []),
+        ("J9185", "252", [2, 3, 5]),
+        (None, "16", [7, 8, 9, 10, 12]),
+    ],
+)
+def test_a_refused_line_gets_no_advice_on_what_another_bills(code: str | None, carc: str, numbers: list[int]) -> None:
+    cut = adjusted(("CO", carc, 400))
+    line = RemittedLine(hcpcs=code, revenue_code=None, charge=Decimal(600), paid=Decimal(200), adjustments=cut)
+    reply = heard("835", 20, status="1", paid=Decimal(500), adjustments=cut, lines=(line,) if code else ())
+    found = judge([reply]).remittance
+    fit = rows(rulebook(), date(2026, 6, 30), found.refused_reasons, found.remarks, (), found.refused_codes)
+    assert [row.number for row in fit] == numbers
+    if not numbers:
+        (alert,) = judge([reply]).alerts
+        assert "no denial of the guide" in alert.title
+
+
+def test_a_refusal_of_the_whole_claim_beside_a_line_asks_after_the_claim() -> None:
+    line = RemittedLine(hcpcs="J9185", charge=Decimal(600), paid=Decimal(200), adjustments=adjusted(("CO", "16", 400)))
+    both = heard("835", 20, paid=Decimal(1), adjustments=adjusted(("CO", "16", 400), ("CO", "16", 9)), lines=(line,))
+    assert judge([both]).remittance.refused_codes == ()
 
 
 def test_a_denial_leads_to_the_guides_row_and_its_fix(rules: Rulebook) -> None:
@@ -307,5 +454,5 @@ def test_money_and_state_do_not_depend_on_arrival(found: list[Reply], chance: An
     one, other = judge(found, 301), judge(shuffled, 301)
     assert (one.state, one.alerts, one.remittance) == (other.state, other.alerts, other.remittance)
     total = remittance_of(sorted(found, key=lambda reply: reply.order), rulebook(), date(2026, 6, 30))
-    assert total.paid == sum(reply.paid for reply in found)
+    assert total.paid + total.paid_by_further == sum(reply.paid for reply in found)
     assert one.settled or one.waiting or one.alerts

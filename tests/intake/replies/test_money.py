@@ -171,3 +171,17 @@ def test_a_refused_interchange_says_so(sent: Post) -> None:
     sent.put("ta1.x12", f"{head}TA1*000000007*260901*1000*R*020~\nIEA*0*000000102~\n")
     sent.sweep()
     assert "our interchange was refused" in sent.reasons()[0]
+
+
+def test_a_claim_passed_on_names_the_further_payer_whose_answer_is_its_own(sent: Post, rules: Rulebook) -> None:
+    """005010X221A1: CLP02 19, crossover carrier NM1*TT; the further payer's CLP02 2 with what came before in OA*23."""
+    first = claim(CLAIM, "19", "1000", "800", cas="CAS*PR*2*200~", patient="200")
+    first.insert(3, "NM1*TT*2*A SUPPLEMENT PLAN*****PI*98765~")
+    sent.put("1.x12", remittance(first, transfer="800"))
+    behind = claim(CLAIM, "2", "1000", "150", cas="CAS*OA*23*800~\nCAS*PR*3*50~", patient="50")
+    other = remittance(behind, transfer="150", trace="EFT0000008", number=106, day="20261001")
+    sent.put("2.x12", other.replace("TRN*1*EFT0000008*1", "TRN*1*EFT0000008*9"))
+    assert sent.sweep() == 2, sent.reasons()
+    total = remittance_of(heard(sent), rules, heard(sent)[0].at.date())
+    assert (total.paid, total.refused, total.crossover) == (Decimal(800), 0, ("A SUPPLEMENT PLAN",))
+    assert (total.paid_by_further, total.balance) == (Decimal(150), Decimal(50))
