@@ -9,12 +9,10 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from activities.store.engine import insert_once
-from activities.store.tables import ClaimLine, ClaimVersion, Counter
+from activities.store.tables import CONTROL_COUNTER, ClaimLine, ClaimVersion, Counter
 from domain.claims.bill import AT_PAYER, ORIGINAL, REPLACEMENT, VOID, State
 from domain.claims.model import Claim, Line
 from domain.plan import ClaimBuilt, ClaimQuestion
-
-CONTROL_COUNTER = "claim control number"
 
 Same = Callable[[ClaimVersion, Claim], bool]
 """Whether the file of a version says what a file of the claim would say now."""

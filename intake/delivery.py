@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from activities.store import quarantine
+from activities.store import aside, quarantine
 from activities.store.engine import Database
 from activities.store.inbox import serialise
 from activities.store.keys import Keyring
@@ -51,7 +51,8 @@ class Deliverer:
 
     Args:
         deliver: hands a note to the encounter's workflow; any exception means "again later".
-        keys: given, waiting acknowledgements are tried again twice a minute, for claims that got their number since.
+        keys: given, waiting acknowledgements are tried again when claims got their number since, and what was set aside
+            goes when its time is over; looked at twice a minute.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Deliverer:
         self._wanted = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next_sweep = 0.0
+        self._numbers_seen: int | None = None
 
     def wake(self) -> None:
         """There is a new event; may be called from any thread."""
@@ -146,16 +148,26 @@ class Deliverer:
                 await asyncio.to_thread(self._delivered, encounter, done)
 
     async def _sweep(self) -> None:
-        """Acknowledgements that came before their claim had a number: no event tells of the number."""
+        """What no event tells of: that a claim got the number by which answers to it wait, and that time is over."""
         now = asyncio.get_running_loop().time()
         if self._keys is not None and now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
-            await asyncio.to_thread(self._release_claims, self._keys)
+            await asyncio.to_thread(self.tidy, self._keys, datetime.now(UTC))
 
-    def _release_claims(self, keys: Keyring) -> None:
+    def tidy(self, keys: Keyring, now: datetime) -> bool:
+        """One such look; returns whether there was anything to do. Writers are kept waiting only then."""
+        with self._db.read() as session:
+            numbers = quarantine.claim_numbers(session)
+            over = aside.something_expired(session, now)
+        if numbers == self._numbers_seen and not over:
+            return False
         with self._db.write() as session:
             serialise(session)
-            quarantine.release_claims(session, keys, datetime.now(UTC))
+            aside.let_go(session, now)
+            if numbers != self._numbers_seen:
+                quarantine.release_claims(session, keys, now)
+        self._numbers_seen = numbers
+        return True
 
     def _undelivered(self) -> list[str]:
         with self._db.read() as session:

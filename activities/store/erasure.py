@@ -152,7 +152,7 @@ def _erase_originals(session: Session, keys: Keyring, traces: Traces) -> None:
 
 def _erase_original(session: Session, keys: Keyring, row: Quarantine) -> None:
     row.body = keys.seal(b"{}", sealed_for("quarantine.body", row.quarantine_id))
-    row.subject_key, row.reasons = ERASED, []
+    row.subject_key, row.reasons, row.closed_note, row.expires_at = ERASED, [], None, None
     session.execute(delete(QuarantineKey).where(col(QuarantineKey.quarantine_id) == row.quarantine_id))
     session.add(row)
 

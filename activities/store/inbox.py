@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from activities.store import matching, quarantine, signals
+from activities.store import closing, matching, quarantine, signals
 from activities.store.attaching import Arrival, attach, may_hear_of
 from activities.store.engine import Database, take_turn
 from activities.store.keys import Keyring
@@ -81,15 +81,20 @@ def receive_all(
     feed: str,
     hint: matching.Hint | None = None,
     allowed: frozenset[str] | None = None,
+    aside: timedelta | None = None,
 ) -> list[ReceiptResult]:
     """`receive` for the events of one message: all of them in one transaction, or none.
+
+    Args:
+        aside: for how long what names nobody known is set aside, where a feed speaks of a whole hospital; None where
+            somebody must see to it.
 
     Raises:
         NotAllowed: the sender may not write there; nothing is stored.
     """
     with db.write() as session:
         serialise(session)
-        return [receive_in(session, keys, body, received_at, feed, hint, allowed) for body in bodies]
+        return [receive_in(session, keys, body, received_at, feed, hint, allowed, aside) for body in bodies]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ Raises InvalidEvent where it still cannot; gives at least one event, or a merge.
 def replay(
     db: Database, keys: Keyring, quarantine_id: str, now: datetime, actor: str, reader: Reader | None = None
 ) -> ReceiptResult:
-    """Try a kept event again, by hand; the replay is on record.
+    """Try a kept event again, by hand; the replay is on record. One that was closed is open again by it.
 
     Args:
         reader: for messages that could not be translated when they came.
@@ -130,9 +135,12 @@ def replay(
         row = session.get(Quarantine, quarantine_id)
         if row is None:
             raise quarantine.UnknownEntry(quarantine_id)
-        if row.state in (quarantine.CONFLICT, ERASED) or (row.state == quarantine.UNMAPPED and reader is None):
+        state = row.closed_from if row.state == quarantine.CLOSED else row.state
+        unread = state == quarantine.UNMAPPED or (state == quarantine.ASIDE and not row.event_id)
+        if state in (quarantine.CONFLICT, ERASED) or (unread and reader is None):
             raise quarantine.NeverApplied(quarantine_id)
-        if row.state == quarantine.UNMAPPED and reader is not None:
+        closing.reopen(row)
+        if unread and reader is not None:
             result = _read_again(session, keys, row, reader, now)
         else:
             result = _replayed(session, keys, row, now)
@@ -145,10 +153,11 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
         reading = reader(quarantine.open_body(keys, row).raw or "", row.type, row.feed)
     except InvalidEvent as error:
         row.reasons = [problem.message for problem in error.problems]
+        session.add(row)
         return ReceiptResult(None, None, Disposition.INVALID, tuple(row.reasons), error.problems, row.quarantine_id)
     if reading.merge is not None:
         reading.merge(session, keys, now)
-        row.state, row.resolved_at, row.reasons = quarantine.RELEASED, now, []
+        row.state, row.resolved_at, row.reasons, row.expires_at = quarantine.RELEASED, now, [], None
         session.add(row)
         return ReceiptResult(None, None, Disposition.ACCEPTED, quarantine_id=row.quarantine_id)
     results = [
@@ -158,6 +167,7 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
     result = next((one for one in results if one.disposition is Disposition.INVALID), results[0])
     if result.disposition is not Disposition.INVALID:
         row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
+        row.expires_at = None
         signals.resolve(session, signals.reply_file_key(row.quarantine_id), now)
     session.add(row)
     return result
@@ -191,8 +201,9 @@ def receive_in(
     feed: str,
     hint: matching.Hint | None = None,
     allowed: frozenset[str] | None = None,
+    aside: timedelta | None = None,
 ) -> ReceiptResult:
-    """`receive` inside a transaction that is already serialised."""
+    """`receive` inside a transaction that is already serialised; `aside` as of `receive_all`."""
     try:
         envelope, data = parse(body)
         _check_correction(session, keys, data)
@@ -204,7 +215,9 @@ def receive_in(
         return seen
     placed = attach(session, keys, arrival)
     if placed.reason:
-        kept = quarantine.keep(session, keys, arrival, placed.reason)
+        quiet = aside if placed.reason == matching.NO_SUBJECT else None
+        state, until = (quarantine.ASIDE, received_at + quiet) if quiet else (quarantine.WAITING, None)
+        kept = quarantine.keep(session, keys, arrival, placed.reason, state, until)
         return ReceiptResult(
             arrival.event_id, None, Disposition.QUARANTINED, (placed.reason,), quarantine_id=kept.quarantine_id
         )
@@ -231,10 +244,15 @@ def _seen_before(session: Session, keys: Keyring, arrival: Arrival) -> ReceiptRe
         return _conflict(session, keys, arrival, first, encounter)
     waiting = session.exec(
         select(Quarantine).where(
-            Quarantine.dedupe_key == arrival.dedupe_key(keys), col(Quarantine.state) == quarantine.WAITING
+            Quarantine.dedupe_key == arrival.dedupe_key(keys), col(Quarantine.state).in_(quarantine.PENDING)
         )
     ).first()
-    return None if waiting is None else _seen_waiting(session, keys, arrival, waiting)
+    if waiting is not None:
+        return _seen_waiting(session, keys, arrival, waiting)
+    closed = closing.closed_one(session, arrival.dedupe_key(keys), arrival.body_hash)
+    if closed is None:
+        return None
+    return ReceiptResult(None, None, Disposition.DUPLICATE, (closing.REASON,), quarantine_id=closed.quarantine_id)
 
 
 def _encounter_of(session: Session, event_id: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -234,6 +234,21 @@ def _add(
     sealed = keys.seal(value.strip().encode(), sealed_for("aliases.value", key))
     session.add(Alias(alias_key=key, encounter_id=encounter_id, kind=kind, value=sealed))
     return {key}
+
+
+def keys_of(keys: Keyring, identifiers: Iterable[str], hint: Hint | None) -> set[str]:
+    """The keys under which what carries these waits."""
+    found = {alias_key(keys, value) for value in identifiers}
+    return found | ({mrn_key(keys, hint.mrn, hint.facility)} if hint else set())
+
+
+def knows(session: Session, keys: Keyring, identifiers: Collection[str], hint: Hint | None) -> bool:
+    """True when an encounter carries one of the identifiers, or an open one the record number."""
+    named = [alias_key(keys, value) for value in identifiers]
+    query = select(Alias.encounter_id).where(col(Alias.alias_key).in_(named), Alias.kind != MRN).limit(1)
+    if named and session.exec(query).first() is not None:
+        return True
+    return hint is not None and bool(_open_with(session, mrn_key(keys, hint.mrn, hint.facility), None))
 
 
 def look_up(session: Session, keys: Keyring, reference: str) -> list[str]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from activities.store import matching
+from activities.store import aside, matching
 from activities.store.attaching import Arrival, NotAllowed, Placed, attach
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
-from activities.store.tables import Inbox, Quarantine, QuarantineKey, sealed_for
+from activities.store.tables import CONTROL_COUNTER, Counter, Inbox, Quarantine, QuarantineKey, sealed_for
 from activities.store.vault import audit
 from domain.claims.reply import REPLIES
 from domain.events import InvalidEvent, parse
@@ -33,11 +33,26 @@ RELEASED = "released"
 INVALID = "invalid"
 CONFLICT = "conflict"
 UNMAPPED = "unmapped"
+ASIDE = "aside"
+CLOSED = "closed"
+PENDING = (WAITING, ASIDE)
+"""States of what is released by itself."""
 UNREADABLE_TYPE = "(none)"
 
 
-def keep(session: Session, keys: Keyring, arrival: Arrival, reason: str, state: str = WAITING) -> Quarantine:
-    """Keep a checked event that has no place yet, with every key that may tell its place."""
+def keep(
+    session: Session,
+    keys: Keyring,
+    arrival: Arrival,
+    reason: str,
+    state: str = WAITING,
+    until: datetime | None = None,
+) -> Quarantine:
+    """Keep a checked event that has no place yet, with every key that may tell its place.
+
+    Args:
+        until: for one that is set aside, when it goes.
+    """
     row = _row(session, arrival.dedupe_key(keys), arrival.body_hash)
     if row is not None:
         return row
@@ -47,13 +62,12 @@ def keep(session: Session, keys: Keyring, arrival: Arrival, reason: str, state: 
     row.dedupe_key, row.body_hash = arrival.dedupe_key(keys), arrival.body_hash
     row.type = arrival.envelope.type
     row.subject_key = matching.alias_key(keys, arrival.envelope.subject)
-    row.event_id = arrival.event_id if state == WAITING else None
+    row.event_id = arrival.event_id if state in PENDING else None
     session.add(row)
     session.flush()
-    if state == WAITING:
-        for key in sorted(matching.waiting_keys(keys, arrival.envelope, arrival.data, arrival.hint)):
-            session.add(QuarantineKey(match_key=key, quarantine_id=row.quarantine_id))
-        session.flush()
+    if state in PENDING:
+        found_by = matching.waiting_keys(keys, arrival.envelope, arrival.data, arrival.hint)
+        aside.note(session, row, found_by, until)
     return row
 
 
@@ -79,16 +93,28 @@ def keep_invalid(
 
 
 def keep_raw(
-    session: Session, keys: Keyring, raw: str, kind: str, reason: str, received_at: datetime, feed: str
+    session: Session,
+    keys: Keyring,
+    raw: str,
+    kind: str,
+    reason: str,
+    received_at: datetime,
+    feed: str,
+    found_by: Collection[str] = (),
+    until: datetime | None = None,
 ) -> Quarantine:
     """Keep a message that could not be translated, as it came; the same one again is kept once.
 
     Args:
         kind: format and trigger, for example `hl7v2:SIU^S12`.
+        found_by: keys of `matching`; given, the message is set aside and becomes somebody's work when one is known.
+        until: when it goes if none is.
     """
     key = keys.digest("raw", feed, raw)
     row = _row(session, key, key)
     if row is not None:
+        if row.state == ASIDE and not found_by:
+            aside.bring_in(session, row)
         return row
     quarantine_id = new_id("qua")
     kept: dict[str, Any] = {"event": {}, "hint": None, "allowed": None, "raw": raw}
@@ -102,10 +128,11 @@ def keep_raw(
         reasons=[reason],
         received_at=received_at,
         body=keys.seal(json.dumps(kept).encode(), sealed_for("quarantine.body", quarantine_id)),
-        state=UNMAPPED,
+        state=ASIDE if found_by else UNMAPPED,
     )
     session.add(row)
     session.flush()
+    aside.note(session, row, found_by, until)
     return row
 
 
@@ -194,7 +221,7 @@ def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime
         named = select(QuarantineKey.quarantine_id).where(col(QuarantineKey.match_key).in_(sorted(pending)))
         waiting = session.exec(
             select(Quarantine)
-            .where(col(Quarantine.quarantine_id).in_(named), Quarantine.state == WAITING)
+            .where(col(Quarantine.quarantine_id).in_(named), col(Quarantine.state).in_(PENDING))
             .order_by(col(Quarantine.received_at), Quarantine.quarantine_id)
         ).all()
         pending = set()
@@ -203,6 +230,11 @@ def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime
             pending |= placed.known
             released += not placed.reason
     return released
+
+
+def claim_numbers(session: Session) -> int:
+    """How many claims have a control number. While it stays the same, no answer that waits can find its claim."""
+    return session.exec(select(Counter.value).where(Counter.name == CONTROL_COUNTER)).first() or 0
 
 
 def release_claims(session: Session, keys: Keyring, now: datetime) -> int:
@@ -215,11 +247,18 @@ def release_claims(session: Session, keys: Keyring, now: datetime) -> int:
 
 
 def _tried(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> Placed:
-    """`try_again`, where one bad entry must not undo the transaction of others."""
+    """`try_again`, where one bad entry must not undo the transaction of others.
+
+    A message that could not be translated cannot be placed by itself: now that it is somebody's, it is to be cured.
+    """
+    if row.state == ASIDE and not row.event_id:
+        aside.bring_in(session, row)
+        return Placed(reason=row.reasons[0])
     try:
         return try_again(session, keys, row, now)
     except InvalidEvent as error:
         row.state, row.reasons = INVALID, [f"{problem.path}: {problem.message}" for problem in error.problems]
+        row.expires_at = None
         session.add(row)
         return Placed(reason=row.reasons[0])
 
@@ -246,7 +285,7 @@ def try_again(session: Session, keys: Keyring, row: Quarantine, now: datetime) -
     if placed.reason:
         row.reasons = [placed.reason]
     else:
-        row.state, row.resolved_at, row.event_id, row.reasons = RELEASED, now, event_id, []
+        row.state, row.resolved_at, row.event_id, row.reasons, row.expires_at = RELEASED, now, event_id, [], None
     session.add(row)
     session.flush()
     return placed

@@ -49,6 +49,7 @@ SEALED = (
     Sealed(Inbox, "body", lambda row: str(row.event_id)),
     Sealed(InboxConflict, "body", lambda row: str(row.conflict_id)),
     Sealed(Quarantine, "body", lambda row: str(row.quarantine_id)),
+    Sealed(Quarantine, "closed_note", lambda row: str(row.quarantine_id)),
     Sealed(Alias, "value", lambda row: str(row.alias_key)),
     Sealed(Patient, "identity", lambda row: str(row.patient_ref)),
     Sealed(Staff, "value", lambda row: str(row.pseudonym)),

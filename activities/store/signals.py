@@ -17,6 +17,16 @@ OWNER = "integration"
 ACKNOWLEDGE_WITHIN = timedelta(hours=4)
 
 
+def conflict_key(event_id: str) -> str:
+    """The dedupe key of the other bodies of an event."""
+    return f"{PREFIX}event_conflict.{event_id}"
+
+
+def other_patient_key(event_key: str) -> str:
+    """The dedupe key of a referral that names another patient than its order's."""
+    return f"{PREFIX}other_patient.{event_key[:16]}"
+
+
 def event_conflict(session: Session, encounter_id: str | None, event_id: str, now: datetime) -> None:
     """The same source and id came with another body."""
     _open_once(
@@ -24,7 +34,7 @@ def event_conflict(session: Session, encounter_id: str | None, event_id: str, no
         AlertRecord(
             alert_id=new_id("alr"),
             encounter_id=encounter_id,
-            key=f"{PREFIX}event_conflict.{event_id}",
+            key=conflict_key(event_id),
             kind="event_conflict",
             severity="warning",
             owner=OWNER,
@@ -47,7 +57,7 @@ def other_patient(session: Session, encounter_id: str, event_key: str, now: date
         AlertRecord(
             alert_id=new_id("alr"),
             encounter_id=encounter_id,
-            key=f"{PREFIX}other_patient.{event_key[:16]}",
+            key=other_patient_key(event_key),
             kind="other_patient",
             severity="critical",
             owner=OWNER,

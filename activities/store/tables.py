@@ -3,7 +3,7 @@
 Ciphertext is bound to its column and row (`sealed_for`), so that it cannot be moved to another.
 
 The stores that do hold identity, encrypted: `patients`, `staff`, `inbox.body`, `inbox_conflicts.body`,
-`quarantine.body`, `aliases.value`.
+`quarantine.body`, `quarantine.closed_note`, `aliases.value`.
 """
 
 from __future__ import annotations
@@ -82,13 +82,18 @@ class InboxConflict(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("event_id", "body_hash"),)
 
 
+EXPIRES = text("expires_at IS NOT NULL")
+"""The few entries that go by themselves; asked for twice a minute, while the others stay for good."""
+
+
 class Quarantine(SQLModel, table=True):
     """An event that could not be matched, mapped or believed.
 
     State: waiting (until its subject is known, or a replay by hand), released, invalid (does not fit the catalogue),
-    conflict (another body of an event that still waits), unmapped (a message that could not be translated), erased (with
-    its patient). `event_id` is the one the event
-    keeps when it is released.
+    conflict (another body of an event that still waits), unmapped (a message that could not be translated), aside (of
+    somebody of whom nothing is known here, on a feed of the whole hospital: released like one that waits, gone at
+    `expires_at`), closed (by hand), erased (with its patient). `event_id` is the one the event keeps when it is released.
+    `closed_from` is the state it had before somebody closed it; `closed_because` says why, `closed_note` the rest of it, sealed.
     """
 
     __tablename__ = "quarantine"
@@ -105,7 +110,15 @@ class Quarantine(SQLModel, table=True):
     state: str = Field(default="waiting", index=True)
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     event_id: str | None = None
-    __table_args__ = (UniqueConstraint("dedupe_key", "body_hash"),)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    closed_from: str | None = None
+    closed_by: str | None = None
+    closed_because: str | None = None
+    closed_note: bytes | None = Field(default=None, sa_type=LargeBinary)
+    __table_args__ = (
+        UniqueConstraint("dedupe_key", "body_hash"),
+        Index("ix_quarantine_expires_at", "expires_at", postgresql_where=EXPIRES, sqlite_where=EXPIRES),
+    )
 
 
 class QuarantineKey(SQLModel, table=True):
@@ -424,6 +437,10 @@ class CertificationRow(SQLModel, table=True):
     valid_from: date
     valid_to: date | None = None
     time: datetime = Field(sa_type=UtcDateTime)
+
+
+CONTROL_COUNTER = "claim control number"
+"""The counter of claim control numbers (CLM01)."""
 
 
 class Counter(SQLModel, table=True):

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 import activities.courier
 import activities.encounter
 import app.gateway
+import intake.counting
 import intake.replies.directory
 from app.metrics.definitions import (
     ALERTS,
@@ -26,7 +27,7 @@ from app.metrics.definitions import (
 )
 from app.metrics.sdk_names import PROMETHEUS, SDK
 
-COUNTING_MODULES = (activities.courier, activities.encounter, app.gateway, intake.replies.directory)
+COUNTING_MODULES = (activities.courier, activities.encounter, app.gateway, intake.counting, intake.replies.directory)
 """Imported so that their counters stand in the registry."""
 
 PREFIX = "cart_"

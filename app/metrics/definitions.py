@@ -110,7 +110,12 @@ INTAKE: Final = (
         "From the occurrence of a feed's events to their note in the encounter, over the last hour: median.",
         "max",
     ),
-    _gauge("cart_quarantine", "state", "Events in quarantine: waiting for their encounter, invalid, or in conflict."),
+    _gauge(
+        "cart_quarantine",
+        "state",
+        "Events in quarantine that are not released or closed: waiting for their encounter, invalid, in conflict, unmapped; "
+        "and those of strangers that are set aside for a time.",
+    ),
     _gauge(
         "cart_quarantine_oldest_seconds",
         "",

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlmodel import col, func, select
 
 from activities.store.hearing import last_heard
+from activities.store.quarantine import CLOSED, RELEASED, WAITING
 from activities.store.tables import Encounter, EncounterEvent, Inbox, InboxConflict, Quarantine
 from app.metrics.families import Sample, sample
 from app.metrics.reading import Reading
@@ -88,13 +89,14 @@ def _feed_lag(reading: Reading) -> Iterator[Sample]:
 
 
 def _quarantine(reading: Reading) -> Iterator[Sample]:
-    rows = reading.session.exec(
-        select(Quarantine.state, func.count(), func.min(Quarantine.received_at))
-        .where(Quarantine.state != "released")
-        .group_by(Quarantine.state)
-    ).all()
-    oldest = None
-    for state, count, since in rows:
-        oldest = since if state == "waiting" else oldest
+    counts = dict(
+        reading.session.exec(
+            select(Quarantine.state, func.count())
+            .where(col(Quarantine.state).not_in((RELEASED, CLOSED)))
+            .group_by(Quarantine.state)
+        ).all()
+    )
+    for state, count in counts.items():
         yield sample("cart_quarantine", count, state)
+    oldest = reading.session.exec(select(func.min(Quarantine.received_at)).where(Quarantine.state == WAITING)).one()
     yield sample("cart_quarantine_oldest_seconds", reading.seconds_since(oldest))

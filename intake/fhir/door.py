@@ -15,6 +15,7 @@ from activities.store.hearing import note
 from activities.store.inbox import Disposition, ReceiptResult, receive_all, serialise
 from activities.store.keys import Keyring
 from domain.events import Problem
+from intake.counting import IGNORED
 from intake.fhir.counting import count
 from intake.fhir.notification import Notification
 from intake.fhir.translate import translate
@@ -60,8 +61,12 @@ class FhirDoor:
             events, hint = translate(resource, others, feed, self.mapping)
         except NotUsable as error:
             return [self._kept(feed, resource, others, str(error), now)]
+        if not events:
+            IGNORED.labels(feed=feed.name).inc()
+        stays = resource.get("resourceType") == "Encounter" and self.mapping.whole_hospital
+        aside = self.mapping.aside if stays else None
         try:
-            return receive_all(self.db, self.keys, events, now, feed.name, hint, allowed)
+            return receive_all(self.db, self.keys, events, now, feed.name, hint, allowed, aside)
         except NotAllowed as error:
             return [ReceiptResult(None, None, Disposition.INVALID, (str(error),))]
 

@@ -115,7 +115,7 @@ def _stage(resource: Json, mapping: SiteMapping) -> str | None:
     """The stage of an appointment; None for one that has nothing to do with CAR-T."""
     known = next((found for code in _types(resource) if (found := mapping.appointment(code))), None)
     if known is None:
-        if mapping.unmapped == "ignore":
+        if mapping.whole_hospital:
             return None
         raise NotUsable("Appointment.appointmentType: this type is not in the mapping file")
     return known.stage.value if known.stage else None
@@ -193,7 +193,7 @@ def _place(references: list[Json], others: Mapping[str, Json], mapping: SiteMapp
         for name in names:
             if isinstance(name, str) and (found := mapping.location(name)):
                 return found
-    if mapping.unmapped == "ignore":
+    if mapping.whole_hospital:
         return None
     raise NotUsable("location: none of them is in the mapping file")
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from intake.hl7.batch import messages_of
 from intake.hl7.faults import NotHl7, NotUsable, Unsupported
-from intake.hl7.mapping import Mapping
-from intake.hl7.message import read
+from intake.hl7.mapping import Feed, Mapping
+from intake.hl7.message import Message, read
+from intake.hl7.strangers import traces_of
 from intake.hl7.translate import translate
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one message would become. `outcome` is an event type, merge, ignored, refused or quarantined."""
+    """What one message would become. `outcome` is an event type, merge, ignored, set aside, refused or quarantined."""
 
     number: int
     trigger: str
@@ -43,13 +45,28 @@ def _finding(number: int, data: bytes, mapping: Mapping) -> Finding:
     except Unsupported as error:
         return Finding(number, trigger, "refused", str(error))
     except NotUsable as error:
-        return Finding(number, trigger, "quarantined", str(error))
+        return _unusable(number, message, trigger, feed, mapping, error)
     if translated.merge is not None:
         return Finding(number, trigger, "merge", feed.name)
     if not translated.events:
         return Finding(number, trigger, "ignored", feed.name)
     outcome = " + ".join(event["type"] for event in translated.events)
-    return Finding(number, trigger, outcome, _known(translated.events[0]["data"]))
+    known = _known(translated.events[0]["data"])
+    quiet = [_aside(translated.aside)] if translated.aside else []
+    return Finding(number, trigger, outcome, "; ".join([known, *quiet] if known else quiet))
+
+
+def _unusable(number: int, message: Message, trigger: str, feed: Feed, mapping: Mapping, error: NotUsable) -> Finding:
+    traces = traces_of(message, feed, mapping, error)
+    if traces is None:
+        return Finding(number, trigger, "quarantined", str(error))
+    if traces.keep is None:
+        return Finding(number, trigger, "ignored", f"{error}; quarantined if its visit is known here")
+    return Finding(number, trigger, "set aside", f"{error}; quarantined if it is about a known patient")
+
+
+def _aside(time: timedelta) -> str:
+    return f"set aside for {time.days} days if nobody is known by it"
 
 
 def _known(data: dict[str, Any]) -> str:

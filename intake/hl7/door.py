@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from activities.store import quarantine
+from activities.store import matching, quarantine
 from activities.store.attaching import NotAllowed
 from activities.store.engine import Database
 from activities.store.hearing import Hearing
 from activities.store.inbox import Disposition, ReceiptResult, receive_all, serialise
 from activities.store.keys import Keyring
 from activities.store.merging import merge_records
+from intake.counting import IGNORED
 from intake.hl7.acks import Code, Verdict, acknowledge, acknowledge_batch
 from intake.hl7.batch import batch, is_batch
 from intake.hl7.charsets import text_of
 from intake.hl7.faults import Fault, NotHl7, NotUsable, Unsupported
 from intake.hl7.mapping import Feed, Mapping
 from intake.hl7.message import Message, read_text
+from intake.hl7.strangers import traces_of
 from intake.hl7.translate import Merge, Translation, translate
 
 SEND_AGAIN = "nothing was stored; send it again"
@@ -91,23 +94,29 @@ class Hl7Door:
         try:
             translated = translate(message, feed, self.mapping)
         except NotUsable as error:
-            self._keep(message, feed, text, str(error))
-            return Verdict(Code.ERROR, str(error), error.fault)
+            return self._unusable(message, feed, text, error)
         if translated.merge is not None:
             return self._merged(feed, translated.merge)
         if not translated.events:
-            return Verdict(Code.ACCEPT, "nothing to do with CAR-T")
+            return _let_pass(feed)
         return self._received(feed, translated)
 
     def _received(self, feed: Feed, translated: Translation) -> Verdict:
         try:
             results = receive_all(
-                self._db, self._keys, translated.events, self._clock(), feed.name, translated.hint, feed.facilities
+                self._db,
+                self._keys,
+                translated.events,
+                self._clock(),
+                feed.name,
+                translated.hint,
+                feed.facilities,
+                translated.aside,
             )
         except NotAllowed as error:
             return Verdict(Code.REJECT, str(error), Fault.FIELD)
         self._wake()
-        return _worst([_verdict(result) for result in results])
+        return _worst([_verdict(result, translated.aside is not None) for result in results])
 
     def _merged(self, feed: Feed, merge: Merge) -> Verdict:
         if merge.facility not in feed.facilities:
@@ -116,11 +125,26 @@ class Hl7Door:
         self._wake()
         return Verdict(Code.ACCEPT)
 
-    def _keep(self, message: Message, feed: Feed, text: str, reason: str) -> None:
+    def _unusable(self, message: Message, feed: Feed, text: str, error: NotUsable) -> Verdict:
+        """Kept as it came, for somebody to cure; what may be a stranger's is set aside or let pass."""
         kind = "hl7v2:" + "^".join(part for part in message.trigger if part.isalnum())[:20]
+        traces, now = traces_of(message, feed, self.mapping, error), self._clock()
         with self._db.write() as session:
             serialise(session)
-            quarantine.keep_raw(session, self._keys, text, kind, reason, self._clock(), feed.name)
+            keep = partial(quarantine.keep_raw, session, self._keys, text, kind, str(error), now, feed.name)
+            if traces is None or matching.knows(session, self._keys, traces.numbers, traces.record):
+                keep()
+                return Verdict(Code.ERROR, str(error), error.fault)
+            found_by = matching.keys_of(self._keys, traces.numbers, traces.record)
+            if traces.keep is None or not found_by:
+                return _let_pass(feed)
+            keep(found_by, now + traces.keep)
+        return Verdict(Code.ACCEPT, f"set aside: {matching.NO_SUBJECT}, and {error}")
+
+
+def _let_pass(feed: Feed) -> Verdict:
+    IGNORED.labels(feed=feed.name).inc()
+    return Verdict(Code.ACCEPT, "nothing to do with CAR-T")
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict:
@@ -129,10 +153,12 @@ def _worst(verdicts: list[Verdict]) -> Verdict:
     return (refused or said or verdicts)[0]
 
 
-def _verdict(result: ReceiptResult) -> Verdict:
+def _verdict(result: ReceiptResult, aside: bool) -> Verdict:
     reasons = "; ".join(result.reasons)
     if result.disposition is Disposition.INVALID:
         return Verdict(Code.ERROR, reasons, Fault.FIELD)
     if result.disposition is Disposition.CONFLICT:
         return Verdict(Code.ERROR, reasons, Fault.DUPLICATE)
+    if aside and matching.NO_SUBJECT in result.reasons:
+        return Verdict(Code.ACCEPT, f"set aside: {matching.NO_SUBJECT}")
     return Verdict(Code.ACCEPT, f"kept in quarantine: {reasons}" if result.quarantine_id and reasons else "")

@@ -40,6 +40,12 @@ class NotUsable(_Faulty):
     """The message can be read but not used."""
 
 
+class NotListed(NotUsable):
+    """It happened at a place the mapping does not list, of which a feed of the whole hospital is full."""
+
+    usual = Fault.TABLE
+
+
 class Unsupported(_Faulty):
     """The message type, trigger, version or mode is none that this feed may send."""
 

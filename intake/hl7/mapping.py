@@ -146,14 +146,18 @@ class Mapping(_Part):
     """The whole file.
 
     Attributes:
-        unmapped: what happens with an appointment type or location that is not listed: `quarantine` it, or `ignore` it
-            where a feed carries the whole hospital.
+        unmapped: what happens with what is not listed: `quarantine` it, or `ignore` it where feeds carry the whole
+            hospital. With `ignore`, triggers that are not taken in are let pass, too, and stays of people of whom nothing
+            is known here are set aside.
+        aside_days: with `ignore`, how long what a listed location reported of such people is kept for a referral that
+            comes late.
         patient_classes: PV1-2 to the class of a stay.
         plans: insurance plans to payers; a plan that is not listed says nothing of who pays.
         discharge: PV1-36 to the NUBC code of FL 17, where the hospital uses codes of its own.
     """
 
     unmapped: Literal["quarantine", "ignore"] = "quarantine"
+    aside_days: Annotated[int, Field(ge=1, le=366)] = 30
     feeds: tuple[Feed, ...] = ()
     fhir_feeds: tuple[FhirFeed, ...] = ()
     appointments: tuple[Appointment, ...] = ()
@@ -167,6 +171,16 @@ class Mapping(_Part):
     discharge: dict[str, str] = {}
     admission_types: dict[str, str] = {}
     admission_sources: dict[str, str] = {}
+
+    @property
+    def whole_hospital(self) -> bool:
+        """True where feeds speak of everybody."""
+        return self.unmapped == "ignore"
+
+    @property
+    def aside(self) -> timedelta:
+        """How long what a listed location reported of people not known here is kept."""
+        return timedelta(days=self.aside_days)
 
     @property
     def longest_silences(self) -> dict[str, timedelta]:

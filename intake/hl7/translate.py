@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from activities.store.matching import Hint
 from domain.events import InvalidEvent, parse
-from intake.hl7.faults import Fault, NotUsable, Unsupported
+from intake.hl7.faults import Fault, NotListed, NotUsable, Unsupported
 from intake.hl7.mapping import Feed, Location, Mapping, first
 from intake.hl7.message import Message, moment
 from intake.hl7.patient import merged, record_number
@@ -38,11 +39,17 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """What a message says. No events and no merge: it has nothing to do with CAR-T."""
+    """What a message says. No events and no merge: it has nothing to do with CAR-T.
+
+    Attributes:
+        aside: how long its events are kept when nobody is known by them, on a feed of the whole hospital; None where that
+            is somebody's work.
+    """
 
     events: tuple[Json, ...] = ()
     hint: Hint | None = None
     merge: Merge | None = None
+    aside: timedelta | None = None
 
 
 class NotOurs(Exception):
@@ -56,28 +63,38 @@ def translate(message: Message, feed: Feed, mapping: Mapping) -> Translation:
         Unsupported: not a trigger, version or mode of the list.
         NotUsable: a field is missing or has no meaning in the mapping, or what comes out does not fit the catalogue; its
             path is named, not its value.
+        NotListed: on a feed of the whole hospital, a stay begins or changes at a place that is not listed.
     """
+    trigger = message.trigger
+    if trigger not in TAKEN:
+        if mapping.whole_hospital and all(CODE.match(part) for part in trigger):
+            return Translation()
+        known = trigger[0] in {code for code, _ in TAKEN}
+        raise Unsupported(
+            f"MSH-9: this trigger is not taken in here; taken in are {_TAKEN}", Fault.EVENT if known else Fault.TYPE
+        )
     if message.version not in VERSIONS:
         raise Unsupported(f"MSH-12: send one of the versions {', '.join(VERSIONS)}", Fault.VERSION)
     if (message.get("MSH-11.1") or "P") not in feed.processing_ids:
         raise Unsupported("MSH-11: this feed takes no test or training messages", Fault.PROCESSING)
-    trigger = message.trigger
-    if trigger == ("ADT", "A40"):
+    if trigger == MERGE:
         old, new = merged(message, feed)
         return Translation(merge=Merge(old.mrn, new.mrn, new.facility))
-    translator = TRIGGERS.get(trigger)
-    if translator is None:
-        known = trigger[0] in {code for code, _ in TRIGGERS}
-        raise Unsupported("MSH-9: this trigger is not taken in here", Fault.EVENT if known else Fault.TYPE)
+    stranger = trigger in STAYS and mapping.whole_hospital
+    listed = not stranger or place_of(message, feed, mapping) is not None
+    if not listed and trigger not in ENDINGS:
+        raise NotListed(f"{feed.location[0]}: this location is not in the mapping file")
     try:
-        steps = translator(message, feed, mapping)
+        steps = TRIGGERS[trigger](message, feed, mapping)
     except NotOurs:
         return Translation()
-    record = record_number(message, feed)
+    # At a place that is not listed only the stay itself tells whether it is ours, not whose it is.
+    record = record_number(message, feed) if listed else None
     envelopes = [_envelope(message, feed, number, step) for number, step in enumerate(steps)]
     for envelope in envelopes:
         _fits(envelope)
-    return Translation(tuple(envelopes), record)
+    aside = (mapping.aside if listed else REORDERED) if stranger else None
+    return Translation(tuple(envelopes), record, aside=aside)
 
 
 def _fits(envelope: Json) -> None:
@@ -220,6 +237,33 @@ TRIGGERS: dict[tuple[str, str], Callable[[Message, Feed, Mapping], list[Step]]] 
 }
 
 
+MERGE = ("ADT", "A40")
+STAYS = frozenset(trigger for trigger in TRIGGERS if trigger[0] == "ADT")
+ENDINGS = frozenset({("ADT", "A03"), ("ADT", "A11"), ("ADT", "A13")})
+"""They say which stay, and need no place: a patient of ours may leave from anywhere in the house."""
+TAKEN = frozenset({*TRIGGERS, MERGE})
+_TAKEN = "; ".join(
+    f"{code} {', '.join(sorted(event for kind, event in TAKEN if kind == code))}" for code in ("SIU", "ADT")
+)
+CODE = re.compile(r"^[A-Z][A-Z0-9]{2}$", re.ASCII)
+"""A message code or trigger event of tables 0076 and 0003."""
+REORDERED = timedelta(days=2)
+"""How long the end of a stay waits for its beginning, where messages overtake each other."""
+
+
+def place_of(message: Message, feed: Feed, mapping: Mapping) -> Location | None:
+    """The listed location of a message, or None."""
+    name = next((value for path in feed.location if (value := message.get(path))), None)
+    return mapping.location(name) if name else None
+
+
+def stage_of(message: Message, feed: Feed, mapping: Mapping) -> str | None:
+    """The stage that a message's appointment type stands for, or None."""
+    kind = next((value for path in feed.appointment_type if (value := message.get(path))), None)
+    known = mapping.appointment(kind) if kind else None
+    return known.stage.value if known and known.stage else None
+
+
 def _stay(message: Message, feed: Feed, data: Json) -> tuple[str, Json]:
     """Subject and data of a stay. The visit is its subject where the message carries no order."""
     return _order(message, feed) or str(data["admission_id"]), data
@@ -252,7 +296,7 @@ def _location(message: Message, feed: Feed, mapping: Mapping) -> Location:
 
 def _unmapped(mapping: Mapping, reason: str) -> Exception:
     """What the mapping does not list is kept with its reason, or let pass where the site says so."""
-    return NotUsable(reason, Fault.TABLE) if mapping.unmapped == "quarantine" else NotOurs()
+    return NotOurs() if mapping.whole_hospital else NotUsable(reason, Fault.TABLE)
 
 
 def _class(message: Message, mapping: Mapping) -> str:

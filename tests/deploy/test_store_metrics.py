@@ -141,11 +141,15 @@ def test_feeds_quarantine_and_conflicts(world: World) -> None:
     world.conflict(event)
     world.quarantine("waiting", NOW - timedelta(hours=5))
     world.quarantine("released", NOW - timedelta(hours=50))
+    world.quarantine("closed", NOW - timedelta(hours=51))
+    world.quarantine("aside", NOW - timedelta(hours=52))
     found = scrape(world)
     assert value(found, "cart_feed_last_event_age_seconds", "billing") == 7200
     assert value(found, "cart_feed_lag_seconds", "billing") is None
     assert value(found, "cart_inbox_conflicts_total") == 1
     assert value(found, "cart_quarantine", "waiting") == 1
+    assert value(found, "cart_quarantine", "aside") == 1
+    assert value(found, "cart_quarantine", "closed") is None
     assert value(found, "cart_quarantine", "released") is None
     assert value(found, "cart_quarantine_oldest_seconds") == 5 * 3600
 

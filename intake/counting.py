@@ -1,0 +1,11 @@
+"""What this process counts of its feeds."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+IGNORED = Counter(
+    "cart_feed_ignored_total",
+    "Messages of a feed that have nothing to do with CAR-T: nothing of them is kept.",
+    ["feed"],
+)

@@ -1,0 +1,266 @@
+"""A feed of the whole hospital: strangers' traffic neither stops it nor is kept, and nothing of a patient's is lost in it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+from sqlmodel import select
+
+from activities.store.engine import Database
+from activities.store.facts import load_facts
+from activities.store.hearing import last_heard
+from activities.store.inbox import receive, replay
+from activities.store.keys import Keyring
+from activities.store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
+from domain.events.care import AdmissionClass
+from domain.facts import fold
+from domain.record import Record
+from intake.delivery import Deliverer
+from intake.hl7.check import check
+from intake.hl7.door import Hl7Door
+from intake.hl7.faults import Unsupported
+from intake.hl7.mapping import Mapping
+from intake.hl7.message import read
+from intake.hl7.translate import REORDERED, translate
+from intake.rereading import reader_of
+from tests.intake.hl7.conftest import recorded
+from tests.intake.hl7.test_messages import merge, stay
+from tests.store import examples as e
+
+STORY = recorded("story")
+HERE, ELSEWHERE = b"8W^801^A^STMARY", b"ORTHO^2^A^STMARY"
+DISCHARGE = b"|" * 17 + b"HOME"
+
+
+class Hospital:
+    """A door for a feed of the whole hospital, and what it kept."""
+
+    def __init__(self, db: Database, keys: Keyring, mapping: Mapping) -> None:
+        self.db, self.keys = db, keys
+        self.mapping = mapping.model_copy(update={"unmapped": "ignore"})
+        self.now = e.NOW
+        self.door = Hl7Door(db, keys, self.mapping, lambda: self.now, lambda: None)
+
+    def take(self, data: bytes) -> str:
+        """The acknowledgement's code and text."""
+        answer = read(self.door.take(data))
+        return f"{answer.get('MSA-1')} {answer.get('MSA-3') or ''}".strip()
+
+    def kept(self) -> list[str]:
+        with self.db.read() as session:
+            return sorted(row.state for row in session.exec(select(Quarantine)))
+
+    def stays(self) -> list[str]:
+        """The stays of the one encounter, with their ends."""
+        with self.db.read() as session:
+            encounter = session.exec(select(Encounter.encounter_id)).one()
+        own, _ = load_facts(self.db, self.keys, encounter, 10_000)
+        return [f"{one.id} {one.ended_at is not None}" for one in Record(fold(own)).stays]
+
+    def refer(self, mrn: str = "MRN-CANARY-77") -> None:
+        receive(self.db, self.keys, e.referral(mrn=mrn), self.now, "t")
+
+
+@pytest.fixture
+def hospital(store: tuple[Database, Keyring], mapping: Mapping) -> Hospital:
+    return Hospital(*store, mapping)
+
+
+def at(place: bytes, trigger: str, visit: str = "VISIT-2", number: int = 1, **more: str) -> bytes:
+    data = stay(trigger, visit=visit, **more).replace(HERE, place)
+    data = data.replace(b"|77|P|", f"|{number}|P|".encode()).replace(b"20260401180000", b"202604011800%02d" % number)
+    data = data.replace(b"20260401173000", b"202604011700%02d" % number)
+    return data.replace(f"{visit}\r".encode(), visit.encode() + DISCHARGE + b"\r") if trigger == "A03" else data
+
+
+def ignored(feed: str) -> float:
+    return REGISTRY.get_sample_value("cart_feed_ignored_total", {"feed": feed}) or 0.0
+
+
+@pytest.mark.parametrize("trigger", ["ADT^A02", "ADT^A05", "ADT^A31", "SIU^S17", "ORU^R01", "ADT^Z99"])
+def test_a_trigger_that_is_not_used_is_acknowledged_counted_and_not_kept(hospital: Hospital, trigger: str) -> None:
+    before = ignored("st-mary-registration")
+    message = stay("A01").replace(b"ADT^A01", trigger.encode())
+    assert hospital.take(message) == "AA nothing to do with CAR-T"
+    assert ignored("st-mary-registration") == before + 1
+    assert hospital.kept() == []
+    with hospital.db.read() as session:
+        assert last_heard(session) == {"st-mary-registration": e.NOW}
+
+
+@pytest.mark.parametrize("kind", [b"ADT", b"ADT^", b"ADT^a01", b"ADT^A1"])
+def test_what_is_no_trigger_is_refused_also_there(hospital: Hospital, kind: bytes) -> None:
+    message = stay("A01").replace(b"ADT^A01^ADT_A01", kind).replace(b"EVN|A01|", b"EVN||")
+    assert hospital.take(message).startswith("AR MSH-9")
+
+
+def test_without_the_setting_the_refusal_lists_what_is_taken_in(mapping: Mapping) -> None:
+    with pytest.raises(Unsupported, match=r"SIU S12, S13, S14, S15, S26; ADT A01, .*A13, A40"):
+        translate(read(stay("A02")), mapping.feeds[1], mapping)
+
+
+@pytest.mark.parametrize("trigger", ["A01", "A04", "A08"])
+def test_a_stay_elsewhere_in_the_house_is_let_pass_however_little_it_says(hospital: Hospital, trigger: str) -> None:
+    hospital.refer()
+    assert hospital.take(at(ELSEWHERE, trigger)) == "AA nothing to do with CAR-T"
+    assert hospital.take(at(ELSEWHERE, trigger, visit="")) == "AA nothing to do with CAR-T"
+    assert hospital.take(at(b"", trigger, kind="R")) == "AA nothing to do with CAR-T"
+    assert hospital.kept() == []
+
+
+@pytest.mark.parametrize("trigger", ["A06", "A07", "A08"])
+def test_a_known_stay_that_changes_at_a_place_not_listed_is_somebodys_work(hospital: Hospital, trigger: str) -> None:
+    hospital.refer()
+    assert hospital.take(at(HERE, "A01")) == "AA"
+    assert hospital.take(at(ELSEWHERE, trigger, number=2)).startswith("AE AIL-3.1")
+    assert hospital.kept() == ["unmapped"]
+
+
+def test_a_conversion_that_overtakes_its_admission_becomes_work_when_that_comes(hospital: Hospital) -> None:
+    hospital.refer()
+    assert hospital.take(at(ELSEWHERE, "A07", number=2)).startswith("AA set aside")
+    assert hospital.kept() == ["aside"]
+    assert hospital.take(at(HERE, "A01")) == "AA"
+    assert hospital.kept() == ["unmapped"]
+
+
+@pytest.mark.parametrize("trigger", ["A03", "A11", "A13"])
+def test_ends_of_strangers_wait_quietly_and_go(hospital: Hospital, trigger: str) -> None:
+    assert hospital.take(at(ELSEWHERE, trigger)).startswith("AA set aside")
+    assert hospital.kept() == ["aside"]
+    tidy = Deliverer(hospital.db, _nobody, keys=hospital.keys).tidy
+    tidy(hospital.keys, hospital.now + REORDERED - timedelta(minutes=1))
+    assert hospital.kept() == ["aside"]
+    assert tidy(hospital.keys, hospital.now + REORDERED)
+    assert hospital.kept() == []
+    with hospital.db.read() as session:
+        assert session.exec(select(QuarantineKey)).all() == session.exec(select(AlertRecord)).all() == []
+
+
+@pytest.mark.parametrize("trigger", ["A03", "A11", "A13"])
+def test_the_end_of_another_visit_of_a_known_patient_is_none_of_this_encounters(
+    hospital: Hospital, trigger: str
+) -> None:
+    hospital.refer()
+    assert hospital.take(at(ELSEWHERE, trigger, visit="ORTHO-9")).startswith("AA set aside")
+    assert hospital.stays() == []
+
+
+def test_a_patient_may_leave_from_anywhere_in_the_house(hospital: Hospital) -> None:
+    hospital.refer()
+    assert hospital.take(at(HERE, "A01")) == "AA"
+    assert hospital.take(at(ELSEWHERE, "A03", number=2)) == "AA"
+    assert hospital.stays() == ["VISIT-2 True"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_overtakes_what_the_stay_is_the_same_once_its_referral_is_here(hospital: Hospital, seed: int) -> None:
+    """Admission, merge, discharge elsewhere, its cancellation, discharge anew and the referral, in any order, twice."""
+
+    def said(place: bytes, trigger: str, number: int) -> Callable[[], object]:
+        return lambda: hospital.take(at(place, trigger, number=number).replace(b"MRN-CANARY-77", b"M-NEW"))
+
+    steps = [
+        said(HERE, "A01", 1),
+        said(ELSEWHERE, "A03", 2),
+        said(ELSEWHERE, "A13", 3),
+        said(HERE, "A03", 4),
+        lambda: hospital.take(merge("M-OLD", "M-NEW")),
+        lambda: hospital.refer("M-OLD"),
+    ] * 2
+    random.Random(seed).shuffle(steps)
+    for step in steps:
+        step()
+    assert hospital.stays() == ["VISIT-2 True"]
+    assert set(hospital.kept()) <= {"released"}
+
+
+def test_a_referral_that_comes_weeks_late_finds_the_whole_stay(hospital: Hospital) -> None:
+    """The end waits as long as its beginning, which a listed place reported."""
+    tidy = Deliverer(hospital.db, _nobody, keys=hospital.keys).tidy
+    assert hospital.take(at(ELSEWHERE, "A03", number=2)).startswith("AA set aside")
+    assert hospital.take(at(HERE, "A01", number=1)).startswith("AA set aside")
+    assert hospital.take(at(ELSEWHERE, "A13", number=3)).startswith("AA set aside")
+    hospital.now += timedelta(days=29)
+    tidy(hospital.keys, hospital.now)
+    hospital.refer()
+    assert hospital.kept() == ["released"] * 3
+    assert hospital.stays() == ["VISIT-2 False"]
+
+
+def test_a_message_at_fault_is_answered_by_whose_it_is(hospital: Hospital) -> None:
+    """Of a stranger it stops no queue; when its patient is known it is somebody's work, also if that comes later."""
+    unclear = at(HERE, "A01", kind="R")
+    assert hospital.take(unclear).startswith("AA set aside")
+    hospital.refer()
+    assert hospital.kept() == ["unmapped"]
+    assert hospital.take(unclear).startswith("AE PV1-2")
+    assert hospital.take(at(HERE, "A01", kind="R", visit="V-3")).startswith("AE PV1-2")
+    assert hospital.kept() == ["unmapped", "unmapped"]
+
+
+def test_a_message_set_aside_that_comes_again_for_a_known_patient_is_somebodys_work(hospital: Hospital) -> None:
+    late = at(ELSEWHERE, "A07")
+    hospital.take(late)
+    with hospital.db.write() as session:
+        session.exec(select(QuarantineKey)).one().match_key = "lost"
+    hospital.refer()
+    hospital.take(at(HERE, "A01"))
+    assert hospital.kept() == ["aside"]
+    assert hospital.take(late).startswith("AE")
+    assert hospital.kept() == ["unmapped"]
+
+
+def test_one_set_aside_may_be_replayed_by_the_mapping_of_today(hospital: Hospital) -> None:
+    hospital.take(at(HERE, "A01", kind="R"))
+    with hospital.db.read() as session:
+        entry = session.exec(select(Quarantine.quarantine_id)).one()
+    better = hospital.mapping.model_copy(update={"patient_classes": {"R": AdmissionClass.OUTPATIENT}})
+    wise = reader_of(lambda: better)
+    result = replay(hospital.db, hospital.keys, entry, e.NOW, "t", wise)
+    assert result.disposition.value == "quarantined"
+    hospital.refer()
+    assert hospital.stays() == ["VISIT-2 False"]
+
+
+def test_appointments_of_a_listed_type_are_ours_whatever_is_wrong_with_them(hospital: Hospital) -> None:
+    assert hospital.take(STORY[0].replace(b"CARTAPH", b"KNEE")) == "AA nothing to do with CAR-T"
+    assert hospital.take(STORY[0].replace(b"|CARTAPH^Leukapheresis", b"|")).startswith("AA set aside")
+    assert hospital.take(STORY[0].replace(b"^^^20260302090000", b"")).startswith("AE SCH-11")
+    assert hospital.kept() == ["aside", "unmapped"]
+
+
+def test_the_recorded_feed_does_there_what_it_does_elsewhere(hospital: Hospital) -> None:
+    hospital.refer()
+    assert {hospital.take(message) for message in STORY[:-1]} == {"AA"}
+
+
+def test_the_checker_says_what_becomes_of_strangers(hospital: Hospital) -> None:
+    data = b"".join(
+        [at(HERE, "A01"), at(ELSEWHERE, "A01"), at(ELSEWHERE, "A03"), at(HERE, "A01", kind="R"), stay("A02")]
+    )
+    found = list(check(data, hospital.mapping))
+    assert [one.outcome for one in found] == [
+        "cart.admission.started",
+        "ignored",
+        "cart.admission.ended",
+        "set aside",
+        "ignored",
+    ]
+    assert ["30 days" in one.detail for one in found] == [True, False, False, False, False]
+    assert "2 days" in found[2].detail
+
+
+async def _nobody(_encounter: str, _note: object) -> None:
+    raise AssertionError("nothing is delivered")
+
+
+def test_the_setting_stands_in_the_example(mapping: Mapping) -> None:
+    text = (Path(__file__).parents[3] / "deploy" / "hl7.example.toml").read_text()
+    assert "aside_days" in text
+    assert mapping.aside_days == 30
