@@ -24,6 +24,7 @@ from app.import_cli import import_
 from app.logs import be_discreet
 from app.packet_cli import packet
 from app.preflight_cli import preflight
+from app.quarantine_cli import quarantine_app
 from app.reading_cli import DataDir, Url, claims, holds, show, timeline
 from app.rules_cli import rules_app
 from app.settings import Settings
@@ -42,6 +43,7 @@ cli.add_typer(deploy_app, name="deploy")
 cli.add_typer(vault_app, name="vault")
 cli.add_typer(hl7_app, name="hl7")
 cli.add_typer(alerts_app, name="alerts")
+cli.add_typer(quarantine_app, name="quarantine")
 cli.command()(simulate)
 cli.command()(preflight)
 cli.command()(packet)

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from sqlmodel import Session
 
-from activities.store import quarantine, rotation
+from activities.store import closing, quarantine, rotation
 from activities.store.engine import Database
 from activities.store.erasure import StillOpen, erase_patient
 from activities.store.keys import KeyFileError, Keyring, read_keyring
+from activities.store.tables import Quarantine
 from activities.store.vault import COMMAND_LINE, audit
 from app.settings import Settings
 
@@ -82,7 +83,9 @@ def original(
 def _read_original(session: Session, keys: Keyring, quarantine_id: str, by: str) -> str | None:
     """None for an unknown entry; that somebody asked stays on record."""
     try:
-        return quarantine.original(session, keys, quarantine_id, by, datetime.now(UTC))
+        found = quarantine.original(session, keys, quarantine_id, by, datetime.now(UTC))
+        note = closing.told(keys, session.get_one(Quarantine, quarantine_id))
+        return found + (f"\n\nclosed with the note: {note}" if note else "")
     except quarantine.UnknownEntry:
         return None
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from activities.store.inbox import Disposition
 from app.api.problems import FieldProblem
@@ -429,7 +429,7 @@ class Explanations(Answer):
 
 
 class QuarantineEntry(Answer):
-    """An event that waits, or was refused. Its content stays encrypted."""
+    """An event that waits, or was refused. Its content stays encrypted; `expires_at` is when one that is set aside goes."""
 
     quarantine_id: str
     event_id: str | None
@@ -439,6 +439,25 @@ class QuarantineEntry(Answer):
     reasons: list[str]
     received_at: datetime
     resolved_at: datetime | None
+    expires_at: datetime | None
+    closed_by: str | None
+    closed_because: str | None
+
+
+class Closing(Answer):
+    """Who closes an entry of the quarantine, a role, and why. The note is kept encrypted; `other` asks for one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    by: str = Field(min_length=1, max_length=100)
+    because: Literal["corrected", "duplicate", "not_ours", "other"]
+    note: str | None = Field(default=None, max_length=2000)
+
+    @model_validator(mode="after")
+    def _other_is_explained(self) -> Closing:
+        if self.because == "other" and not (self.note or "").strip():
+            raise ValueError("note: say why, where it is none of the other reasons")
+        return self
 
 
 class QuarantinePage(Answer):

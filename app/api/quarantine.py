@@ -1,29 +1,34 @@
-"""Quarantine: what waits and why, and trying it again."""
+"""Quarantine: what waits and why, trying it again, closing what will never be released."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import ValidationError
 from sqlmodel import col, select
 
 from activities.store import quarantine
-from activities.store.inbox import Disposition, replay
+from activities.store.closing import Decision, NotOpen, close
+from activities.store.inbox import Disposition, replay, serialise
 from activities.store.tables import Quarantine
 from activities.store.vault import audit
 from app.api import counters
-from app.api.answers import QuarantineEntry, QuarantinePage, Receipt
+from app.api.answers import Closing, QuarantineEntry, QuarantinePage, Receipt
+from app.api.bodies import json_from
 from app.api.events import receipt_of
 from app.api.parts import PartsOf, QuarantineReader, Replayer, whole_house
-from app.api.problems import Refusal, documented
+from app.api.problems import FieldProblem, Refusal, documented
+from domain.events import problems_of
 
 LARGEST_PAGE = 1000
+UNKNOWN = "no quarantine entry has this id"
 
 router = APIRouter(tags=["quarantine"])
 
 State = Annotated[
-    Literal["waiting", "released", "invalid", "conflict", "unmapped", "erased"] | None,
-    Query(description="all if absent"),
+    Literal["waiting", "released", "invalid", "conflict", "unmapped", "aside", "closed", "erased"] | None,
+    Query(description="all but `aside` if absent"),
 ]
 
 
@@ -35,14 +40,16 @@ def list_quarantine(parts: PartsOf, actor: QuarantineReader, state: State = None
     """
     whole_house(actor, "entries of the quarantine")
     query = select(Quarantine)
-    if state:
-        query = query.where(Quarantine.state == state)
+    query = query.where(Quarantine.state == state if state else Quarantine.state != quarantine.ASIDE)
     order = (col(Quarantine.received_at).desc(), Quarantine.quarantine_id)
     with parts.db.write() as session:
         rows = session.exec(query.order_by(*order).limit(LARGEST_PAGE)).all()
         audit(session, actor.name, "quarantine", "(list)", "read", parts.clock())
-    fields = set(QuarantineEntry.model_fields)
-    return QuarantinePage(entries=[QuarantineEntry(**row.model_dump(include=fields)) for row in rows])
+    return QuarantinePage(entries=[_entry(row) for row in rows])
+
+
+def _entry(row: Quarantine) -> QuarantineEntry:
+    return QuarantineEntry(**row.model_dump(include=set(QuarantineEntry.model_fields)))
 
 
 @router.post("/v1/quarantine/{quarantine_id}/replay", responses=documented(404, 409), summary="Try an entry again")
@@ -52,7 +59,7 @@ def replay_entry(quarantine_id: str, parts: PartsOf, actor: Replayer) -> Receipt
     try:
         result = replay(parts.db, parts.keys, quarantine_id, parts.clock(), actor.name, parts.reader)
     except quarantine.UnknownEntry:
-        raise Refusal(404, "no quarantine entry has this id") from None
+        raise Refusal(404, UNKNOWN) from None
     except quarantine.NeverApplied:
         raise Refusal(
             409, "another body of the same event stands, or the patient was erased; it is never applied"
@@ -61,3 +68,38 @@ def replay_entry(quarantine_id: str, parts: PartsOf, actor: Replayer) -> Receipt
     if result.disposition is Disposition.ACCEPTED and parts.deliverer is not None:
         parts.deliverer.wake()
     return receipt_of(result)
+
+
+BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": Closing.model_json_schema()}}}}
+
+
+async def _decided(request: Request, actor: Replayer) -> Closing:
+    try:
+        return Closing.model_validate(await json_from(request, actor))
+    except ValidationError as error:
+        problems = [FieldProblem(path=one.path, message=one.message) for one in problems_of(error)]
+        raise Refusal(422, "it does not say who closes the entry and why", problems) from None
+
+
+@router.post(
+    "/v1/quarantine/{quarantine_id}/close",
+    responses=documented(400, 404, 409, 413, 422),
+    openapi_extra=BODY,
+    summary="Close an entry",
+)
+def close_entry(
+    quarantine_id: str, body: Annotated[Closing, Depends(_decided)], parts: PartsOf, actor: Replayer
+) -> QuarantineEntry:
+    """An entry that will never be released leaves counts and alerts; its original stays. A replay opens it again."""
+    whole_house(actor, "entries of the quarantine")
+    said = Decision(body.by, body.because, body.note, actor.name)
+    try:
+        with parts.db.write() as session:
+            serialise(session)
+            return _entry(close(session, parts.keys, quarantine_id, said, parts.clock()))
+    except quarantine.UnknownEntry:
+        raise Refusal(404, UNKNOWN) from None
+    except NotOpen:
+        raise Refusal(
+            409, "the entry is released, closed or erased, or set aside for a time: nothing to close"
+        ) from None

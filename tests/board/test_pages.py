@@ -9,7 +9,8 @@ import pytest
 from sqlmodel import select
 
 from activities.store import signals
-from activities.store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter
+from activities.store.inbox import receive
+from activities.store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter, Quarantine
 from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
 from app.board.worklists import DESKS
@@ -17,11 +18,13 @@ from domain.rulebook import Rulebook
 from tests.board.conftest import Board
 from tests.board.markup import problems
 from tests.contract.recording import NOW
+from tests.store import examples as e
 
 PAGES = (
     "/",
     "/closed",
     "/alerts",
+    "/quarantine",
     "/work/coordinator",
     "/work/biller",
     "/work/lab",
@@ -386,3 +389,26 @@ async def test_the_form_of_a_claim_is_one_step_from_its_encounter_and_its_readin
         seen = store.exec(select(AuditEntry).where(AuditEntry.action == "claim form")).all()
     assert [entry.target for entry in seen] == [board.whole]
     assert (await board.get(f"/encounters/{board.whole}/claims/C/9")).status_code == 404
+
+
+async def test_what_was_kept_is_tried_again_and_closed_from_the_page(board: Board) -> None:
+    stray = e.custody("c-9", subject="COI-NOBODYS", coi="COI-NOBODYS")
+    receive(board.db, board.recorder.mind.keys, stray, NOW, "lab")
+    page = (await board.get("/quarantine")).text
+    assert problems(page) == []
+    entry = re.search(r'action="/quarantine/(qua_[^/]+)/replay"', page)
+    assert entry
+    assert "no encounter is known by this subject" in page
+    path = f"/quarantine/{entry.group(1)}"
+    assert (await board.post(f"{path}/replay")).status_code == 303
+    refused = await board.post(f"{path}/close", because="other")
+    assert refused.status_code == 422
+    assert "say it in the note" in refused.text
+    assert (await board.post(f"{path}/close", because="not_ours", note="of Xiomara")).status_code == 303
+    page = (await board.get("/quarantine")).text
+    assert f'aria-labelledby="q-{entry.group(1)}"' not in page
+    assert "it is about no patient of this program" in page
+    assert "Xiomara" not in page
+    with board.db.read() as session:
+        row = session.get_one(Quarantine, entry.group(1))
+        assert (row.state, row.closed_by, row.closed_from) == ("closed", "admin", "waiting")

@@ -13,7 +13,7 @@ from activities.store.tables import AlertRecord, Encounter
 from app.api.access import digest
 from app.api.actors import Actor
 from app.api.roles import TABLE, Right, Role
-from app.board import alerts, claim, entering, packing, pages, routes
+from app.board import alerts, claim, entering, packing, pages, quarantine, routes
 from app.board.forms import FORMS
 from app.board.rights import BOARD_TABLE, BoardRight
 from tests.board.conftest import Board
@@ -86,6 +86,11 @@ async def test_every_page_answers_every_role_of_every_facility_as_the_tables_say
         assert taken in ((303, 409) if takes and scope != "there" else (judged(takes, scope, 303),)), actor.name
         retried = (await board.post("/alerts/deliveries/none/retry")).status_code
         assert retried == (404 if takes and scope == "all" else WITHOUT_RIGHT)
+        looks, decides = role in TABLE[Right.READ_QUARANTINE], role in TABLE[Right.REPLAY_QUARANTINE]
+        assert (await board.get("/quarantine")).status_code == (200 if looks and scope == "all" else WITHOUT_RIGHT)
+        for step in ("replay", "close"):
+            answer = await board.post(f"/quarantine/none/{step}", because="duplicate")
+            assert answer.status_code == (404 if decides and scope == "all" else WITHOUT_RIGHT), (step, actor.name)
         found = await board.post("/find", reference=board.whole)
         assert found.status_code == judged(True, scope, 303)
     with board.db.write() as session:
@@ -108,7 +113,7 @@ async def test_a_caller_whose_claims_give_no_facility_sees_no_more_than_one_of_a
 
 async def test_no_form_is_taken_without_the_secret_of_the_session_or_from_another_site(board: Board) -> None:
     """Every address that changes something, whatever is added to the board later."""
-    routers = (module.router for module in (pages, entering, alerts, routes, claim, packing))
+    routers = (module.router for module in (pages, entering, alerts, routes, claim, packing, quarantine))
     found = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
     posts = {route.path for route in found if "POST" in (route.methods or set())} - OPEN
     assert len(posts) >= 9
@@ -116,7 +121,13 @@ async def test_no_form_is_taken_without_the_secret_of_the_session_or_from_anothe
     before = board.events()
     for path in posts:
         filled = path.format(
-            encounter_id=board.whole, key="custody", alert_id="x", delivery_id="x", letter="A", ordinal=1
+            encounter_id=board.whole,
+            key="custody",
+            alert_id="x",
+            delivery_id="x",
+            quarantine_id="x",
+            letter="A",
+            ordinal=1,
         )
         for fields in ({}, {"csrf": ""}, {"csrf": "x" * 32}, {"csrf": csrf[:-1]}):
             assert (await board.http.post(filled, data=fields)).status_code == 403, path
@@ -127,7 +138,13 @@ async def test_no_form_is_taken_without_the_secret_of_the_session_or_from_anothe
     board.http.cookies.clear()
     for path in (route.path for route in found if route.path not in OPEN):
         filled = path.format(
-            encounter_id=board.whole, key="custody", alert_id="x", delivery_id="x", letter="A", ordinal=1
+            encounter_id=board.whole,
+            key="custody",
+            alert_id="x",
+            delivery_id="x",
+            quarantine_id="x",
+            letter="A",
+            ordinal=1,
         )
         for method in ("GET", "POST"):
             answer = await board.http.request(method, filled)

@@ -179,6 +179,9 @@ async def _refusals(r: Recorder, events: list[dict[str, Any]]) -> None:
     infused = next(e for e in feed("a_mcl_medicare_inpatient") if e["type"] == InfusionStarted.event_type)
     stray = infused | {"id": "stray", "subject": "ORD-UNHEARD-OF"}
     await r.post([*rest, first, broken, stray], "receipts")
+    entry = (await r.http.get("/v1/quarantine?state=invalid")).json()["entries"][0]["quarantine_id"]
+    r.answers["closing"] = {"by": "coordinator", "because": "corrected", "note": "sent anew with its number"}
+    await r.send("quarantine_entry", "POST", f"/v1/quarantine/{entry}/close", r.answers["closing"])
     await r.send("quarantine", "GET", "/v1/quarantine")
     await r.send("problem", "GET", "/v1/encounters/ORD-UNHEARD-OF")
     await r.send("preflight", "POST", "/v1/preflight", first["data"])

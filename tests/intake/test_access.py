@@ -50,6 +50,7 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
     ("POST", "/v1/alerts/{alert_id}/acknowledge"): Right.TAKE_ALERTS,
     ("GET", "/v1/quarantine"): Right.READ_QUARANTINE,
     ("POST", "/v1/quarantine/{quarantine_id}/replay"): Right.REPLAY_QUARANTINE,
+    ("POST", "/v1/quarantine/{quarantine_id}/close"): Right.REPLAY_QUARANTINE,
     ("GET", "/v1/audit"): Right.READ_AUDIT,
     ("POST", "/v1/replies"): Right.SEND_EVENTS,  # last: each refused file opens an alert, which the lists would show
 }
@@ -65,7 +66,8 @@ async def call(gateway: Gateway, actor: str, method: str, path: str) -> httpx.Re
     filled = path.format(
         ref="ORD-1", letter="A", ordinal=1, alert_id="alr_1", quarantine_id="none", delivery_id="none", name="held"
     )
-    body = {"by": "x"} if "acknowledge" in path else e.referral()
+    bodies = {"acknowledge": {"by": "x"}, "close": {"by": "x", "because": "not_ours"}}
+    body = bodies.get(path.rsplit("/", 1)[1], e.referral())
     return await gateway.http.request(method, filled, json=body, headers={"Authorization": f"Bearer {actor}"})
 
 
@@ -92,6 +94,7 @@ SCOPES = {"all": None, "here": HERE, "there": THERE}
 WHOLE_HOUSE = {
     "/v1/quarantine",
     "/v1/quarantine/{quarantine_id}/replay",
+    "/v1/quarantine/{quarantine_id}/close",
     "/v1/alerts/deliveries",
     "/v1/alerts/deliveries/{delivery_id}/retry",
 }

@@ -419,3 +419,33 @@ async def test_a_place_is_noted_for_every_event_of_an_encounter(gateway: Gateway
     with gateway.db.read() as session:
         sequences = [row.sequence for row in session.exec(select(EncounterEvent))]
     assert sorted(sequences) == list(range(1, len(sequences) + 1))
+
+
+# --- entries of the quarantine that nothing will ever release ---------------------------------------------------------
+
+
+async def test_an_entry_is_closed_with_who_and_why_and_leaves_the_counts(gateway: Gateway) -> None:
+    broken = e.referral()
+    del broken["data"]["weight_kg"]
+    entry = (await gateway.post(broken)).json()["receipt"]["quarantine_id"]
+    path = f"/v1/quarantine/{entry}/close"
+    for body, field in (
+        ({"by": "coordinator"}, "because"),
+        ({"by": "coordinator", "because": "whim"}, "because"),
+        ({"because": "corrected"}, "by"),
+        ({"by": "coordinator", "because": "other"}, "note"),
+    ):
+        refused = await gateway.http.post(path, json=body)
+        assert refused.status_code == 422
+        problem = refused.json()["problems"][0]
+        assert field in problem["path"] + problem["message"]
+    done = await gateway.http.post(path, json={"by": "coordinator", "because": "corrected", "note": "of Xiomara"})
+    assert done.status_code == 200
+    listed = (await gateway.get("/v1/quarantine?state=closed")).json()["entries"]
+    assert listed == [done.json()]
+    assert (listed[0]["closed_by"], listed[0]["closed_because"]) == ("coordinator", "corrected")
+    assert "Xiomara" not in done.text
+    assert (await gateway.http.post(path, json={"by": "x", "because": "corrected"})).status_code == 409
+    assert (
+        await gateway.http.post("/v1/quarantine/none/close", json={"by": "x", "because": "corrected"})
+    ).status_code == 404

@@ -1,0 +1,86 @@
+"""The page of the quarantine: what was kept and why, tried again or closed by those who may."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
+from sqlmodel import col, func, select
+from starlette.responses import Response
+
+from activities.store import quarantine as store
+from activities.store.tables import Quarantine
+from app.api.answers import Closing
+from app.api.parts import whole_house
+from app.api.problems import Refusal
+from app.api.quarantine import close_entry, replay_entry
+from app.api.roles import Right
+from app.board.alerts import note_of, role_names
+from app.board.entering import names_of
+from app.board.session import Session
+from app.board.shell import BoardRoute, PartsHere, Posted, on_record, page, reader
+
+router = APIRouter(route_class=BoardRoute, include_in_schema=False)
+
+Reading = Annotated[Session, reader(Right.READ_QUARANTINE)]
+Deciding = Annotated[Session, reader(Right.REPLAY_QUARANTINE)]
+
+PAGE = "/quarantine"
+STANDING = (store.WAITING, store.INVALID, store.CONFLICT, store.UNMAPPED)
+MOST_SHOWN = 200
+LAST_CLOSED = 20
+WHY: Final = {
+    "corrected": "it came anew, as it should be",
+    "duplicate": "it says what another message said",
+    "not_ours": "it is about no patient of this program",
+    "other": "other (say in the note)",
+}
+
+
+@router.get(PAGE)
+def entries(request: Request, parts: PartsHere, session: Reading) -> Response:
+    """What asks somebody to do something, the oldest first; how much is set aside; what was closed last."""
+    whole_house(session.actor, "entries of the quarantine")
+    on_record(request, session, "board quarantine")
+    query = select(Quarantine)
+    with parts.db.read() as here:
+        standing = here.exec(
+            query.where(col(Quarantine.state).in_(STANDING)).order_by(col(Quarantine.received_at)).limit(MOST_SHOWN)
+        ).all()
+        closed = here.exec(
+            query.where(Quarantine.state == store.CLOSED)
+            .order_by(col(Quarantine.resolved_at).desc())
+            .limit(LAST_CLOSED)
+        ).all()
+        counts = dict(here.exec(select(Quarantine.state, func.count()).group_by(Quarantine.state)).all())
+    return page(
+        request,
+        "quarantine.html",
+        standing=standing,
+        total=sum(counts.get(state, 0) for state in STANDING),
+        aside=counts.get(store.ASIDE, 0),
+        closed=closed,
+        why=WHY,
+        names=names_of(parts),
+    )
+
+
+@router.post(PAGE + "/{quarantine_id}/replay")
+def again(quarantine_id: str, parts: PartsHere, session: Deciding, _given: Posted) -> Response:
+    """Try an entry again; what still keeps it stands on the page."""
+    replay_entry(quarantine_id, parts, session.actor)
+    return RedirectResponse(PAGE, 303)
+
+
+@router.post(PAGE + "/{quarantine_id}/close")
+def close(quarantine_id: str, parts: PartsHere, session: Deciding, given: Posted) -> Response:
+    """Close an entry in the name of the caller's roles."""
+    try:
+        said = Closing.model_validate(
+            {"by": role_names(session), "because": given.get("because", ""), "note": note_of(given)}
+        )
+    except ValueError:
+        raise Refusal(422, "choose why it is closed; where it is another reason, say it in the note") from None
+    close_entry(quarantine_id, said, parts, session.actor)
+    return RedirectResponse(PAGE, 303)
