@@ -98,10 +98,15 @@ def test_our_image_carries_the_version_of_the_project() -> None:
     assert set(re.findall(r"cart-encounter:(\d[\w.]*)", text)) == {version}
 
 
+def filled(value: object, **given: str) -> str:
+    """A value of the compose file with its variables given, or by their defaults."""
+    return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: given.get(found[1], found[2]), str(value))
+
+
 def test_compose_mounts_files_that_exist() -> None:
     for name, service in COMPOSE["services"].items():
         for mount in service.get("volumes", ()):
-            source = mount.split(":")[0]
+            source = filled(mount).split(":")[0]
             if source.startswith("."):
                 assert (DEPLOY / source).exists(), f"{name}: {source}"
             else:
@@ -111,7 +116,60 @@ def test_compose_mounts_files_that_exist() -> None:
 def test_compose_opens_ports_to_this_machine_only() -> None:
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", ())]
     assert ports
-    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert all(filled(port).startswith("127.0.0.1:") for port in ports)
+
+
+def test_compose_keeps_the_keys_apart_from_what_goes_out_and_comes_in() -> None:
+    home = Settings(data_dir=Path("/var/lib/cart"))
+    for name in ("worker", "gateway"):
+        mounts = [filled(mount).split(":") for mount in COMPOSE["services"][name]["volumes"]]
+        by_place = {place: (source, mode) for source, place, *mode in mounts}
+        assert by_place[str(home.data_dir)] == ("keys", ["ro"])
+        for box in (home.outbox, home.inbox):
+            assert by_place[str(box)] == (box.name, [])
+            assert f" {box}" in (DEPLOY / "Dockerfile").read_text()  # a place to mount on in a volume that is read only
+    assert COMPOSE["services"]["keys"]["volumes"] == [f"keys:{home.data_dir}"]
+
+
+@pytest.mark.parametrize("port", ["0", "2575"])
+def test_compose_serves_mllp_only_where_a_port_is_given_and_never_without_certificates(port: str) -> None:
+    gateway = COMPOSE["services"]["gateway"]
+    given = {} if port == "0" else {"MLLP_PORT": port}
+    settings = mllp_of({key: filled(value, **given) for key, value in gateway["environment"].items()})
+    assert settings.mllp_port == int(port)
+    places = [filled(mount).split(":")[1] for mount in gateway["volumes"]]
+    assert all(any(str(path).startswith(place) for place in places) for path in files_of(settings))
+    published = [filled(one, **given) for one in gateway["ports"]]
+    assert "127.0.0.1:2575:2575" in published
+
+
+def test_gateways_on_kubernetes_serve_mllp_only_where_its_manifest_was_applied() -> None:
+    maps = {d["metadata"]["name"]: d["data"] for d in documents() if d["kind"] == "ConfigMap"}
+    assert not any("MLLP" in key for key in maps["cart-settings"])
+    pod, gateway = next((pod, one) for pod, one in workloads() if one["name"] == "gateway")
+    assert {"configMapRef": {"name": "cart-mllp", "optional": True}} in gateway["envFrom"]
+    settings = mllp_of(maps["cart-mllp"])
+    mounted = {mount["mountPath"]: mount["name"] for mount in gateway["volumeMounts"] if mount.get("readOnly")}
+    sources = {one["name"]: one.get("secret") or one.get("configMap") for one in pod["volumes"]}
+    for path in files_of(settings):
+        assert sources[mounted[str(path.parent)]]["optional"] is True
+    service = next(d for d in documents() if d["kind"] == "Service" and d["metadata"]["name"] == "cart-mllp")
+    (door,) = service["spec"]["ports"]
+    ports = {one["name"]: one["containerPort"] for one in gateway["ports"]}
+    assert ports[door["targetPort"]] == settings.mllp_port
+    policy = next(d for d in documents() if d["kind"] == "NetworkPolicy" and d["metadata"]["name"] == "mllp-in")
+    assert [one["port"] for one in policy["spec"]["ingress"][0]["ports"]] == [settings.mllp_port]
+
+
+def mllp_of(environment: dict[str, str]) -> GatewaySettings:
+    given = {key.removeprefix("CART_").lower(): value for key, value in environment.items()}
+    return GatewaySettings(**{key: value for key, value in given.items() if key.startswith(("mllp_", "mapping_"))})
+
+
+def files_of(settings: GatewaySettings) -> list[Path]:
+    found = [settings.mapping_file, settings.mllp_certificate, settings.mllp_key, settings.mllp_client_authority]
+    assert all(found)
+    return [path for path in found if path]
 
 
 def test_no_secret_stands_in_a_manifest() -> None:
