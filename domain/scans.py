@@ -16,6 +16,8 @@ from typing import Final
 
 from stdnum import gs1_128
 
+from domain.din import flags_fit
+
 SEPARATOR: Final = "\x1d"
 SHOWN_SEPARATORS: Final = ("␝", "<GS>", "{GS}")
 """How readers and browsers show the group separator where its control character cannot be typed."""
@@ -136,6 +138,8 @@ def _isbt(text: str) -> Scan:
         if content.startswith("=+"):
             continue
         if found := DIN.match(content):
+            if not flags_fit(found.group(1), found.group(2)):
+                raise ScanError("the check of the donation number in this ISBT 128 symbol does not fit; scan it again")
             values["din"] = found.group(1)
         elif DIN_BEGINS.match(content):
             raise ScanError("the donation number in this ISBT 128 symbol is cut off or damaged; scan it again")

@@ -7,8 +7,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from domain.din import checked
 from domain.events.base import (
     Access,
     Cells,
@@ -28,6 +29,10 @@ ISBT_128 = "the ISBT 128 number on the container's label"
 Lot = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")]
 
 
+Din = Annotated[Reference, AfterValidator(checked)]
+"""A donation identification number; one of ISBT 128 that comes with its check character is checked and kept without it."""
+
+
 class ApheresisCompleted(EventData):
     """One leukapheresis. A short collection repeated next day has its own ordinal under the same COI (corrections G)."""
 
@@ -37,7 +42,7 @@ class ApheresisCompleted(EventData):
     facility: FacilityKey
     setting: Setting
     coi_id: Reference
-    din: Reference
+    din: Din
     maker_id: Annotated[Reference | None, Field(description=MAKER)] = None
     isbt_128: Annotated[Reference | None, Field(description=ISBT_128)] = None
     collection_ordinal: Annotated[int, Field(ge=1, le=20)]
@@ -106,7 +111,7 @@ class CustodyRecorded(EventData):
     )
     lot: Lot | None = None
     ndc: Ndc | None = None
-    din: Reference | None = None
+    din: Din | None = None
     maker_id: Annotated[Reference | None, Field(description=MAKER)] = None
     isbt_128: Annotated[Reference | None, Field(description=ISBT_128)] = None
     container: Reference | None = None

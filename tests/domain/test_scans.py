@@ -44,6 +44,7 @@ def test_an_isbt_128_symbol() -> None:
     assert dict(found.values) == {"din": "A999926123456", "expires_on": "2027-12-31", "lot": "LOT9"}
     assert found.others == ("ISBT 128 =<",)
     assert dict(read("=A99992612345600", ()).values) == {"din": "A999926123456"}
+    assert dict(read("=G12349865432177", ()).values) == {"din": "G123498654321"}
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,7 @@ def test_an_isbt_128_symbol() -> None:
         (f"01{gtin('5555500001')}10LOT9", "no known product"),
         (f"01{gtin()}1727123121BAG710LOT9", "group separator"),
         ("=A9999261234", "cut off"),
+        ("=G12349865432176", "check of the donation number"),
         ("=>027366", "does not exist"),
         ("=>127001", "does not exist"),
         ("]d2HELLO", "neither"),

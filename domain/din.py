@@ -1,0 +1,52 @@
+"""Donation identification numbers of ISBT 128 (ST-001, data structure 001), and their check character (ISO 7064, modulus 37-2).
+
+Thirteen characters: facility (5), year (2), sequence (6). A person who types one adds the boxed check character of the label; a
+reader may send it as two flag characters. It is checked and taken off, so that one donation has one number. A number of another
+form is a house's own and stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+CHARACTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*"
+"""By their values, 0 to 36."""
+MODULUS: Final = 37
+FLAG_OF_CHECK: Final = 60
+"""Flag characters from 60 to 96 are the value of the check character and 60 (type 3 flags)."""
+TYPED: Final = re.compile(r"^([A-NP-Z1-9][A-Z0-9]{4}) ?(\d{2}) ?(\d{6}) ?([0-9A-Z*])?$")
+WRONG: Final = "the check character does not fit this donation number (ISBT 128); read it again from the label"
+
+
+def check_character(din: str) -> str:
+    """The check character of a number of thirteen characters."""
+    return CHARACTERS[_check_value(din)]
+
+
+def flags_fit(din: str, flags: str) -> bool:
+    """Whether flag characters that carry a check agree with the number; others say nothing of it."""
+    value = int(flags) - FLAG_OF_CHECK if flags.isdigit() else -1
+    return not 0 <= value < MODULUS or value == _check_value(din)
+
+
+def checked(text: str) -> str:
+    """The number without its check character.
+
+    Raises:
+        ValueError: the check character does not fit; the message holds no value.
+    """
+    found = TYPED.match(text)
+    if found is None:
+        return text
+    din = "".join(found.group(1, 2, 3))
+    if found[4] and found[4] != check_character(din):
+        raise ValueError(WRONG)
+    return din
+
+
+def _check_value(din: str) -> int:
+    total = 0
+    for character in din:
+        total = (total + CHARACTERS.index(character)) * 2 % MODULUS
+    return (MODULUS + 1 - total) % MODULUS
