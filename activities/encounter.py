@@ -9,7 +9,7 @@ from typing import Any
 
 from prometheus_client import Counter as Metric
 from pydantic import TypeAdapter
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -22,7 +22,8 @@ from activities.desk import work
 from activities.destinations import NOWHERE, Destinations
 from activities.mind import Mind, plan_of, with_replies
 from activities.store.chain import append_custody
-from activities.store.tables import Encounter
+from activities.store.tables import Encounter, EncounterEvent
+from activities.store.telling import tell
 from activities.watch import watch
 from domain.decision import Decision
 from domain.plan import (
@@ -78,6 +79,8 @@ class Activities:
         with self.mind.db.read() as session:
             marks = claim_marks(session, self.mind.keys, question.encounter, question.up_to_sequence)
             standing = standing_claims(session, question.encounter)
+            seen = _first_seen(session, question)
+        _tell_decision(decision, question, seen)
         return without_ghosts(with_replies(plan_of(decision, question), marks), standing)
 
     @activity.defn(name="keep_custody")
@@ -156,6 +159,34 @@ class Activities:
     @activity.defn(name="deliver_alerts")
     def deliver_alerts(self, moment: Moment) -> None:
         deliver(self.mind.db, self.destinations, moment.now)
+
+
+def _first_seen(session: Session, question: Question) -> list[str]:
+    """The events that the decision shown before this one did not know."""
+    before = select(Encounter.decided_sequence).where(Encounter.encounter_id == question.encounter)
+    rows = select(EncounterEvent.event_id).where(
+        EncounterEvent.encounter_id == question.encounter,
+        col(EncounterEvent.sequence) > before.scalar_subquery(),
+        col(EncounterEvent.sequence) <= question.up_to_sequence,
+    )
+    return list(session.exec(rows.order_by(col(EncounterEvent.sequence))))
+
+
+def _tell_decision(decision: Decision, question: Question, seen: list[str]) -> None:
+    due = decision.next_deadline
+    tell(
+        "encounter.decided",
+        encounter=question.encounter,
+        sequence=question.up_to_sequence,
+        event_ids=seen,
+        stage=decision.stage.value,
+        holds=sorted({hold.kind for hold in decision.holds if hold.stands}),
+        claims=[claim.key for claim in decision.claims if claim.ready],
+        alerts=len(decision.alerts),
+        next_due=due.due.isoformat() if due else None,
+        outcome=decision.outcome.value if decision.outcome else None,
+        rulebook=decision.rulebook_digest[:12],
+    )
 
 
 def without_ghosts(plan: Plan, standing: Sequence[tuple[str, int]]) -> Plan:

@@ -6,17 +6,24 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 RESTART_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 STEADY_SECONDS = 30.0
+TURN_SECONDS = 60.0
+LARGEST_LOG = 20_000_000
+"""Bytes of a log before it is moved aside."""
+OLDER_LOGS = 4
+"""Logs kept of each process beside the one that is written."""
 
 
 def die_with_parent() -> None:
@@ -69,6 +76,13 @@ class Child:
             with contextlib.suppress(OSError):
                 await self.start()
 
+    async def keep_small(self) -> None:
+        """Move the log aside whenever it has grown: what filled the disk would stop the encounters."""
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            with contextlib.suppress(OSError):
+                turn_over(self.log)
+
     async def stop(self, seconds: float) -> None:
         """SIGTERM, and SIGKILL after the given time."""
         if not self.running or self.process is None:
@@ -89,3 +103,19 @@ class Child:
         except OSError:
             return ""
         return lines[-1][:300] if lines else ""
+
+
+def turn_over(log: Path, largest: int = LARGEST_LOG) -> bool:
+    """Move a log's content to `….1` when it is larger, older ones one further, the oldest away; says whether it did.
+
+    The process goes on with its open file, which is emptied: it writes at the end, wherever that is.
+    """
+    if log.stat().st_size <= largest:
+        return False
+    older = [log.with_name(f"{log.name}.{number}") for number in range(1, OLDER_LOGS + 1)]
+    for newer, place in reversed(list(pairwise(older))):
+        if newer.exists():
+            newer.replace(place)
+    shutil.copyfile(log, older[0])
+    os.truncate(log, 0)
+    return True

@@ -10,10 +10,11 @@ import json
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from activities.store.telling import tell
 from app.alerts_cli import alerts_app
 from app.audit_cli import audit
 from app.billing_cli import reply, worklist
@@ -21,7 +22,7 @@ from app.client import ApiError, api_from
 from app.deployment import deploy_app
 from app.hl7_cli import hl7_app
 from app.import_cli import import_
-from app.logs import be_discreet
+from app.logs import be_discreet, core_log, started
 from app.packet_cli import packet
 from app.preflight_cli import preflight
 from app.quarantine_cli import quarantine_app
@@ -31,6 +32,9 @@ from app.settings import Settings
 from app.simulate import simulate
 from app.troubles import in_one_line
 from app.vault_cli import vault_app
+
+if TYPE_CHECKING:
+    from app.serving import GatewaySettings
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -80,32 +84,41 @@ def up(
 @cli.command()
 def worker() -> None:
     """Run one worker against the Temporal server and database of the environment (CART_…)."""
-    be_discreet()
+    settings = Settings()
+    be_discreet("worker", settings.log_level)
     from app.worker import run_worker
 
-    _run(run_worker(Settings()))
+    _run(run_worker(settings))
 
 
 @cli.command()
 def gateway() -> None:
     """Run one gateway: events in over HTTP, answers out, delivery to the encounters."""
-    be_discreet()
-    _run(_serve_gateway())
-
-
-async def _serve_gateway() -> None:
-    from app.connect import open_home, temporal_access
-    from app.metrics import register_store_metrics
-    from app.serving import GatewaySettings, bound, build_gateway, server_of
+    from app.serving import GatewaySettings
 
     settings = GatewaySettings()
+    be_discreet("gateway", settings.log_level)
+    _run(_serve_gateway(settings))
+
+
+async def _serve_gateway(settings: GatewaySettings) -> None:
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    from app.connect import open_home, temporal_access
+    from app.metrics import register_store_metrics
+    from app.serving import bound, build_gateway, server_of
+
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_log())))
     temporal_access(settings)  # a gateway connects at its first delivery: what is wrong with the settings is said now
     home = open_home(settings)
     register_store_metrics(home.db, home.shelf, home.keys)
     try:
         server = server_of(settings, build_gateway(settings, home))
-        await server.serve([bound("CART_HTTP_PORT", settings.http_host, settings.http_port)])
+        listening = bound("CART_HTTP_PORT", settings.http_host, settings.http_port)
+        started(settings, http="{}:{}".format(*listening.getsockname()[:2]))
+        await server.serve([listening])
     finally:
+        tell("process.stopped")
         home.db.close()
 
 

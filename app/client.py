@@ -53,7 +53,10 @@ class Api:
         try:
             answer = httpx.request(method, self.url + path, json=body, content=content, headers=headers, timeout=60)
         except httpx.HTTPError as error:
-            raise ApiError(f"no gateway answers at {self.url}: {type(error).__name__}; start one with `up`") from None
+            raise ApiError(
+                f"no gateway answers at {self.url}: {type(error).__name__}; start `up` or `gateway`, or name another with "
+                "--url or CART_URL"
+            ) from None
         if answer.status_code >= 400:
             raise ApiError(f"{method} {path}: {answer.status_code} {_detail(answer)}")
         return answer

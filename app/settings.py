@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 WorkerRole = Literal["all", "workflows", "activities"]
 """What a worker process does. Apart, a burst of claims to build cannot keep workflow tasks waiting for the processor."""
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
 DEPLOY = Path(str(files("domain"))).parent / "deploy"
 
 
@@ -41,6 +43,7 @@ class Settings(BaseSettings):
     deployment: str = "cart-encounter"
     max_cached_workflows: int = 5000
     worker_role: WorkerRole = "all"
+    log_level: LogLevel = "info"
 
     @property
     def database(self) -> str:

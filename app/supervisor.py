@@ -111,7 +111,9 @@ async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str]
                 await starting
             return
         await starting
-        watchers = [asyncio.create_task(child.keep_running()) for child in children]
+        watchers = [
+            asyncio.create_task(act) for child in children for act in (child.keep_running(), child.keep_small())
+        ]
         _write_run_file(options)
         say(
             f"ready http=http://{HOST}:{options.http_port} ui=http://{HOST}:{options.ui_port} "

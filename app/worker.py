@@ -27,9 +27,11 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.advice import Advice
 from activities.destinations import Destinations, DestinationsError, read_destinations
 from activities.encounter import Activities
+from activities.store.telling import tell
 from app.bell import Bell
 from app.connect import Home, connect_temporal, open_home
 from app.installation import CannotStart
+from app.logs import core_log, started
 from app.metrics import free_port, sdk_metrics, serve_metrics
 from app.settings import Settings
 from intake.replies.directory import ReplyDirectory
@@ -124,7 +126,7 @@ async def run_worker(settings: Settings) -> None:
         loop.add_signal_handler(name, stop.set)
     home = open_home(settings)
     core_port = free_port()
-    runtime = Runtime(telemetry=TelemetryConfig(metrics=sdk_metrics(core_port)))
+    runtime = Runtime(telemetry=TelemetryConfig(logging=core_log(), metrics=sdk_metrics(core_port)))
     client = await connect_temporal(settings, home.keys, runtime=runtime)
     metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.shelf, home.keys)
     acts = (reply_directory(home), Bell(home.db, client)) if settings.worker_role != "workflows" else ()
@@ -133,8 +135,10 @@ async def run_worker(settings: Settings) -> None:
         with ThreadPoolExecutor(ACTIVITY_THREADS + DECISION_THREADS, thread_name_prefix="activity") as pool:
             async with build_worker(client, home, pool):
                 await keep_schedule(client)
+                started(settings, role=settings.worker_role)
                 await stop.wait()
     finally:
+        tell("process.stopped")
         for task in background:
             task.cancel()
         metrics.shutdown()

@@ -22,6 +22,7 @@ from activities.store.engine import Database
 from activities.store.inbox import serialise
 from activities.store.keys import Keyring
 from activities.store.tables import EncounterEvent
+from activities.store.telling import tell
 from domain.plan import Note
 
 Deliver = Callable[[str, Note], Awaitable[None]]
@@ -186,11 +187,14 @@ class Deliverer:
 
     def _delivered(self, encounter: str, sequences: list[int]) -> None:
         with self._db.write() as session:
-            session.execute(
+            noted = session.execute(
                 update(EncounterEvent)
                 .where(col(EncounterEvent.encounter_id) == encounter, col(EncounterEvent.sequence).in_(sequences))
                 .values(delivered_at=datetime.now(UTC))
-            )
+                .returning(col(EncounterEvent.event_id), col(EncounterEvent.sequence))
+            ).all()
+        for event, sequence in sorted(noted, key=lambda row: row[1]):
+            tell("event.noted", event_id=event, encounter=encounter, sequence=sequence)
 
     async def _stop(self) -> None:
         for task in self._tasks:

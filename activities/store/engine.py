@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, create_engine
 
+from activities.store.telling import TellingSession
+
 MIGRATIONS = Path(__file__).resolve().parents[2] / "deploy" / "migrations"
 BUSY_MILLISECONDS = 30_000
 
@@ -29,8 +31,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that commits at the end and rolls back on any error."""
-        with self._turn, Session(self.engine, expire_on_commit=False) as session, session.begin():
+        """A transaction that commits at the end and rolls back on any error; what it committed is told to the log."""
+        with self._turn, TellingSession(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager

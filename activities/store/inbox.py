@@ -21,6 +21,7 @@ from activities.store.engine import Database, take_turn
 from activities.store.keys import Keyring
 from activities.store.opaque import new_id
 from activities.store.tables import NOTICES, EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
+from activities.store.telling import tell
 from activities.store.vault import ERASED, audit
 from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
 from domain.events.governance import CorrectionMade
@@ -94,7 +95,11 @@ def receive_all(
     """
     with db.write() as session:
         serialise(session)
-        return [receive_in(session, keys, body, received_at, feed, hint, allowed, aside) for body in bodies]
+        results = [receive_in(session, keys, body, received_at, feed, hint, allowed, aside) for body in bodies]
+    for result in results:
+        if result.disposition is Disposition.DUPLICATE:
+            tell("event.duplicate", event_id=result.event_id, encounter=result.encounter_id, feed=feed)
+    return results
 
 
 @dataclass(frozen=True, slots=True)

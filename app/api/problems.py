@@ -118,10 +118,13 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return answer(Refusal(422, "a parameter or field does not fit", problems))
 
 
-async def _database(_request: Request, error: Exception) -> JSONResponse:
+async def _database(request: Request, error: Exception) -> JSONResponse:
     log.warning("gateway.database", error=type(error).__name__)
     if isinstance(error, DataError):
         return answer(Refusal(422, "a value cannot be stored: it holds a character that no text has"))
     if not isinstance(error, DBAPIError):
         return answer(Refusal(500, "the gateway failed; its log names the error"))
-    return answer(Refusal(503, "nothing was stored; send it again", headers={"Retry-After": str(RETRY_SECONDS)}))
+    again = (
+        "the database does not answer; ask again" if request.method == "GET" else "nothing was stored; send it again"
+    )
+    return answer(Refusal(503, again, headers={"Retry-After": str(RETRY_SECONDS)}))
