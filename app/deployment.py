@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from google.protobuf.duration_pb2 import Duration
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, func, or_, select
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
@@ -18,11 +18,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.store.engine import Database
 from activities.store.keys import read_keyring
-from activities.store.tables import Encounter, EncounterEvent
+from activities.store.tables import ClaimVersion, Encounter, EncounterEvent
 from app.codec import codec_path
 from app.connect import temporal_access
 from app.installation import CannotStart, install
 from app.settings import Settings
+from domain.claims.lifecycle import State
 from workflows.search_attributes import MEANING, REGISTRY
 
 RETENTION = timedelta(days=90)
@@ -67,17 +68,20 @@ def temporal() -> None:
 
 @deploy_app.command()
 def redeliver() -> None:
-    """After a restore of the Temporal server: wake every open encounter, which folds all of its facts anew."""
+    """After a restore of the Temporal server: wake every encounter that is open or has a claim under way."""
     db = Database(Settings().database)
     try:
         count = wake_encounters(db)
     finally:
         db.close()
-    typer.echo(f"{count} open encounters will be woken by a gateway")
+    typer.echo(f"{count} encounters, open or with a claim under way, will be woken by a gateway")
 
 
 def wake_encounters(db: Database) -> int:
-    """Mark the last event of every open encounter as undelivered; returns how many.
+    """Mark the last event of every encounter that has something under way as undelivered; returns how many.
+
+    Claims outlive their encounter: one that closed with a bill on hold or at the payer starts the claim's clock anew, and
+    closes again.
 
     The last one alone: a note carries the encounter's facts up to its sequence, and a decision on fewer of them than were
     decided on before would take back what followed from the others.
@@ -86,12 +90,22 @@ def wake_encounters(db: Database) -> int:
         last = session.exec(
             select(EncounterEvent.encounter_id, func.max(EncounterEvent.sequence))
             .join(Encounter, col(Encounter.encounter_id) == col(EncounterEvent.encounter_id))
-            .where(Encounter.status == "open")
+            .where(or_(Encounter.status == "open", col(Encounter.encounter_id).in_(_with_claims_under_way(session))))
             .group_by(EncounterEvent.encounter_id)
         ).all()
         for encounter, sequence in last:
             session.get_one(EncounterEvent, (encounter, sequence)).delivered_at = None
     return len(last)
+
+
+def _with_claims_under_way(session: Session) -> set[str]:
+    """Encounters with a claim that is not out of the world: a paid one is, unless something is waited for."""
+    rows = session.exec(
+        select(ClaimVersion.encounter_id, ClaimVersion.state, ClaimVersion.standing).where(
+            col(ClaimVersion.state).not_in((State.SUPERSEDED, State.WITHDRAWN, State.VOIDED))
+        )
+    )
+    return {encounter for encounter, state, now in rows if state != State.PAID or now.get("next_due")}
 
 
 @deploy_app.command()

@@ -73,6 +73,29 @@ def test_every_search_attribute_says_what_it_means() -> None:
     assert all(name in shown for name in REGISTRY)
 
 
+def test_after_a_restore_a_closed_encounter_is_woken_while_a_claim_of_it_is_under_way(world: World) -> None:
+    """Its bill would never go out, and nobody would hear that a payer does not answer."""
+    states = {
+        "emitted": {},
+        "transmitted": {"next_due": "2026-05-01T00:00:00+00:00"},
+        "denied": {"next_due": None},
+        "paid": {"next_due": "2026-05-01T00:00:00+00:00"},
+    }
+    woken = set()
+    for state, standing in states.items():
+        woken.add(ended := world.encounter(status="closed"))
+        world.event(ended, "cart.referral.received", NOW, sequence=1)
+        world.claim(ended, "A", state=state, standing=standing)
+    for state in ("paid", "voided", "superseded", "withdrawn"):
+        ended = world.encounter(status="closed")
+        world.event(ended, "cart.referral.received", NOW, sequence=1)
+        world.claim(ended, "A", state=state, standing={"next_due": None})
+    assert wake_encounters(world.db) == 4
+    with world.db.read() as session:
+        waiting = session.exec(select(EncounterEvent).where(EncounterEvent.delivered_at == None))  # noqa: E711
+        assert {event.encounter_id for event in waiting} == woken
+
+
 def test_after_a_restore_open_encounters_are_woken_by_their_last_event(world: World) -> None:
     running, ended = world.encounter(), world.encounter(status="closed")
     for sequence in (1, 2, 3):
