@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from sqlmodel import Session
 
+from activities.pruning import prune
+from activities.rules import Shelf
 from activities.store import closing, quarantine, rotation
 from activities.store.engine import Database
 from activities.store.erasure import StillOpen, erase_patient
@@ -17,7 +19,7 @@ from activities.store.tables import Quarantine
 from activities.store.vault import COMMAND_LINE, audit
 from app.settings import Settings
 
-vault_app = typer.Typer(no_args_is_help=True, help="Keys of the vault and erasure of a patient.")
+vault_app = typer.Typer(no_args_is_help=True, help="Keys of the vault, erasure of a patient, what is past its time.")
 
 DataDir = Annotated[str, typer.Option("--data-dir", help="data directory of the stack; the environment's if absent")]
 
@@ -113,3 +115,23 @@ def erase(
     finally:
         db.close()
     print(f"erased in {', '.join(erased)}")
+
+
+@vault_app.command("prune")
+def prune_store(
+    by: Annotated[str, typer.Option(help="who decided it: a role, for the audit")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, remove nothing")] = False,
+    data_dir: DataDir = "",
+) -> None:
+    """Remove exchanged files and access records past the spans of the rulebook. Facts, claims and chains are never touched."""
+    settings = _settings(data_dir)
+    rules = Shelf(settings.edition, settings.rules_directory, settings.site_file).rules()
+    db = Database(settings.database)
+    try:
+        gone = prune(db, rules, settings.outbox, settings.inbox, datetime.now(UTC), by, dry_run=dry_run)
+    finally:
+        db.close()
+    print(
+        f"{'would remove' if dry_run else 'removed'} {gone.claim_files} claim files and {gone.reply_files} payers' files "
+        f"({gone.bytes / 1e6:.1f} MB), {gone.access_records} access records"
+    )

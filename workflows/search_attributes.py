@@ -21,7 +21,8 @@ CLAIM_STATE: Final = SearchAttributeKey.for_keyword("CartClaimState")
 
 MEANING: Final[dict[str, str]] = {
     STAGE.name: "stage of the encounter: apheresis, manufacturing, lymphodepletion, infusion, monitoring, closed",
-    HOLDS.name: "kinds of the holds that stand: readiness, eligibility, authorization, site_of_care, identity, claim",
+    HOLDS.name: "kinds of the holds that stand: readiness, eligibility, authorization, site_of_care, product, identity, "
+    "data, claim",
     NEXT_DUE.name: "the next deadline of the encounter",
     PRODUCT.name: "product key of the rulebook",
     PAYER_CLASS.name: "payer class of the rulebook",
