@@ -19,7 +19,7 @@ from activities.store.engine import Database
 from activities.store.tables import AuditEntry, ClaimVersion, ReplyFile, Transmission
 from activities.store.vault import audit
 from activities.transmission import file_path
-from domain.claims.lifecycle import State
+from domain.claims.bill import State
 from domain.rulebook import Rulebook
 from domain.rulebook.treatment_rows import Window
 

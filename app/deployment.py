@@ -23,7 +23,7 @@ from app.codec import codec_path
 from app.connect import temporal_access
 from app.installation import CannotStart, install
 from app.settings import Settings
-from domain.claims.lifecycle import State
+from domain.claims.bill import State
 from workflows.search_attributes import MEANING, REGISTRY
 
 RETENTION = timedelta(days=90)
