@@ -2,6 +2,9 @@
 
 A gate that opens today rests on what exists today. Of a service that was performed the papers of its own day decide, so
 this asks about services that are still to come only; plans (bookings, changes of the plan) may speak of the future.
+
+An event may be of a time to come as a whole (`time`, design section 4): a rehearsal of an encounter, say. It is taken at
+its word then, and only what it dates later than itself lies ahead.
 """
 
 from __future__ import annotations
@@ -63,14 +66,14 @@ def counts_from(fact: Fact[EventData], midnight: Midnight) -> datetime:
 def lying_ahead(
     facts: Iterable[Fact[EventData]], limit: datetime, midnight: Midnight
 ) -> Iterator[tuple[str, datetime]]:
-    """The event of everything that does not count by the limit, with the moment it counts from."""
+    """The event of everything that counts neither by the limit nor by its own time, with the moment it counts from."""
     for fact in facts:
         moments = [midnight(paper.dated) for paper in _papers(fact)]
         if isinstance(fact.data, OPENING):
             moments.append(counts_from(fact, midnight))
-        elif isinstance(fact.data, PERFORMED):
-            moments.append(fact.occurred)
-        yield from ((fact.event_id, moment) for moment in moments if moment > limit)
+        elif isinstance(fact.data, PERFORMED) and fact.occurred > limit:
+            yield fact.event_id, fact.occurred
+        yield from ((fact.event_id, moment) for moment in moments if moment > max(limit, fact.time))
 
 
 def performed(fact: Fact[EventData]) -> bool:
@@ -83,7 +86,7 @@ def by(facts: Iterable[Fact[EventData]], limit: datetime, midnight: Midnight) ->
     return tuple(
         _with_papers_by(fact, limit, midnight)
         for fact in facts
-        if not (isinstance(fact.data, OPENING) and counts_from(fact, midnight) > limit)
+        if not (isinstance(fact.data, OPENING) and counts_from(fact, midnight) > max(limit, fact.time))
     )
 
 
@@ -92,7 +95,7 @@ def _papers(fact: Fact[EventData]) -> tuple[EvidenceAdded, ...]:
 
 
 def _with_papers_by(fact: Fact[EventData], limit: datetime, midnight: Midnight) -> Fact[EventData]:
-    kept = tuple(paper for paper in _papers(fact) if midnight(paper.dated) <= limit)
+    kept = tuple(paper for paper in _papers(fact) if midnight(paper.dated) <= max(limit, fact.time))
     if len(kept) == len(_papers(fact)):
         return fact
     return replace(fact, data=fact.data.model_copy(update={"evidence": kept}))

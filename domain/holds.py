@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from domain.case import Case, Service
@@ -58,8 +59,7 @@ def override_of(case: Case, service: Service, requirement: Requirement) -> Overr
 
 def signed_for(case: Case, stage: Stage, requirement: Requirement) -> Fact[HoldOverridden] | None:
     """The last override that names the hold."""
-    signed = (fact for fact in case.record.overrides if fact.time <= case.latest)
-    mine = [fact for fact in signed if fact.data.hold == hold_id(stage, requirement)]
+    mine = [fact for fact in case.record.overrides if fact.data.hold == hold_id(stage, requirement)]
     return mine[-1] if mine else None
 
 
@@ -68,13 +68,13 @@ def fallen(case: Case, service: Service, requirement: Requirement, signed: Fact[
     moment = service.moment if service.performed and service.moment else case.now
     if signed.data.expires <= moment:
         return True
-    until = moment if service.performed else case.latest
+    until: datetime | None = moment if service.performed else None
     newer = [
         case.by_event[event].time
         for event in requirement.evidence
         if event in case.by_event and event not in service.events
     ]
-    return any(signed.time < time <= until for time in newer)
+    return any(time > signed.time and (until is None or time <= until) for time in newer)
 
 
 def holds(case: Case, gates: Iterable[tuple[Gate, Service]], current: Stage) -> Iterator[Hold]:

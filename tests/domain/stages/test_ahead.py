@@ -1,11 +1,8 @@
-"""Papers and records that are dated later than now: kept, and counting from their date, whatever came first."""
+"""Papers and records dated later than now and than their event: kept, and counting from their date, whatever came first."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-
-import pytest
 
 from domain.decide import decide
 from domain.events.base import Stage
@@ -21,14 +18,6 @@ def _paper(story: Story, day: int) -> None:
     story.tell(TODAY, "cart.evidence.added", story.paper(day, "lvef", {"percent": 60}))
 
 
-def _approval(story: Story, day: int) -> None:
-    story.authorize(day, -42, 40)
-
-
-def _certificate(story: Story, day: int) -> None:
-    story.certify(day, "authorized_center", "st_mary", "2020-01-01", None)
-
-
 def booked(*, without: tuple[str, ...] = (), approved: bool = True) -> Story:
     story = Story()
     story.refer(coverage=MA, evidence=story.papers(-47, "btk_inhibitor", *without))
@@ -40,24 +29,27 @@ def booked(*, without: tuple[str, ...] = (), approved: bool = True) -> Story:
 
 
 BTK = {"agent": "ibrutinib", "started": "2025-01-01", "stopped": "2026-01-01", "reason": "progression"}
-CASES: dict[str, tuple[Callable[[], Story], Callable[[Story, int], None], str]] = {
-    "evidence": (lambda: booked(without=("lvef",)), _paper, "apheresis.eligibility.lvef"),
-    "authorization": (lambda: booked(approved=False), _approval, "apheresis.authorization.approved"),
-}
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_paper_opens_its_gate_on_its_date_and_not_before(case: str) -> None:
-    begun, tell, hold = CASES[case]
-    story = begun()
+def test_a_paper_opens_its_gate_on_its_date_and_not_before() -> None:
+    hold, story = "apheresis.eligibility.lvef", booked(without=("lvef",))
     assert hold in holds(story.decide(TODAY))
 
-    tell(story, THEN)
+    _paper(story, THEN)
     before, on_the_day = story.decide(THEN - 1, hour=12), story.decide(THEN)
 
     assert AHEAD in holds(before)[hold].missing
     assert hold not in holds(on_the_day)
     assert any("ahead" in due.key and due.due.date() == story.at(THEN).date() for due in before.deadlines)
+
+
+def test_an_event_of_a_time_to_come_is_taken_at_its_word() -> None:
+    """Papers of an encounter that is played ahead of the clock open its gates as they do afterwards."""
+    story = booked(without=("lvef",), approved=False)
+    story.tell(THEN, "cart.evidence.added", story.paper(THEN, "lvef", {"percent": 60}))
+    story.authorize(THEN, -42, 40)
+
+    assert holds(story.decide(TODAY)) == holds(story.decide(THEN)) == {}
 
 
 def test_a_paper_of_the_referral_counts_from_its_date() -> None:
@@ -70,32 +62,9 @@ def test_a_paper_of_the_referral_counts_from_its_date() -> None:
     assert holds(story.decide(THEN)) == {}
 
 
-def test_a_certificate_reported_for_tomorrow_does_not_count_today() -> None:
-    story = booked()
-    story.site = story.site.model_copy(
-        update={"certifications": tuple(c for c in story.site.certifications if c.layer.value != "authorized_center")}
-    )
-    _certificate(story, THEN)
-
-    held = [h for h in holds(story.decide(TODAY)).values() if h.layer == "authorized_center"]
-    assert held
-    assert all(AHEAD in hold.missing for hold in held)
-    assert not [h for h in holds(story.decide(THEN)).values() if h.layer == "authorized_center"]
-
-
-def test_an_override_stands_from_its_signature() -> None:
-    story = booked(approved=False)
-    story.override(THEN, "apheresis.authorization.approved", 20)
-
-    before, after = (holds(story.decide(day))["apheresis.authorization.approved"] for day in (TODAY, THEN))
-
-    assert before.override is None
-    assert after.override is not None
-
-
 def test_a_bag_that_arrives_tomorrow_opens_no_lymphodepletion_today() -> None:
     story = until_cells_are_made()
-    story.receive(day=-4)
+    story.receive(day=-6, at=story.at(-4, 12).isoformat())
 
     before, then = (_unmet(story, day) for day in (-6, -4))
 
@@ -111,10 +80,10 @@ def test_what_speaks_against_it_counts_at_once() -> None:
 
 
 def test_a_clock_that_runs_a_little_ahead_is_no_future() -> None:
-    story = booked(approved=False)
-    story.authorize(THEN, -42, 40)
+    story = until_cells_are_made()
+    story.receive(day=-4, hour=12, at=story.at(-4, 12, 40).isoformat())
 
-    assert holds(story.decide(THEN, hour=8)) == {}
+    assert "product.on_site" not in _unmet(story, -4, hour=12)
 
 
 def test_a_service_documented_ahead_is_asked_about_until_its_time_has_come() -> None:
@@ -130,7 +99,7 @@ def test_a_service_documented_ahead_is_asked_about_until_its_time_has_come() -> 
 def test_arrival_order_does_not_matter() -> None:
     story = booked(without=("lvef",), approved=False)
     _paper(story, THEN)
-    _approval(story, THEN)
+    story.authorize(THEN, -42, 40)
     expected = [story.decide(day) for day in (TODAY, THEN)]
     for seed in range(5):
         shuffled = [*story.facts, *story.facts[:4]]
@@ -141,8 +110,8 @@ def test_arrival_order_does_not_matter() -> None:
         assert found == expected
 
 
-def _unmet(story: Story, day: int) -> dict[str, str]:
-    gates = {gate.stage: gate for gate in story.decide(day).gates}
+def _unmet(story: Story, day: int, hour: int = 23) -> dict[str, str]:
+    gates = {gate.stage: gate for gate in story.decide(day, hour=hour).gates}
     return {requirement.key: requirement.missing for requirement in gates[Stage.LYMPHODEPLETION].unmet}
 
 
