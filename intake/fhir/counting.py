@@ -46,7 +46,7 @@ def count(db: Database, keys: Keyring, feed: str, notification: Notification, no
 
 def _advance(row: FhirSubscription, notification: Notification) -> None:
     come = set(notification.numbers)
-    highest = max([row.last_number, notification.since, *come])
+    highest = max([row.last_number, notification.since, *come, *notification.bare])
     skipped = set(range(row.last_number + 1, highest + 1)[-MOST_MISSING:])
-    row.missing = sorted((set(row.missing) | skipped) - come)[-MOST_MISSING:]
+    row.missing = sorted((set(row.missing) | skipped | set(notification.bare)) - come)[-MOST_MISSING:]
     row.last_number = highest

@@ -24,6 +24,9 @@ from intake.hl7.mapping import FhirFeed
 from intake.hl7.mapping import Mapping as SiteMapping
 
 KIND = "fhir:"
+DELETED = (
+    "deleted by its server, which does not say why: cancel the booking or the stay, or correct what was sent of it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class FhirDoor:
         allowed = feed.may_write(allowed)
         for resource in notification.resources:
             receipts += self._resource(feed, resource, notification.others, now, allowed)
+        for kind, name in notification.deleted:
+            receipts.append(self._kept(feed, {"resourceType": kind, "id": name}, {}, DELETED, now))
         return receipts, count(self.db, self.keys, feed.name, notification, now)
 
     def _resource(

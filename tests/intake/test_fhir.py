@@ -130,10 +130,54 @@ async def test_handshake_heartbeat_and_events_are_counted_and_a_gap_is_named_unt
     assert (await send(fhir, form("heartbeat", [], 5)))["missing"] == [2, 3, 5]
     with fhir.db.read() as session:
         assert session.exec(select(AlertRecord.kind, AlertRecord.state)).one() == ("notification_gap", "open")
-    assert (await send(fhir, form("event-notification", [2, 3], 5)))["missing"] == [5]
-    assert (await send(fhir, form("query-event", [5], 5)))["missing"] == []
+    late = [appointment(3), encounter(1)]
+    assert (await send(fhir, form("event-notification", [2, 3], 5, *late, PATIENT)))["missing"] == [5]
+    assert (await send(fhir, form("query-event", [5], 5, encounter(2), PATIENT)))["missing"] == []
     with fhir.db.read() as session:
         assert session.exec(select(AlertRecord.state)).one() == "resolved"
+
+
+def announced(payload: str) -> Json:
+    """As the guide's examples: of ids only with the status alone or with entries without resource, or empty."""
+    bundle = r4("event-notification", [2], 2)
+    event = bundle["entry"][0]["resource"]["parameter"][-1]
+    url = "https://fhir.stmary.example/r4/Appointment/a1"
+    if payload != "empty":
+        event["part"].append({"name": "focus", "valueReference": {"reference": url}})
+    if payload == "id-only with entries":
+        bundle["entry"].append({"fullUrl": url, "request": {"method": "POST", "url": "Appointment"}})
+    if payload == "another resource":
+        bundle["entry"].append({"fullUrl": "urn:uuid:1", "resource": PATIENT})
+    return bundle
+
+
+@pytest.mark.parametrize("payload", ["empty", "id-only", "id-only with entries", "another resource"])
+async def test_an_event_that_is_only_announced_has_not_come(fhir: Gateway, payload: str) -> None:
+    await send(fhir, r4("handshake", [], 1))
+
+    assert (await send(fhir, announced(payload)))["missing"] == [2]
+
+    with fhir.db.read() as session:
+        assert session.exec(select(AlertRecord.kind, AlertRecord.state)).one() == ("notification_gap", "open")
+    full = r4("query-event", [2], 2, appointment(1), PATIENT)
+    full["entry"][0]["resource"]["parameter"][-1]["part"].append(
+        {"name": "focus", "valueReference": {"reference": "https://fhir.stmary.example/r4/Appointment/a1/_history/1"}}
+    )
+    assert (await send(fhir, full))["missing"] == []
+
+
+async def test_what_its_server_deleted_is_kept_for_a_person(fhir: Gateway) -> None:
+    bundle = r4("event-notification", [1], 1)
+    part = {"name": "focus", "valueReference": {"reference": "Appointment/a1"}}
+    bundle["entry"][0]["resource"]["parameter"][-1]["part"].append(part)
+    bundle["entry"].append({"fullUrl": "x", "request": {"method": "DELETE", "url": "Appointment/a1"}})
+
+    answer = await send(fhir, bundle)
+
+    assert (dispositions(answer), answer["missing"]) == (["invalid"], [])
+    assert "deleted by its server" in answer["receipts"][0]["reasons"][0]
+    with fhir.db.read() as session:
+        assert session.exec(select(Quarantine.state)).one() == "unmapped"
 
 
 async def test_resources_do_what_their_events_would(fhir: Gateway) -> None:
