@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +29,7 @@ def worklist(
 
 def reply(
     files: Annotated[list[Path], typer.Argument(help="999, 277CA or 835 as they came")],
+    as_json: Json = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
@@ -39,7 +39,18 @@ def reply(
             content = file.read_bytes()
         except OSError as error:
             raise typer.BadParameter(f"{file}: {error.strerror}") from None
-        print(json.dumps(api_from(data_dir, url).post_file("/v1/replies", content, EDI), indent=2))
+        answer = api_from(data_dir, url).post_file("/v1/replies", content, EDI)
+        tell(answer, lambda it, name=file.name: reply_lines(name, it), as_json)  # type: ignore[misc]
+
+
+def reply_lines(name: str, it: dict[str, Any]) -> Iterator[str]:
+    """What became of a file: how many answers were ours, and each of them with its reasons."""
+    passed = f", {it['passed_over']} to claims of other systems" if it["passed_over"] else ""
+    yield f"{name}: {len(it['receipts'])} answers to our claims{passed}"
+    for one in it["receipts"]:
+        kept = f"  in quarantine as {one['quarantine_id']}" if one["quarantine_id"] else ""
+        yield f"  {one['disposition']:<12}{one['encounter_id'] or 'no encounter'}{kept}"
+        yield from (f"    {reason}" for reason in one["reasons"])
 
 
 def worklist_lines(it: dict[str, Any]) -> Iterator[str]:

@@ -133,6 +133,9 @@ def feed(
     file: Path,
     anchor: Annotated[Optional[str], typer.Option(help="date of day 0, YYYY-MM-DD; today if absent")] = None,
     subject: Annotated[Optional[str], typer.Option(help="order number; the feed's own if absent")] = None,
+    run: Annotated[
+        str, typer.Option(help="makes another patient of the same feed: stands in every id and number of the feed")
+    ] = "",
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
@@ -141,7 +144,7 @@ def feed(
 
     try:
         day = date.fromisoformat(anchor) if anchor else datetime.now().astimezone().date()
-        events = expand(load_feed(file), day, subject)
+        events = expand(load_feed(file), day, subject, f"-{run}" if run else "")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     except OSError as error:

@@ -39,11 +39,15 @@ def open_home(settings: Settings) -> Home:
 
     Raises:
         KeyFileError, RulebookError, SiteError: a file does not hold together.
+        CannotStart: the site file cannot be read.
     """
     keys = read_keyring(settings.key_file)
     shelf = Shelf(settings.edition, settings.rules_directory, settings.site_file)
     shelf.rules()
-    shelf.site()
+    try:
+        shelf.site()
+    except OSError as error:
+        raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
     return Home(settings, keys, Database(settings.database), shelf)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 from alembic.util.exc import CommandError
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.client import Client
@@ -118,7 +119,7 @@ async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str]
         say(
             f"ready http=http://{HOST}:{options.http_port} ui=http://{HOST}:{options.ui_port} "
             f"metrics=http://{HOST}:{options.metrics_port}/metrics token_file={settings.token_file.resolve()} "
-            f"mllp={HOST}:{options.mllp_port} temporal={HOST}:{options.temporal_port}"
+            f"mllp={HOST}:{options.mllp_port} temporal={HOST}:{options.temporal_port}{served_database(settings)}"
         )
         await stopping
     finally:
@@ -129,6 +130,15 @@ async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str]
         # The gateway stops taking events first, the server goes last: what is under way can still be reported.
         await asyncio.gather(gateway.stop(STOP_SECONDS), worker.stop(STOP_SECONDS))
         await server.stop(STOP_SECONDS / 3)
+
+
+def served_database(settings: Settings) -> str:
+    """Which database is served where it is not the data directory's own; no user and no password."""
+    if not settings.database_url:
+        return ""
+    url = make_url(settings.database_url)
+    place = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
+    return f" database={url.get_backend_name()}://{place}/{url.database or ''}"
 
 
 def _write_run_file(options: StackOptions) -> None:
@@ -160,7 +170,7 @@ def _check_files(settings: Settings) -> None:
         shelf.rules()
         shelf.site()
     except FileNotFoundError as error:
-        raise CannotStart(f"{error.filename} does not exist; name the site file with --site") from None
+        raise CannotStart(f"{error.filename} does not exist; name the site file by --site or CART_SITE_FILE") from None
     except SiteError as error:
         raise CannotStart(f"site file {settings.site_file}: {error}") from None
     except RulebookError as error:

@@ -28,7 +28,7 @@ def in_one_line(error: Exception) -> str | None:
         case KeyFileError():
             return f"{error}; a new installation makes one by `cart-encounter deploy keys`"
         case SiteError():
-            return "site file: " + "; ".join(str(problem) for problem in error.problems)
+            return "site file (CART_SITE_FILE): " + "; ".join(str(problem) for problem in error.problems)
         case ValidationError():
             return "; ".join(f"CART_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         case SettingsError():

@@ -15,6 +15,7 @@ from activities.store import closing, quarantine, rotation
 from activities.store.engine import Database
 from activities.store.erasure import StillOpen, erase_patient
 from activities.store.keys import KeyFileError, Keyring, read_keyring
+from activities.store.matching import look_up
 from activities.store.tables import Quarantine
 from activities.store.vault import COMMAND_LINE, audit
 from app.settings import Settings
@@ -98,14 +99,18 @@ def erase(
     by: Annotated[str, typer.Option(help="who decided it: a role, for the audit")],
     data_dir: DataDir = "",
 ) -> None:
-    """Erase the patient of a closed encounter; what was billed stays, anonymous. It cannot be undone."""
+    """Erase the patient of a closed encounter, named by its id or any identifier of it; what was billed stays, anonymous.
+
+    It cannot be undone.
+    """
     settings = _settings(data_dir)
     db = Database(settings.database)
     try:
+        keys = read_keyring(settings.key_file)
         erased = erase_patient(
             db,
-            read_keyring(settings.key_file),
-            encounter,
+            keys,
+            _meant(db, keys, encounter),
             by,
             datetime.now(UTC),
             (settings.outbox, settings.inbox),
@@ -115,6 +120,15 @@ def erase(
     finally:
         db.close()
     print(f"erased in {', '.join(erased)}")
+
+
+def _meant(db: Database, keys: Keyring, reference: str) -> str:
+    """The encounter of a reference. Its id is taken as it is: an erasure that broke off has no identifiers left."""
+    with db.read() as session:
+        found = look_up(session, keys, reference)
+    if len(found) > 1:
+        raise LookupError("several encounters have this identifier; name the one by its id")
+    return found[0] if found else reference
 
 
 @vault_app.command("prune")

@@ -200,7 +200,7 @@ def original(session: Session, keys: Keyring, quarantine_id: str, actor: str, no
         UnknownEntry: no entry has this id.
     """
     row = session.get(Quarantine, quarantine_id)
-    audit(session, actor, "read_original", quarantine_id, row.state if row else "unknown", now)
+    audit(session, actor, "read_original", quarantine_id, "shown" if row else "refused", now)
     if row is None:
         raise UnknownEntry(quarantine_id)
     plain = json.loads(keys.open(row.body, sealed_for("quarantine.body", quarantine_id)))

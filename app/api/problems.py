@@ -119,12 +119,16 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _database(request: Request, error: Exception) -> JSONResponse:
+    return answer(of_database(request, error))
+
+
+def of_database(request: Request, error: Exception) -> Refusal:
+    """What to say of an error of the database: its cause goes to the log by its class, a value of a statement nowhere."""
     log.warning("gateway.database", error=type(error).__name__)
     if isinstance(error, DataError):
-        return answer(Refusal(422, "a value cannot be stored: it holds a character that no text has"))
+        return Refusal(422, "a value cannot be stored: it holds a character that no text has")
     if not isinstance(error, DBAPIError):
-        return answer(Refusal(500, "the gateway failed; its log names the error"))
-    again = (
-        "the database does not answer; ask again" if request.method == "GET" else "nothing was stored; send it again"
-    )
-    return answer(Refusal(503, again, headers={"Retry-After": str(RETRY_SECONDS)}))
+        return Refusal(500, "the gateway failed; its log names the error")
+    reading = request.method in ("GET", "HEAD")
+    detail = "the database does not answer; ask again" if reading else "nothing was stored; send it again"
+    return Refusal(503, detail, headers={"Retry-After": str(RETRY_SECONDS)})

@@ -16,10 +16,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from app.api.parts import Parts, admitted, denied, parts_of, put_on_record
-from app.api.problems import TITLES, Refusal
+from app.api.problems import TITLES, Refusal, of_database
 from app.api.roles import Right
 from app.board import session as sessions
 from app.board.fields import error_at
@@ -141,6 +142,8 @@ class BoardRoute(APIRoute):
                 response = refused(request, refusal)
             except RequestValidationError:
                 response = refused(request, Refusal(404, "there is no such page"))
+            except SQLAlchemyError as error:
+                response = refused(request, of_database(request, error))
             for name, value in FENCE.items():
                 response.headers.setdefault(name, value)
             return response

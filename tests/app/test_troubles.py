@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.metrics import free_port
+from app.settings import Settings
+from app.supervisor import served_database
 from app.troubles import in_one_line
 
 
@@ -38,6 +40,7 @@ def run(tmp_path: Path, *words: str, cwd: Path | None = None, **environment: str
         (("alerts", "list"), {}, "CART_URL"),
         (("up", "--rules", "/nowhere"), {}, "no rows of"),
         (("up",), {"CART_TEMPORAL_NAMESPACE": "cart"}, "CART_TEMPORAL_NAMESPACE"),
+        (("up", "--site", "/nowhere.toml"), {}, "CART_SITE_FILE"),
         (("deploy", "temporal"), {"CART_TEMPORAL_ADDRESS": "127.0.0.1:PORT"}, "CART_TEMPORAL_ADDRESS"),
         (
             ("deploy", "migrate"),
@@ -74,3 +77,24 @@ def test_an_installation_is_found_by_its_environment_and_a_taken_port_is_named(t
 def test_a_fault_of_the_program_is_not_hidden() -> None:
     assert in_one_line(AssertionError("a fault")) is None
     assert in_one_line(RuntimeError("a fault")) is None
+
+
+@pytest.mark.parametrize("process", ["worker", "gateway"])
+def test_a_site_file_that_is_not_there_names_its_setting(tmp_path: Path, process: str) -> None:
+    assert run(tmp_path, "deploy", "keys")[0] == 0
+    code, told = run(tmp_path, process, CART_SITE_FILE="/nowhere.toml", CART_HTTP_PORT="0")
+    assert (code, told.count("\n")) == (2, 1)
+    assert "CART_SITE_FILE" in told
+    assert "/nowhere.toml" in told
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", ""),
+        ("postgresql+psycopg://cart:hush@db:5432/cart?sslmode=require", " database=postgresql://db:5432/cart"),
+        ("postgresql+psycopg://cart@/cart?host=/run/hush", " database=postgresql:///cart"),
+    ],
+)
+def test_the_ready_line_names_a_database_of_ones_own_without_its_secrets(url: str, said: str) -> None:
+    assert served_database(Settings(database_url=url)) == said

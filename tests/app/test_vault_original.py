@@ -45,8 +45,8 @@ def test_an_original_is_shown_and_the_reading_recorded(data: Path) -> None:
     with db.read() as session:
         rows = session.exec(select(AuditEntry).where(AuditEntry.action == "read_original")).all()
     assert {(row.actor, row.target, row.outcome) for row in rows} == {
-        ("integration", raw, "unmapped"),
-        ("integration", waiting, "waiting"),
-        ("integration", "qua_none", "unknown"),
+        ("integration", raw, "shown"),
+        ("integration", waiting, "shown"),
+        ("integration", "qua_none", "refused"),
     }
     db.close()
