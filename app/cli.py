@@ -26,7 +26,9 @@ from app.logs import be_discreet, core_log, started
 from app.packet_cli import packet
 from app.preflight_cli import preflight
 from app.quarantine_cli import quarantine_app
-from app.reading_cli import DataDir, Url, claims, holds, show, timeline
+from app.reading_cli import DataDir, Json, Url, claims, holds, show, timeline
+from app.reading_cli import tell as tell_answer
+from app.reading_text import receipt_lines
 from app.rules_cli import rules_app
 from app.settings import Settings
 from app.simulate import simulate
@@ -123,9 +125,10 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
 
 
 @cli.command()
-def post(file: Path, data_dir: DataDir = Path("data"), url: Url = None) -> None:
+def post(file: Path, data_dir: DataDir = Path("data"), as_json: Json = None, url: Url = None) -> None:
     """Send a file of CloudEvents: one event or an array."""
-    _print(api_from(data_dir, url).post("/v1/events", json.loads(file.read_text())))
+    answer = api_from(data_dir, url).post("/v1/events", json.loads(file.read_text()))
+    tell_answer(answer, receipt_lines, as_json)
 
 
 @cli.command()
@@ -137,6 +140,7 @@ def feed(
         str, typer.Option(help="makes another patient of the same feed: stands in every id and number of the feed")
     ] = "",
     data_dir: DataDir = Path("data"),
+    as_json: Json = None,
     url: Url = None,
 ) -> None:
     """Expand a feed (events with day offsets) on an anchor date and send it."""
@@ -149,7 +153,7 @@ def feed(
         raise typer.BadParameter(str(error)) from None
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}") from None
-    _print(api_from(data_dir, url).post("/v1/events", events))
+    tell_answer(api_from(data_dir, url).post("/v1/events", events), receipt_lines, as_json)
 
 
 @cli.command()
@@ -235,10 +239,6 @@ def _run(coroutine: Any) -> None:
             await asyncio.sleep(0.05)
 
     sys.exit(asyncio.run(whole()))
-
-
-def _print(answer: object) -> None:
-    print(json.dumps(answer, indent=2))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -93,6 +94,19 @@ def claim_lines(it: Answer) -> Iterator[str]:
         yield f"  {edit['severity']}: {edit['message']}"
         yield f"    {edit['owner']}: {edit['fix']}  [{edit['citation']}]"
     yield from (f"  note: {text}" for text in it["advisories"])
+
+
+def receipt_lines(it: Answer) -> Iterator[str]:
+    """What became of each event: how many of a kind in which encounter, and each that is not in one, with its reason."""
+    receipts = it.get("receipts", [it])
+    fine = [one for one in receipts if one["encounter_id"] and one["disposition"] in ("accepted", "duplicate")]
+    for (disposition, encounter), count in Counter((one["disposition"], one["encounter_id"]) for one in fine).items():
+        yield f"{count} {disposition}  {encounter}"
+    for one in receipts:
+        if one not in fine:
+            where = one["quarantine_id"] or one["event_id"] or ""
+            said = [f"{problem['path']}: {problem['message']}" for problem in one["problems"]] or one["reasons"]
+            yield f"{one['disposition']}  {where}  {'; '.join(said)}".rstrip()
 
 
 def moment(text: str | None) -> str:

@@ -219,7 +219,8 @@ def _children(options: StackOptions, settings: Settings) -> tuple[Child, Child, 
     }
     if settings.rules_directory:
         environment["CART_RULES_DIRECTORY"] = str(settings.rules_directory.resolve())
-    program = [sys.executable, "-m", "app.cli"]
+    # -P: a directory `app` where the command was given must not take the place of this program's.
+    program = [sys.executable, "-P", "-m", "app.cli"]
     return (
         Child("temporal", _server_command(options, settings), logs / "temporal.log"),
         Child("worker", [*program, "worker"], logs / "worker.log", environment),

@@ -31,6 +31,7 @@ from domain.events import CATALOGUE
 log = logging.getLogger("cart.steps")
 
 KEPT: Final = "told"
+CAME: Final = "feeds of the events that came"
 Facts = dict[str, object]
 Told = tuple[str, Facts]
 
@@ -48,19 +49,24 @@ class TellingSession(Session):
 def _gather(session: Session, _context: UOWTransaction) -> None:
     if log.isEnabledFor(logging.INFO):
         gathered: list[Told] = session.info.setdefault(KEPT, [])
+        came: dict[str, str] = session.info.setdefault(CAME, {})
+        came |= {row.event_id: row.feed for row in session.new if isinstance(row, Inbox)}
         gathered += [told for row in session.new for told in _made(row)]
         gathered += [told for row in session.dirty for told in _changed(row)]
 
 
 @event.listens_for(TellingSession, "after_commit")
 def _say(session: Session) -> None:
+    came = session.info.pop(CAME, {})
     for step, facts in session.info.pop(KEPT, []):
-        tell(step, **facts)
+        feed = {"feed": came.get(facts["event_id"])} if step == "event.accepted" else {}
+        tell(step, **facts, **feed)
 
 
 @event.listens_for(TellingSession, "after_rollback")
 def _forget(session: Session) -> None:
     session.info.pop(KEPT, None)
+    session.info.pop(CAME, None)
 
 
 def _made(row: Any) -> Iterator[Told]:
@@ -69,7 +75,7 @@ def _made(row: Any) -> Iterator[Told]:
             where = {"encounter": row.encounter_id, "sequence": row.sequence}
             yield "event.accepted", {"event_id": row.event_id, **where, "type": row.type}
         case Inbox() if row.holder_event:
-            yield "event.accepted", {"event_id": row.event_id, "type": row.type, "feed": row.feed}
+            yield "event.accepted", {"event_id": row.event_id, "type": row.type}
         case InboxConflict():
             yield "event.conflict", {"event_id": row.event_id}
         case Quarantine():

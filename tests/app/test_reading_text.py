@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.reading_text import claim_lines, encounter_lines, hold_lines, moment, timeline_lines
+from app.reading_text import claim_lines, encounter_lines, hold_lines, moment, receipt_lines, timeline_lines
 from tests.contract.recording import ANSWERS
 
 
@@ -77,3 +77,29 @@ def test_a_claim_shows_every_line_and_what_stops_it() -> None:
 )
 def test_times_keep_their_own_offset(text: str | None, read: str) -> None:
     assert moment(text) == read
+
+
+def test_receipts_are_counted_and_each_event_that_is_not_in_an_encounter_is_named_with_its_reason() -> None:
+    def receipt(disposition: str, **values: Any) -> dict[str, Any]:
+        empty = {"event_id": None, "encounter_id": None, "reasons": [], "problems": [], "quarantine_id": None}
+        return empty | {"disposition": disposition} | values
+
+    taken = [receipt("accepted", event_id=f"evt_{n}", encounter_id="enc_1") for n in range(3)]
+    others = [
+        receipt("duplicate", event_id="evt_4", encounter_id="enc_1"),
+        receipt("conflict", event_id="evt_5", encounter_id="enc_1", reasons=["came before with other content"]),
+        receipt("quarantined", event_id="evt_6", quarantine_id="qua_6", reasons=["no encounter is known"]),
+        receipt(
+            "invalid", quarantine_id="qua_7", problems=[{"path": "data.lot", "message": "is missing"}], reasons=["x"]
+        ),
+        receipt("accepted", event_id="evt_8"),
+    ]
+    assert list(receipt_lines({"receipts": taken + others})) == [
+        "3 accepted  enc_1",
+        "1 duplicate  enc_1",
+        "conflict  evt_5  came before with other content",
+        "quarantined  qua_6  no encounter is known",
+        "invalid  qua_7  data.lot: is missing",
+        "accepted  evt_8",
+    ]
+    assert list(receipt_lines(taken[0])) == ["1 accepted  enc_1"]

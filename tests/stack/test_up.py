@@ -14,6 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.installation import install
+from app.settings import Settings
+from app.supervisor import StackOptions, _children
 from tests.stack.harness import Stack, eventually
 
 
@@ -86,6 +89,17 @@ def test_a_missing_server_binary_is_named(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "temporal" in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_directory_of_the_same_name_where_it_is_started_is_not_taken_for_the_program(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__init__.py").write_text("raise SystemExit('another program')")
+    settings = Settings(data_dir=tmp_path)
+    install(settings)
+    for child in _children(StackOptions(tmp_path), settings)[1:]:
+        told = subprocess.run([*child.command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told.stderr
+        assert child.name in told.stdout
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@ def test_an_event_is_told_by_what_became_of_it(db: Database, keys: Keyring, capl
         "event_id": taken.event_id,
         "sequence": 1,
         "type": "cart.referral.received",
+        "feed": "scheduling",
     }
     assert ("event.accepted", accepted) in lines
     assert [facts["event_id"] for step, facts in lines if step == "quarantine.released"] == [waiting.event_id]
