@@ -39,6 +39,10 @@ def in_one_line(error: Exception) -> str | None:
             return f"not TOML: {error}"
         case json.JSONDecodeError():
             return f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        case UnicodeDecodeError():
+            return "a file is not UTF-8 text"
+        case RecursionError():
+            return "a file is nested too deeply to be what is wanted"
         case OSError():
             return f"{error.filename or 'file'}: {error.strerror or type(error).__name__}"
         case RuntimeError() if TEMPORAL_AWAY in str(error):

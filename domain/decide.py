@@ -19,6 +19,7 @@ from domain.facts import Fact, Facts
 from domain.gates.product import overlap
 from domain.holds import claim_holds, holds, judge
 from domain.lapses import lapses
+from domain.measures import implausible
 from domain.outlook import outlook
 from domain.record import Record
 from domain.rulebook import Rulebook
@@ -167,6 +168,7 @@ def _findings(case: Case, claims: Sequence[Claim]) -> Iterator[Finding]:
     """What every stage, the claims and the end of the encounter find; after a withdrawal only what was done matters."""
     if case.record.withdrawal is None:
         yield from outlook(case)
+        yield from implausible(case)
         own = chain.from_iterable(module.findings(case) for module in _ahead(case))
         yield from cutover.findings(case, own)
     else:

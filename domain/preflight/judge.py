@@ -14,6 +14,7 @@ from domain.facts import Fact, fold
 from domain.gates.authorization import required
 from domain.gates.product import overlap
 from domain.holds import judge
+from domain.measures import questions
 from domain.preflight.answer import JudgedGate, Missing, Preflight
 from domain.preflight.assistance import assistance
 from domain.preflight.costs import costs
@@ -68,7 +69,7 @@ def preflight(
         assistance=assistance(case, on),
         costs=costs(case, plan.infusion or on, on),
         assumptions=tuple(_assumptions(case, plan)),
-        advisories=overlap(case, on),
+        advisories=(*overlap(case, on), *(f"{text}: ask which is right" for text in questions(case))),
         edition=rules.edition,
         rulebook_digest=rules.digest,
     )

@@ -22,6 +22,7 @@ from domain.rulebook.packet_rows import Submission
 from domain.rulebook.row import ANY, Cadence, Edition, Row, Status
 from domain.rulebook.treatment_rows import (
     AlertKind,
+    BodyMeasure,
     Certification,
     CustodyRule,
     Eligibility,
@@ -38,6 +39,7 @@ __all__ = [
     "AdjustmentReason",
     "AlertKind",
     "Assistance",
+    "BodyMeasure",
     "Cadence",
     "Certification",
     "Checklist",
@@ -72,6 +74,7 @@ TABLES: tuple[type[Row], ...] = (
     Product,
     Indication,
     Regimen,
+    BodyMeasure,
     DrugCode,
     Package,
     Code,

@@ -68,6 +68,19 @@ class Regimen(Row):
     dose_tolerance_percent: int = 10
 
 
+class BodyMeasure(Row):
+    """Between which values a measure of an adult's referral raises no question; both ends included (corrections A2)."""
+
+    table = "body_measures"
+    match_on = ("measure",)
+
+    measure: Literal["bmi", "implied_height_cm", "surface_percent"]
+    title: str
+    minimum: Decimal
+    maximum: Decimal
+    age_min: int
+
+
 class Certification(Row):
     """A certification layer: who must hold it, for which stages, and what its absence does per payer."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli import main
 from app.metrics import free_port
 from app.settings import Settings
 from app.supervisor import served_database
@@ -98,3 +99,21 @@ def test_a_site_file_that_is_not_there_names_its_setting(tmp_path: Path, process
 )
 def test_the_ready_line_names_a_database_of_ones_own_without_its_secrets(url: str, said: str) -> None:
     assert served_database(Settings(database_url=url)) == said
+
+
+@pytest.mark.parametrize("words", [("site",), ("verify", "--export"), ("preflight",), ("feed",)])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"[" * 20_000])
+def test_a_file_of_another_kind_is_said_without_a_trace(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    content: bytes,
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    monkeypatch.setattr(sys, "argv", ["cart-encounter", *words, str(file)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code not in (0, None)
+    assert "Traceback" not in capsys.readouterr().err
