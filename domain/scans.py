@@ -33,6 +33,8 @@ LOT: Final = re.compile(r"^&,1([A-Z0-9]{1,18})$")
 GTIN_OF_NDC: Final = re.compile(r"^\d03(\d{10})\d$")
 RUN_TOGETHER: Final = re.compile(r"10|21|17\d{6}")
 """What may be the beginning of the next element where no separator tells."""
+READABLE_TOGETHER: Final = re.compile(r"(?:01\d{14}|1[1-7]\d{6}|20\d{2})*(?:(?:10|21)(?P<last>.{1,20}))?")
+"""Elements of predefined length (GS1 General Specifications) and at most one other, which is the last."""
 
 BY_AI: Final = {"10": "lot", "17": "expires_on", "21": "bag_id"}
 CENTURIES: Final = 2000
@@ -87,14 +89,14 @@ def _gs1(text: str, prefixes: tuple[str, ...]) -> Scan:
     run_together = SEPARATOR not in text and not text.startswith("(")
     if text.startswith("("):
         text = SHOWN_IDENTIFIER.sub(rf"{SEPARATOR}\1", text).removeprefix(SEPARATOR)
+    if run_together:
+        _whole(text)
     try:
         elements = gs1_128.info(text, separator=SEPARATOR)
-    except ValueError:
+    except (ValueError, ArithmeticError, LookupError):  # a decimal that is none is no ValueError
         raise ScanError(
             "the GS1 symbol is damaged: a check digit, date or length does not fit; scan it again"
         ) from None
-    if run_together:
-        _whole(elements)
     values: dict[str, str] = {}
     others = []
     for identifier, value in elements.items():
@@ -107,10 +109,10 @@ def _gs1(text: str, prefixes: tuple[str, ...]) -> Scan:
     return Scan(values, tuple(others))
 
 
-def _whole(elements: Mapping[str, object]) -> None:
-    """Refuse a symbol whose last identifier may have swallowed another one: its reader dropped the separators."""
-    last = list(elements)[-1]
-    if last in ("10", "21") and RUN_TOGETHER.search(str(elements[last])):
+def _whole(text: str) -> None:
+    """Refuse a symbol in which one identifier may have swallowed another: its reader dropped the separators."""
+    found = READABLE_TOGETHER.fullmatch(text)
+    if found is None or RUN_TOGETHER.search(found["last"] or ""):
         raise ScanError(
             "the reader does not send the group separator, so two identifiers may run together; set it to send GS, or scan "
             "each identifier alone"

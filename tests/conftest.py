@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from domain.rulebook import Rulebook, load
 
 RULEBOOK = Path(__file__).parent.parent / "domain" / "rulebook"
 # No example fails for the time it took: a busy machine is no defect.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 NOT_RULES = frozenset({"coverage.toml"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from stdnum import ean
 
@@ -92,6 +92,8 @@ def test_with_separators_every_content_comes_back(lot: str, bag: str, end: date)
 
 
 @given(PART, PART)
+@example("00000000", "000000000000")
+@example("00000000", "000000000010")
 def test_without_separators_it_is_right_or_refused(lot: str, bag: str) -> None:
     """A run of two identifiers is never taken for one long one."""
     try:
@@ -99,6 +101,16 @@ def test_without_separators_it_is_right_or_refused(lot: str, bag: str) -> None:
     except ScanError:
         return
     assert found.values.get("lot") == lot
+
+
+@given(st.from_regex(r"(\(\d{2,4}\)|01[0-9]{14})[0-9A-Z\x1d()]{0,40}", fullmatch=True))
+@example(f"01{gtin()}100000000000{GS}310X")
+@example(f"01{gtin()}100000000000{GS}3100")
+def test_no_content_does_more_than_refuse(text: str) -> None:
+    try:
+        read(text, PREFIXES)
+    except ScanError:
+        return
 
 
 @given(st.dates(date(2000, 1, 1), date(2099, 12, 31)))
