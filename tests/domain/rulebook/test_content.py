@@ -31,7 +31,9 @@ REMS_ENDED = date(2025, 6, 26)
 COMMERCIAL = ["uhc", "aetna", "cigna", "medicare_advantage"]
 READINESS = {"tocilizumab_on_hand", "tocilizumab_stock_b_all", "icu_backup"}
 COMPUTED = {"relapsed_refractory", "adult_age", "prior_therapy"}
-SOURCE = re.compile(r"^(G\d+(-\d+)?|\d+ CFR \d+(\.\d+)?|corrections [A-H]\d*|design section \d+|[A-Z].*[A-Za-z0-9 )])$")
+SOURCE = re.compile(
+    r"^(G\d+(-\d+)?|\d+ CFR \d+(\.\d+)?(\(\w+\))*|corrections [A-H]\d*|design section \d+|[A-Z].*[A-Za-z0-9 )])$"
+)
 
 
 def every(*books: Rulebook) -> list[Row]:
