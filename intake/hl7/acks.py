@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from intake.hl7.faults import Fault
+from intake.hl7.message import CODE as EVENT
 from intake.hl7.message import Message
 
 NEWEST = "2.5.1"
@@ -48,8 +49,7 @@ def acknowledge(message: Message | None, verdict: Verdict, now: datetime) -> byt
         now: zoned; receivers compare it with their own clock.
     """
     version = (message.version if message else "") or NEWEST
-    trigger = message.trigger[1] if message else ""
-    kind = f"ACK^{_escaped(trigger)}" if trigger else "ACK"
+    kind = _kind(message.trigger[1] if message else "", version)
     mode = _of(message, "MSH-11.1") or "P"
     lines = [
         _header("MSH", message, now) + f"||{kind}|{secrets.token_hex(8)}|{mode}|{_escaped(version)}",
@@ -58,6 +58,13 @@ def acknowledge(message: Message | None, verdict: Verdict, now: datetime) -> byt
     if verdict.fault is not None:
         lines.append(_error(verdict, verdict.fault, version))
     return "".join(line + "\r" for line in lines).encode()
+
+
+def _kind(trigger: str, version: str) -> str:
+    """MSH-9: with the trigger event it answers, where that is one, and from 2.3.1 on with the message structure."""
+    if not EVENT.match(trigger):
+        return "ACK"
+    return f"ACK^{trigger}" if version == "2.3" else f"ACK^{trigger}^ACK"
 
 
 def acknowledge_batch(answers: list[bytes], now: datetime) -> bytes:

@@ -31,13 +31,16 @@ def batch(data: bytes) -> list[bytes]:
     lines = [line for line in whole.split(b"\r") if line]
     if not whole.endswith(b"\r") or lines[-1][:3] != CLOSING[lines[0][:3]]:
         raise NotHl7("the batch is cut off: it does not end with its trailer (BTS, or FTS of a file)")
-    open_batch, messages = False, 0
+    open_batch, messages, batches = False, 0, 0
     for line in lines:
         name = line[:3]
         if name == b"BHS" and open_batch:
             raise NotHl7("BHS: the batch before it has no trailer")
         if name == b"BTS":
             _counted(line, messages)
+            batches += 1
+        if name == b"FTS":
+            _counted(line, batches)
         open_batch = (open_batch or name == b"BHS") and name != b"BTS"
         messages = 0 if name in (b"BHS", b"BTS") else messages + (name == b"MSH")
     if open_batch:
@@ -55,7 +58,12 @@ def _lines_ended(data: bytes) -> bytes:
     return data.removeprefix(_MARK).replace(b"\r\n", b"\r").replace(b"\n", b"\r")
 
 
-def _counted(trailer: bytes, messages: int) -> None:
+def _counted(trailer: bytes, held: int) -> None:
+    """Hold what BTS-1 or FTS-1 says against what came; it may say nothing."""
+    name = trailer[:3].decode("ascii")
     said = trailer[4:].split(trailer[3:4] or b"|", 1)[0].strip()
-    if said.isdigit() and int(said) != messages:
-        raise NotHl7("BTS-1: counts other messages than came; send the whole batch again")
+    what = "messages" if name == "BTS" else "batches"
+    if said and not said.isdigit():
+        raise NotHl7(f"{name}-1: not a number; it counts the {what} of what it ends, or is empty")
+    if said and int(said) != held:
+        raise NotHl7(f"{name}-1: counts other {what} than came; send all of it again")

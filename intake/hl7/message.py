@@ -24,6 +24,9 @@ DELIMITERS = 5
 NULL = '""'
 """What a sender writes to delete a value; read as absent."""
 
+CODE = re.compile(r"^[A-Z][A-Z0-9]{2}$", re.ASCII)
+"""A message code or trigger event (HL7 tables 0076 and 0003)."""
+
 _TIME = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,4})?)?)?)?([+-]\d{4})?$", re.ASCII)
 _PATH = re.compile(r"^([A-Z][A-Z0-9]{2})-(\d{1,2})(?:\.(\d{1,2}))?$", re.ASCII)
 _NAME = re.compile(r"^[A-Z][A-Za-z0-9]{2}$", re.ASCII)

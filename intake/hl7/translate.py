@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from activities.store.matching import Hint
 from domain.events import InvalidEvent, parse
 from intake.hl7.faults import Fault, NotListed, NotUsable, Unsupported
 from intake.hl7.mapping import Feed, Location, Mapping, first
-from intake.hl7.message import Message, moment
+from intake.hl7.message import CODE, Message, moment
 from intake.hl7.patient import merged, record_number
 
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1")
@@ -245,8 +244,6 @@ TAKEN = frozenset({*TRIGGERS, MERGE})
 _TAKEN = "; ".join(
     f"{code} {', '.join(sorted(event for kind, event in TAKEN if kind == code))}" for code in ("SIU", "ADT")
 )
-CODE = re.compile(r"^[A-Z][A-Z0-9]{2}$", re.ASCII)
-"""A message code or trigger event of tables 0076 and 0003."""
 REORDERED = timedelta(days=2)
 """How long the end of a stay waits for its beginning, where messages overtake each other."""
 

@@ -324,6 +324,9 @@ def test_one_bad_message_of_a_batch_does_not_hold_the_others(mllp: Mllp) -> None
     "batch",
     [
         WHOLE.replace(b"BTS|3", b"BTS|4"),
+        WHOLE.replace(b"BTS|3", b"BTS|three"),
+        WHOLE.replace(b"FTS|1", b"FTS|one"),
+        WHOLE.replace(b"FTS|1", b"FTS|2"),
         WHOLE.replace(b"BTS|3\r", b""),
         ENVELOPE[0] + BOOKING + b"BHS|^~\\&|X\r" + MOVE + ENVELOPE[1],
     ],
@@ -345,3 +348,24 @@ def test_the_checker_reads_files_of_batches_and_frames(mapping: Mapping) -> None
     ]
     converted = stay("A07", visit="V-OUT", kind="O", prior="V-IN")
     assert next(check(converted, mapping)).outcome == "cart.admission.started + cart.admission.cancelled"
+
+
+@pytest.mark.parametrize("unsaid", [WHOLE.replace(b"BTS|3", b"BTS"), WHOLE.replace(b"FTS|1", b"FTS|")])
+def test_a_trailer_may_leave_its_count_unsaid(mllp: Mllp, unsaid: bytes) -> None:
+    assert [one.get("MSA-1") for one in answers(mllp.door.take(unsaid))] == ["AA"] * 3
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [("2.3", "ACK^S13"), ("2.3.1", "ACK^S13^ACK"), ("2.4", "ACK^S13^ACK"), ("2.5.1", "ACK^S13^ACK")],
+)
+def test_an_acknowledgement_names_its_type_as_the_version_does(mllp: Mllp, version: str, kind: str) -> None:
+    answer = mllp.door.take(MOVE.replace(b"|P|2.4", f"|P|{version}".encode()))
+    assert answer.split(b"|")[8].decode() == kind
+
+
+@pytest.mark.parametrize("trigger", [b"SIU^S13&X", b"SIU^s13", b"SIU^XIOMARA", b"SIU"])
+def test_what_is_no_trigger_is_not_repeated(mllp: Mllp, trigger: bytes) -> None:
+    answer = mllp.door.take(MOVE.replace(b"SIU^S13^SIU_S12", trigger))
+    assert answer.split(b"|")[8] == (b"ACK^S13^ACK" if trigger == b"SIU^S13&X" else b"ACK")
+    assert b"XIOMARA" not in answer
