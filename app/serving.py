@@ -19,11 +19,12 @@ from app.connect import Home, connect_temporal
 from app.gateway import create_gateway
 from app.installation import CannotStart
 from app.settings import DEPLOY, Settings
+from domain.site import Site
 from intake.delivery import Deliverer
 from intake.fhir.asking import Asker
 from intake.health import FeedWatch
 from intake.hl7.door import Hl7Door
-from intake.hl7.mapping import Mapping, MappingError, parse_mapping
+from intake.hl7.mapping import Mapping, MappingError, parse_mapping, unknown_facilities
 from intake.hl7.mllp import MllpServer, tls_context
 from intake.replies.taking import Taker
 from intake.rereading import reader_of
@@ -52,14 +53,16 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
     Raises:
         CannotStart: access or mapping file do not fit, or it would serve strangers; the message is one line.
     """
-    access, mapping = access_of(settings), mapping_of(settings)
+    access, mapping, site = access_of(settings), mapping_of(settings), home.shelf.site()
+    if "mapping_file" in settings.model_fields_set:  # the packaged one maps nobody's feeds
+        hold_against(site, mapping)
     door = TemporalDoor(lambda: connect_temporal(settings, home.keys))
     deliverer = Deliverer(home.db, door.deliver, keys=home.keys)
     api = create_gateway(
         db=home.db,
         keys=home.keys,
         access=access,
-        site=home.shelf.site(),
+        site=site,
         rules=home.shelf.rules,
         deliverer=deliverer,
         temporal_reachable=door.reachable,
@@ -136,6 +139,17 @@ def mapping_of(settings: GatewaySettings) -> Mapping:
         raise CannotStart(f"mapping file {settings.mapping_file}: {error.strerror}") from None
     except MappingError as error:
         raise CannotStart(f"mapping file {settings.mapping_file}: {error}") from None
+
+
+def hold_against(site: Site, mapping: Mapping) -> None:
+    """Facilities of a mapping that the site file does not know would be written to by nobody's right.
+
+    Raises:
+        CannotStart: there are some; each is named with its place.
+    """
+    unknown = unknown_facilities(mapping, [facility.key for facility in site.facilities])
+    if unknown:
+        raise CannotStart(f"mapping file: {'; '.join(unknown)}")
 
 
 def _mllp(settings: GatewaySettings, home: Home, mapping: Mapping, deliverer: Deliverer) -> MllpServer | None:

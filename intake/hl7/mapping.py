@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -206,6 +207,23 @@ class Mapping(_Part):
 
     def location(self, name: str) -> Location | None:
         return next((one for one in self.locations if one.location == name), None)
+
+
+def unknown_facilities(mapping: Mapping, known: Collection[str]) -> list[str]:
+    """Every facility the mapping names and the site file does not, with where it stands."""
+    named: list[tuple[str, str]] = []
+    for kind, feeds in (("feeds", mapping.feeds), ("fhir_feeds", mapping.fhir_feeds)):
+        for feed in feeds:
+            place = f"{kind} {feed.name}"
+            named.append((f"{place}: record_facility", feed.record_facility))
+            named += [(f"{place}: facilities", facility) for facility in sorted(feed.facilities or ())]
+    for one in mapping.feeds:
+        named += [(f"feeds {one.name}: record_authorities", key) for key in sorted(one.record_authorities.values())]
+    named += [(f"locations {one.location}: facility", one.facility) for one in mapping.locations]
+    there = ", ".join(sorted(known))
+    return [
+        f"{place}: {key} is no facility of the site file, which has {there}" for place, key in named if key not in known
+    ]
 
 
 def first(message: Message, paths: tuple[str, ...], what: str) -> str:

@@ -7,12 +7,15 @@ import socket
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from app.api.access import digest
+from app.cli import cli
 from app.connect import open_home
 from app.installation import CannotStart, install
 from app.serving import GatewaySettings, access_of, build_gateway, is_loopback, mapping_of
 from intake.hl7.framing import END, RETURN, START
+from tests.intake.conftest import DEPLOY
 from tests.intake.hl7.conftest import recorded
 
 CALLERS = f"[[callers]]\nname = 'a'\nroles = ['feed']\ntoken_sha256 = '{digest('t')}'\n"
@@ -63,6 +66,42 @@ def test_every_mistake_is_one_line(settings: GatewaySettings, change: dict[str, 
         build_gateway(settings.model_copy(update=change), home)
     assert "\n" not in str(raised.value)
     home.db.close()
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ('facilities = ["st_mary"]', "feeds st-mary-registration: facilities"),
+        ('record_facility = "st_mary"          #', "feeds st-mary-scheduling: record_facility"),
+        ('facility = "st_mary"\nsetting = "inpatient"', "locations 8W: facility"),
+    ],
+)
+def test_a_mapping_of_a_facility_that_the_site_does_not_have_is_no_mapping(
+    settings: GatewaySettings, tmp_path: Path, written: str, place: str
+) -> None:
+    text = (DEPLOY / "hl7.example.toml").read_text()
+    assert text.count(written) == 1
+    mapping, messages = tmp_path / "hl7.toml", tmp_path / "messages.hl7"
+    mapping.write_text(text.replace(written, written.replace('"st_mary"', '"st_mray"')))
+    messages.write_bytes(recorded("story")[0])
+    home = open_home(settings)
+    with pytest.raises(CannotStart, match=f"{place}: st_mray"):
+        build_gateway(settings.model_copy(update={"mapping_file": mapping}), home)
+    home.db.close()
+    command = ["hl7", "check", str(mapping), str(messages), "--site", str(DEPLOY / "site.example.toml")]
+    checked = CliRunner().invoke(cli, command)
+    assert (checked.exit_code, f"{place}: st_mray" in checked.output) == (1, True)
+    mapping.write_text(text)
+    checked = CliRunner().invoke(cli, command)
+    assert (checked.exit_code, "cart.appointment.booked" in checked.output) == (0, True)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"PID|1||x\r"])
+def test_the_checker_says_that_a_file_has_no_message(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "messages.hl7").write_bytes(content)
+    command = ["hl7", "check", str(DEPLOY / "hl7.example.toml"), str(tmp_path / "messages.hl7")]
+    checked = CliRunner().invoke(cli, command)
+    assert (checked.exit_code, "no message in it" in checked.output) == (2, True)
 
 
 def test_the_packaged_mapping_fits() -> None:
