@@ -55,7 +55,7 @@ def reseal(data_dir: DataDir = "") -> None:
     db = Database(settings.database)
     counts = rotation.reseal(db, keys)
     with db.write() as session:
-        audit(session, COMMAND_LINE, "reseal", "(vault)", f"{sum(counts.values())} resealed", datetime.now(UTC))
+        audit(session, COMMAND_LINE, "reseal", "(vault)", f"resealed {sum(counts.values())}", datetime.now(UTC))
     for column, count in counts.items():
         print(f"{column}: {count}")
     db.close()

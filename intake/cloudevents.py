@@ -5,6 +5,7 @@ Our own few lines and not a library's: what does not fit must come through as it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,16 @@ from intake.strict_json import NotJson, read_json
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 PREFIX = "ce-"
+_JSON = re.compile(r"^(application|text)/([a-z0-9.-]+\+)?json$")
 NOT_AN_OBJECT = "(not an object)"
 
 
 class NotReadable(ValueError):
     """The body is not JSON or not what its headers say; the message repeats nothing of it."""
+
+
+class NotTaken(NotReadable):
+    """The content type is none that is taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,12 @@ def read_http(header_lines: Iterable[tuple[str, str]], body: bytes) -> Posted:
 
     Raises:
         NotReadable: not JSON, a batch that is not an array, or a header that may be read in two ways.
+        NotTaken: it says that it is something else than JSON.
     """
     headers = _headers(header_lines)
     content_type = headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type and not _JSON.match(content_type):
+        raise NotTaken(f"send {STRUCTURED}, {BATCH} or application/json; with ce- headers application/json")
     value = _json(body)
     if PREFIX + "specversion" in headers and content_type not in (STRUCTURED, BATCH):
         return Posted((_binary(headers, content_type, value),), batch=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -65,7 +65,7 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
     """
     own_key = arrival.dedupe_key(keys)
     named = facilities_of(arrival.data)
-    _may_write(arrival, named)
+    _may_name(arrival)
     if _concerns_holders(session, keys, arrival):
         if not named and arrival.allowed is not None:
             raise NotAllowed("its sender may not correct what concerns every facility")
@@ -78,7 +78,7 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
     encounter_id = match.encounter_id or _open_encounter(session, arrival.received_at)
     encounter = _locked(session, encounter_id)
     if encounter.facilities and not named:
-        _may_write(arrival, frozenset(encounter.facilities), some=True)
+        _may_write_into(arrival, encounter.facilities)
     patient_ref = _write_inbox(session, keys, arrival, holder=False)
     encounter.facilities = sorted(named | set(encounter.facilities))
     _take_sequence(session, encounter, arrival, own_key)
@@ -96,11 +96,19 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
 
 def facilities_of(data: EventData) -> frozenset[str]:
     """The facilities an event names: where something is planned or was done, or whose readiness or certificate it is."""
+    return frozenset(_named(data).values())
+
+
+def _named(data: EventData) -> dict[str, str]:
+    """The facilities an event names, by field."""
     planned = getattr(data, "facilities", None)
-    named = {getattr(planned, "apheresis", None), getattr(planned, "infusion", None), getattr(data, "facility", None)}
-    if isinstance(data, CertificationChanged):
-        named.add(data.holder)
-    return frozenset(name for name in named if name)
+    named = {
+        "data.facilities.apheresis": getattr(planned, "apheresis", None),
+        "data.facilities.infusion": getattr(planned, "infusion", None),
+        "data.facility": getattr(data, "facility", None),
+        "data.holder": data.holder if isinstance(data, CertificationChanged) else None,
+    }
+    return {path: name for path, name in named.items() if name}
 
 
 def may_hear_of(session: Session, arrival: Arrival, encounter_id: str | None) -> None:
@@ -109,18 +117,31 @@ def may_hear_of(session: Session, arrival: Arrival, encounter_id: str | None) ->
     Raises:
         NotAllowed: the encounter, or what the event names, is of other facilities.
     """
-    _may_write(arrival, facilities_of(arrival.data))
+    _may_name(arrival)
     own = session.get_one(Encounter, encounter_id).facilities if encounter_id else ()
     if own:
-        _may_write(arrival, frozenset(own), some=True)
+        _may_write_into(arrival, own)
 
 
-def _may_write(arrival: Arrival, facilities: frozenset[str], *, some: bool = False) -> None:
-    """A sender writes for its own facilities only: for all that an event names, for one of those of an encounter."""
+def _may_name(arrival: Arrival) -> None:
+    """A sender names its own facilities only."""
     if arrival.allowed is None:
         return
-    if not (facilities & arrival.allowed if some else facilities <= arrival.allowed):
-        raise NotAllowed("its sender may not write for this facility")
+    foreign = [path for path, name in _named(arrival.data).items() if name not in arrival.allowed]
+    if foreign:
+        raise NotAllowed(f"{', '.join(foreign)}: its sender may not write for this facility; {_own(arrival.allowed)}")
+
+
+def _may_write_into(arrival: Arrival, facilities: Iterable[str]) -> None:
+    """A sender writes into encounters of its own facilities only; whose this one is, it is not told."""
+    if arrival.allowed is not None and not arrival.allowed & set(facilities):
+        raise NotAllowed(
+            f"subject: its sender may not write for the facility of its encounter; {_own(arrival.allowed)}"
+        )
+
+
+def _own(allowed: frozenset[str]) -> str:
+    return f"it may write for {', '.join(sorted(allowed)) or 'none'}"
 
 
 def _concerns_holders(session: Session, keys: Keyring, arrival: Arrival) -> bool:

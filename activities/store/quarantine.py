@@ -17,7 +17,7 @@ from activities.store.opaque import new_id
 from activities.store.tables import CONTROL_COUNTER, Counter, Inbox, Quarantine, QuarantineKey, sealed_for
 from activities.store.vault import audit
 from domain.claims.reply import REPLIES
-from domain.events import InvalidEvent, parse
+from domain.events import CATALOGUE, InvalidEvent, parse
 
 
 class UnknownEntry(LookupError):
@@ -37,7 +37,8 @@ ASIDE = "aside"
 CLOSED = "closed"
 PENDING = (WAITING, ASIDE)
 """States of what is released by itself."""
-UNREADABLE_TYPE = "(none)"
+NO_TYPE, UNKNOWN_TYPE = "(none)", "(unknown)"
+"""Shown for what states no type, or one outside the catalogue, which may be anything."""
 
 
 def keep(
@@ -161,7 +162,7 @@ def _new_row(
         quarantine_id=quarantine_id,
         dedupe_key="",
         body_hash="",
-        type=UNREADABLE_TYPE,
+        type=_type_of(body),
         feed=feed,
         subject_key="",
         reasons=reasons,
@@ -169,6 +170,13 @@ def _new_row(
         body=keys.seal(json.dumps(kept).encode(), sealed_for("quarantine.body", quarantine_id)),
         state=state,
     )
+
+
+def _type_of(body: Mapping[str, Any]) -> str:
+    stated = body.get("type")
+    if not stated:
+        return NO_TYPE
+    return stated if isinstance(stated, str) and stated in CATALOGUE else UNKNOWN_TYPE
 
 
 @dataclass(frozen=True, slots=True)

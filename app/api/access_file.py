@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -186,12 +186,29 @@ def parse_access(text: str, directory: Path) -> Access:
 
 def _parsed(text: str) -> _AccessFile:
     try:
-        return _AccessFile.model_validate(tomllib.loads(text))
+        read = tomllib.loads(text)
+        return _AccessFile.model_validate(read)
     except tomllib.TOMLDecodeError as error:
         raise AccessError(f"the access file is not TOML: {error}") from None
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
-        raise AccessError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)) from None
+        raise AccessError("; ".join(f"{_place(read, e['loc'])}: {e['msg']}" for e in found)) from None
+
+
+def _place(value: Any, steps: Iterable[int | str]) -> str:
+    """Where a problem stands, entries by the name or subject they have, else by their number from 1."""
+    said = ""
+    for step in steps:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            value = None
+        if isinstance(step, int):
+            own = [value.get(key) for key in ("name", "subject")] if isinstance(value, dict) else []
+            said += f"[{next((name for name in own if isinstance(name, str) and name), f'number {step + 1}')}]"
+        else:
+            said += f".{step}" if said else step
+    return said
 
 
 def _secrets(path: Path) -> tuple[bytes, ...]:

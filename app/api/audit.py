@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import Session, col, select
 
+from activities.store.inbox import Disposition
 from activities.store.tables import AlertRecord, AuditEntry, Encounter, EncounterEvent
 from activities.store.vault import PSEUDONYM_PREFIX, audit, person_of
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import AuditAnswer, AuditPage
+from app.api.asked import one_of
 from app.api.parts import AuditReader, PartsOf
 from app.api.problems import Refusal, documented
 
@@ -24,7 +26,20 @@ LARGEST_SEARCH = 20_000
 
 router = APIRouter(tags=["audit"])
 
-Text = Annotated[str | None, Query(max_length=120)]
+OUTCOMES = (
+    *("read", "shown", "denied", "refused", "unknown", "opened", "closed", "made"),
+    *("acknowledged", "waiting", "merged", "erased", "resealed", "answered", "unreachable", "unreadable"),
+    *("released", "unmapped", "aside"),
+    *(disposition.value for disposition in Disposition),
+)
+"""First words of what may stand as the outcome of an entry, with dispositions and the states of the quarantine."""
+
+Action = Annotated[
+    str | None, Query(description="what was done, or its beginning: show identity, POST /v1/events", max_length=120)
+]
+Outcome = Annotated[
+    str | None, Query(description=f"what it came to, or its first word: {', '.join(OUTCOMES)}", max_length=120)
+]
 
 
 @router.get("/v1/audit", responses=documented(404, 409, 422), summary="What was read, changed and denied")
@@ -33,8 +48,8 @@ def list_audit(
     actor: AuditReader,
     encounter: Annotated[str | None, Query(description="id or any identifier; its alerts and events too")] = None,
     caller: Annotated[str | None, Query(description="name or pseudonym of who did it", max_length=120)] = None,
-    action: Text = None,
-    outcome: Text = None,
+    action: Action = None,
+    outcome: Outcome = None,
     since: Annotated[AwareDatetime | None, Query()] = None,
     until: Annotated[AwareDatetime | None, Query()] = None,
     after: Annotated[str | None, Query(description="`next` of the page before", max_length=40)] = None,
@@ -44,12 +59,12 @@ def list_audit(
 
     A caller with facilities sees what concerns an encounter of theirs. A person's pseudonym is opened from the vault.
     """
+    words = ((AuditEntry.action, action), (AuditEntry.outcome, outcome))
     about = reading.read_encounter(parts, actor, "audit", encounter).encounter_id if encounter else None
-    wanted = [
-        col(column) == value
-        for column, value in ((AuditEntry.actor, caller), (AuditEntry.action, action), (AuditEntry.outcome, outcome))
-        if value is not None
-    ]
+    if outcome is not None:
+        one_of("outcome", outcome.split(" ")[0], OUTCOMES)
+    wanted = [col(AuditEntry.actor) == caller] if caller is not None else []
+    wanted += [_begins(col(column), said) for column, said in words if said is not None]
     wanted += [col(AuditEntry.at) >= since] if since else []
     wanted += [col(AuditEntry.at) < until] if until else []
     with parts.db.write() as session:
@@ -61,6 +76,11 @@ def list_audit(
         people = {name: person_of(session, parts.keys, name) for name in _pseudonyms(rows)}
     entries = [AuditAnswer(**row.model_dump(), person=people.get(row.actor)) for row in rows[:limit]]
     return AuditPage(entries=entries, next=entries[-1].audit_id if len(rows) > limit else None)
+
+
+def _begins(column: Any, words: str) -> ColumnElement[bool]:
+    """These words, or these and more of them."""
+    return or_(column == words, column.startswith(f"{words} ", autoescape=True))
 
 
 def _about(encounter: str) -> ColumnElement[bool]:

@@ -20,7 +20,7 @@ from app.api.parts import Parts, PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
 from app.api.senders import Sender
 from domain.events import CATALOGUE, Envelope
-from intake.cloudevents import BATCH, STRUCTURED, NotReadable, Posted, read_http
+from intake.cloudevents import BATCH, STRUCTURED, NotReadable, NotTaken, Posted, read_http
 
 MAX_EVENT = 256 * 1024
 ENVELOPE = Envelope.model_json_schema()
@@ -49,7 +49,7 @@ router = APIRouter(tags=["events"])
     "/v1/events",
     status_code=202,
     response_model=Receipt | Receipts,
-    responses=documented(400, 409, 413, 422),
+    responses=documented(400, 409, 413, 415, 422),
     openapi_extra=BODY,
     summary="Send system events",
 )
@@ -72,6 +72,8 @@ def read_posted(request: Request, body: bytes, actor: Actor) -> Posted:
     """The events of a request, not too many, none of them too large."""
     try:
         posted = read_http(request.headers.items(), body)
+    except NotTaken as error:
+        raise Refusal(415, str(error), headers={"Accept": f"{STRUCTURED}, {BATCH}, application/json"}) from None
     except NotReadable as error:
         raise Refusal(400, str(error)) from None
     if len(posted.events) > actor.limits.events:
@@ -104,7 +106,8 @@ def _take_one(parts: Parts, actor: Actor, event: Mapping[str, Any], batch: bool)
 def _may_speak_for(actor: Actor, event: Mapping[str, Any]) -> None:
     """A source is one sender's: another one must not take its ids before it does."""
     if actor.sources is not None and event.get("source") not in actor.sources:
-        raise NotAllowed("its sender may not send events of this source")
+        own = ", ".join(sorted(actor.sources))
+        raise NotAllowed(f"source: its sender may not send events of this source; it may send those of {own}")
 
 
 def receipt_of(result: ReceiptResult) -> Receipt:

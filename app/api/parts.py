@@ -21,6 +21,7 @@ from app.api import counters
 from app.api.access import ANONYMOUS, Access
 from app.api.access_watch import AccessOfFile
 from app.api.actors import Actor, Login
+from app.api.asked import known_parameters
 from app.api.issuers import BadToken
 from app.api.jwks import KeysAway
 from app.api.problems import RETRY_SECONDS, Refusal, answer
@@ -120,7 +121,13 @@ def admitted(parts: Parts, actor: Actor) -> Actor:
     wait = parts.access.admit(actor)
     if wait:
         counters.DENIED.labels(status="429").inc()
-        raise Refusal(429, "slow down", headers={"Retry-After": str(max(1, math.ceil(wait)))})
+        seconds, limits = max(1, math.ceil(wait)), actor.limits
+        raise Refusal(
+            429,
+            f"the limit of this caller is used up: {limits.rate:g} requests a second, {limits.burst:g} at once, where each "
+            f"event of a batch counts as one; try again in {seconds} seconds",
+            headers={"Retry-After": str(seconds)},
+        )
     return actor
 
 
@@ -173,9 +180,10 @@ def allowed(right: Right) -> Any:
 
 
 def with_right(request: Request, actor: Actor, right: Right) -> Actor:
-    """The actor, unless none of its roles has the right."""
+    """The actor, unless none of its roles has the right, or what it asks for cannot be asked there."""
     if not actor.may(right):
         raise denied(request, 403, actor.name, f"this needs a role with the right {right.value}")
+    known_parameters(request)
     return actor
 
 

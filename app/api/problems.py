@@ -27,6 +27,7 @@ TITLES: Mapping[int, str] = {
     406: "Not available in this format",
     409: "It contradicts what is known",
     413: "Too large",
+    415: "Not a content type of this address",
     422: "It does not fit the contract",
     429: "Too many requests",
     500: "The gateway failed",

@@ -32,6 +32,7 @@ from domain.facts import fold
 from domain.record import Record
 
 UNKNOWN = "no encounter is known by this id or identifier"
+PLACES = "under an encounter there are timeline, holds, claims, alerts, explain and packet"
 OUTDATED = ("superseded", "withdrawn")
 
 
@@ -45,9 +46,9 @@ def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -
     known = list(named)
     found = [encounter for encounter in known if actor.sees(encounter.facilities)]
     if not found and known:
-        raise OutOfReach(actor, known[0].encounter_id, UNKNOWN)
+        raise OutOfReach(actor, known[0].encounter_id, f"{UNKNOWN}; {PLACES}" if "/" in reference else UNKNOWN)
     if not found:
-        raise Refusal(404, UNKNOWN)
+        raise Refusal(404, f"{UNKNOWN}; {PLACES}" if "/" in reference else UNKNOWN)
     if len(found) > 1:
         raise Refusal(409, "several encounters carry this identifier; ask by the encounter's own id")
     return found[0]

@@ -114,13 +114,17 @@ class Hl7Door:
                 translated.aside,
             )
         except NotAllowed as error:
-            return Verdict(Code.REJECT, str(error), Fault.FIELD)
+            return Verdict(Code.REJECT, str(error).replace("data.facility", feed.location[0]), Fault.FIELD)
         self._wake()
         return _worst([_verdict(result, translated.aside is not None) for result in results])
 
     def _merged(self, feed: Feed, merge: Merge) -> Verdict:
         if merge.facility not in feed.facilities:
-            return Verdict(Code.REJECT, "PID-3: its sender may not write for this facility", Fault.FIELD)
+            return Verdict(
+                Code.REJECT,
+                f"PID-3: its sender may not write for this facility; it may write for {', '.join(sorted(feed.facilities))}",
+                Fault.FIELD,
+            )
         merge_records(self._db, self._keys, merge.old, merge.new, merge.facility, feed.name, self._clock())
         self._wake()
         return Verdict(Code.ACCEPT)

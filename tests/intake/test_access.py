@@ -191,12 +191,16 @@ async def test_a_feed_writes_for_its_own_facilities_only_also_when_its_event_wai
         return await gateway.http.post("/v1/events", json=body, headers={"Authorization": f"Bearer {name}"})
 
     assert (await send("there", charge)).json()["disposition"] == "quarantined"
-    assert (await send("there", e.referral())).status_code == 403
+    refused = await send("there", e.referral())
+    assert refused.status_code == 403
+    assert refused.json()["detail"].startswith("data.facilities.apheresis, data.facilities.infusion: ")
+    assert refused.json()["detail"].endswith("it may write for lakeside")
     receipts = (await send("there", [e.referral(), e.booking()])).json()["receipts"]
     assert [receipt["disposition"] for receipt in receipts] == ["invalid", "invalid"]
     opened = await send("here", e.referral())
     assert opened.status_code == 202
-    assert (await send("there", foreign)).status_code == 403
+    refused = await send("there", foreign)
+    assert (refused.status_code, "lakeside" in refused.text, "st_mary" in refused.text) == (403, True, False)
     assert (await send("here", {**charge, "id": "ch-3"})).status_code == 202
     assert (await send("here", e.certificate())).status_code == 202
     assert (await send("there", e.certificate("c-2"))).status_code == 403
@@ -328,9 +332,13 @@ def test_the_example_of_an_access_file_fits_also_with_its_signer(tmp_path: Path)
     ("text", "named"),
     [
         ("callers = 1", "callers"),
-        ("[[callers]]\nname='a'\nroles=['king']\ntoken_sha256='" + "0" * 64 + "'", "callers.0.roles"),
-        ("[[callers]]\nname='a'\nroles=['feed']\ntoken='CANARY'", "callers.0.token"),
-        ("[[callers]]", "callers.0.name"),
+        ("[[callers]]\nname='a'\nroles=['king']\ntoken_sha256='" + "0" * 64 + "'", r"callers\[a\].roles"),
+        ("[[callers]]\nname='a'\nroles=['feed']\ntoken='CANARY'", r"callers\[a\].token"),
+        ("[[callers]]", r"callers\[number 1\].name"),
+        (
+            "[[issuers]]\nname='hospital'\n[[issuers.clients]]\nsubject='lab'",
+            r"issuers\[hospital\].clients\[lab\].name",
+        ),
         ("not toml", "TOML"),
         ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='gone'", "gone"),
         ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='short'", "short"),
@@ -346,3 +354,13 @@ def test_an_access_file_that_does_not_fit_names_the_field_and_no_secret(tmp_path
 
 def test_webhook_limits_are_those_of_the_specification() -> None:
     assert webhooks.TOLERANCE.total_seconds() == 300
+
+
+async def test_a_caller_beyond_its_budget_is_told_the_limit_and_when_to_come_again(gateway: Gateway) -> None:
+    use(gateway, Actor("slow", frozenset({Role.ADMIN}), limits=Limits(rate=0.25, burst=1)))
+    assert (await call(gateway, "slow", "GET", "/v1/encounters")).status_code == 200
+    refused = await call(gateway, "slow", "GET", "/v1/encounters")
+    seconds = refused.headers["retry-after"]
+    assert (refused.status_code, 1 <= int(seconds) <= 4) == (429, True)
+    assert "0.25 requests a second, 1 at once" in refused.json()["detail"]
+    assert f"in {seconds} seconds" in refused.json()["detail"]

@@ -406,7 +406,7 @@ async def test_health_needs_no_token(gateway: Gateway) -> None:
 async def test_the_openapi_names_every_status_an_endpoint_gives(gateway: Gateway) -> None:
     paths = (await gateway.get("/openapi.json")).json()["paths"]
     assert set(paths["/v1/events"]["post"]["responses"]) == {
-        *("202", "400", "401", "403", "409", "413", "422", "429", "500", "503")
+        *("202", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503")
     }
     for path, operations in paths.items():
         if path.startswith("/v1/"):
