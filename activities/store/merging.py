@@ -12,6 +12,7 @@ from activities.store.inbox import serialise
 from activities.store.keys import Keyring
 from activities.store.matching import MRN, UNKNOWN
 from activities.store.merged import same_patient
+from activities.store.sharing import tell_of_merge
 from activities.store.tables import Alias, Encounter, RecordMerge
 from activities.store.vault import audit, mrn_key
 
@@ -20,7 +21,8 @@ def merge_records(db: Database, keys: Keyring, old: str, new: str, facility: str
     """Let encounters of either record number be found by both; returns how many there are now. Again changes nothing.
 
     The merge itself is kept, so that it counts for encounters that become known after it. Encounters are not joined: two
-    products stay two encounters, and what stands in one stays there. Two open ones of one product are alerted: events
+    products stay two encounters, and what stands in one stays there. Those that carry one cell identifier decide anew: it is the
+    same patient's cells. Two open ones of one product are alerted: events
     that name the patient alone belong to neither.
     """
     with db.write() as session:
@@ -31,12 +33,15 @@ def merge_records(db: Database, keys: Keyring, old: str, new: str, facility: str
 def merge_in(session: Session, keys: Keyring, old: str, new: str, facility: str, actor: str, now: datetime) -> int:
     """`merge_records` inside a transaction that is already serialised."""
     old_key, new_key = mrn_key(keys, old, facility), mrn_key(keys, new, facility)
-    if old_key != new_key and session.get(RecordMerge, (old_key, new_key)) is None:
+    is_new = old_key != new_key and session.get(RecordMerge, (old_key, new_key)) is None
+    if is_new:
         session.add(RecordMerge(old_key=old_key, new_key=new_key, feed=actor, at=now))
         session.flush()
     numbers = same_patient(session, new_key)
     known = _encounters(session, numbers)
     quarantine.release(session, keys, numbers, now)
+    if is_new:
+        tell_of_merge(session, keys, [one.encounter_id for one in known], f"merge {old_key} {new_key}")
     _alert_doubles(session, [one for one in known if one.status == "open"], now)
     audit(session, actor, "merge", f"{len(known)} encounters", "merged", now)
     return len(known)

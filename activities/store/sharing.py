@@ -15,7 +15,7 @@ from activities.store.facts import load_facts_in
 from activities.store.keys import Keyring
 from activities.store.matching import CELL_KINDS, SHARED, event_key
 from activities.store.merged import same_patient
-from activities.store.tables import NOTICE, STOCK_NOTICE, Alias, Encounter, EncounterEvent, Inbox, Patient
+from activities.store.tables import NOTICE, NOTICES, STOCK_NOTICE, Alias, Encounter, EncounterEvent, Inbox, Patient
 from domain.events import EventData
 from domain.events.care import MedicationAdministered
 from domain.events.governance import CorrectionMade
@@ -43,6 +43,24 @@ def tell_others(session: Session, keys: Keyring, encounter_id: str, event_id: st
     """Give every encounter that shares an identifier a notice, so that it decides anew; one for each event."""
     for other in _others(session, encounter_id):
         _tell(session, keys, other, event_id, note_key, NOTICE)
+
+
+def tell_of_merge(session: Session, keys: Keyring, encounters: Iterable[str], merge: str) -> None:
+    """Give encounters that turned out to be one patient's a notice, where they share an identifier: it holds them no more.
+
+    A notice names an event of the other encounter, one that this encounter was not told of yet.
+    """
+    every = list(encounters)
+    for one, other in ((a, b) for a in every for b in every if a != b and b in _sharing(session, a)):
+        told = select(EncounterEvent.event_id).where(EncounterEvent.encounter_id == one)
+        of_other = (
+            select(EncounterEvent.event_id)
+            .where(EncounterEvent.encounter_id == other, col(EncounterEvent.type).not_in(NOTICES))
+            .where(col(EncounterEvent.event_id).not_in(told))
+            .order_by(col(EncounterEvent.sequence).desc())
+        )
+        if event_id := session.exec(of_other).first():
+            _tell(session, keys, one, event_id, f"{merge} {other}", NOTICE)
 
 
 def tell_of_stock(
@@ -95,6 +113,13 @@ def _tell(session: Session, keys: Keyring, other: str, event_id: str, note_key: 
 
 def _others(session: Session, encounter_id: str) -> list[str]:
     """Other patients' encounters with an identifier of this one; the same patient may have two encounters."""
+    found = _sharing(session, encounter_id)
+    mine_too = same_patient(session, key) if found and (key := _patient_key(session, encounter_id)) else set()
+    return [one for one in found if _patient_key(session, one) not in mine_too]
+
+
+def _sharing(session: Session, encounter_id: str) -> list[str]:
+    """Encounters with an identifier of this one, whosever they are."""
     mine, theirs = aliased(Alias), aliased(Alias)
     kinds = [*CELL_KINDS, *(SHARED + kind for kind in CELL_KINDS)]
     query = (
@@ -104,9 +129,7 @@ def _others(session: Session, encounter_id: str) -> list[str]:
         .where(col(mine.kind).in_(kinds), col(theirs.kind).in_(kinds))
         .distinct()
     )
-    found = sorted(session.exec(query))
-    mine_too = same_patient(session, key) if found and (key := _patient_key(session, encounter_id)) else set()
-    return [one for one in found if _patient_key(session, one) not in mine_too]
+    return sorted(session.exec(query))
 
 
 def _patient_key(session: Session, encounter_id: str) -> str | None:

@@ -13,6 +13,7 @@ from activities.store.facts import identity_of, load_facts, load_facts_in
 from activities.store.inbox import Disposition, ReceiptResult, receive
 from activities.store.keys import Keyring
 from activities.store.matching import claim_key, look_up
+from activities.store.merging import merge_records
 from activities.store.quarantine import release
 from activities.store.sharing import shared_identifiers
 from activities.store.tables import (
@@ -220,6 +221,23 @@ def test_a_correction_finds_its_event_whatever_its_own_subject_is(post: Post) ->
     own, _ = load_facts(post.db, post.keys, str(opened.encounter_id), LAST)
     booked = [fact for fact in fold(own).all if not isinstance(fact.data, CorrectionMade)]
     assert booked[0].data.setting.value == "inpatient"  # type: ignore[attr-defined]
+
+
+def test_a_merge_after_a_collision_has_both_encounters_decide_anew(post: Post) -> None:
+    """Two registrations of one patient, one collection: the block ends with the merge, not with whatever happens next."""
+    first = post(e.referral("r-1", "ORD-1", mrn="M-1")).encounter_id
+    second = post(e.referral("r-2", "ORD-2", mrn="M-2")).encounter_id
+    post(e.collection("aph-1", "ORD-1", coi="COI-1", din="DIN-1"))
+    post(e.collection("aph-2", "ORD-2", coi="COI-1", din="DIN-2"))
+    assert carried_twice(post, first) == carried_twice(post, second) == {("coi", "COI-1")}
+    before = {one: len(sequences(post, one)) for one in (first, second)}
+    centre = str(e.referral()["data"]["facilities"]["infusion"])
+    merge_records(post.db, post.keys, "M-1", "M-2", centre, "registration", e.NOW)
+    assert carried_twice(post, first) == carried_twice(post, second) == frozenset()
+    for one in (first, second):
+        assert sequences(post, one)[before[one] :] == [NOTICE]
+    merge_records(post.db, post.keys, "M-1", "M-2", centre, "registration", e.NOW)
+    assert len(sequences(post, first)) == before[first] + 1
 
 
 def test_a_replacement_that_does_not_fit_its_event_is_refused_with_its_path(post: Post) -> None:
