@@ -11,7 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from app.board.fields import FieldError
-from app.board.forms import Form
+from app.board.form import Form
 from app.board.names import Names
 
 CLOCKS: Final = timedelta(minutes=10)

@@ -19,7 +19,8 @@ from app.api.parts import Parts
 from app.api.problems import Refusal
 from app.board.entering import Original, Sheet, encounter_for, enter, names_of, sheet_of, show
 from app.board.fields import Field
-from app.board.forms import FORMS, PAPERS, Form
+from app.board.form import Form
+from app.board.forms import FORMS, PAPERS
 from app.board.names import Names
 from app.board.rights import may_on_board
 from app.board.session import Session
@@ -28,7 +29,9 @@ from domain.events import EventData
 from domain.events.governance import CorrectionMade
 from domain.facts import Fact, fold
 
-BY_TYPE: Final[Mapping[str, Form]] = {form.event_type: form for form in FORMS.values() if form.subject is None}
+BY_TYPE: Final[Mapping[str, Form]] = {
+    form.event_type: form for form in FORMS.values() if form.subject is None and not form.opens
+}
 
 TELLING: Final = ("coi_id", "bag_id", "document", "number", "hold", "disposition", "claim")
 """What tells entries of one form apart."""

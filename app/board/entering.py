@@ -27,7 +27,8 @@ from app.api.problems import Refusal
 from app.board import checks
 from app.board.cards import own_clock
 from app.board.fields import Field, FieldError, data_of
-from app.board.forms import EVIDENCE, FORMS, PAPERS, SOURCE, Form, fields
+from app.board.form import Form
+from app.board.forms import EVIDENCE, FORMS, PAPERS, SOURCE, fields
 from app.board.names import Names
 from app.board.rights import may_on_board
 from app.board.scanning import spread
@@ -169,7 +170,7 @@ def names_of(parts: Parts) -> Names:
 
 
 def _stands_alone(form: Form) -> bool:
-    return form.subject is not None or form.found_by is not None
+    return form.subject is not None or form.found_by is not None or form.opens
 
 
 def _form(key: str, request: Request, session: Session) -> Form:
@@ -226,6 +227,8 @@ def enter(request: Request, parts: Parts, session: Session, sheet: Sheet, given:
     sheet.given = given
     if FORM_ID.match(given.get("form_id", "")):
         sheet.form_id = given["form_id"]
+    if given.get("resume") == "yes":
+        return show(request, sheet, names_of(parts))
     envelope = _envelope(parts, sheet, given)
     if envelope is None:
         return show(request, sheet, names_of(parts), 422)
@@ -284,6 +287,8 @@ def _envelope(parts: Parts, sheet: Sheet, given: Mapping[str, str]) -> dict[str,
     signed = sheet.original.data if sheet.original else {form.who: who, form.why: why}
     data |= {path: signed[path] for path in (form.who, form.why) if path and signed.get(path)}
     errors += _who_and_why(who, why)
+    if form.opens and not given.get("order", "").strip():
+        errors.append(FieldError("order", "give the order number: the encounter is known by it"))
     errors += checks.of_time(form, data, _time(parts, sheet), sheet.zone)
     if form.key == "custody":
         errors += checks.of_persons(data)
@@ -383,6 +388,8 @@ def _place(inputs: Sequence[Field], path: str) -> str | None:
 
 def _subject(session: StoreSession, parts: Parts, sheet: Sheet, data: Mapping[str, Any]) -> str | None:
     """What the scheduling system calls the encounter; of holders their key, of a scan what was scanned."""
+    if sheet.form.opens:
+        return sheet.given.get("order", "").strip()[:LONGEST] or None
     named = sheet.form.subject or (None if sheet.encounter else sheet.form.found_by)
     if named is not None:
         return str(data[named]) if data.get(named) else None

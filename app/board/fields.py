@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
+from app.board.wording import words
 from domain.events.base import Zoned
 
 REMOVED = dict.fromkeys(range(32))
@@ -68,7 +69,7 @@ def fields_of(model: type[BaseModel], prefix: str = "") -> Iterator[Field]:
 
 def _field(key: str, annotation: Any, required: bool) -> Iterator[Field]:
     """`annotation` without its metadata and without None."""
-    label = key.rsplit(".", 1)[-1].replace("_", " ")
+    label = words(key.rsplit(".", 1)[-1])
     label = label[:1].upper() + label[1:]
     if get_origin(annotation) is tuple:
         part = _plain(get_args(annotation)[0])
@@ -100,7 +101,7 @@ def _kind(annotation: Any) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def _options(values: Sequence[Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((str(value), str(value).replace("_", " ")) for value in values)
+    return tuple((str(value), words(value)) for value in values)
 
 
 def _plain(annotation: Any) -> Any:
@@ -188,14 +189,21 @@ def _lines(field: Field, text: str) -> list[Any] | None:
     rows = [_clean(line) for line in text.splitlines() if _clean(line)]
     if not field.columns:
         return rows or None
-    return [_row(field, row.replace(",", " ").split()) for row in rows] or None
+    return [_row(field, _parts(row)) for row in rows] or None
+
+
+def _parts(row: str) -> list[str]:
+    """Parts between semicolons may be empty and hold spaces; without any, spaces and commas part them."""
+    return [part.strip() for part in row.split(";")] if ";" in row else row.replace(",", " ").split()
 
 
 def _row(field: Field, parts: list[str]) -> dict[str, Any]:
     if len(parts) > len(field.columns):
         wanted = ", ".join(column.label.lower() for column in field.columns)
         raise ValueError(f"one line has more than {wanted}")
-    return {column.path: part for column, part in zip(field.columns, parts, strict=False)}
+    return {
+        column.path: _value(column, part, "UTC") for column, part in zip(field.columns, parts, strict=False) if part
+    }
 
 
 def error_at(field: Field, errors: Mapping[str, str]) -> str:

@@ -7,52 +7,20 @@ attributes of the envelope, which the inbox keeps under encryption with the rest
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, get_args
 
 from pydantic import BaseModel
 
 from app.board.fields import Field, fields_of
+from app.board.form import Form
 from app.board.names import Names
 from app.board.rights import BoardRight
-from domain.events import EventData, access, care, cells, governance, revenue
+from app.board.service_forms import SERVICE_FORMS
+from domain.events import access, care, cells, governance, revenue
 
 SOURCE: Final = "urn:cart-encounter:board"
 ABSENT: Final = frozenset({"kind"})
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One form.
-
-    Attributes:
-        model: the event it posts.
-        who: the field of the event that takes who is entering, if it has one; `why` the one that takes the reason.
-        subject: the field that names the holder the event is about; None for events about an encounter.
-        alone: it may be filled in without choosing an encounter: `found_by` says which field finds it.
-        scans: fields read with a barcode reader.
-        folded: fields that are seldom filled in and start folded away, by the first part of their path.
-        hints: what a label cannot say, by path.
-    """
-
-    key: str
-    title: str
-    lead: str
-    model: type[EventData]
-    right: BoardRight
-    who: str | None = None
-    why: str | None = None
-    subject: str | None = None
-    found_by: str | None = None
-    scans: frozenset[str] = frozenset()
-    folded: frozenset[str] = frozenset()
-    hints: Mapping[str, str] | None = None
-    past: frozenset[str] = frozenset()
-    ahead: frozenset[str] = frozenset()
-
-    @property
-    def event_type(self) -> str:
-        return self.model.event_type
 
 
 FORMS: Final[Mapping[str, Form]] = {
@@ -180,6 +148,7 @@ FORMS: Final[Mapping[str, Form]] = {
             BoardRight.ENTER_CERTIFICATES,
             subject="facility",
         ),
+        *SERVICE_FORMS,
     )
 }
 
@@ -212,7 +181,7 @@ def fields(form: Form, names: Names, holds: Sequence[tuple[str, str]] = (), kind
         kind: the kind of paper, for evidence.
     """
     model = EVIDENCE[kind] if kind else form.model
-    own = {form.who, form.why} | (ABSENT if kind else set())
+    own = {form.who, form.why} | form.left_out | (ABSENT if kind else set())
     return [_dressed(form, one, names, holds) for one in fields_of(model) if one.path not in own]
 
 
@@ -222,6 +191,11 @@ def _dressed(form: Form, field: Field, names: Names, holds: Sequence[tuple[str, 
         "product": names.products(),
         "values.product": names.products(),
         "facility": names.facilities(),
+        "facilities.apheresis": names.facilities(),
+        "facilities.infusion": names.facilities(),
+        "coverage.payer": names.payers(),
+        "indication": field.options or names.indications(),
+        "drug": names.drugs(),
         "step": [(value, names.step(value)) for value, _ in field.options],
         "disposition": [(value, value.replace("_", " ")) for value in DISPOSITIONS],
     }
@@ -253,6 +227,37 @@ LABELS: Final[Mapping[str, str]] = {
     "icu_backup": "Intensive care bed as backup",
     "viable_car_cells": "Viable CAR-positive cells",
     "role": "Your role",
+    "patient.mrn": "Medical record number (MRN)",
+    "patient.name.family": "Family name",
+    "patient.name.given": "Given name",
+    "patient.birth_date": "Birth date",
+    "patient.sex": "Sex",
+    "patient.address.line": "Street",
+    "patient.address.city": "City",
+    "patient.address.state": "State (two letters)",
+    "patient.address.postal_code": "ZIP code",
+    "coverage.payer": "Payer",
+    "coverage.plan": "Plan",
+    "coverage.member_id": "Member number",
+    "facilities.apheresis": "Collection at",
+    "facilities.infusion": "Infusion at",
+    "prescriber_npi": "NPI of the prescriber",
+    "attending_npi": "NPI of the attending provider",
+    "weight_kg": "Weight in kg",
+    "height_cm": "Height in cm",
+    "bsa_m2": "Body surface in m²",
+    "dose_mg": "Given, in mg",
+    "wasted_mg": "Discarded, in mg",
+    "acquired_340b": "Acquired under 340B",
+    "class": "Class",
+    "label.coi_id": "COI on the label",
+    "label.hcpcs": "Product code (HCPCS) on the label",
+    "label.ndc": "NDC on the label",
+    "label.lot": "Lot on the label",
+    "verified_by": "Checked at the bedside by",
+    "started_at": "Started",
+    "ended_at": "Ended",
+    "starts_at": "Starts",
     "expires": "Valid until",
     "expires_on": "Expires on",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from domain.rulebook import Rulebook
-from domain.rulebook.rows import AlertKind, CustodyRule, Product
+from domain.rulebook.rows import AlertKind, CustodyRule, DrugCode, Indication, Product
 from domain.site import Site
 
 
@@ -43,6 +43,17 @@ class Names:
 
     def facilities(self) -> list[tuple[str, str]]:
         return [(place.key, place.name) for place in self.site.facilities] if self.site else []
+
+    def payers(self) -> list[tuple[str, str]]:
+        return [(payer.key, payer.name) for payer in self.site.payers] if self.site else []
+
+    def indications(self) -> list[tuple[str, str]]:
+        rows = self.rules.table(Indication) if self.rules else ()
+        return list({row.key: (row.key, row.title) for row in rows}.values())
+
+    def drugs(self) -> list[tuple[str, str]]:
+        rows = self.rules.table(DrugCode) if self.rules else ()
+        return sorted({row.drug: (row.drug, row.drug.replace("_", " ")) for row in rows}.values())
 
     def zones(self) -> list[str]:
         """The time zones of the site's facilities, each once."""

@@ -166,7 +166,7 @@ def _encounter_page(
     forms = [
         form
         for form in FORMS.values()
-        if form.subject is None and form.key not in idle and may_on_board(session.actor, form.right)
+        if form.subject is None and not form.opens and form.key not in idle and may_on_board(session.actor, form.right)
     ]
     every: dict[str, Any] = {"identity": None, "sent": None} | context
     return page(request, "encounter.html", shown=shown, forms=forms, names=names, purposes=PURPOSES, **every)

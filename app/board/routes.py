@@ -17,13 +17,16 @@ from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted,
 SIGN_IN_AGAIN = "No caller of this installation has this token, or it has run out."
 KINDS = {"board.css": "text/css; charset=utf-8", "board.js": "text/javascript; charset=utf-8"}
 
+KEPT = "kept."
+"""Begins the names of what was typed into a form before its session was over."""
+
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
 
 @router.get("/sign-in")
 def show_sign_in(request: Request, next: str = "/") -> Response:
     """The token is asked for once a shift."""
-    return page(request, "sign_in.html", error="", next=local(next))
+    return page(request, "sign_in.html", error="", next=local(next), kept={})
 
 
 @router.post("/sign-in")
@@ -39,21 +42,31 @@ def _opened(request: Request, given: dict[str, str]) -> Response:
     parts: Parts = parts_of(request)
     target = local(given.get("next", "/"))
     token = given.get("token", "").strip()
+    kept = {name.removeprefix(KEPT): text for name, text in given.items() if name.startswith(KEPT)}
     try:
         login = logged_in(request, token)
     except Refusal as refusal:
         if refusal.status != 401:
             raise
-        return page(request, "sign_in.html", 401, error=SIGN_IN_AGAIN, next=target)
+        return page(request, "sign_in.html", 401, error=SIGN_IN_AGAIN, next=target, kept=kept)
     actor = admitted(parts, login.actor)
     if not actor.may(Right.READ_ENCOUNTERS):
         denied(request, 403, actor.name, "")
         return page(
-            request, "sign_in.html", 403, error="This token is for a feed; the board is for people.", next=target
+            request,
+            "sign_in.html",
+            403,
+            error="This token is for a feed; the board is for people.",
+            next=target,
+            kept=kept,
         )
     parts.record(actor.name, "sign in", "(board)", "opened")
-    response = RedirectResponse(target, 303)
-    sessions.set_cookie(response, request, sessions.seal(parts.keys, login, parts.clock()))
+    cookie = sessions.seal(parts.keys, login, parts.clock())
+    response: Response = RedirectResponse(target, 303)
+    if kept:
+        request.state.session = sessions.read(parts.keys, parts.access, cookie, parts.clock())
+        response = page(request, "resume.html", next=target, kept=kept)
+    sessions.set_cookie(response, request, cookie)
     return response
 
 

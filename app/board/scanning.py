@@ -17,6 +17,7 @@ def spread(
     """
     prefixes = tuple(ndc_prefixes)
     names = {one.path: one.name for one in inputs}
+    places = {one.path.rsplit(".", 1)[-1]: one.path for one in inputs} | {path: path for path in names}
     result, errors = dict(given), []
     symbols = [one for one in inputs if one.scan and is_symbol(given.get(one.name, ""))]
     for one in symbols:
@@ -28,7 +29,7 @@ def spread(
             result[one.name] = given[one.name]
             errors.append(FieldError(one.path, str(error)))
             continue
-        mine = {path: value for path, value in scan.values.items() if path in names}
+        mine = {places[part]: value for part, value in scan.values.items() if part in places}
         if not mine:
             carries = ", ".join((*sorted(scan.values), *scan.others)) or "nothing"
             errors.append(FieldError(one.path, f"this symbol has no identifier for this form (it carries {carries})"))

@@ -26,6 +26,7 @@ from app.board import session as sessions
 from app.board.fields import error_at
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
+from app.board.wording import words
 
 MAX_FORM = 64 * 1024
 STATIC = files("app.board") / "static"
@@ -46,13 +47,11 @@ FENCE = {
 }
 
 
+SESSION_OVER = "Your session is over. Sign in to go on: what you typed is kept on this page."
+
+
 class NotSignedIn(Exception):
     """The page needs a session."""
-
-
-def words(key: object) -> str:
-    """A key of the catalogue or rulebook as words."""
-    return str(key).replace("_", " ").replace(".", " ")
 
 
 def headed(key: object) -> str:
@@ -136,7 +135,7 @@ class BoardRoute(APIRoute):
             try:
                 response = await handle(request)
             except NotSignedIn:
-                response = _to_sign_in(request)
+                response = await _to_sign_in(request)
             except Refusal as refusal:
                 await run_in_threadpool(put_on_record, request, refusal)
                 response = refused(request, refusal)
@@ -159,11 +158,25 @@ def refused(request: Request, refusal: Refusal) -> Response:
     return response
 
 
-def _to_sign_in(request: Request) -> Response:
+async def _to_sign_in(request: Request) -> Response:
+    """Ask for the token again. What was typed into a form of this board comes along: it is kept in the page alone."""
+    if request.method == "POST" and not request.url.path.endswith("/scan") and sessions.from_this_site(request):
+        kept = await _typed(request)
+        if "form_id" in kept:
+            return page(request, "sign_in.html", 401, error=SESSION_OVER, next=request.url.path, kept=kept)
     if request.method != "GET" or request.query_params.get("part"):
         return refused(request, Refusal(401, "your session is over; sign in again"))
     target = request.url.path
     return RedirectResponse("/sign-in" if target == "/" else f"/sign-in?next={quote(target)}", 303)
+
+
+async def _typed(request: Request) -> dict[str, str]:
+    given = getattr(request.state, "given", None)
+    try:
+        typed: dict[str, str] = given if given is not None else await form_of(request)
+    except Refusal:
+        return {}
+    return {name: text for name, text in typed.items() if name != "csrf"}
 
 
 def signed_in(request: Request) -> Session:
@@ -226,7 +239,7 @@ async def form_of(request: Request) -> dict[str, str]:
 
 async def posted(request: Request) -> dict[str, str]:
     """The fields of a form of a signed-in caller, proven to come from a page of this board."""
-    fields = await form_of(request)
+    fields = request.state.given = await form_of(request)
     session = await run_in_threadpool(signed_in, request)
     if not sessions.from_this_site(request) or not sessions.same_secret(session, fields.pop("csrf", "")):
         raise await run_in_threadpool(

@@ -72,7 +72,9 @@ class Board:
         """Open a form, fill it in, send it."""
         page = (await self.get(path + (f"?kind={kind}" if kind else ""))).text
         hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
-        given = {name if name in ("who", "why", "zone") else f"data.{name}": text for name, text in fields.items()}
+        given = {
+            name if name in ("who", "why", "zone", "order") else f"data.{name}": text for name, text in fields.items()
+        }
         return await self.http.post(path, data={**hidden, "who": "A. Nurse", "why": "telephone call", **given})
 
     def decide(self, encounter: str, now: datetime = NOW) -> None:

@@ -13,8 +13,14 @@ from app.board.forms import EVIDENCE, FORMS
 from app.board.rights import BOARD_TABLE
 from tests.board.conftest import Board
 from tests.board.markup import problems
+from tests.contract.recording import TOKEN
 
 CUSTODY = {"step": "stored", "coi_id": "COI-D", "at": "2026-06-24T10:15", "location": "Lab 2", "bag_id": "BAG-D-1"}
+INFUSION = {
+    "bag_id": "BAG-D-1", "facility": "st_mary", "setting": "inpatient", "at": "2026-06-24T10:15", "access": "central",
+    "label.coi_id": "COI-D", "label.hcpcs": "Q2053", "label.ndc": "71287-219-01", "label.lot": "LOT-1",
+    "verified_by": "staff-1\r\nstaff-2",
+}  # fmt: skip
 FILLED = {
     "authorization": {"number": "AUTH-9", "decision": "approved", "valid_from": "2026-05-01", "valid_to": "2026-09-01"},
     "custody": CUSTODY,
@@ -33,6 +39,51 @@ FILLED = {
     },
     "certificate": {"layer": "fact", "holder": "lakeside", "status": "active", "valid_from": "2026-01-01"},
     "readiness": {"facility": "lakeside", "tocilizumab_doses": "4", "icu_backup": "yes"},
+    "appointment": {
+        "appointment_id": "APPT-7", "stage": "infusion", "starts_at": "2026-07-20T09:00", "facility": "st_mary",
+        "setting": "inpatient",
+    },
+    "appointment_moved": {
+        "appointment_id": "APPT-7", "stage": "infusion", "starts_at": "2026-07-21T09:00", "facility": "st_mary",
+        "setting": "inpatient",
+    },
+    "appointment_cancelled": {"appointment_id": "APPT-7", "reason": "no bed"},
+    "appointment_missed": {"appointment_id": "APPT-7"},
+    "collection": {
+        "facility": "st_mary", "setting": "outpatient", "coi_id": "COI-D", "din": "G1234 98 654321 H",
+        "collection_ordinal": "1", "started_at": "2026-06-20T08:00", "ended_at": "2026-06-20T12:00", "access": "central",
+    },
+    "dose": {
+        "drug": "fludarabine", "date": "2026-06-20", "dose_mg": "55.5", "wasted_mg": "0", "ndc": "00703-4852-11",
+        "started_at": "2026-06-20T08:00", "ended_at": "2026-06-20T08:40", "route": "iv_infusion", "setting": "outpatient",
+        "facility": "st_mary", "acquired_340b": "no",
+    },
+    "infusion_started": INFUSION,
+    "infusion_stopped": INFUSION,
+    "infusion": {**INFUSION, "cells_infused": "150000000"},
+    "medication": {
+        "drug": "tocilizumab", "ndc": "50242-0137-01", "dose_mg": "560", "wasted_mg": "0", "at": "2026-06-20T08:00",
+        "indication": "crs", "setting": "inpatient",
+    },
+    "admission": {"admission_id": "ADM-7", "facility": "st_mary", "at": "2026-06-20T08:00", "class": "inpatient"},
+    "stay_changed": {"admission_id": "ADM-7", "at": "2026-06-20T09:00", "class": "observation"},
+    "authorization_request": {"number": "AUTH-9", "submitted_on": "2026-06-01"},
+    "manufacture_delayed": {"coi_id": "COI-D", "new_release_date": "2026-08-01"},
+    "manufacture_failed": {"coi_id": "COI-D", "at": "2026-06-20T08:00", "out_of_specification": "no"},
+    "plan": {"planned_setting": "outpatient"},
+    "withdrawal": {"reason": "choice"},
+    "acknowledgement": {"control_number": "CE0000000001", "kind": "277CA", "accepted": "yes", "status_codes": "A2:20"},
+    "discharge": {"admission_id": "ADM-7", "at": "2026-06-24T09:00", "discharge_status": "01"},
+}  # fmt: skip
+REFERRAL = {
+    "product": "tecartus", "indication": "mcl", "diagnosis": "C83.18", "patient.mrn": "MRN-BOARD",
+    "patient.name.family": "Madeup",
+    "patient.name.given": "Robin", "patient.birth_date": "1960-02-03", "patient.sex": "female", "patient.address.line": "1 Elm",
+    "patient.address.city": "Columbus", "patient.address.state": "OH", "patient.address.postal_code": "43215",
+    "coverage.payer": "medicare", "coverage.member_id": "1EG4TE5MK73", "facilities.apheresis": "st_mary",
+    "facilities.infusion": "st_mary", "prescriber_npi": "1234567893", "planned_setting": "inpatient", "weight_kg": "70",
+    "bsa_m2": "1.85", "prior_therapies": "rituximab, bendamustine; 1; chemoimmunotherapy; ; 2024-01-01; 2024-06-01\n"
+    "ibrutinib;2;btk_inhibitor;ibrutinib;2024-09-01;2025-06-01;partial;progression",
 }  # fmt: skip
 EVIDENCE_VALUES = {
     "ecog": ({"score": "1"}, {"score": 1}),
@@ -62,6 +113,80 @@ async def test_every_form_posts_its_event_with_who_and_why(board: Board, key: st
     assert ("token", f"enter {event['type']}") in actions
     shown = await board.get(answer.headers["location"])
     assert "entered" in shown.text
+
+
+def test_every_form_is_tried() -> None:
+    assert {*FILLED, "evidence", "override", "referral"} == set(FORMS)
+
+
+async def test_a_referral_opens_an_encounter_under_its_order_number(board: Board) -> None:
+    assert '/forms/referral"' in (await board.get("/forms")).text
+    assert '/forms/referral"' not in (await board.get(f"/encounters/{board.held}")).text
+    answer = await board.enter("/forms/referral", REFERRAL)
+    assert answer.status_code == 422
+    assert "give the order number" in answer.text
+    answer = await board.enter("/forms/referral", {**REFERRAL, "order": "ORDER-BOARD"})
+    assert answer.status_code == 303, unescape(re.sub("<[^>]+>", " ", answer.text))[-1500:]
+    event = board.last_event()
+    assert (event["subject"], event["type"]) == ("ORDER-BOARD", "cart.referral.received")
+    first, second = event["data"]["prior_therapies"]
+    assert first == {
+        **{"regimen": "rituximab, bendamustine", "line": 1, "class": "chemoimmunotherapy"},
+        **{"started": "2024-01-01", "stopped": "2024-06-01"},
+    }
+    assert (second["agent"], second["stop_reason"]) == ("ibrutinib", "progression")
+    opened = answer.headers["location"].split("?")[0]
+    assert opened.startswith("/encounters/")
+    assert board.held not in opened
+    board.decide(opened.rsplit("/", 1)[-1])
+    corrections = (await board.get(f"{opened}/entries")).text
+    assert "Madeup" not in corrections  # who the patient is is shown for a purpose and on record only
+
+
+async def test_a_misread_donation_number_is_an_error_at_its_field(board: Board) -> None:
+    answer = await board.enter(path_of(board, "collection"), {**FILLED["collection"], "din": "G1234 98 654321 J"})
+    assert answer.status_code == 422
+    assert re.search(r'id="f-din"[^>]*aria-invalid="true"', answer.text)
+    assert (await board.enter(path_of(board, "collection"), FILLED["collection"])).status_code == 303
+    assert board.last_event()["data"]["din"] == "G1234 98 654321 H"
+
+
+async def test_what_was_typed_outlives_the_session(board: Board) -> None:
+    path, before = path_of(board, "custody"), board.events()
+    opened = (await board.get(path)).text
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', opened))
+    typed = {"data.location": 'Lab 2 "left"', "data.lot": "LOT-9", "who": "A. Nurse"}
+    board.http.cookies.clear()
+    over = await board.http.post(path, data={**hidden, **typed})
+    assert over.status_code == 401
+    assert problems(over.text) == []
+    assert "what you typed is kept" in over.text
+    kept = {
+        name: unescape(text) for name, text in re.findall(r'name="((?:kept\.|next)[^"]*)" value="([^"]*)"', over.text)
+    }
+    assert "kept.csrf" not in kept
+    wrong = await board.http.post("/sign-in", data={**kept, "token": "no-such-token"})
+    assert (wrong.status_code, 'name="kept.data.lot" value="LOT-9"' in wrong.text) == (401, True)
+    again = await board.http.post("/sign-in", data={**kept, "token": TOKEN})
+    assert again.status_code == 200
+    assert problems(again.text) == []
+    fields = {
+        name: unescape(text)
+        for name, text in re.findall(r'name="([^"]+)" value="([^"]*)"', again.text.split("<main")[1])
+    }
+    shown = await board.http.post(path, data=fields)
+    assert shown.status_code == 200
+    assert 'value="Lab 2 &#34;left&#34;"' in shown.text
+    assert 'value="LOT-9"' in shown.text
+    assert board.events() == before
+    assert f'name="form_id" value="{hidden["form_id"]}"' in shown.text
+
+
+async def test_nothing_typed_elsewhere_is_kept(board: Board) -> None:
+    board.http.cookies.clear()
+    given = {"form_id": "0" * 32, "data.lot": "LOT-9"}
+    answer = await board.http.post(path_of(board, "custody"), data=given, headers={"sec-fetch-site": "cross-site"})
+    assert (answer.status_code, "LOT-9" in answer.text) == (401, False)
 
 
 async def test_the_event_says_what_was_typed_in_the_types_of_the_catalogue(board: Board) -> None:
