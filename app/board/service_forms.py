@@ -214,6 +214,7 @@ _COURSE: Final = (
         "What clearing house or payer said of a claim without a file: by telephone, letter or portal.",
         revenue.ClaimAcknowledged,
         BoardRight.ENTER_CODING,
+        found_by="control_number",
         hints={
             "control_number": "Our number of the version (CLM01), as its form shows it; of a void its own.",
             "kind": "277CA: the payer takes the claim in or rejects it. 999: the file can be read or not.",

@@ -14,7 +14,8 @@ from tests.board.conftest import Board
 from tests.board.markup import problems
 from tests.board.test_forms import FILLED, path_of
 
-BY_ENCOUNTER = sorted(set(FILLED) - {"certificate", "readiness"})
+BY_ENCOUNTER = sorted(set(FILLED) - {"acknowledgement", "certificate", "readiness"})
+"""Forms whose entry stands in the encounter it was made from; an answer to a claim goes where the claim is."""
 
 
 async def entered(board: Board, key: str) -> tuple[str, dict[str, Any]]:

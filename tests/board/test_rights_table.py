@@ -76,7 +76,7 @@ async def test_every_page_answers_every_role_of_every_facility_as_the_tables_say
             assert bool(named) is (sees and scope != "there"), actor.name
         for form in FORMS.values():
             may = role in BOARD_TABLE[form.right]
-            alone = form.subject is not None or form.found_by is not None
+            alone = form.subject is not None or form.found_by is not None or form.opens
             wanted = 200 if may and alone else WITHOUT_RIGHT if not may else ELSEWHERE
             assert (await board.get(f"/forms/{form.key}")).status_code == wanted, (form.key, actor.name)
             assert (await board.get(f"{own}/forms/{form.key}")).status_code == judged(may, scope, 200)
