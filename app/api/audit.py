@@ -38,7 +38,12 @@ Action = Annotated[
     str | None, Query(description="what was done, or its beginning: show identity, POST /v1/events", max_length=120)
 ]
 Outcome = Annotated[
-    str | None, Query(description=f"what it came to, or its first word: {', '.join(OUTCOMES)}", max_length=120)
+    str | None,
+    Query(
+        description=f"what it came to, or its first word: {', '.join(OUTCOMES)}",
+        max_length=120,
+        json_schema_extra={"pattern": f"^({'|'.join(OUTCOMES)})( [ -~]*)?$"},
+    ),
 ]
 
 
