@@ -11,6 +11,7 @@ import pytest
 from sqlmodel import select
 
 from activities.store.facts import load_facts
+from activities.store.inbox import receive
 from activities.store.tables import AlertRecord, Encounter, Inbox, Quarantine
 from app.api.access import digest
 from app.api.actors import Actor
@@ -337,3 +338,14 @@ async def test_a_version_is_applied_whole_or_not_at_all(fhir: Gateway) -> None:
     with fhir.db.engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER no_moves")
     assert dispositions(await send(fhir, moved)) == ["accepted", "accepted"]
+
+
+async def test_on_a_feed_of_the_whole_hospital_a_strangers_stay_is_set_aside_until_its_referral(fhir: Gateway) -> None:
+    parts = fhir.api.state.parts
+    object.__setattr__(parts, "mapping", parts.mapping.model_copy(update={"unmapped": "ignore"}))
+    assert dispositions(await send(fhir, encounter(1))) == ["quarantined"]
+    assert (await send(fhir, encounter(2, location=[{"location": {"display": "ORTHO"}}])))["receipts"] == []
+    with fhir.db.read() as session:
+        assert [row.state for row in session.exec(select(Quarantine))] == ["aside"]
+    receive(fhir.db, fhir.keys, e.referral(), e.NOW, "t")
+    assert [stay.id for stay in record(fhir).stays] == ["v1"]
