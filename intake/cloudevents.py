@@ -17,6 +17,8 @@ STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 PREFIX = "ce-"
 _JSON = re.compile(r"^(application|text)/([a-z0-9.-]+\+)?json$")
+UNSAID = ("", "text/plain", "application/x-www-form-urlencoded")
+"""What command-line clients send when nobody told them a type: the body says what it is."""
 NOT_AN_OBJECT = "(not an object)"
 
 
@@ -45,7 +47,9 @@ def read_http(header_lines: Iterable[tuple[str, str]], body: bytes) -> Posted:
     """
     headers = _headers(header_lines)
     content_type = headers.get("content-type", "").split(";")[0].strip().lower()
-    if content_type and not _JSON.match(content_type):
+    if content_type in UNSAID:
+        content_type = ""
+    elif not _JSON.match(content_type):
         raise NotTaken(f"send {STRUCTURED}, {BATCH} or application/json; with ce- headers application/json")
     value = _json(body)
     if PREFIX + "specversion" in headers and content_type not in (STRUCTURED, BATCH):

@@ -29,8 +29,8 @@ RULE = r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+"
 Hold = Annotated[
     str | None,
     Query(
-        description=f"of a hold that stands: its kind ({', '.join(HOLD_KINDS)}), its layer ({', '.join(Layer)}) or the id of "
-        "its rule",
+        description=f"of a hold that stands: its kind ({', '.join(HOLD_KINDS)}), its layer ({', '.join(Layer)}), the id of "
+        "its rule or its own",
         max_length=100,
         json_schema_extra={"pattern": f"^({'|'.join((*HOLD_KINDS, *Layer))}|{RULE})$"},
     ),
@@ -49,7 +49,7 @@ def list_encounters(
 ) -> EncounterPage:
     """Encounters by stage and by the holds that stand, in the order of their ids."""
     if hold is not None and re.fullmatch(RULE, hold) is None:
-        one_of("hold", hold, [*HOLD_KINDS, *Layer, "the id of a rule"])
+        one_of("hold", hold, [*HOLD_KINDS, *Layer, "the id of a rule or hold"])
     query = select(Encounter).order_by(Encounter.encounter_id)
     if stage:
         query = query.where(Encounter.stage == stage)
@@ -67,7 +67,8 @@ def list_encounters(
 
 
 def _holds(row: Encounter, wanted: str) -> bool:
-    return any(wanted in (hold["kind"], hold.get("layer"), hold["rule"]) for hold in reading.standing_holds(row))
+    names = ("kind", "layer", "rule", "id")
+    return any(wanted in (hold.get(name) for name in names) for hold in reading.standing_holds(row))
 
 
 @router.get("/v1/encounters/{ref:path}/timeline", responses=documented(404, 409), summary="The chain of identity")

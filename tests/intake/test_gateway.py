@@ -174,7 +174,7 @@ async def test_lists_are_filtered_by_stage_and_by_hold_and_come_in_pages(gateway
     for number in range(2, 5):
         await gateway.post(e.booking(f"b-{number}", f"ORD-{number}", f"A-{number}"))
     decided(gateway, first)
-    for wanted in ("readiness", "fact", "certifications.fact"):
+    for wanted in ("readiness", "fact", "certifications.fact", "readiness.fact"):
         page = (await gateway.get(f"/v1/encounters?hold={wanted}&stage=apheresis")).json()
         assert [row["encounter_id"] for row in page["encounters"]] == [first]
     assert (await gateway.get("/v1/encounters?stage=infusion")).json() == {"encounters": [], "next": None}

@@ -64,7 +64,7 @@ async def test_what_is_not_under_an_encounter_says_what_is(gateway: Gateway) -> 
     assert "timeline, holds, claims" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "json"])
+@pytest.mark.parametrize("kind", ["text/html", "application/xml", "multipart/form-data", "json"])
 async def test_another_content_type_is_refused_with_those_that_are_taken(gateway: Gateway, kind: str) -> None:
     answer = await gateway.post(e.referral(), content_type=kind)
     assert answer.status_code == 415
@@ -72,7 +72,16 @@ async def test_another_content_type_is_refused_with_those_that_are_taken(gateway
     assert "application/cloudevents+json" in answer.headers["accept"]
 
 
-@pytest.mark.parametrize("kind", ["", "application/json; charset=utf-8", "application/vnd.site.event+json"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=utf-8",
+        "application/vnd.site.event+json",
+    ],
+)
 async def test_json_by_any_name_is_taken(gateway: Gateway, kind: str) -> None:
     assert (await gateway.post(e.referral(), content_type=kind)).status_code == 202
 
