@@ -11,8 +11,9 @@ from domain.events.cells import CustodyStep
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AlertKind, CustodyRule, Window
 
-DOMAIN = Path(__file__).resolve().parents[3] / "domain"
-SOURCES = [path for path in DOMAIN.rglob("*.py") if "rulebook" not in path.parts]
+ROOT = Path(__file__).resolve().parents[3]
+ROOMS = (ROOT / "domain", ROOT / "activities")
+SOURCES = [path for room in ROOMS for path in room.rglob("*.py") if "rulebook" not in path.parts]
 
 
 def strings() -> set[str]:
