@@ -274,6 +274,8 @@ def _tried(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> P
 def try_again(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> Placed:
     """Look for the place of a kept event once more; on success it is released and counted in its encounter.
 
+    One that was set aside and turns out to be of somebody known waits from then on, and does not go by itself.
+
     Raises:
         InvalidEvent: it still does not fit the catalogue.
         NeverApplied: an event of the same source and id has been applied since.
@@ -292,6 +294,8 @@ def try_again(session: Session, keys: Keyring, row: Quarantine, now: datetime) -
         placed = Placed(reason=str(error))
     if placed.reason:
         row.reasons = [placed.reason]
+        if row.state == ASIDE and placed.reason != matching.NO_SUBJECT:
+            row.state, row.expires_at = WAITING, None
     else:
         row.state, row.resolved_at, row.event_id, row.reasons, row.expires_at = RELEASED, now, event_id, [], None
     session.add(row)

@@ -193,6 +193,19 @@ def test_a_referral_that_comes_weeks_late_finds_the_whole_stay(hospital: Hospita
     assert hospital.stays() == ["VISIT-2 False"]
 
 
+def test_what_turns_out_to_be_a_patients_and_still_has_no_place_waits_for_a_person(hospital: Hospital) -> None:
+    """The patient has two open encounters, and a merge names the patient alone: the stay is not let go with strangers'."""
+    for number, product in enumerate(("kymriah", "yescarta"), 1):
+        referral = e.referral(f"r-{number}", f"ORD-{number}", mrn="M-1", product=product)
+        receive(hospital.db, hospital.keys, referral, hospital.now, "t")
+    assert hospital.take(at(HERE, "A01").replace(b"MRN-CANARY-77", b"M-OLD")).startswith("AA set aside")
+    assert hospital.take(merge("M-OLD", "M-1")) == "AA"
+    assert hospital.kept() == ["waiting"]
+    tidy = Deliverer(hospital.db, _nobody, keys=hospital.keys).tidy
+    tidy(hospital.keys, hospital.now + hospital.mapping.aside)
+    assert hospital.kept() == ["waiting"]
+
+
 def test_a_message_at_fault_is_answered_by_whose_it_is(hospital: Hospital) -> None:
     """Of a stranger it stops no queue; when its patient is known it is somebody's work, also if that comes later."""
     unclear = at(HERE, "A01", kind="R")
