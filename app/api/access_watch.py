@@ -6,6 +6,7 @@ must neither lock everybody out nor let anybody in.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -43,19 +44,21 @@ class AccessOfFile:
         return self._access
 
     def _look(self) -> None:
-        seen = self._now()
+        """Read the file; the secrets it names are watched whether it fits or not, for what it lacks may be one of them."""
+        own = _stamp(self._path)
+        with contextlib.suppress(AccessError):
+            self._files = files_of(self._path)
+        seen = (own, *self._now()[1:])
         try:
             fresh = read_access_file(self._path)
-            self._files = files_of(self._path)
         except AccessError as error:
             ACCESS_FILE_UP.set(0)
             log.error("access.file_refused", reason=str(error), kept="the callers of before")
-            self._seen = seen
         else:
             self._access = fresh.succeeding(self._access)
-            self._seen = self._now()
             ACCESS_FILE_UP.set(1)
             log.warning("access.file_read", callers=len(fresh.actors), issuers=len(fresh.issuers))
+        self._seen = seen
 
     def _now(self) -> Stamp:
         return tuple(_stamp(path) for path in self._files)
@@ -64,6 +67,6 @@ class AccessOfFile:
 def _stamp(path: Path) -> tuple[str, int, int] | None:
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return path.name, found.st_mtime_ns, found.st_size

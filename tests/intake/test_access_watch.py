@@ -86,6 +86,27 @@ async def test_a_file_that_does_not_fit_changes_nothing_and_is_said(
     assert REGISTRY.get_sample_value("cart_access_file_up") == 1
 
 
+async def test_a_file_that_names_a_secret_not_there_yet_counts_when_that_comes(
+    http: httpx.AsyncClient, access_file: Path
+) -> None:
+    sender = '[[webhooks]]\nname = "late"\nsecret_file = "late.secret"\nroles = ["feed"]\n'
+    access_file.write_text(access_file.read_text() + caller("second", "two") + sender)
+    assert [await status(http, token) for token in ("one", "two")] == [200, 401]
+
+    (access_file.parent / "late.secret").write_text(f"whsec_{NEW}\n")
+
+    assert [await status(http, token) for token in ("one", "two")] == [200, 200]
+
+
+async def test_a_name_of_a_secret_that_no_file_can_have_changes_nothing(
+    http: httpx.AsyncClient, access_file: Path
+) -> None:
+    sender = '[[webhooks]]\nname = "odd"\nsecret_file = "a\\u0000b"\nroles = ["feed"]\n'
+    access_file.write_text(access_file.read_text() + caller("second", "two") + sender)
+
+    assert [await status(http, token) for token in ("one", "two", "one")] == [200, 401, 200]
+
+
 async def test_a_sender_changes_its_secret_without_a_gap(http: httpx.AsyncClient, access_file: Path) -> None:
     async def posts(secret: str, second: float) -> int:
         signed = hook_headers(REFERRAL, at=e.NOW.timestamp() + second, secret=base64.b64decode(secret))
