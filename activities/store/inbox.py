@@ -271,7 +271,10 @@ def _encounter_of(session: Session, event_id: str) -> str | None:
 
 
 def _seen_waiting(session: Session, keys: Keyring, arrival: Arrival, waiting: Quarantine) -> ReceiptResult:
-    """The first of its id still waits: the same body is a duplicate, another one a conflict that is never applied."""
+    """The first of its id still waits: the same body is a duplicate, another one a conflict that is not applied while it does.
+
+    Two bodies of a stranger's event ask nobody for anything.
+    """
     if waiting.body_hash == arrival.body_hash:
         reasons = ("waiting in quarantine", *waiting.reasons)
         return ReceiptResult(
@@ -279,7 +282,8 @@ def _seen_waiting(session: Session, keys: Keyring, arrival: Arrival, waiting: Qu
         )
     reason = "another body of an event that waits in quarantine"
     kept = quarantine.keep(session, keys, arrival, reason, quarantine.CONFLICT)
-    signals.event_conflict(session, None, str(waiting.event_id), arrival.received_at)
+    if waiting.state != quarantine.ASIDE:
+        signals.event_conflict(session, None, str(waiting.event_id), arrival.received_at)
     return ReceiptResult(waiting.event_id, None, Disposition.CONFLICT, (reason,), quarantine_id=kept.quarantine_id)
 
 

@@ -51,15 +51,21 @@ def keep(
 ) -> Quarantine:
     """Keep a checked event that has no place yet, with every key that may tell its place.
 
+    One that was kept as the second body of an event that is here no more is itself the one that waits.
+
     Args:
         until: for one that is set aside, when it goes.
     """
     row = _row(session, arrival.dedupe_key(keys), arrival.body_hash)
-    if row is not None:
+    if row is not None and not (row.state == CONFLICT and state in PENDING):
         return row
-    row = _new_row(
-        keys, arrival.body, [reason], state, arrival.received_at, arrival.feed, arrival.hint, arrival.allowed
-    )
+    if row is None:
+        row = _new_row(
+            keys, arrival.body, [reason], state, arrival.received_at, arrival.feed, arrival.hint, arrival.allowed
+        )
+    else:
+        row.state, row.reasons, row.received_at, row.feed = state, [reason], arrival.received_at, arrival.feed
+        row.body = _sealed(keys, row.quarantine_id, arrival.body, arrival.hint, arrival.allowed)
     row.dedupe_key, row.body_hash = arrival.dedupe_key(keys), arrival.body_hash
     row.type = arrival.envelope.type
     row.subject_key = matching.alias_key(keys, arrival.envelope.subject)
@@ -153,11 +159,6 @@ def _new_row(
     allowed: frozenset[str] | None = None,
 ) -> Quarantine:
     quarantine_id = new_id("qua")
-    kept = {
-        "event": dict(body),
-        "hint": asdict(hint) if hint else None,
-        "allowed": None if allowed is None else sorted(allowed),
-    }
     return Quarantine(
         quarantine_id=quarantine_id,
         dedupe_key="",
@@ -167,9 +168,24 @@ def _new_row(
         subject_key="",
         reasons=reasons,
         received_at=received_at,
-        body=keys.seal(json.dumps(kept).encode(), sealed_for("quarantine.body", quarantine_id)),
+        body=_sealed(keys, quarantine_id, body, hint, allowed),
         state=state,
     )
+
+
+def _sealed(
+    keys: Keyring,
+    quarantine_id: str,
+    body: Mapping[str, Any],
+    hint: matching.Hint | None,
+    allowed: frozenset[str] | None,
+) -> bytes:
+    kept = {
+        "event": dict(body),
+        "hint": asdict(hint) if hint else None,
+        "allowed": None if allowed is None else sorted(allowed),
+    }
+    return keys.seal(json.dumps(kept).encode(), sealed_for("quarantine.body", quarantine_id))
 
 
 def _type_of(body: Mapping[str, Any]) -> str:

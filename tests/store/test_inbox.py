@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlmodel import col, select
 
+from activities.store.aside import let_go
 from activities.store.engine import Database
 from activities.store.facts import identity_of, load_facts, load_facts_in
-from activities.store.inbox import Disposition, ReceiptResult, receive
+from activities.store.inbox import Disposition, ReceiptResult, receive, receive_all
 from activities.store.keys import Keyring
 from activities.store.matching import claim_key, look_up
 from activities.store.merging import merge_records
@@ -117,6 +119,30 @@ def test_what_names_no_encounter_waits_and_comes_in_when_its_subject_is_known(po
     ]
     again = post(e.custody(subject="COI-1", coi="COI-1"))
     assert (again.disposition, again.event_id) == (Disposition.DUPLICATE, waiting.event_id)
+
+
+def test_another_body_of_a_strangers_event_alerts_nobody_and_is_applied_when_the_first_is_gone(post: Post) -> None:
+    aside = timedelta(days=2)
+
+    def stranger(coi: str, at: datetime) -> ReceiptResult:
+        return receive_all(post.db, post.keys, [e.custody(coi=coi)], at, "tests", aside=aside)[0]
+
+    assert stranger("COI-1", e.NOW).disposition is Disposition.QUARANTINED
+    assert stranger("COI-2", e.NOW).disposition is Disposition.CONFLICT
+    assert post.count(AlertRecord) == 0
+    with post.db.write() as session:
+        assert let_go(session, e.NOW + aside) == 1
+
+    later = stranger("COI-2", e.NOW + aside)
+
+    with post.db.read() as session:
+        row = session.exec(select(Quarantine)).one()
+    assert (row.quarantine_id, row.state, row.event_id) == (later.quarantine_id, "aside", later.event_id)
+    assert row.expires_at == e.NOW + 2 * aside
+    opened = post(e.booking())
+    post(e.collection(coi="COI-2"))
+    assert "cart.custody.recorded" in post.types(str(opened.encounter_id))
+    assert stranger("COI-2", e.NOW).event_id == later.event_id
 
 
 def test_releases_follow_one_another_in_one_transaction(post: Post) -> None:
