@@ -103,7 +103,7 @@ def _corrected(
             gone = True
         else:
             try:
-                data = parse_data(fact.type, change.replacement or {})
+                data = parse_data(fact.type, change.replacement or {}, kept=True)
             except InvalidEvent:
                 broken.append(correction.event_id)
                 continue

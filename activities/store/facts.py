@@ -116,5 +116,5 @@ def _identity(session: Session, keys: Keyring, row: Inbox, vault: dict[str, dict
 
 def _fact(keys: Keyring, row: Inbox, identity: Json | None) -> Fact[EventData]:
     body: dict[str, Any] = open_body(keys, row)
-    data = parse_data(row.type, restore(row.type, body["data"], identity))
+    data = parse_data(row.type, restore(row.type, body["data"], identity), kept=True)
     return Fact(row.event_id, body["source"], body["id"], row.time, row.received_at, data)

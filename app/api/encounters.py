@@ -48,6 +48,7 @@ def list_encounters(
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
 ) -> EncounterPage:
     """Encounters by stage and by the holds that stand, in the order of their ids."""
+    hold = hold or None
     if hold is not None and re.fullmatch(RULE, hold) is None:
         one_of("hold", hold, [*HOLD_KINDS, *Layer, "the id of a rule or hold"])
     query = select(Encounter).order_by(Encounter.encounter_id)

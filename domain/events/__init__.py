@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from domain.events import access, care, cells, cutover, governance, revenue
-from domain.events.base import EventData, Strict, Zoned
+from domain.events.base import KEPT, EventData, Strict, Zoned
 
 MODELS: Final[tuple[type[EventData], ...]] = (
     access.ReferralReceived,
@@ -196,8 +196,11 @@ def parse(body: Mapping[str, Any]) -> tuple[Envelope, EventData]:
     return envelope, parse_data(envelope.type, envelope.data)
 
 
-def parse_data(event_type: str, data: Mapping[str, Any]) -> EventData:
+def parse_data(event_type: str, data: Mapping[str, Any], *, kept: bool = False) -> EventData:
     """Check the `data` of one type.
+
+    Args:
+        kept: it was taken in before, so that a check which came since must not lock its encounter.
 
     Raises:
         UnknownType: the type is not in the catalogue.
@@ -207,7 +210,7 @@ def parse_data(event_type: str, data: Mapping[str, Any]) -> EventData:
     if adapter is None:
         raise UnknownType((Problem(path="type", message="not a type of the event catalogue"),))
     try:
-        return cast(EventData, adapter.validate_json(json.dumps(data)))
+        return cast(EventData, adapter.validate_json(json.dumps(data), context={KEPT: kept}))
     except ValidationError as error:
         raise InvalidEvent(problems_of(error, "data")) from None
 

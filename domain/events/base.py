@@ -55,6 +55,10 @@ Cells = Annotated[int, Field(ge=0, le=10**12)]
 """A count of viable CAR-positive T cells."""
 
 
+KEPT = "kept"
+"""In the context of a validation: what is read was taken in before."""
+
+
 class Strict(BaseModel):
     """Refuses unknown fields and coerces nothing that JSON itself keeps apart."""
 

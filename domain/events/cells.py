@@ -7,10 +7,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from domain.din import checked
 from domain.events.base import (
+    KEPT,
     Access,
     Cells,
     EventData,
@@ -29,7 +30,11 @@ ISBT_128 = "the ISBT 128 number on the container's label"
 Lot = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")]
 
 
-Din = Annotated[Reference, AfterValidator(checked)]
+def _din(text: str, info: ValidationInfo) -> str:
+    return checked(text, kept=bool(info.context and info.context.get(KEPT)))
+
+
+Din = Annotated[Reference, AfterValidator(_din)]
 """A donation identification number; one of ISBT 128 that comes with its check character is checked and kept without it."""
 
 

@@ -56,6 +56,7 @@ CLASSES: Mapping[str, AdmissionClass] = {
 
 
 OLD = "old"
+UNLISTED = "location: none of them is in the mapping file"
 """Identifier.use of a number that no longer stands: it may be somebody else's by now."""
 
 
@@ -96,8 +97,8 @@ def _appointment(resource: Json, others: Mapping[str, Json], mapping: SiteMappin
     if stage is None:
         return
     place = _place(_actors(resource, "Location"), others, mapping)
-    if place is None:
-        return
+    if place is None:  # also on a feed of the whole hospital: an appointment of a listed type is a patient's here
+        raise NotUsable(UNLISTED)
     data = {
         "appointment_id": number,
         "stage": stage,
@@ -195,7 +196,7 @@ def _place(references: list[Json], others: Mapping[str, Json], mapping: SiteMapp
                 return found
     if mapping.whole_hospital:
         return None
-    raise NotUsable("location: none of them is in the mapping file")
+    raise NotUsable(UNLISTED)
 
 
 def _actors(resource: Json, kind: str) -> list[Json]:

@@ -40,7 +40,7 @@ def batch(data: bytes) -> list[bytes]:
             _counted(line, messages)
             batches += 1
         if name == b"FTS":
-            _counted(line, batches)
+            _counted(line, batches or bool(messages))
         open_batch = (open_batch or name == b"BHS") and name != b"BTS"
         messages = 0 if name in (b"BHS", b"BTS") else messages + (name == b"MSH")
     if open_batch:
@@ -59,7 +59,7 @@ def _lines_ended(data: bytes) -> bytes:
 
 
 def _counted(trailer: bytes, held: int) -> None:
-    """Hold what BTS-1 or FTS-1 says against what came; it may say nothing."""
+    """Hold what BTS-1 or FTS-1 says against what came; it may say nothing. Messages without BHS and BTS are one batch."""
     name = trailer[:3].decode("ascii")
     said = trailer[4:].split(trailer[3:4] or b"|", 1)[0].strip()
     what = "messages" if name == "BTS" else "batches"

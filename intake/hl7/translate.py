@@ -16,6 +16,7 @@ from intake.hl7.patient import merged, record_number
 
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1")
 NUMBER_WIDTH = 20
+UNLISTED = "this location is not in the mapping file"
 
 CODED = {
     "data.discharge_status": "PV1-36.1: this discharge disposition is neither in the mapping file nor a code of FL 17",
@@ -121,7 +122,9 @@ def _moved(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
 
 def _scheduled(event_type: str, message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
     stage = _stage(message, feed, mapping)
-    place = _location(message, feed, mapping)
+    place = mapping.location(first(message, feed.location, "the location"))
+    if place is None:  # also on a feed of the whole hospital: an appointment of a listed type is a patient's here
+        raise NotUsable(f"{feed.location[0]}: {UNLISTED}", Fault.TABLE)
     starts = first(message, feed.starts_at, "the start of the appointment")
     data = {
         "appointment_id": _appointment_id(message, feed),
@@ -287,7 +290,7 @@ def _stage(message: Message, feed: Feed, mapping: Mapping) -> str:
 def _location(message: Message, feed: Feed, mapping: Mapping) -> Location:
     known = mapping.location(first(message, feed.location, "the location"))
     if known is None:
-        raise _unmapped(mapping, f"{feed.location[0]}: this location is not in the mapping file")
+        raise _unmapped(mapping, f"{feed.location[0]}: {UNLISTED}")
     return known
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain.din import CHARACTERS, check_character, checked
+from domain.events import InvalidEvent, parse_data
 from domain.events.cells import CustodyRecorded
 
 PUBLISHED = "G123498654321"
@@ -29,16 +30,26 @@ def test_the_published_example() -> None:
 
 def test_a_check_character_that_does_not_fit_names_field_and_cure() -> None:
     with pytest.raises(ValidationError) as caught:
-        scanned(f"{PUBLISHED}J")
+        scanned("G1234 98 654321 J")
     (error,) = caught.value.errors()
     assert error["loc"] == ("din",)
     assert "check character" in error["msg"]
     assert PUBLISHED not in error["msg"]
 
 
-@pytest.mark.parametrize("own", ["W000026A00001", "DIN-2", "LAB 7", "A99992612345", "A9999261234567X"])
+@pytest.mark.parametrize(
+    "own", ["W000026A00001", "DIN-2", "LAB 7", "A99992612345", "A9999261234567X", "12345678901234", f"{PUBLISHED}J"]
+)
 def test_a_number_of_the_house_stays_as_it_is(own: str) -> None:
     assert scanned(own).din == own
+
+
+def test_a_number_on_record_stays_readable_when_a_check_comes_later() -> None:
+    told = {"step": "packed", "coi_id": "C", "by": "x", "location": "lab", "at": "2026-03-02T09:00:00Z"}
+    told["din"] = "G1234 98 654321 J"
+    with pytest.raises(InvalidEvent):
+        parse_data("cart.custody.recorded", told)
+    assert parse_data("cart.custody.recorded", told, kept=True).model_dump()["din"] == told["din"]
 
 
 @given(numbers, st.integers(0, 12), st.sampled_from(CHARACTERS[:36]))

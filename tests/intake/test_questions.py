@@ -37,6 +37,12 @@ async def test_a_question_that_cannot_be_asked_names_what_can(
     assert "CANARY" not in answer.text
 
 
+async def test_an_empty_filter_is_none(gateway: Gateway) -> None:
+    encounter = await gateway.opened()
+    (found,) = (await gateway.get("/v1/encounters?hold=")).json()["encounters"]
+    assert found["encounter_id"] == encounter
+
+
 async def test_who_may_not_ask_is_told_so_first(gateway: Gateway) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway.api), base_url="http://gateway") as stranger:
         assert (await stranger.get("/v1/encounters?stagee=infusion")).status_code == 401

@@ -263,10 +263,10 @@ def test_a_merge_the_mapping_could_not_read_is_made_by_its_replay(mllp: Mllp, ma
         assert len(session.exec(select(RecordMerge)).all()) == 1
 
 
-def test_an_unlisted_type_or_place_passes_where_the_site_says_so(mapping: Mapping) -> None:
+def test_an_unlisted_type_passes_where_the_site_says_so_and_a_listed_one_elsewhere_is_kept(mapping: Mapping) -> None:
     lenient = mapping.model_copy(update={"unmapped": "ignore"})
     data = b"".join(recorded("broken")[:2])
-    assert [finding.outcome for finding in check(data, lenient)] == ["ignored", "ignored"]
+    assert [finding.outcome for finding in check(data, lenient)] == ["ignored", "quarantined"]
 
 
 @pytest.mark.parametrize(

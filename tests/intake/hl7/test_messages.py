@@ -350,8 +350,15 @@ def test_the_checker_reads_files_of_batches_and_frames(mapping: Mapping) -> None
     assert next(check(converted, mapping)).outcome == "cart.admission.started + cart.admission.cancelled"
 
 
-@pytest.mark.parametrize("unsaid", [WHOLE.replace(b"BTS|3", b"BTS"), WHOLE.replace(b"FTS|1", b"FTS|")])
-def test_a_trailer_may_leave_its_count_unsaid(mllp: Mllp, unsaid: bytes) -> None:
+@pytest.mark.parametrize(
+    "unsaid",
+    [
+        WHOLE.replace(b"BTS|3", b"BTS"),
+        WHOLE.replace(b"FTS|1", b"FTS|"),
+        b"FHS|^~\\&\r" + BOOKING + MOVE + CANCEL + b"FTS|1\r",
+    ],
+)
+def test_a_trailer_may_leave_its_count_and_a_file_its_one_batch_unsaid(mllp: Mllp, unsaid: bytes) -> None:
     assert [one.get("MSA-1") for one in answers(mllp.door.take(unsaid))] == ["AA"] * 3
 
 

@@ -277,3 +277,16 @@ def test_the_setting_stands_in_the_example(mapping: Mapping) -> None:
     text = (Path(__file__).parents[3] / "deploy" / "hl7.example.toml").read_text()
     assert "aside_days" in text
     assert mapping.aside_days == 30
+
+
+def test_a_known_appointment_that_moves_to_a_place_nobody_listed_is_somebodys_work(hospital: Hospital) -> None:
+    booking, move = STORY[2], STORY[2].replace(b"SIU^S12", b"SIU^S13")
+    assert hospital.take(booking).startswith("AA")
+    place = read(booking).get("AIL-3.1") or ""
+    answer = hospital.take(
+        move.replace(f"|{place}".encode(), b"|ANNEX").replace(
+            b"|" + read(move).get("MSH-10").encode() + b"|", b"|MOVED-1|"
+        )
+    )
+    assert answer.startswith("AE AIL-3.1")
+    assert hospital.kept() == ["unmapped"]
