@@ -43,6 +43,13 @@ def bring_in(session: Session, row: Quarantine) -> None:
     session.flush()
 
 
+def waits(session: Session, keys: Collection[str]) -> bool:
+    """True when something is set aside under one of the keys."""
+    named = select(QuarantineKey.quarantine_id).where(col(QuarantineKey.match_key).in_(sorted(keys)))
+    query = select(Quarantine.quarantine_id).where(col(Quarantine.quarantine_id).in_(named), Quarantine.state == ASIDE)
+    return session.exec(query.limit(1)).first() is not None
+
+
 def something_expired(session: Session, now: datetime) -> bool:
     """True when an entry's time is over."""
     query = select(Quarantine.quarantine_id).where(col(Quarantine.expires_at).is_not(None))

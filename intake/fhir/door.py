@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from activities.store import quarantine
+from activities.store import aside, matching, quarantine
 from activities.store.attaching import NotAllowed
 from activities.store.engine import Database
 from activities.store.hearing import note
@@ -18,10 +19,13 @@ from domain.events import Problem
 from intake.counting import IGNORED
 from intake.fhir.counting import count
 from intake.fhir.notification import Notification
+from intake.fhir.strangers import traces_of
 from intake.fhir.translate import translate
 from intake.hl7.faults import NotUsable
 from intake.hl7.mapping import FhirFeed
 from intake.hl7.mapping import Mapping as SiteMapping
+from intake.hl7.strangers import Traces
+from intake.hl7.translate import REORDERED
 
 KIND = "fhir:"
 DELETED = (
@@ -51,7 +55,7 @@ class FhirDoor:
         for resource in notification.resources:
             receipts += self._resource(feed, resource, notification.others, now, allowed)
         for kind, name in notification.deleted:
-            receipts.append(self._kept(feed, {"resourceType": kind, "id": name}, {}, DELETED, now))
+            receipts += self._deleted(feed, {"resourceType": kind, "id": name}, now)
         return receipts, count(self.db, self.keys, feed.name, notification, now)
 
     def _resource(
@@ -65,15 +69,20 @@ class FhirDoor:
         try:
             events, hint = translate(resource, others, feed, self.mapping)
         except NotUsable as error:
-            return [self._kept(feed, resource, others, str(error), now)]
+            return self._kept(feed, resource, others, str(error), now, traces_of(resource, others, feed, self.mapping))
         if not events:
             IGNORED.labels(feed=feed.name).inc()
         stays = resource.get("resourceType") == "Encounter" and self.mapping.whole_hospital
-        aside = self.mapping.aside if stays else None
+        quiet = self.mapping.aside if stays else None
         try:
-            return receive_all(self.db, self.keys, events, now, feed.name, hint, allowed, aside)
+            return receive_all(self.db, self.keys, events, now, feed.name, hint, allowed, quiet)
         except NotAllowed as error:
             return [ReceiptResult(None, None, Disposition.INVALID, (str(error),))]
+
+    def _deleted(self, feed: FhirFeed, resource: Mapping[str, str], now: datetime) -> list[ReceiptResult]:
+        """Of the whole hospital a server deletes much that was never kept: only what stands or waits here is missed."""
+        traces = Traces(frozenset({resource["id"]}), None, None) if self.mapping.whole_hospital else None
+        return self._kept(feed, resource, {}, DELETED, now, traces)
 
     def _kept(
         self,
@@ -82,11 +91,21 @@ class FhirDoor:
         others: Mapping[str, Mapping[str, Any]],
         reason: str,
         now: datetime,
-    ) -> ReceiptResult:
+        traces: Traces | None,
+    ) -> list[ReceiptResult]:
+        """Kept as it came, for somebody to cure; what may be a stranger's is set aside or let pass."""
         kind = f"{KIND}{resource.get('resourceType')}"
         raw = json.dumps({"resource": resource, "others": others}, sort_keys=True)
+        problem = Problem(path=str(resource.get("resourceType")), message=reason)
         with self.db.write() as session:
             serialise(session)
-            row = quarantine.keep_raw(session, self.keys, raw, kind, reason, now, feed.name)
-        problem = Problem(path=str(resource.get("resourceType")), message=reason)
-        return ReceiptResult(None, None, Disposition.INVALID, (reason,), (problem,), row.quarantine_id)
+            keep = partial(quarantine.keep_raw, session, self.keys, raw, kind, reason, now, feed.name)
+            if traces is None or matching.knows(session, self.keys, traces.numbers, traces.record):
+                return [ReceiptResult(None, None, Disposition.INVALID, (reason,), (problem,), keep().quarantine_id)]
+            found_by = matching.keys_of(self.keys, traces.numbers, traces.record)
+            if not found_by or (traces.keep is None and not aside.waits(session, found_by)):
+                IGNORED.labels(feed=feed.name).inc()
+                return []
+            row = keep(found_by, now + (traces.keep or REORDERED))
+        said = (matching.NO_SUBJECT, reason)
+        return [ReceiptResult(None, None, Disposition.QUARANTINED, said, (problem,), row.quarantine_id)]

@@ -70,17 +70,38 @@ def translate(
     """
     check_form(resource)
     if resource.get("resourceType") == "Appointment":
-        steps, patients = list(_appointment(resource, others, mapping)), _actors(resource, "Patient")
+        steps = list(_appointment(resource, others, mapping))
     else:
-        steps, patients = list(_encounter(resource, others, mapping)), [_dict(resource.get("subject"))]
+        steps = list(_encounter(resource, others, mapping))
     if not steps:
         return [], None
-    record = _identifier(patients, others, feed.record_number_system)
+    record = record_of(resource, others, feed)
     if record is None:
         raise NotUsable(f"{resource['resourceType']}: no patient with a record number of the system the mapping names")
-    order = _identifier(_dicts(resource.get("basedOn")), others, feed.order_system)
+    order = order_of(resource, others, feed)
     events = [_event(resource, feed, order, number, step) for number, step in enumerate(steps)]
     return events, Hint(record, feed.record_facility)
+
+
+def record_of(resource: Json, others: Mapping[str, Json], feed: FhirFeed) -> str | None:
+    """The record number of its patient."""
+    appointment = resource.get("resourceType") == "Appointment"
+    patients = _actors(resource, "Patient") if appointment else [_dict(resource.get("subject"))]
+    return _identifier(patients, others, feed.record_number_system)
+
+
+def order_of(resource: Json, others: Mapping[str, Json], feed: FhirFeed) -> str | None:
+    """The number of the order it is based on."""
+    return _identifier(_dicts(resource.get("basedOn")), others, feed.order_system)
+
+
+def place_of(encounter: Json, others: Mapping[str, Json], mapping: SiteMapping) -> Location | None:
+    """The listed location of a stay; None where unlisted ones are let pass.
+
+    Raises:
+        NotUsable: none is listed, and the site asks for all of them.
+    """
+    return _place([_dict(one.get("location")) for one in _dicts(encounter.get("location"))], others, mapping)
 
 
 def _appointment(resource: Json, others: Mapping[str, Json], mapping: SiteMapping) -> Iterator[Step]:
@@ -136,8 +157,7 @@ def _encounter(resource: Json, others: Mapping[str, Json], mapping: SiteMapping)
     if said == "cancelled":
         yield "cart.admission.cancelled", {"admission_id": visit, "what": "admission"}
         return
-    locations = [_dict(one.get("location")) for one in _dicts(resource.get("location"))]
-    place = _place(locations, others, mapping)
+    place = place_of(resource, others, mapping)
     if place is None:
         return
     period = _dict(resource.get("period"))

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlmodel import select
 
 from activities.store.facts import load_facts
@@ -340,9 +341,76 @@ async def test_a_version_is_applied_whole_or_not_at_all(fhir: Gateway) -> None:
     assert dispositions(await send(fhir, moved)) == ["accepted", "accepted"]
 
 
-async def test_on_a_feed_of_the_whole_hospital_a_strangers_stay_is_set_aside_until_its_referral(fhir: Gateway) -> None:
+def whole_hospital(fhir: Gateway) -> None:
     parts = fhir.api.state.parts
     object.__setattr__(parts, "mapping", parts.mapping.model_copy(update={"unmapped": "ignore"}))
+
+
+def deletion(reference: str) -> Json:
+    bundle = r4("event-notification", [], 0)
+    bundle["entry"].append({"fullUrl": "x", "request": {"method": "DELETE", "url": reference}})
+    return bundle
+
+
+def kept(gateway: Gateway) -> list[str]:
+    with gateway.db.read() as session:
+        return sorted(row.state for row in session.exec(select(Quarantine)))
+
+
+async def test_of_the_whole_hospital_only_what_is_known_here_is_missed_when_its_server_deletes_it(
+    fhir: Gateway,
+) -> None:
+    whole_hospital(fhir)
+    labels = {"feed": FEED}
+    before = REGISTRY.get_sample_value("cart_feed_ignored_total", labels) or 0.0
+    for reference in ("Encounter/v1", "Appointment/a1"):
+        assert (await send(fhir, deletion(reference)))["receipts"] == []
+    assert REGISTRY.get_sample_value("cart_feed_ignored_total", labels) == before + 2
+    assert kept(fhir) == []
+
+    await send(fhir, r4b("event-notification", [], 0, appointment(1), PATIENT))
+
+    assert dispositions(await send(fhir, deletion("Appointment/a1"))) == ["invalid"]
+    assert kept(fhir) == ["unmapped"]
+
+
+async def test_the_deletion_of_a_strangers_stay_is_somebodys_work_once_the_stay_is_a_patients(fhir: Gateway) -> None:
+    whole_hospital(fhir)
+    await send(fhir, encounter(1))
+    assert dispositions(await send(fhir, deletion("Encounter/v1"))) == ["quarantined"]
+    assert kept(fhir) == ["aside", "aside"]
+    receive(fhir.db, fhir.keys, e.referral(), e.NOW, "t")
+    assert kept(fhir) == ["released", "unmapped"]
+
+
+NO_CLASS: Json = {"class": {"code": "CANARY"}}
+
+
+async def test_of_the_whole_hospital_an_unusable_stay_is_work_when_its_patient_is_known(fhir: Gateway) -> None:
+    whole_hospital(fhir)
+    answer = await send(fhir, encounter(1, **NO_CLASS))
+    assert dispositions(answer) == ["quarantined"]
+    assert "class" in answer["receipts"][0]["reasons"][1]
+    assert kept(fhir) == ["aside"]
+    with fhir.db.read() as session:
+        assert session.exec(select(AlertRecord)).all() == []
+    receive(fhir.db, fhir.keys, e.referral(), e.NOW, "t")
+    assert kept(fhir) == ["unmapped"]
+    assert dispositions(await send(fhir, encounter(2, **NO_CLASS))) == ["invalid"]
+
+
+async def test_an_unusable_stay_at_a_place_not_listed_is_work_by_its_own_number_alone(fhir: Gateway) -> None:
+    whole_hospital(fhir)
+    receive(fhir.db, fhir.keys, e.referral(), e.NOW, "t")
+    elsewhere = {"location": [{"location": {"display": "ORTHO"}}]}
+    assert dispositions(await send(fhir, encounter(1, status="done", **elsewhere))) == ["quarantined"]
+    assert kept(fhir) == ["aside"]
+    await send(fhir, encounter(2))
+    assert kept(fhir) == ["unmapped"]
+
+
+async def test_on_a_feed_of_the_whole_hospital_a_strangers_stay_is_set_aside_until_its_referral(fhir: Gateway) -> None:
+    whole_hospital(fhir)
     assert dispositions(await send(fhir, encounter(1))) == ["quarantined"]
     assert (await send(fhir, encounter(2, location=[{"location": {"display": "ORTHO"}}])))["receipts"] == []
     with fhir.db.read() as session:

@@ -1,0 +1,30 @@
+"""Encounter resources that cannot be used, on a feed of the whole hospital: whose they may be, as of HL7 messages there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from activities.store.matching import Hint
+from intake.fhir.translate import order_of, place_of, record_of
+from intake.hl7.mapping import FhirFeed
+from intake.hl7.mapping import Mapping as SiteMapping
+from intake.hl7.strangers import Traces
+from intake.hl7.translate import REORDERED
+
+
+def traces_of(
+    resource: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], feed: FhirFeed, mapping: SiteMapping
+) -> Traces | None:
+    """The traces of an unusable stay that may be a stranger's; None where the site asks for all of them.
+
+    At a place that is not listed only its own numbers say that it is ours: a patient of ours has other visits, too.
+    """
+    if not mapping.whole_hospital or resource.get("resourceType") != "Encounter":
+        return None
+    named = (resource.get("id"), order_of(resource, others, feed))
+    numbers = frozenset(value for value in named if isinstance(value, str) and value)
+    if place_of(resource, others, mapping) is None:
+        return Traces(numbers, None, REORDERED)
+    record = record_of(resource, others, feed)
+    return Traces(numbers, Hint(record, feed.record_facility) if record else None, mapping.aside)
