@@ -46,11 +46,14 @@ def _levels(heard: Sequence[Reply]) -> tuple[dict[str, int], int]:
             said.setdefault(reply.payer, set()).add(_LEVELS[reply.status])
     lowest = min((place for places in said.values() for place in places), default=FIRST)
     levels: dict[str, int] = {}
+    first: set[str] = set()
     for reply in sorted(heard, key=lambda reply: reply.order):
         if reply.kind == "835" and reply.status in _LEVELS:
             levels[reply.event] = _LEVELS[reply.status]
         elif reply.kind == "835" and reply.status in (DENIED, NOT_OURS) and reply.payer not in said:
-            levels[reply.event] = SECOND if FIRST in levels.values() else FIRST
+            levels[reply.event] = SECOND if first - {reply.payer} else FIRST
         elif reply.kind == "835" or reply.kind == RECOUPMENT:
             levels[reply.event] = min(said.get(reply.payer, {lowest}))
+        if levels.get(reply.event) == FIRST:
+            first.add(reply.payer)
     return levels, min(levels.values(), default=FIRST)

@@ -300,6 +300,38 @@ def test_a_further_payers_refusal_is_told_beside_what_the_first_decided() -> Non
     assert kinds == {"claim_further_payer_took_back"}
 
 
+FIRST_NO = heard("835", 20, status="4", place=PAYER, trace="T1", adjustments=adjusted(("CO", "16", 600)))
+
+
+@pytest.mark.parametrize(
+    ("later", "appeals_from", "reasons"),
+    [
+        ([heard("835", 60, status="4", place=PAYER, adjustments=adjusted(("CO", "50", 1000)))], 60, "CARC 50"),
+        (
+            [
+                heard("835", 40, status="22", place=PAYER),
+                heard("835", 60, status="4", place=PAYER, adjustments=adjusted(("CO", "50", 1000))),
+            ],
+            60,
+            "CARC 50",
+        ),
+        ([replace(FIRST_NO, event="evt_part", adjustments=adjusted(("CO", "50", 400)))], 20, "CARC 16, 50"),
+    ],
+    ids=["denied again", "reversed and denied again", "split in two"],
+)
+def test_what_one_payer_denies_again_is_its_own_word_and_no_further_payers(
+    later: list[Reply], appeals_from: int, reasons: str
+) -> None:
+    told = judge([FIRST_NO, *later], 61)
+    (alert,) = told.alerts
+    assert alert.kind == "claim_denied"
+    assert f"({reasons})" in alert.title
+    assert (told.remittance.refused, told.remittance.further) == (1000, None)
+    assert told.appeal_by == (T0 + appeals_from * DAY).date() + timedelta(days=120)
+    after = judge([FIRST_NO, *later, replace(REFUSED_BEHIND, at=T0 + 70 * DAY)], 71)
+    assert {one.kind for one in after.alerts} == {"claim_denied", "claim_further_payer_refused"}
+
+
 def test_a_payer_that_says_another_comes_first_is_asked_and_its_amount_compared_with_nothing() -> None:
     told = judge([BEHIND], 90, expected=Decimal(1000))
     (alert,) = told.alerts
