@@ -170,7 +170,8 @@ class ClaimLife:
         sent = session.get(Transmission, key_of(row))
         due = expected(claim, rules, site)
         others = [one for one in versions_of(session, *key_of(row)[:3]) if one.version < row.version]
-        filed = [one for one in others if one.standing.get("state") in FILED]
+        voided = max((one.version for one in others if one.standing.get("state") == State.VOIDED), default=0)
+        filed = [one for one in others if one.version > voided and one.standing.get("state") in FILED]
         unnamed = row.frequency != ORIGINAL and payer_named(session, self.mind.keys, row) is None
         bill = Bill(
             key=f"{row.letter}/{row.ordinal}",

@@ -80,6 +80,19 @@ async def test_a_claim_behind_a_void_that_waits_stands_among_the_unbilled_with_i
     assert "claim_filing_ending" in life.alerts()
 
 
+async def test_a_claim_billed_again_to_the_payer_that_it_was_voided_at_has_its_filing_clock(life: Life) -> None:  # noqa: F811
+    await void_is_out(life)
+    await life.named(payer="medicare", member_id="1EG4TE5MK73")  # it was the right payer after all
+    billed = life.rows()[-1]
+    assert (billed.payer, billed.frequency, billed.state) == ("medicare", "1", "emitted")
+    life.look()
+    through = date.fromisoformat(billed.document["statement_through"])
+    assert life.rows()[-1].standing["file_by"] == (through + timedelta(days=365)).isoformat()
+    void = next(row for row in life.rows() if row.frequency == "8")
+    await life.answered("277CA", void, **REJECTED)
+    assert life.rows()[-1].standing["file_by"] is None  # it still lies with the payer
+
+
 async def test_a_replacement_refers_to_the_number_of_the_payer_it_goes_to(life: Life) -> None:  # noqa: F811
     first = life.rows()[0]
     await life.answered("835", first, status="19", paid="900.00", payer_claim_number="MAC1")
