@@ -100,9 +100,10 @@ class ClaimLifecycle:
     def _ask_again_after_a_void(self, standing: ClaimStanding) -> None:
         """Once for each void: what took the place of the voided claim could not go out before it."""
         if standing.again is None:
-            self.asked_again = (
-                0 if standing.version == self.asked_again else self.asked_again
-            )  # it was rejected after all
+            rejected_after_all = self.asked_again != 0 and standing.version == self.asked_again
+            # A run of before the patch has asked once and goes on as it is recorded.
+            if rejected_after_all and workflow.patched("void-asked-anew"):
+                self.asked_again = 0
             return
         if standing.version == self.asked_again:
             return
