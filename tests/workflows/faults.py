@@ -20,12 +20,12 @@ class Faults(client.Interceptor, worker.Interceptor):
 
     Attributes:
         armed: (workflow id, activity, "before" or "after") still to fail, once each.
-        away: workflows whose activities find no database.
+        away: workflows whose activities find no database, with how many more tries do not.
         seen: what failed.
     """
 
     armed: list[tuple[str, str, str]] = field(default_factory=list)
-    away: set[str] = field(default_factory=set)
+    away: dict[str, int] = field(default_factory=dict)
     seen: list[tuple[str, str]] = field(default_factory=list)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
@@ -48,7 +48,8 @@ class _Failing(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
-        if info.workflow_id in self.faults.away:
+        if self.faults.away.get(info.workflow_id or "", 0) > 0:
+            self.faults.away[info.workflow_id or ""] -= 1
             self.faults.seen.append((info.activity_type, "away"))
             raise OperationalError("the database is away", None, ConnectionError())
         if self.faults.strike(info.workflow_id, info.activity_type, "before"):
