@@ -119,10 +119,7 @@ class ClaimLife:
             if gone and row.control_number:
                 judged = self._judge(session, row, heard, moment.now, None)
                 _note(row, judged)
-                if row.state in (
-                    State.VOIDED,
-                    State.REJECTED,
-                ):  # a void that its payer answered after the next claim went
+                if row.state != State.SUPERSEDED:  # a void that its payer answered after the next claim went
                     row.state = judged.state.value
                 session.add(row)
         return self._in_line(session, versions, heard, moment.now), heard
@@ -206,9 +203,9 @@ def _behind(row: ClaimVersion) -> Behind | None:
 
 
 def _void_refused(row: ClaimVersion, before: Sequence[ClaimVersion], heard: Sequence[Reply]) -> Refusal | None:
-    """The rejection of a void that this claim followed as a new original: what it was to take back still stands."""
+    """The rejection of a void that this claim follows as a new original: what it was to take back still stands."""
     voids = [one for one in before if one.frequency == VOID and one.standing.get("state") == State.REJECTED]
-    if row.frequency != ORIGINAL or not voids:
+    if not voids or (row.frequency != ORIGINAL and row.state != State.HELD):  # nobody sent a held one
         return None
     target = version_at_payer([one for one in before if one.version < voids[-1].version])
     refusals = [r for r in heard if r.control == voids[-1].control_number and not r.accepted]

@@ -130,6 +130,9 @@ def _end(
     if latest is None:
         return ClaimBuilt(state=State.WITHDRAWN, version=0, content="")
     if at_payer is not None and latest.frequency != VOID:
+        again = _rejected_void(versions, at_payer)
+        if again is not None:
+            return _built(_counts_again(session, again, latest, question.up_to_sequence, question.now, waits))
         return _built(_void(session, versions, at_payer, question.up_to_sequence, question.now, waits))
     latest.sequence, latest.decided_at = question.up_to_sequence, question.now
     session.add(latest)
@@ -245,15 +248,32 @@ def _void_before(
 ) -> ClaimVersion:
     """The void that must go out before the newest claim: one that was rejected waits for its cure, it is not sent again."""
     waits = _waiting(Claim.model_validate(latest.document))
-    tried = [row for row in versions if row.version > at_payer.version and row.frequency == VOID]
-    rejected = next((row for row in reversed(tried) if row.state == State.REJECTED), None)
+    rejected = _rejected_void(versions, at_payer)
     if rejected is None:
         return _void(session, versions, at_payer, latest.sequence, now, waits)
-    latest.state = State.SUPERSEDED.value
-    rejected.sequence, rejected.decided_at = latest.sequence, latest.decided_at
-    rejected.standing = {**rejected.standing, BEHIND: waits}
-    session.add_all((latest, rejected))
-    return rejected
+    return _counts_again(session, rejected, latest, latest.sequence, latest.decided_at, waits)
+
+
+def _rejected_void(versions: Sequence[ClaimVersion], at_payer: ClaimVersion) -> ClaimVersion | None:
+    """The newest void of what the payer has that it rejected, also when a claim that an error held took its place since."""
+    tried = (row for row in reversed(versions) if row.version > at_payer.version and row.frequency == VOID)
+    return next((row for row in tried if row.standing.get("state") == State.REJECTED), None)
+
+
+def _counts_again(
+    session: Session,
+    void: ClaimVersion,
+    latest: ClaimVersion,
+    sequence: int,
+    decided_at: datetime | None,
+    waits: dict[str, str] | None,
+) -> ClaimVersion:
+    """Let a rejected void be the version that counts, with the claim behind it."""
+    latest.state, void.state = State.SUPERSEDED.value, State.REJECTED.value
+    void.sequence, void.decided_at = sequence, decided_at
+    void.standing = {**void.standing, BEHIND: waits}
+    session.add_all((latest, void))
+    return void
 
 
 def _is_replacement_of(row: ClaimVersion, at_payer: ClaimVersion) -> bool:

@@ -105,3 +105,29 @@ async def test_a_replacement_refers_to_the_number_of_the_payer_it_goes_to(life: 
     await life.charged("101.00")
     life.look(days=5)
     assert "REF*F8*MAC1~" in life.files()[-1]
+
+
+async def test_a_rejected_void_is_not_sent_again_because_an_error_held_the_next_claim_meanwhile(
+    life: Life,  # noqa: F811
+) -> None:
+    await void_is_out(life)
+    await life.answered("277CA", life.rows()[1], **REJECTED)
+    approval = {
+        "id": "authorization-decided",
+        "source": "urn:st-mary:coordination",
+        "subject": life.events[0]["subject"],
+    }
+    decided = {"number": "AUTH-9", "valid_from": "2026-03-02", "valid_to": "2027-12-31"}
+    await life.corrected(approval, decided | {"decision": "denied"})
+    assert (life.rows()[-1].state, life.rows()[1].state) == ("held", "superseded")
+    life.look(days=1)
+    assert "claim_void_rejected" in life.alerts()
+    await life.corrected(approval, decided | {"decision": "approved"})
+    assert life.rows()[1].state == "rejected"
+    life.look(days=9)
+    assert life.alerts() == {"claim_void_rejected"}
+    assert [row.version for row in life.rows() if row.frequency == "8"] == [2]
+    assert len(life.files()) == 2
+    await life.answered("277CA", life.rows()[0], payer_claim_number="MAC2")
+    assert life.look(days=5).state == "voided"
+    assert "REF*F8*MAC2~" in life.files()[-1]
