@@ -44,12 +44,11 @@ def prune(
 
     Raises:
         NoRule: the rulebook has no span for something.
+        ValueError: a span has no length: all would go.
         OSError: a file cannot be removed; run it again.
     """
-    day = now.astimezone(UTC).date()
     files_before, records_before = (
-        now - timedelta(days=rules.one(Window, day, key=key).days or 0)
-        for key in ("keep_exchanged_files", "keep_access_records")
+        now - _kept_for(rules, now, key) for key in ("keep_exchanged_files", "keep_access_records")
     )
     with db.read() as session:
         sent = [path for path in _answered(session, outbox, files_before) if path.is_file()]
@@ -67,6 +66,13 @@ def prune(
     return pruned
 
 
+def _kept_for(rules: Rulebook, now: datetime, key: str) -> timedelta:
+    row = rules.one(Window, now.astimezone(UTC).date(), key=key)
+    if row.span <= timedelta(0):
+        raise ValueError(f"{row.id}: give it days; a span without length would remove everything")
+    return row.span
+
+
 def _answered(session: Session, outbox: Path, before: datetime) -> Iterator[Path]:
     """Files whose every claim was written before that moment and is no longer waited for."""
     rows = session.exec(
@@ -81,7 +87,10 @@ def _answered(session: Session, outbox: Path, before: datetime) -> Iterator[Path
     done: dict[Path, bool] = {}
     for sent, state, standing in rows:
         path = file_path(outbox, sent)
-        waits = state == State.TRANSMITTED and not standing.get("untold")  # a shadow file nobody answers
+        # Also where another version took its place; a void is voided as soon as it is out, and answered later.
+        stood = {state, standing.get("state")}
+        asked = State.TRANSMITTED in stood or (State.VOIDED in stood and not standing.get("heard"))
+        waits = asked and not standing.get("untold")  # a shadow file nobody answers
         over = sent.written_at is not None and sent.written_at < before and not waits
         done[path] = done.get(path, True) and over
     yield from sorted(path for path, over in done.items() if over)

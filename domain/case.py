@@ -107,8 +107,7 @@ class Case:
 
     def span(self, key: str) -> timedelta:
         """The length of a window, days and hours together."""
-        row = self.window(key)
-        return timedelta(days=row.days or 0, hours=row.hours or 0)
+        return self.window(key).span
 
     @cached_property
     def grace(self) -> timedelta:

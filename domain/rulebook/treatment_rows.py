@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -151,6 +152,11 @@ class Window(Row):
     count: int | None = None
     milligrams: int | None = None
     title: str
+
+    @property
+    def span(self) -> timedelta:
+        """Its length, days and hours together."""
+        return timedelta(days=self.days or 0, hours=self.hours or 0)
 
 
 class AlertKind(Row):

@@ -12,8 +12,10 @@ from sqlmodel import SQLModel, func, select
 from activities.pruning import Pruned, prune
 from activities.store.tables import AuditEntry, ClaimVersion, ReplyFile
 from activities.store.vault import audit
+from domain.rulebook import load
 from domain.rulebook.treatment_rows import Window
 from tests.activities.test_transmission import LATER, encounter_of, files, send
+from tests.conftest import rulebook_texts
 from tests.contract.recording import NOW, Recorder, recorder
 
 DIGEST = "d" * 64
@@ -26,7 +28,7 @@ async def r(tmp_path: Path) -> AsyncIterator[Recorder]:
 
 
 def span(r: Recorder, key: str) -> timedelta:
-    return timedelta(days=r.mind.shelf.rules().one(Window, NOW.date(), key=key).days or 0)
+    return r.mind.shelf.rules().one(Window, NOW.date(), key=key).span
 
 
 def pruned(r: Recorder, inbox: Path, now: datetime, *, dry_run: bool = False) -> Pruned:
@@ -34,10 +36,10 @@ def pruned(r: Recorder, inbox: Path, now: datetime, *, dry_run: bool = False) ->
     return prune(r.mind.db, rules, r.hands.claim_life.outbox, inbox, now, "operator", dry_run=dry_run)
 
 
-def put(r: Recorder, encounter: str, state: str, untold: bool) -> None:
+def put(r: Recorder, encounter: str, state: str, untold: bool, standing: str = "") -> None:
     with r.mind.db.write() as session:
         row = session.get_one(ClaimVersion, (encounter, "C", 1, 1))
-        row.state, row.standing = state, row.standing | {"untold": untold}
+        row.state, row.standing = state, row.standing | {"untold": untold, "state": standing or state}
         session.add(row)
 
 
@@ -54,6 +56,11 @@ async def test_a_claim_file_stays_until_it_was_answered_and_its_time_is_over(r: 
     after = LATER + span(r, "keep_exchanged_files")
     put(r, encounter, "transmitted", untold=False)
     assert pruned(r, inbox, after + timedelta(days=900)).claim_files == 0, "nobody answered it"
+
+    put(r, encounter, "superseded", untold=False, standing="transmitted")
+    assert pruned(r, inbox, after + timedelta(days=900)).claim_files == 0, "nobody answered what was replaced"
+    put(r, encounter, "voided", untold=False)
+    assert pruned(r, inbox, after + timedelta(days=900)).claim_files == 0, "nobody answered the void"
 
     put(r, encounter, "paid", untold=False)
     assert pruned(r, inbox, after - timedelta(hours=1)).claim_files == 0, "its time is not over"
@@ -105,3 +112,12 @@ async def test_who_read_what_stays_for_its_years_and_the_pruning_itself_is_on_re
     assert ("claim", "enc_new") in rows
     assert ("claim", "enc_old") not in rows
     assert ("prune", "(store)") in rows
+
+
+async def test_a_span_without_length_removes_nothing(r: Recorder, tmp_path: Path) -> None:
+    send(r, await encounter_of(r))
+    key = 'key = "keep_exchanged_files"\n'
+    texts = {name: text.replace(f"{key}days = 180\n", f"{key}count = 1\n") for name, text in rulebook_texts().items()}
+    with pytest.raises(ValueError, match="keep_exchanged_files: give it days"):
+        prune(r.mind.db, load(texts, "current"), r.hands.claim_life.outbox, tmp_path, LATER, "operator")
+    assert len(files(r)) == 1
