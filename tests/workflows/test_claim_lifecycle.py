@@ -197,6 +197,29 @@ async def test_a_claim_that_is_no_longer_due_is_voided_at_the_payer(world: World
     await world.record(claim_workflow_id(encounter, "A", 1), "claim_life_voided")
 
 
+async def test_a_void_that_is_rejected_and_then_taken_in_is_followed_until_the_money_is_taken_back(
+    world: World,
+) -> None:
+    """Each time the void is taken in it is asked what comes after it; `…_asked_once` is of the workflow before that patch."""
+    encounter, events = await emitted(world, "-void-doubted")
+    await pass_days(world, encounter, 5, "A")
+    first = await state(world, encounter, "transmitted", letter="A")
+    await world.post(remitted(first, paid="900.00", payer_claim_number="PAYER7"))
+    await world.eventually(lambda: world.claims(encounter)["A/1"].standing.get("paid") == "900.00", "paid")
+    collected = next(e for e in events if e["type"] == "cart.apheresis.completed")
+    await world.post(correction(collected, retract=True))
+    void = await state(world, encounter, "emitted", 2, "A")
+    await pass_days(world, encounter, 5, "A")
+    await state(world, encounter, "voided", 2, "A")
+    await world.post(reply("277CA", void, 2, accepted=False, status_codes=["A7:562"]))
+    await state(world, encounter, "rejected", 2, "A")
+    await world.post(reply("277CA", void, 3))
+    await state(world, encounter, "voided", 2, "A")
+    await world.post(remitted(first, 4, status="22", paid="-900.00"))
+    await handle(world, encounter, "A").result()
+    await world.record(claim_workflow_id(encounter, "A", 1), "claim_life_void_doubted")
+
+
 async def test_a_claim_that_belongs_to_another_facility_is_voided_there_and_billed_anew(world: World) -> None:
     encounter, events = await emitted(world, "-moved")
     await pass_days(world, encounter, 5, "A")
