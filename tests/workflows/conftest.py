@@ -46,7 +46,10 @@ def keys() -> Keyring:
 
 @asynccontextmanager
 async def temporal_server(keys: Keyring, **limits: int) -> AsyncIterator[WorkflowEnvironment]:
-    """A server of its own. `limits` are dynamic configuration below `limit.historyCount`."""
+    """A server of its own, whose clocks can be moved; one process has one worker on each.
+
+    `limits` are dynamic configuration below `limit.historyCount`.
+    """
     binary = shutil.which("temporal", path=str(Path(sys.executable).parent))
     values = [
         "frontend.WorkflowTimeSkippingEnabled=true",
@@ -82,27 +85,9 @@ async def working(
             yield World(server, database, keys, parts.mind, parts.settings.outbox, recording, faults)
 
 
-@asynccontextmanager
-async def skipping_server(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
-    """A server whose clocks can be moved; one process has one worker on each."""
-    binary = shutil.which("temporal", path=str(Path(sys.executable).parent))
-    environment = await WorkflowEnvironment.start_time_skipping_v2(
-        ts_config=TimeSkippingConfig(enabled=False),
-        dev_server_existing_path=binary,
-        data_converter=data_converter(keys),
-        search_attributes=ATTRIBUTES,
-        dev_server_extra_args=[
-            *("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
-            *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
-        ],
-    )
-    yield environment
-    await environment.shutdown()
-
-
 @pytest.fixture(scope="session")
 async def server(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
-    async with skipping_server(keys) as environment:
+    async with temporal_server(keys) as environment:
         yield environment
 
 

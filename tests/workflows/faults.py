@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +22,13 @@ class Faults(client.Interceptor, worker.Interceptor):
     Attributes:
         armed: (workflow id, activity, "before" or "after") still to fail, once each.
         away: workflows whose activities find no database, with how many more tries do not.
+        on_away: called at each of those tries.
         seen: what failed.
     """
 
     armed: list[tuple[str, str, str]] = field(default_factory=list)
     away: dict[str, int] = field(default_factory=dict)
+    on_away: Callable[[], object] = lambda: None
     seen: list[tuple[str, str]] = field(default_factory=list)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
@@ -51,6 +54,7 @@ class _Failing(ActivityInboundInterceptor):
         if self.faults.away.get(info.workflow_id or "", 0) > 0:
             self.faults.away[info.workflow_id or ""] -= 1
             self.faults.seen.append((info.activity_type, "away"))
+            self.faults.on_away()
             raise OperationalError("the database is away", None, ConnectionError())
         if self.faults.strike(info.workflow_id, info.activity_type, "before"):
             raise ConnectionError("nothing was done")

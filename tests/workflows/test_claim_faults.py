@@ -50,10 +50,13 @@ async def test_a_database_that_is_away_for_a_while_delays_a_claim_and_loses_noth
     name = claim_workflow_id(encounter, "C", 1)
     world.faults.seen.clear()
     # By tries, not by time: while the clock is skipped, tries come as fast as they fail, and the last may wait long.
-    world.faults.away[name] = 6
+    world.faults.away[name] = 3
+    sent_meanwhile: list[int] = []
+    world.faults.on_away = lambda: sent_meanwhile.append(len(sent(world, encounter)))
     await pass_days(world, encounter, 5)
     await state(world, encounter, "transmitted")
-    assert [what for _, what in world.faults.seen] == ["away"] * 6
+    assert world.faults.seen == [("follow_claim", "away")] * 3
+    assert sent_meanwhile == [0, 0, 0]
     await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written")
     assert len(sent(world, encounter)) == 1
 

@@ -40,7 +40,7 @@ from domain.events import HOLDER_TYPES
 from intake.delivery import Deliverer
 from intake.feeds import Feed, expand
 from intake.temporal_door import TemporalDoor
-from tests.workflows.conftest import skipping_server
+from tests.workflows.conftest import temporal_server
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id, encounter_workflow_id
 
@@ -102,7 +102,7 @@ async def _end(world: World) -> None:
 @pytest.fixture(scope="module")
 async def server(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
     """Its own: the worker of the other tests stays on theirs."""
-    async with skipping_server(keys) as environment:
+    async with temporal_server(keys) as environment:
         yield environment
 
 
