@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Literal
 
 from domain.claims.model import Claim
 from domain.events.base import Stage
+
+HoldKind = Literal["authorization", "claim", "data", "eligibility", "identity", "product", "readiness", "site_of_care"]
+"""What a hold is about; of a gate's requirement any but `claim`."""
 
 
 class Severity(StrEnum):
@@ -45,14 +49,13 @@ class Requirement:
 
     Attributes:
         key: stable within the encounter, e.g. `readiness.fact.apheresis_facility`.
-        kind: readiness, eligibility, authorization, site_of_care, product, identity or data.
         met: the facts satisfy it on the day.
         missing: what is missing, in plain words without any value of a fact.
         rule: id of the rulebook row that asks for it.
     """
 
     key: str
-    kind: str
+    kind: HoldKind
     met: bool
     enforcement: Enforcement
     owner: str
@@ -99,7 +102,7 @@ class Hold:
     """
 
     id: str
-    kind: str
+    kind: HoldKind
     gate: str
     scope: str
     owner: str

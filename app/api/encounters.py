@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Query
 from sqlmodel import col, select
@@ -17,6 +17,7 @@ from app.api.explaining import explanations
 from app.api.parts import EncounterReader, PartsOf, TimelineReader
 from app.api.problems import documented
 from app.api.roles import Right
+from domain.decision import HoldKind
 from domain.events.governance import Layer
 
 PAGE = 100
@@ -24,7 +25,7 @@ LARGEST_PAGE = 1000
 
 router = APIRouter(tags=["encounters"])
 
-HOLD_KINDS = ("authorization", "claim", "data", "eligibility", "identity", "product", "readiness", "site_of_care")
+HOLD_KINDS = get_args(HoldKind)
 RULE = r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+"
 Hold = Annotated[
     str | None,

@@ -7,7 +7,7 @@ from datetime import date
 from typing import TypeVar
 
 from domain.case import Case
-from domain.decision import Enforcement, Requirement
+from domain.decision import Enforcement, HoldKind, Requirement
 from domain.rulebook.rows import ANY, AlertKind, Certification, Eligibility
 
 R = TypeVar("R", Certification, Eligibility)
@@ -42,7 +42,7 @@ def from_alert(
     case: Case,
     kind: str,
     key: str,
-    gate_kind: str,
+    gate_kind: HoldKind,
     met: bool,
     missing: str,
     *,

@@ -47,7 +47,7 @@ def _judged(case: Case, row: SiteOfCare, setting: Setting) -> Requirement:
     events = tuple(event for _, event in case.record.papers(*row.documents)) if row.documents else ()
     met = row.policy == "allowed" or (row.policy == "with_document" and not missing)
     text = "an inpatient setting" if row.policy == "held" else " and ".join(missing)
-    base = from_alert(case, "site_of_care", "", "", met, "")
+    base = from_alert(case, "site_of_care", "", "site_of_care", met, "")
     return Requirement(
         key="site_of_care.setting",
         kind="site_of_care",
