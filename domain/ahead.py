@@ -15,30 +15,13 @@ from datetime import date, datetime
 from typing import Final
 
 from domain.events import EventData
-from domain.events.access import AuthorizationDecided, AuthorizationSubmitted, EvidenceAdded, ReferralReceived
-from domain.events.care import (
-    FacilityReadiness,
-    InfusionCompleted,
-    InfusionStarted,
-    InfusionStopped,
-    LymphodepletionAdministered,
-)
-from domain.events.cells import ApheresisCompleted, CustodyRecorded, DispositionSigned, ProductReleased
-from domain.events.governance import CertificationChanged, HoldOverridden
+from domain.events.access import EvidenceAdded, ReferralReceived
+from domain.events.care import InfusionCompleted, InfusionStarted, InfusionStopped, LymphodepletionAdministered
+from domain.events.cells import ApheresisCompleted, CustodyRecorded, ProductReleased
 from domain.facts import Fact
 
-OPENING: Final = (
-    AuthorizationSubmitted,
-    AuthorizationDecided,
-    CertificationChanged,
-    FacilityReadiness,
-    HoldOverridden,
-    CustodyRecorded,
-    ProductReleased,
-    DispositionSigned,
-    EvidenceAdded,
-)
-"""What opens gates by being there."""
+OPENING: Final = (CustodyRecorded, ProductReleased, EvidenceAdded)
+"""What opens gates by being there and is dated by itself; others that do (approvals, certificates) have their event's time."""
 
 PERFORMED: Final = (
     ApheresisCompleted,
@@ -53,20 +36,20 @@ Midnight = Callable[[date], datetime]
 
 
 def counts_from(fact: Fact[EventData], midnight: Midnight) -> datetime:
-    """The moment from which a fact that opens gates counts: its own, and the beginning of the day a paper is dated.
+    """The moment from which a fact that opens gates counts: its own, of a paper the beginning of the day it is dated.
 
     Args:
         midnight: the beginning of a day at the place of care.
     """
-    if isinstance(fact.data, EvidenceAdded):
-        return max(fact.time, midnight(fact.data.dated))
-    return fact.occurred
+    return midnight(fact.data.dated) if isinstance(fact.data, EvidenceAdded) else fact.occurred
 
 
 def lying_ahead(
     facts: Iterable[Fact[EventData]], limit: datetime, midnight: Midnight
 ) -> Iterator[tuple[str, datetime]]:
-    """The event of everything that counts neither by the limit nor by its own time, with the moment it counts from."""
+    """The event of what opens gates and counts neither by the limit nor by its own time, with the moment it counts from;
+    and of services documented for after the limit.
+    """
     for fact in facts:
         moments = [midnight(paper.dated) for paper in _papers(fact)]
         if isinstance(fact.data, OPENING):

@@ -16,7 +16,8 @@ from domain.regimen import MOSTELLER
 from domain.rulebook.rows import BodyMeasure
 from domain.stages.shape import Finding
 
-CENTIMETRES = Decimal(100)
+HUNDRED = Decimal(100)
+"""Centimetres of a metre, and per cent."""
 WORDS = {
     "bmi": "weight against height",
     "implied_height_cm": "weight against body surface",
@@ -49,8 +50,8 @@ def implausible(case: Case) -> Iterator[Finding]:
 def _measures(data: ReferralReceived) -> Iterator[tuple[str, Decimal]]:
     weight, height, surface = data.weight_kg, data.height_cm, data.bsa_m2
     if height is not None:
-        yield "bmi", weight / (height / CENTIMETRES) ** 2
+        yield "bmi", weight / (height / HUNDRED) ** 2
     if height is not None and surface is not None:
-        yield "surface_percent", CENTIMETRES * surface / (height * weight / MOSTELLER).sqrt()
+        yield "surface_percent", HUNDRED * surface / (height * weight / MOSTELLER).sqrt()
     elif surface is not None:
         yield "implied_height_cm", MOSTELLER * surface**2 / weight

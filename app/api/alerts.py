@@ -6,7 +6,6 @@ from itertools import islice
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
 from activities.store.tables import AlertRecord, Encounter, sealed_for
@@ -14,11 +13,10 @@ from activities.store.vault import audit
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import Acknowledgement, AlertAnswer, Alerts, CauseAnswer, Causes
-from app.api.bodies import json_from
+from app.api.bodies import model_from
 from app.api.parts import AlertReader, AlertTaker, OutOfReach, PartsOf
-from app.api.problems import FieldProblem, Refusal, documented
+from app.api.problems import Refusal, documented
 from domain.causes import Group, grouped
-from domain.events import problems_of
 
 LARGEST_PAGE = 1000
 UNKNOWN = "no alert has this id"
@@ -111,11 +109,7 @@ BODY = {
 
 
 async def _taken(request: Request, actor: AlertTaker) -> Acknowledgement:
-    try:
-        return Acknowledgement.model_validate(await json_from(request, actor))
-    except ValidationError as error:
-        problems = [FieldProblem(path=one.path, message=one.message) for one in problems_of(error)]
-        raise Refusal(422, "not an acknowledgement", problems) from None
+    return await model_from(request, actor, Acknowledgement, "not an acknowledgement")
 
 
 @router.post(

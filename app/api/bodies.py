@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 
 from app.api.actors import MAX_BODY, Actor
-from app.api.problems import Refusal
+from app.api.problems import FieldProblem, Refusal
+from domain.events import problems_of
 from intake.strict_json import NotJson, read_json
+
+M = TypeVar("M", bound=BaseModel)
 
 
 async def body_of(request: Request) -> bytes:
@@ -39,6 +43,19 @@ async def json_from(request: Request, actor: Actor) -> Any:
         return read_json(await body_from(request, actor))
     except NotJson as error:
         raise Refusal(400, str(error)) from None
+
+
+async def model_from(request: Request, actor: Actor, model: type[M], what: str) -> M:
+    """The body as a model.
+
+    Raises:
+        Refusal: 422 with the fields at fault; `what` says what the body is not.
+    """
+    try:
+        return model.model_validate(await json_from(request, actor))
+    except ValidationError as error:
+        problems = [FieldProblem(path=one.path, message=one.message) for one in problems_of(error)]
+        raise Refusal(422, what, problems) from None
 
 
 def too_large(limit: int) -> Refusal:

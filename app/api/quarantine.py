@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import ValidationError
 from sqlmodel import col, select
 
 from activities.store import quarantine
@@ -15,11 +14,10 @@ from activities.store.tables import Quarantine
 from activities.store.vault import audit
 from app.api import counters
 from app.api.answers import Closing, QuarantineEntry, QuarantinePage, Receipt
-from app.api.bodies import json_from
+from app.api.bodies import model_from
 from app.api.events import receipt_of
 from app.api.parts import PartsOf, QuarantineReader, Replayer, whole_house
-from app.api.problems import FieldProblem, Refusal, documented
-from domain.events import problems_of
+from app.api.problems import Refusal, documented
 
 LARGEST_PAGE = 1000
 UNKNOWN = "no quarantine entry has this id"
@@ -74,11 +72,7 @@ BODY = {"requestBody": {"required": True, "content": {"application/json": {"sche
 
 
 async def _decided(request: Request, actor: Replayer) -> Closing:
-    try:
-        return Closing.model_validate(await json_from(request, actor))
-    except ValidationError as error:
-        problems = [FieldProblem(path=one.path, message=one.message) for one in problems_of(error)]
-        raise Refusal(422, "it does not say who closes the entry and why", problems) from None
+    return await model_from(request, actor, Closing, "it does not say who closes the entry and why")
 
 
 @router.post(

@@ -17,7 +17,7 @@ class Form:
         model: the event it posts.
         who: the field of the event that takes who is entering, if it has one; `why` the one that takes the reason.
         subject: the field that names the holder the event is about; None for events about an encounter.
-        alone: it may be filled in without choosing an encounter: `found_by` says which field finds it.
+        found_by: the field that finds the encounter, so that it may be filled in without choosing one.
         scans: fields read with a barcode reader.
         folded: fields that are seldom filled in and start folded away, by the first part of their path.
         hints: what a label cannot say, by path.

@@ -10,6 +10,7 @@ from sqlmodel import col, func, select
 from starlette.responses import Response
 
 from activities.store import quarantine as store
+from activities.store.closing import CLOSABLE
 from activities.store.tables import Quarantine
 from app.api.answers import Closing
 from app.api.parts import whole_house
@@ -27,7 +28,6 @@ Reading = Annotated[Session, reader(Right.READ_QUARANTINE)]
 Deciding = Annotated[Session, reader(Right.REPLAY_QUARANTINE)]
 
 PAGE = "/quarantine"
-STANDING = (store.WAITING, store.INVALID, store.CONFLICT, store.UNMAPPED)
 MOST_SHOWN = 200
 LAST_CLOSED = 20
 WHY: Final = {
@@ -46,7 +46,7 @@ def entries(request: Request, parts: PartsHere, session: Reading) -> Response:
     query = select(Quarantine)
     with parts.db.read() as here:
         standing = here.exec(
-            query.where(col(Quarantine.state).in_(STANDING)).order_by(col(Quarantine.received_at)).limit(MOST_SHOWN)
+            query.where(col(Quarantine.state).in_(CLOSABLE)).order_by(col(Quarantine.received_at)).limit(MOST_SHOWN)
         ).all()
         closed = here.exec(
             query.where(Quarantine.state == store.CLOSED)
@@ -58,7 +58,7 @@ def entries(request: Request, parts: PartsHere, session: Reading) -> Response:
         request,
         "quarantine.html",
         standing=standing,
-        total=sum(counts.get(state, 0) for state in STANDING),
+        total=sum(counts.get(state, 0) for state in CLOSABLE),
         aside=counts.get(store.ASIDE, 0),
         closed=closed,
         why=WHY,

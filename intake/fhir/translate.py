@@ -56,8 +56,8 @@ CLASSES: Mapping[str, AdmissionClass] = {
 
 
 OLD = "old"
-UNLISTED = "location: none of them is in the mapping file"
 """Identifier.use of a number that no longer stands: it may be somebody else's by now."""
+UNLISTED = "location: none of them is in the mapping file"
 
 
 def translate(
@@ -96,11 +96,7 @@ def order_of(resource: Json, others: Mapping[str, Json], feed: FhirFeed) -> str 
 
 
 def place_of(encounter: Json, others: Mapping[str, Json], mapping: SiteMapping) -> Location | None:
-    """The listed location of a stay; None where unlisted ones are let pass.
-
-    Raises:
-        NotUsable: none is listed, and the site asks for all of them.
-    """
+    """The listed location of a stay, or None."""
     return _place([_dict(one.get("location")) for one in _dicts(encounter.get("location"))], others, mapping)
 
 
@@ -158,6 +154,8 @@ def _encounter(resource: Json, others: Mapping[str, Json], mapping: SiteMapping)
         yield "cart.admission.cancelled", {"admission_id": visit, "what": "admission"}
         return
     place = place_of(resource, others, mapping)
+    if place is None and not mapping.whole_hospital:
+        raise NotUsable(UNLISTED)
     if place is None:
         return
     period = _dict(resource.get("period"))
@@ -206,7 +204,7 @@ def _status(resource: Json, known: Mapping[str, str | None]) -> str | None:
 
 
 def _place(references: list[Json], others: Mapping[str, Json], mapping: SiteMapping) -> Location | None:
-    """The mapped location of the references, by identifier or display; None where unlisted ones are let pass."""
+    """The mapped location of the references, by identifier or display, or None."""
     for reference in references:
         names = [reference.get("display"), _dict(reference.get("identifier")).get("value")]
         target = _dict(others.get(str(reference.get("reference"))))
@@ -214,9 +212,7 @@ def _place(references: list[Json], others: Mapping[str, Json], mapping: SiteMapp
         for name in names:
             if isinstance(name, str) and (found := mapping.location(name)):
                 return found
-    if mapping.whole_hospital:
-        return None
-    raise NotUsable(UNLISTED)
+    return None
 
 
 def _actors(resource: Json, kind: str) -> list[Json]:

@@ -83,7 +83,7 @@ def translate(message: Message, feed: Feed, mapping: Mapping) -> Translation:
     stranger = trigger in STAYS and mapping.whole_hospital
     listed = not stranger or place_of(message, feed, mapping) is not None
     if not listed and trigger not in ENDINGS:
-        raise NotListed(f"{feed.location[0]}: this location is not in the mapping file")
+        raise NotListed(f"{feed.location[0]}: {UNLISTED}")
     try:
         steps = TRIGGERS[trigger](message, feed, mapping)
     except NotOurs:
@@ -122,9 +122,7 @@ def _moved(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
 
 def _scheduled(event_type: str, message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
     stage = _stage(message, feed, mapping)
-    place = mapping.location(first(message, feed.location, "the location"))
-    if place is None:  # also on a feed of the whole hospital: an appointment of a listed type is a patient's here
-        raise NotUsable(f"{feed.location[0]}: {UNLISTED}", Fault.TABLE)
+    place = _location(message, feed, mapping)
     starts = first(message, feed.starts_at, "the start of the appointment")
     data = {
         "appointment_id": _appointment_id(message, feed),
@@ -281,22 +279,22 @@ def _codes(message: Message, mapping: Mapping) -> Json:
 def _stage(message: Message, feed: Feed, mapping: Mapping) -> str:
     known = mapping.appointment(first(message, feed.appointment_type, "the appointment type"))
     if known is None:
-        raise _unmapped(mapping, f"{feed.appointment_type[0]}: this appointment type is not in the mapping file")
+        if mapping.whole_hospital:
+            raise NotOurs
+        raise NotUsable(f"{feed.appointment_type[0]}: this appointment type is not in the mapping file", Fault.TABLE)
     if known.stage is None:
         raise NotOurs
     return known.stage.value
 
 
 def _location(message: Message, feed: Feed, mapping: Mapping) -> Location:
+    """The listed location. An appointment of a listed type elsewhere is a patient's here, of the whole hospital too; a stay
+    there does not come this far.
+    """
     known = mapping.location(first(message, feed.location, "the location"))
     if known is None:
-        raise _unmapped(mapping, f"{feed.location[0]}: {UNLISTED}")
+        raise NotUsable(f"{feed.location[0]}: {UNLISTED}", Fault.TABLE)
     return known
-
-
-def _unmapped(mapping: Mapping, reason: str) -> Exception:
-    """What the mapping does not list is kept with its reason, or let pass where the site says so."""
-    return NotOurs() if mapping.whole_hospital else NotUsable(reason, Fault.TABLE)
 
 
 def _class(message: Message, mapping: Mapping) -> str:
