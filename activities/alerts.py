@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
-from activities.store.tables import AlertRecord
-from domain.decision import Alert
+from domain.decision.model import Alert
+from store.tables import AlertRecord
 
 ALERTS_LOCK = 0x43415233
 """Taken by what works on the alerts of all encounters at once, so that a retry beside a slow first try says nothing twice."""

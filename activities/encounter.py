@@ -14,19 +14,20 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from activities.alerting.deliver import deliver
+from activities.alerting.destinations import NOWHERE, Destinations
+from activities.alerting.escalate import work
 from activities.alerts import reconcile_alerts
-from activities.claim_life import ClaimLife, claim_marks
-from activities.claims import keep_claim, standing_claims
-from activities.courier import deliver
-from activities.desk import work
-from activities.destinations import NOWHERE, Destinations
-from activities.mind import Mind, plan_of, with_replies
-from activities.store.chain import append_custody
-from activities.store.tables import Encounter, EncounterEvent
-from activities.store.telling import tell
+from activities.billing.claim_versions import keep_claim, standing_claims
+from activities.claim import ClaimLife, claim_marks
+from activities.decisions import Mind, plan_of, with_replies
 from activities.watch import watch
-from domain.decision import Decision
-from domain.plan import (
+from domain.alerts.watch import again_after
+from domain.decision.model import Decision
+from store.chain import append_custody
+from store.step_log import tell
+from store.tables import Encounter, EncounterEvent
+from workflows.messages import (
     ClaimBuilt,
     ClaimIntent,
     ClaimQuestion,
@@ -37,7 +38,6 @@ from domain.plan import (
     Question,
     WatchReport,
 )
-from domain.watch import again_after
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
 DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])

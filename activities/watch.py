@@ -9,17 +9,17 @@ from typing import Any, Final
 from sqlmodel import Session, col, select
 
 from activities.alerts import ALERTS_LOCK, reconcile_alerts
-from activities.store.engine import take_turn
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, CertificationRow, ClaimVersion, Encounter
-from domain.claims.bill import NOT_FILED, State
-from domain.decision import Alert
+from domain.alerts.watch import PREFIX, Deadline, Standing, UnderWay, near, watch_alerts
+from domain.billing.submission.versions import NOT_FILED, State
+from domain.decision.model import Alert
 from domain.events.base import Stage
 from domain.events.governance import CertificationStatus
-from domain.plan import WatchReport
 from domain.rulebook import Rulebook
 from domain.site import Site
-from domain.watch import PREFIX, Deadline, Standing, UnderWay, near, watch_alerts
+from store.engine import take_turn
+from store.keys import Keyring
+from store.tables import AlertRecord, CertificationRow, ClaimVersion, Encounter
+from workflows.messages import WatchReport
 
 BEFORE_INFUSION: Final = frozenset({Stage.APHERESIS, Stage.MANUFACTURING, Stage.LYMPHODEPLETION, Stage.INFUSION})
 SERVICES: Final = frozenset({"apheresis", "lymphodepletion", "infusion"})

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from workflows import hands
+from workflows import activity_stubs
 from workflows.search_attributes import CLAIM_STATE
 
 with workflow.unsafe.imports_passed_through():
-    from domain.plan import ClaimBuilt, ClaimMoment, ClaimQuestion, ClaimStanding, ClaimStart
+    from workflows.messages import ClaimBuilt, ClaimMoment, ClaimQuestion, ClaimStanding, ClaimStart
 
 ANOTHER_TRY = timedelta(days=1)
 """Until a claim that could not be transmitted is tried again, if none of its facts changes before."""
@@ -64,7 +64,7 @@ class ClaimLifecycle:
         question, self.wanted = self.wanted, None
         if question is None:
             return None
-        return await hands.build_claim(question), question
+        return await activity_stubs.build_claim(question), question
 
     async def _facts_or_deadline(self) -> None:
         if self.standing is None or self.standing.due is None:
@@ -86,9 +86,9 @@ class ClaimLifecycle:
 
     async def _follow(self) -> None:
         blocked = self.standing is not None and self.standing.send
-        standing = None if blocked else await hands.follow_claim(self._moment())
+        standing = None if blocked else await activity_stubs.follow_claim(self._moment())
         if standing is None or standing.send:
-            standing = await hands.transmit_claim(self._moment())
+            standing = await activity_stubs.transmit_claim(self._moment())
         if standing.send:  # it could not be sent
             standing = standing.model_copy(
                 update={"due": workflow.now() + ANOTHER_TRY, "due_title": "try to transmit again"}

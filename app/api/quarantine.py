@@ -7,17 +7,17 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from sqlmodel import col, select
 
-from activities.store import quarantine
-from activities.store.closing import Decision, NotOpen, close
-from activities.store.inbox import Disposition, replay, serialise
-from activities.store.tables import Quarantine
-from activities.store.vault import audit
 from app.api import counters
 from app.api.answers import Closing, QuarantineEntry, QuarantinePage, Receipt
 from app.api.bodies import model_from
 from app.api.events import receipt_of
 from app.api.parts import PartsOf, QuarantineReader, Replayer, whole_house
 from app.api.problems import Refusal, documented
+from intake.inbox import quarantine
+from intake.inbox.closing import Decision, NotOpen, close
+from intake.inbox.receive import Disposition, replay, serialise
+from store.tables import Quarantine
+from store.vault import audit
 
 LARGEST_PAGE = 1000
 UNKNOWN = "no quarantine entry has this id"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from activities.store import quarantine, signals
-from activities.store.inbox import serialise
 from app.api import counters
 from app.api.actors import Actor
 from app.api.answers import ReplyFileAnswer
@@ -15,10 +13,13 @@ from app.api.events import receipt_of
 from app.api.parts import Parts, PartsOf
 from app.api.problems import Refusal, documented
 from app.api.senders import Sender
-from domain.claims.x12.entries import NotUsable
-from intake.replies.directory import FILES
-from intake.replies.taking import REPEATED, Taken, Taker
-from intake.rereading import X12
+from domain.billing.x12.entries import NotUsable
+from intake import alerts
+from intake.inbox import quarantine
+from intake.inbox.receive import serialise
+from intake.payer_files.directory import FILES
+from intake.payer_files.importer import REPEATED, Taken, Taker
+from intake.replay import X12
 
 EDI = "application/edi-x12"
 SCHEMA = {"type": "string", "description": "one X12 interchange: 005010X231A1, 005010X214 or 005010X221A1"}
@@ -73,6 +74,6 @@ def _keep(parts: Parts, actor: Actor, body: bytes, reason: str) -> str:
     with parts.db.write() as session:
         serialise(session)
         kept = quarantine.keep_raw(session, parts.keys, body.decode("latin-1"), X12, reason, now, actor.name)
-        signals.reply_file_refused(session, kept.quarantine_id, reason, now)
+        alerts.reply_file_refused(session, kept.quarantine_id, reason, now)
     FILES.labels(outcome="quarantined").inc()
     return kept.quarantine_id

@@ -13,9 +13,9 @@ from sqlalchemy import and_, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord
 from app.board.cards import Card, own_clock
-from domain.claims.bill import State
+from domain.billing.submission.versions import State
+from store.tables import AlertRecord, ClaimVersion, CustodyRecord
 
 PAYER_SAID_NO: Final = frozenset({State.DENIED.value, State.PARTLY_PAID.value})
 TO_WORK: Final[Mapping[str, str]] = {

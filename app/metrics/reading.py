@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from sqlmodel import Session
 
-from activities.rules import Shelf
-from activities.store.keys import Keyring
+from store.config import Shelf
+from store.keys import Keyring
 
 BATCH = 200
 

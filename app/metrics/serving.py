@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import REGISTRY, generate_latest
 from temporalio.runtime import PrometheusConfig
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring
-from app.installation import CannotStart
 from app.metrics.store import StoreMetrics
+from app.process.installation import CannotStart
+from store.config import Shelf
+from store.engine import Database
+from store.keys import Keyring
 
 CORE_TIMEOUT_SECONDS = 2
 

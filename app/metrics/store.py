@@ -13,18 +13,18 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring
 from app.metrics.alerts import count_alerts
 from app.metrics.claims import count_claims
 from app.metrics.encounters import check_chains, count_encounters, count_spans
 from app.metrics.families import Sample, families, sample
 from app.metrics.intake import count_intake
-from app.metrics.papers import count_certificates, count_rules
 from app.metrics.reading import Reading, Remembered
+from app.metrics.validity import count_certificates, count_rules
 from domain.rulebook import RulebookError
 from domain.site import SiteError
+from store.config import Shelf
+from store.engine import Database
+from store.keys import Keyring
 
 CACHE_SECONDS = 5.0
 CHAIN_CACHE_SECONDS = 300.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from domain.claims.elsewhere import Numbered
-from domain.claims.model import Claim
-from domain.claims.reply import Reply
+from domain.billing.model import Claim
+from domain.billing.prior_system_claims import Numbered
+from domain.billing.submission.responses import Reply
 from domain.packet.model import Adjusted, Answered, BilledClaim
 
 

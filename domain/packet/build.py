@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from domain.case import Case
-from domain.claims.elsewhere import billed_elsewhere
-from domain.claims.reply import Reply
+from domain.billing.prior_system_claims import billed_elsewhere
+from domain.billing.submission.responses import Reply
+from domain.encounter.context import Case
+from domain.encounter.facts import Fact, Facts
+from domain.encounter.record import Record
 from domain.events import EventData
-from domain.facts import Fact, Facts
 from domain.packet import denial, exhibits
 from domain.packet.billing import Version, billed, foreign
 from domain.packet.model import Case as About
 from domain.packet.model import Denied, Identity, Packet, Person
 from domain.packet.narrative import narrative
-from domain.packet.words import Words
-from domain.record import Record
+from domain.packet.wording import Words
 from domain.rulebook import Rulebook
 from domain.site import Site
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domain.case import Case
-from domain.claims import denial
-from domain.claims.model import Claim
-from domain.claims.payers import of_first
-from domain.claims.remittance import Remittance, remittance_of
-from domain.claims.reply import Reply, payer_number
+from domain.billing.model import Claim
+from domain.billing.submission import denials
+from domain.billing.submission.payer_order import of_first
+from domain.billing.submission.remittance import Remittance, remittance_of
+from domain.billing.submission.responses import Reply, payer_number
+from domain.encounter.context import Case
+from domain.encounter.facts import Fact
 from domain.events.care import ToxicityAssessed
-from domain.facts import Fact
 from domain.packet.billing import Version, mine
 from domain.packet.model import Asked, Certificate, Chain, Denied, Judgement, Named, Paper, Submission, Therapy
 from domain.rulebook.rows import Code, Denial, Payer
@@ -50,7 +50,7 @@ def denied(case: Case, version: Version, replies: Sequence[Reply], paid: Remitta
     judged_on = case.day(last, claim.facility)
     payer = case.rules.maybe(Payer, on, key=claim.payer)
     codes = [diagnosis.code for diagnosis in claim.diagnoses]
-    rows = denial.rows(case.rules, on, paid.refused_reasons, paid.remarks, codes, paid.refused_codes)
+    rows = denials.rows(case.rules, on, paid.refused_reasons, paid.remarks, codes, paid.refused_codes)
     submissions = tuple(_submission(row, among) for one in rows for row in _asked(case, one, claim))
     return Denied(
         claim=claim.key,

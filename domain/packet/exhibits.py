@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from domain.case import Case
-from domain.decide import services
+from domain.decision.decide import services
+from domain.encounter.context import Case
+from domain.encounter.gates.readiness import CERTIFICATES, certificate, holder_of, layers
 from domain.events.base import Stage
-from domain.gates.readiness import CERTIFICATES, certificate, holder_of, layers
 from domain.packet.model import Approval, Asked, Certificate, Chain, Judgement, Link, Paper, Therapy
-from domain.packet.words import Words
+from domain.packet.wording import Words
 
 CERTIFIED = frozenset({Stage.APHERESIS, Stage.INFUSION})
 SCANNED = ("coi_id", "bag_id", "din", "lot", "ndc", "container", "waybill", "logger", "certificate")

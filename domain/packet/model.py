@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.claims.model import Attachment, CodedValue, Diagnosis, Edit, Line, Procedure
+from domain.billing.model import Attachment, CodedValue, Diagnosis, Edit, Line, Procedure
 
 Identity = Literal["shown", "withheld", "unknown", "erased"]
 

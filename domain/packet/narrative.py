@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Any
 
-from domain.case import Case
 from domain.days import age_on
+from domain.encounter.context import Case
+from domain.encounter.facts import Fact
 from domain.events import EventData, access, care, cells, cutover, governance
-from domain.facts import Fact
 from domain.packet.model import Sentence
-from domain.packet.words import Words
+from domain.packet.wording import Words
 
 
 def narrative(case: Case, words: Words, named: bool) -> tuple[Sentence, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from domain.case import Case
+from domain.encounter.context import Case
 from domain.preflight.answer import Help
 from domain.rulebook import ANY
 from domain.rulebook.rows import Assistance

@@ -11,9 +11,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from domain.case import Case, Service
+from domain.encounter.context import Case, Service
+from domain.encounter.gates.readiness import layers
 from domain.events.base import Setting, Stage
-from domain.gates.readiness import layers
 from domain.preflight.answer import Cost
 from domain.rulebook.rows import Code, DrugCode, Payment, Product
 

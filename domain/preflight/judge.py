@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
-from domain.case import Case, Service
-from domain.decision import Gate, Requirement
+from domain.decision.holds import judge
+from domain.decision.model import Gate, Requirement
+from domain.encounter.checks.body_measures import questions
+from domain.encounter.context import Case, Service
+from domain.encounter.facts import Fact, fold
+from domain.encounter.gates.authorization import required
+from domain.encounter.gates.product import overlap
+from domain.encounter.record import Record
+from domain.encounter.stages import apheresis, infusion, lymphodepletion
+from domain.encounter.stages.stage_module import StageModule
 from domain.events import EventData
 from domain.events.access import ReferralReceived
 from domain.events.base import Stage
-from domain.facts import Fact, fold
-from domain.gates.authorization import required
-from domain.gates.product import overlap
-from domain.holds import judge
-from domain.measures import questions
 from domain.preflight.answer import JudgedGate, Missing, Preflight
 from domain.preflight.assistance import assistance
 from domain.preflight.costs import costs
 from domain.preflight.denials import denials
-from domain.preflight.papers import papers
+from domain.preflight.documents import papers
 from domain.preflight.schedule import Schedule, schedule
-from domain.record import Record
 from domain.rulebook import Rulebook
 from domain.site import Site
-from domain.stages import apheresis, infusion, lymphodepletion
-from domain.stages.shape import StageModule
 
 PREFLIGHT_EVENT = "preflight"
 NOT_YET = frozenset({"product", "identity"})

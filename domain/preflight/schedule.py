@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from domain.case import Case
+from domain.encounter.context import Case
 from domain.preflight.answer import PlannedDate
 from domain.rulebook.rows import Regimen
 

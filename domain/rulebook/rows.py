@@ -17,8 +17,8 @@ from domain.rulebook.billing_rows import (
     Policy,
     SiteOfCare,
 )
-from domain.rulebook.keeping_rows import Assistance, Correction, Guideline, Refresh
 from domain.rulebook.packet_rows import Submission
+from domain.rulebook.reference_rows import Assistance, Correction, Guideline, Refresh
 from domain.rulebook.row import ANY, Cadence, Edition, Row, Status
 from domain.rulebook.treatment_rows import (
     AlertKind,

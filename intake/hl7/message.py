@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 
 import hl7
 
+from intake.faults import NotHl7, NotUsable
 from intake.hl7.charsets import text_of
-from intake.hl7.faults import NotHl7, NotUsable
 
 DELIMITERS = 5
 NULL = '""'

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from activities.store.matching import Hint
 from domain.events import InvalidEvent, parse
-from intake.hl7.faults import Fault, NotListed, NotUsable, Unsupported
-from intake.hl7.mapping import Feed, Location, Mapping, first
+from intake.faults import Fault, NotListed, NotUsable, Unsupported
 from intake.hl7.message import CODE, Message, moment
 from intake.hl7.patient import merged, record_number
+from intake.inbox.matching import Hint
+from intake.site_mapping import Feed, Location, Mapping, first
 
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1")
 NUMBER_WIDTH = 20

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from activities import transmission
-from activities.batches import take_place
-from activities.store.tables import Batch, ClaimVersion, Transmission
-from domain.claims.x12.check import guide_findings
-from domain.plan import ClaimMoment, ClaimStanding
-from intake.replies.taking import Taker
+from activities.billing import transmit
+from activities.billing.batches import take_place
+from domain.billing.x12.validation import guide_findings
+from intake.payer_files.importer import Taker
+from store.tables import Batch, ClaimVersion, Transmission
 from tests.activities.test_transmission import LATER, encounter_of, files
 from tests.contract.recording import SITE, Recorder, recorder
+from workflows.messages import ClaimMoment, ClaimStanding
 
 WINDOW = 30
 AFTER = LATER + timedelta(minutes=WINDOW)
@@ -123,7 +123,7 @@ async def test_a_crash_between_writing_and_reporting_leaves_one_file_and_a_full_
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr(transmission, "write_once", full)
+            patched.setattr(transmit, "write_once", full)
             with pytest.raises(OSError, match="No space"):
                 send(r, encounter, "A", AFTER)
         assert send(r, encounter, "C", AFTER).due == AFTER + timedelta(minutes=WINDOW)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from activities.rules import Shelf
-from activities.store.tables import AlertRecord, ClaimVersion, Encounter
-from domain.plan import ClaimMoment, ClaimQuestion, ClaimStanding, Question
+from store.config import Shelf
+from store.tables import AlertRecord, ClaimVersion, Encounter
 from tests.contract.recording import NOW, SITE, Recorder, feed, live_site, recorder
+from workflows.messages import ClaimMoment, ClaimQuestion, ClaimStanding, Question
 
 SENT = NOW + timedelta(days=5)
 Event = dict[str, Any]

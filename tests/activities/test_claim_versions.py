@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from activities.claims import current, keep_claim, version_at_payer, versions_of
-from activities.store.tables import ClaimVersion
-from app.outcomes import scenarios
-from domain.claims.expected import expected
-from domain.claims.model import Claim, Edit, EditSeverity, Form
-from domain.plan import ClaimBuilt, ClaimQuestion
+from activities.billing.claim_versions import current, keep_claim, version_at_payer, versions_of
+from app.tools.scenario_expectations import scenarios
+from domain.billing.model import Claim, Edit, EditSeverity, Form
+from domain.billing.submission.expected_payment import expected
+from store.tables import ClaimVersion
 from tests.contract.recording import NOW, Recorder, feed, recorder
+from workflows.messages import ClaimBuilt, ClaimQuestion
 
 
 @pytest.fixture

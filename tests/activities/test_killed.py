@@ -19,12 +19,12 @@ import os, signal, sys
 from datetime import datetime
 from pathlib import Path
 from activities import transmission
-from activities.claim_life import ClaimLife
-from activities.mind import Mind
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import read_keyring
-from domain.plan import ClaimMoment
+from activities.claim import ClaimLife
+from activities.decisions import Mind
+from store.config import Shelf
+from store.engine import Database
+from store.keys import read_keyring
+from workflows.messages import ClaimMoment
 
 directory, site, encounter, now, when = sys.argv[1:]
 write = transmission.write_once

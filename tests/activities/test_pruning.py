@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from sqlmodel import SQLModel, func, select
 
-from activities.pruning import Pruned, prune
-from activities.store.tables import AuditEntry, ClaimVersion, ReplyFile
-from activities.store.vault import audit
 from domain.rulebook import load
 from domain.rulebook.treatment_rows import Window
+from store.pruning import Pruned, prune
+from store.tables import AuditEntry, ClaimVersion, ReplyFile
+from store.vault import audit
 from tests.activities.test_transmission import LATER, encounter_of, files, send
 from tests.conftest import rulebook_texts
 from tests.contract.recording import NOW, Recorder, recorder

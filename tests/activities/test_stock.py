@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import select
 
-from activities.store.tables import STOCK_NOTICE, Encounter, EncounterEvent
+from store.tables import STOCK_NOTICE, Encounter, EncounterEvent
 from tests.contract.recording import Recorder, feed, recorder
 
 BEFORE = datetime(2026, 6, 9, 12, tzinfo=UTC)

@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
-from activities import transmission
-from activities.store.tables import AlertRecord, ClaimVersion, Counter, Encounter, Transmission
-from activities.transmission import write_once
-from domain.claims.x12 import validate
-from domain.plan import ClaimMoment, ClaimQuestion, ClaimStanding
+from activities.billing import transmit
+from activities.billing.transmit import write_once
+from domain.billing.x12 import validate
+from store.tables import AlertRecord, ClaimVersion, Counter, Encounter, Transmission
 from tests.contract.recording import NOW, SITE, Recorder, feed, recorder
 from tests.store.databases import Outage, postgres_url
+from workflows.messages import ClaimMoment, ClaimQuestion, ClaimStanding
 
 LATER = NOW + timedelta(days=5)
 
@@ -85,7 +85,7 @@ async def test_a_full_outbox_keeps_the_number_and_the_retry_writes_the_same_file
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(transmission, "write_once", full)
+        patched.setattr(transmit, "write_once", full)
         with pytest.raises(OSError, match="No space"):
             send(r, encounter)
     assert [row.written_at for row in sent(r)] == [None]
@@ -129,7 +129,7 @@ async def test_a_file_that_does_not_pass_takes_no_number_and_somebody_hears_of_i
 ) -> None:
     encounter = await encounter_of(r)
     with monkeypatch.context() as patched:
-        patched.setattr(transmission, "validate", lambda _file: ["NM109 is missing"])
+        patched.setattr(transmit, "validate", lambda _file: ["NM109 is missing"])
         standing = send(r, encounter)
     assert standing.state == "emitted"
     assert standing.send
@@ -191,7 +191,7 @@ async def test_a_database_that_is_gone_for_a_while_costs_neither_a_number_nor_a_
             outage.begins()
 
         with monkeypatch.context() as patched:
-            patched.setattr(transmission, "write_once", written_as_the_power_goes)
+            patched.setattr(transmit, "write_once", written_as_the_power_goes)
             with pytest.raises(OperationalError):
                 send(r, encounter, "B")
         outage.ends()

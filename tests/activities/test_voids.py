@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from app.api.actors import Actor
-from app.billing import worklist
+from app.api.claim_worklists import worklist
 from tests.activities.test_claim_life import REJECTED, Life, life, mode  # noqa: F401 the fixtures
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlmodel import select
 
-from activities.store.tables import AuditEntry
-from domain.claims.x12 import validate
+from domain.billing.x12 import validate
+from store.tables import AuditEntry
 from tests.contract.recording import NOW, Recorder, feed, recorder
 
 X12 = {"accept": "application/edi-x12"}

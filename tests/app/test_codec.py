@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from google.protobuf.json_format import MessageToJson, Parse
 from temporalio.api.common.v1 import Payload, Payloads
 
-from activities.payloads import SealedPayloads
 from app.api.access import digest
 from app.api.actors import Actor
 from app.api.roles import Role
-from app.codec import codec_path, install_codec
+from app.process.codec import codec_path, install_codec
+from app.process.payload_encryption import SealedPayloads
 from tests.contract.recording import TOKEN, recorder
 from tests.replay.keys import RECORDING_KEYS
 

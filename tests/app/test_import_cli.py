@@ -12,8 +12,8 @@ import pytest
 from sqlmodel import select
 from typer.testing import CliRunner
 
-from activities.store.tables import AlertRecord, Inbox
-from app.cli import cli
+from app.cli.main import cli
+from store.tables import AlertRecord, Inbox
 from tests.app.test_packets import served
 from tests.contract.recording import TOKEN, Recorder, recorder
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlmodel import select
 
-from activities.store.tables import ClaimVersion
-from app.billing_cli import worklist_lines
-from domain.plan import ClaimMoment
+from app.cli.worklists import worklist_lines
+from store.tables import ClaimVersion
 from tests.activities.test_claim_life import Life
 from tests.contract.recording import NOW, Recorder, feed, live_site, recorder
+from workflows.messages import ClaimMoment
 
 NAMES = ("unbilled", "held", "unacknowledged", "denied")
 

@@ -23,12 +23,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlmodel import select
 
-from activities.store.tables import AlertRecord, ClaimVersion, Encounter
 from app.api.access import Access, digest
 from app.api.actors import Actor
-from app.gateway import create_gateway
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS
+from app.process.gateway import create_gateway
+from store.tables import AlertRecord, ClaimVersion, Encounter
 from tests.deploy.cohort_world import AT, play
 from tests.deploy.panels import BUILD, PANELS, answers, watched
 from tests.deploy.store_world import World

@@ -14,12 +14,12 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from activities.store.engine import Database
-from activities.store.facts import open_body
-from activities.store.tables import AuditEntry, Inbox
 from app.api.access import digest
 from app.api.actors import Actor
 from app.api.roles import Role
+from store.engine import Database
+from store.facts import open_body
+from store.tables import AuditEntry, Inbox
 from tests.contract.recording import NOW, TOKEN, Recorder, feed, recorder
 
 ROLES = {role.value: Actor(f"the {role.value}", frozenset({role})) for role in Role}

@@ -8,13 +8,13 @@ from html import unescape
 import pytest
 from sqlmodel import select
 
-from activities.store import signals
-from activities.store.inbox import receive
-from activities.store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter, Quarantine
 from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
 from app.board.worklists import DESKS
 from domain.rulebook import Rulebook
+from intake import alerts
+from intake.inbox.receive import receive
+from store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter, Quarantine
 from tests.board.conftest import Board
 from tests.board.markup import problems
 from tests.contract.recording import NOW
@@ -289,7 +289,7 @@ def house_alert(alert_id: str) -> AlertRecord:
         key="silent",
         kind="feed_silent",
         severity="warning",
-        owner=signals.OWNER,
+        owner=alerts.OWNER,
         title="A feed is silent",
         action="Ask its owner.",
         citation="design section 4",
@@ -303,7 +303,7 @@ def house_alert(alert_id: str) -> AlertRecord:
 def test_every_owner_of_the_rulebook_has_a_desk(rules: Rulebook) -> None:
     owners = {str(row.owner) for table in rules.rows.values() for row in table if getattr(row, "owner", None)}
     assert len(owners) > 5
-    assert owners | {signals.OWNER} <= {owner for desk in DESKS.values() for owner in desk.owners}
+    assert owners | {alerts.OWNER} <= {owner for desk in DESKS.values() for owner in desk.owners}
 
 
 async def test_alerts_stand_by_cause_and_a_cause_is_taken_at_once(board: Board) -> None:

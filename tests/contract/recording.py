@@ -21,23 +21,23 @@ from pydantic import AnyHttpUrl
 from sqlmodel import select
 from temporalio.client import Client
 
-from activities.courier import deliver
-from activities.desk import work
-from activities.destinations import Destination, Destinations
+from activities.alerting.deliver import deliver
+from activities.alerting.destinations import Destination, Destinations
+from activities.alerting.escalate import work
+from activities.decisions import Mind
 from activities.encounter import Activities
-from activities.mind import Mind
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import create_keyring
-from activities.store.tables import Encounter
-from app import contract
 from app.api.access import Access
-from app.gateway import create_gateway
-from app.outcomes import SCENARIOS
+from app.process.gateway import create_gateway
+from app.tools import contract
+from app.tools.scenario_expectations import SCENARIOS
 from domain.events.care import InfusionStarted
-from domain.plan import ClaimQuestion, Question
-from intake.feeds import expand, load_feed
-from intake.hl7.mapping import parse_mapping
+from intake.scenario_feeds import expand, load_feed
+from intake.site_mapping import parse_mapping
+from store.config import Shelf
+from store.engine import Database
+from store.keys import create_keyring
+from store.tables import Encounter
+from workflows.messages import ClaimQuestion, Question
 
 ANSWERS = contract.ROOT / "answers"
 SITE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"

@@ -7,20 +7,20 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import update
 from sqlmodel import select
 
+from activities.alerting.destinations import NOWHERE
+from activities.alerting.escalate import work
 from activities.alerts import reconcile_alerts
-from activities.claims import keep_claim
-from activities.desk import work
-from activities.destinations import NOWHERE
+from activities.billing.claim_versions import keep_claim
+from activities.decisions import Mind
 from activities.encounter import view_of
-from activities.mind import Mind
-from activities.store.chain import append_custody
-from activities.store.inbox import Disposition, receive
-from activities.store.tables import Encounter, EncounterEvent
 from activities.watch import watch
-from app.simulate import cohort
-from domain.plan import ClaimQuestion
-from domain.watch import again_after
+from app.cli.simulate import cohort
+from domain.alerts.watch import again_after
+from intake.inbox.receive import Disposition, receive
+from store.chain import append_custody
+from store.tables import Encounter, EncounterEvent
 from tests.deploy.store_world import World
+from workflows.messages import ClaimQuestion
 
 UNTIL = date(2026, 11, 20)
 AT = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)

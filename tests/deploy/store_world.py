@@ -7,10 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring, create_keyring
-from activities.store.tables import (
+from domain.custody.ledger import GENESIS, entry_hash, link_hash
+from domain.site import Site, parse_site
+from store.config import Shelf
+from store.engine import Database
+from store.keys import Keyring, create_keyring
+from store.tables import (
     AlertRecord,
     CertificationRow,
     ClaimVersion,
@@ -22,8 +24,6 @@ from activities.store.tables import (
     InboxConflict,
     Quarantine,
 )
-from domain.ledger import GENESIS, entry_hash, link_hash
-from domain.site import Site, parse_site
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SITE_FILE = Path(__file__).parents[2] / "deploy" / "site.example.toml"

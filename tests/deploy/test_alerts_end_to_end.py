@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry, start_http_server
 from pydantic import AnyHttpUrl
 from sqlmodel import select
 
-from activities.courier import deliver
-from activities.desk import work
-from activities.destinations import Destination, Destinations
-from activities.store.tables import AlertRecord
+from activities.alerting.deliver import deliver
+from activities.alerting.destinations import Destination, Destinations
+from activities.alerting.escalate import work
 from app.metrics import StoreMetrics, free_port
+from store.tables import AlertRecord
 from tests.deploy.monitoring import (
     Exposition,
     Program,

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.cli.simulate import cohort
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS
-from app.simulate import cohort
 from tests.deploy.cohort_world import AT, UNTIL, play
 from tests.deploy.store_world import World
 

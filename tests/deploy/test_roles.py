@@ -9,18 +9,18 @@ from pathlib import Path
 
 from sqlmodel import select
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.inbox import receive
-from activities.store.keys import create_keyring, read_keyring
-from activities.store.tables import ClaimVersion
-from app.connect import Home, connect_temporal
-from app.deployment import register
+from app.process.connect import Home, connect_temporal
+from app.process.deployment import register
+from app.process.worker import build_worker
 from app.settings import Settings, WorkerRole
-from app.worker import build_worker
 from intake.delivery import Deliverer
-from intake.feeds import expand, load_feed
-from intake.temporal_door import TemporalDoor
+from intake.inbox.receive import receive
+from intake.scenario_feeds import expand, load_feed
+from intake.workflow_client import TemporalDoor
+from store.config import Shelf
+from store.engine import Database
+from store.keys import create_keyring, read_keyring
+from store.tables import ClaimVersion
 from tests.deploy.test_deployment import connected
 
 ROOT = Path(__file__).resolve().parents[2]

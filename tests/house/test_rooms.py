@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("domain", "workflows", "activities", "intake", "app")
+ROOMS = ("domain", "store", "workflows", "activities", "intake", "app")
 
 FORBIDDEN_MODULES = {
     "time", "random", "secrets", "uuid", "os", "socket", "subprocess", "threading", "requests", "httpx", "urllib",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlmodel import select
 
-from activities.store.closing import Decision, NotOpen, close, told
-from activities.store.inbox import Disposition, replay, serialise
-from activities.store.quarantine import NeverApplied, UnknownEntry
-from activities.store.tables import AlertRecord, AuditEntry, Quarantine
+from intake.inbox.closing import Decision, NotOpen, close, told
+from intake.inbox.quarantine import NeverApplied, UnknownEntry
+from intake.inbox.receive import Disposition, replay, serialise
+from store.tables import AlertRecord, AuditEntry, Quarantine
 from tests.store import examples as e
 from tests.store.test_inbox import Post, post  # noqa: F401 the fixture
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from pydantic import AnyHttpUrl
 from sqlmodel import Session, select
 
-from activities.batches import take_place
-from activities.claims import next_count
-from activities.desk import work
-from activities.destinations import Destination, Destinations
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring
-from activities.store.tables import AlertDelivery, AlertRecord, Encounter, Staff
-from activities.store.vault import pseudonym
+from activities.alerting.destinations import Destination, Destinations
+from activities.alerting.escalate import work
+from activities.billing.batches import take_place
+from activities.billing.claim_versions import next_count
 from activities.watch import deadlines_near, watch
+from store.config import Shelf
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import AlertDelivery, AlertRecord, Encounter, Staff
+from store.vault import pseudonym
 from tests.store import examples as e
 
 PAGER = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(24))

@@ -14,13 +14,13 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.testing._timeskipping import TimeSkippingConfig
 
-from activities.payloads import data_converter
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring
-from app.connect import Home
+from app.process.connect import Home
+from app.process.payload_encryption import data_converter
+from app.process.worker import build_worker
 from app.settings import Settings
-from app.worker import build_worker
+from store.config import Shelf
+from store.engine import Database
+from store.keys import Keyring
 from tests.contract.recording import live_site
 from tests.replay.keys import RECORDING_KEYS
 from tests.workflows.faults import Faults

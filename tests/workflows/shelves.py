@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from activities.rules import Shelf, rulebook_directory
+from store.config import Shelf, rulebook_directory
 from tests.workflows.world import World
 
 SITE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.inbox import receive
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, EncounterEvent
-from domain.ledger import check_chain
-from domain.plan import Note, Receipt
-from tests.domain.stages.paths import told
+from domain.custody.ledger import check_chain
+from intake.inbox.receive import receive
+from store.config import Shelf
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import AlertRecord, EncounterEvent
+from tests.domain.encounter.paths import told
 from tests.workflows.conftest import temporal_server, working
 from tests.workflows.test_paths import Event, events_of
 from tests.workflows.world import World
+from workflows.messages import Note, Receipt
 from workflows.names import encounter_workflow_id
 
 EVENTS_A_RUN = 120

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from activities.store.tables import AlertRecord
-from app.bell import Bell
+from app.process.alert_poller import Bell
+from store.tables import AlertRecord
 from tests.workflows.world import World
 from workflows.names import DESK_ID
 

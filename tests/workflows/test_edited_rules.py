@@ -9,9 +9,9 @@ from typing import Any
 
 from temporalio.worker import Replayer
 
-from activities.payloads import data_converter
-from app.worker import WORKFLOWS
-from intake.feeds import expand, load_feed
+from app.process.payload_encryption import data_converter
+from app.process.worker import WORKFLOWS
+from intake.scenario_feeds import expand, load_feed
 from tests.workflows.shelves import Files, copied, read_by
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id, encounter_workflow_id

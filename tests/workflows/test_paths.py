@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from domain.decide import decide
-from domain.decision import Decision
+from domain.decision.decide import decide
+from domain.decision.model import Decision
+from domain.encounter.facts import Fact, fold
 from domain.events import parse
-from domain.facts import Fact, fold
-from tests.domain.stages.paths import AT, TAKE, told
-from tests.domain.stages.stories import Story
+from tests.domain.encounter.paths import AT, TAKE, told
+from tests.domain.encounter.stories import Story
 from tests.workflows.world import World
 from workflows.names import encounter_workflow_id
 

@@ -27,19 +27,19 @@ from sqlmodel import col, select
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.inbox import Disposition, receive
-from activities.store.keys import Keyring
-from activities.store.tables import NOTICES, AlertRecord, ClaimVersion, Encounter, EncounterEvent, Inbox, Quarantine
-from app.connect import Home
-from app.outcomes import scenarios
+from app.process.connect import Home
+from app.process.worker import build_worker
 from app.settings import Settings
-from app.worker import build_worker
+from app.tools.scenario_expectations import scenarios
 from domain.events import HOLDER_TYPES
 from intake.delivery import Deliverer
-from intake.feeds import Feed, expand
-from intake.temporal_door import TemporalDoor
+from intake.inbox.receive import Disposition, receive
+from intake.scenario_feeds import Feed, expand
+from intake.workflow_client import TemporalDoor
+from store.config import Shelf
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import NOTICES, AlertRecord, ClaimVersion, Encounter, EncounterEvent, Inbox, Quarantine
 from tests.workflows.conftest import temporal_server
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id, encounter_workflow_id

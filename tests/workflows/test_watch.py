@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from activities.store.tables import AlertRecord, ClaimVersion, Encounter
-from app import worker
-from app.worker import keep_schedule
-from domain.decision import Severity
+from app.process import worker
+from app.process.worker import keep_schedule
+from domain.alerts.watch import Deadline, Standing, UnderWay, bands, near, watch_alerts
+from domain.decision.model import Severity
 from domain.rulebook import Rulebook
-from domain.watch import Deadline, Standing, UnderWay, bands, near, watch_alerts
+from store.tables import AlertRecord, ClaimVersion, Encounter
 from tests.workflows.world import World
 from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 

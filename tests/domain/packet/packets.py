@@ -9,16 +9,16 @@ from decimal import Decimal
 from typing import Any
 
 from activities.encounter import view_of
-from domain.claims.reply import Reply
-from domain.decision import CustodyEntry
+from domain.billing.submission.responses import Reply
+from domain.decision.model import CustodyEntry
+from domain.encounter.facts import fold
 from domain.events.revenue import Adjustment
-from domain.facts import fold
 from domain.packet import Packet, Sources, build
 from domain.packet.billing import Version
 from domain.packet.exhibits import Kept
 from domain.packet.model import Person
 from domain.rulebook.rows import Denial
-from tests.domain.stages.stories import Story, rulebook
+from tests.domain.encounter.stories import Story, rulebook
 
 PERSON = Person(
     family="Nováková",

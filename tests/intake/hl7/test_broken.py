@@ -14,21 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from activities.store.inbox import Disposition, replay
-from activities.store.keys import Keyring
-from activities.store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
 from app.api.access import Access, digest
 from app.api.actors import Actor
-from app.gateway import create_gateway
+from app.process.gateway import create_gateway
+from intake.faults import NotHl7, NotUsable
 from intake.hl7 import mllp as transport
-from intake.hl7.check import check
-from intake.hl7.door import Hl7Door
-from intake.hl7.faults import NotHl7, NotUsable
 from intake.hl7.framing import END, LARGEST, RETURN, START, Framer
-from intake.hl7.mapping import Mapping, MappingError, parse_mapping
+from intake.hl7.mapping_check import check
 from intake.hl7.message import moment, read
 from intake.hl7.mllp import MllpServer, tls_context
-from intake.rereading import reader_of
+from intake.hl7.receiver import Hl7Door
+from intake.inbox.receive import Disposition, replay
+from intake.replay import reader_of
+from intake.site_mapping import Mapping, MappingError, parse_mapping
+from store.keys import Keyring
+from store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
 from tests.intake.hl7.certificates import make as make_certificates
 from tests.intake.hl7.conftest import DEPLOY, PATIENCE, Client, Mllp, framed, recorded
 from tests.store import examples as e

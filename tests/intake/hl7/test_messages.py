@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from activities.store.inbox import receive
-from activities.store.matching import Hint
-from activities.store.quarantine import open_body
-from activities.store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
+from intake.faults import NotHl7, NotUsable, Unsupported
 from intake.hl7.acks import NEWEST
 from intake.hl7.batch import messages_of
-from intake.hl7.check import check
-from intake.hl7.faults import NotHl7, NotUsable, Unsupported
-from intake.hl7.mapping import Feed, Mapping
+from intake.hl7.mapping_check import check
 from intake.hl7.message import Message, moment, read
 from intake.hl7.translate import translate
-from intake.rereading import reader_of
+from intake.inbox.matching import Hint
+from intake.inbox.quarantine import open_body
+from intake.inbox.receive import receive
+from intake.replay import reader_of
+from intake.site_mapping import Feed, Mapping
+from store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
 from tests.intake.hl7.conftest import Mllp, recorded
 from tests.store import examples as e
 

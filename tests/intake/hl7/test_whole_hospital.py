@@ -11,23 +11,23 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlmodel import select
 
-from activities.store.engine import Database
-from activities.store.facts import load_facts
-from activities.store.hearing import last_heard
-from activities.store.inbox import receive, replay
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
+from domain.encounter.facts import fold
+from domain.encounter.record import Record
 from domain.events.care import AdmissionClass
-from domain.facts import fold
-from domain.record import Record
 from intake.delivery import Deliverer
-from intake.hl7.check import check
-from intake.hl7.door import Hl7Door
-from intake.hl7.faults import Unsupported
-from intake.hl7.mapping import Mapping
+from intake.faults import Unsupported
+from intake.feed_last_seen import last_heard
+from intake.hl7.mapping_check import check
 from intake.hl7.message import read
+from intake.hl7.receiver import Hl7Door
 from intake.hl7.translate import REORDERED, translate
-from intake.rereading import reader_of
+from intake.inbox.receive import receive, replay
+from intake.replay import reader_of
+from intake.site_mapping import Mapping
+from store.engine import Database
+from store.facts import load_facts
+from store.keys import Keyring
+from store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
 from tests.intake.hl7.conftest import recorded
 from tests.intake.hl7.test_messages import merge, stay
 from tests.store import examples as e
