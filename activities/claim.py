@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,49 +10,46 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from prometheus_client import Counter as Metric
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 from temporalio import activity
 
-from activities.alerts import reconcile_alerts
 from activities.billing.claim_versions import (
     BEHIND,
     Same,
     current,
     emit_again,
+    keep_claim,
     settle_frequency,
     version_at_payer,
-    versions_of,
 )
-from activities.billing.render import SHADOW, claim_of, insured_of, marks_of
+from activities.billing.render import SHADOW, insured_of, marks_of
 from activities.billing.transmit import key_of as key_in_batch
 from activities.billing.transmit import numbers_of, payer_named, replies_of, transmit
 from activities.decisions import Mind
 from domain.billing.model import Claim
 from domain.billing.submission.expected_payment import expected
-from domain.billing.submission.responses import REPLIES, Reply, replies
+from domain.billing.submission.responses import Reply
 from domain.billing.submission.status import Standing, said_by, standing
 from domain.billing.submission.versions import FILED, ORIGINAL, VOID, Behind, Bill, Refusal, State
 from domain.billing.x12.bill_segments import same_bill
-from domain.encounter.facts import Fact, fold
-from domain.events import EventData
-from domain.events.access import ReferralReceived
-from domain.events.governance import CorrectionMade
 from domain.site import Site
-from store.facts import load_facts_in
-from store.keys import Keyring
-from store.tables import Batch, ClaimVersion, Encounter, EncounterEvent, Transmission
-from workflows.messages import ClaimMoment, ClaimStanding
+from store.alerts import reconcile_alerts
+from store.claims import claim_of, versions_of
+from store.tables import Batch, ClaimVersion, Encounter, Transmission
+from workflows.messages import ClaimBuilt, ClaimMoment, ClaimQuestion, ClaimStanding
 
 TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files that went to the outbox, by letter.", ["letter"])
+CLAIMS_BUILT = Metric(
+    "cart_claims_built_total", "Claim builds, by letter and the state they ended in.", ["letter", "state"]
+)
 UNSENDABLE = Metric(
     "cart_claims_unsendable_total", "Tries to transmit a claim that could not be, by letter.", ["letter"]
 )
-REPLY_TYPES = tuple(model.event_type for model in REPLIES)
 BUILT = (State.HELD, State.WITHDRAWN)
 
 
-class ClaimLife:
-    """What `ClaimLifecycle` can have done besides building."""
+class ClaimActivities:
+    """Builds a claim, follows it after its emission, and transmits it."""
 
     def __init__(self, mind: Mind, outbox: Path) -> None:
         self.mind, self.outbox = mind, outbox
@@ -61,7 +57,18 @@ class ClaimLife:
     @property
     def all(self) -> list[Any]:
         """Every activity, for the worker."""
-        return [self.follow_claim, self.transmit_claim]
+        return [self.build_claim, self.follow_claim, self.transmit_claim]
+
+    @activity.defn(name="build_claim")
+    def build_claim(self, question: ClaimQuestion) -> ClaimBuilt:
+        decision = self.mind.decision(question.encounter, question.up_to_sequence, question.now)
+        key = f"{question.letter}/{question.ordinal}"
+        claim = next((claim for claim in decision.claims if claim.key == key), None)
+        with self.mind.db.write() as session:
+            session.get_one(Encounter, question.encounter, with_for_update=True)
+            built = keep_claim(session, question, claim, self.same_file(session))
+        CLAIMS_BUILT.labels(letter=question.letter, state=built.state).inc()
+        return built
 
     @activity.defn(name="follow_claim")
     def follow_claim(self, moment: ClaimMoment) -> ClaimStanding:
@@ -331,53 +338,3 @@ def _told(row: ClaimVersion, judged: Standing) -> ClaimStanding:
         errors=errors,
         again=row.sequence if row.frequency == VOID and judged.state in (State.VOIDED, State.WITHDRAWN) else None,
     )
-
-
-def claim_marks(session: Session, keys: Keyring, encounter: str, up_to_sequence: int) -> dict[str, str]:
-    """A hash of what stands beside the content of each claim, by claim key: the replies to it, and a corrected insured.
-
-    It changes when a reply comes or is corrected and when a later referral names another insured; the encounter's workflow
-    then wakes the claim's.
-    """
-    asked = (*REPLY_TYPES, CorrectionMade.event_type, ReferralReceived.event_type)
-    counted = dict(
-        session.exec(
-            select(EncounterEvent.type, func.count())
-            .where(
-                EncounterEvent.encounter_id == encounter,
-                EncounterEvent.sequence <= up_to_sequence,
-                col(EncounterEvent.type).in_(asked),
-            )
-            .group_by(EncounterEvent.type)
-        ).all()
-    )
-    if sum(counted.values()) == counted.get(ReferralReceived.event_type, 0) <= 1:
-        return {}
-    rows = session.exec(select(ClaimVersion).where(ClaimVersion.encounter_id == encounter)).all()
-    claims = {row.control_number: f"{row.letter}/{row.ordinal}" for row in rows if row.control_number}
-    own, _ = load_facts_in(session, keys, encounter, None)
-    by_claim: dict[str, list[Reply]] = {}
-    for reply in replies(fold(own)):
-        if reply.control in claims:
-            by_claim.setdefault(claims[reply.control], []).append(reply)
-    named = _corrected_insured(keys, own)
-    marks = {claim: _mark(mine) for claim, mine in by_claim.items()}
-    return {claim: marks.get(claim, "") + named for claim in set(claims.values()) if claim in marks or named}
-
-
-def _corrected_insured(keys: Keyring, own: Sequence[Fact[EventData]]) -> str:
-    """A keyed hash of who the newest referral names, where that is another than the first one named."""
-    first = next((fact for fact in own if isinstance(fact.data, ReferralReceived)), None)
-    newest = fold(own).last(ReferralReceived)
-    if first is None or newest is None or not isinstance(first.data, ReferralReceived):
-        return ""
-    one, other = _named(first.data), _named(newest.data)
-    return "" if one == other else keys.digest("claim named", other)
-
-
-def _named(referral: ReferralReceived) -> str:
-    return f"{referral.patient.model_dump_json()}{referral.coverage.member_id}"
-
-
-def _mark(heard: Sequence[Reply]) -> str:
-    return hashlib.sha256(repr(heard).encode()).hexdigest()

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
+from sqlmodel import Session, col, func, select
+
+from domain.billing.submission.responses import REPLIES, Reply, replies
 from domain.decision.decide import decide
-from domain.decision.model import Alert, CustodyEntry, Decision
-from domain.encounter.facts import fold
-from intake.inbox.notices import shared_identifiers
+from domain.decision.model import Decision
+from domain.encounter.facts import Fact, fold
+from domain.events import EventData
+from domain.events.access import ReferralReceived
+from domain.events.governance import CorrectionMade
 from store.config import Shelf
 from store.engine import Database
 from store.facts import doses_given, load_facts_in
 from store.keys import Keyring
-from workflows.messages import AlertIntent, ClaimIntent, Closure, Plan, Question
+from store.shared_identifiers import shared_identifiers
+from store.tables import ClaimVersion, EncounterEvent
+from workflows.messages import Question
 
 REMEMBERED = 64
 """Decisions kept in memory: the activities that follow one `decide` ask the same question again."""
@@ -57,104 +63,54 @@ class Mind:
         return self.decision(question.encounter, question.up_to_sequence, question.now)
 
 
-def plan_of(decision: Decision, question: Question) -> Plan:
-    """The keys, moments and hashes of a decision that a workflow sees."""
-    deadline = decision.next_deadline
-    closed = decision.outcome is not None
-    return Plan(
-        sequence=question.up_to_sequence,
-        decided_at=question.now,
-        stage=decision.stage.value,
-        product=decision.product,
-        payer_class=decision.payer_class,
-        holds=tuple(hold.id for hold in decision.holds if hold.stands),
-        hold_kinds=tuple(sorted({hold.kind for hold in decision.holds if hold.stands})),
-        alerts=tuple(
-            AlertIntent(key=_alert_key(alert), severity=alert.severity.value, since=alert.since)
-            for alert in decision.alerts
-        ),
-        claims=tuple(
-            ClaimIntent(letter=claim.letter, ordinal=claim.ordinal, content=claim.content_hash)
-            for claim in decision.claims
-            if claim.ready
-        ),
-        custody_content=custody_fingerprint(decision.custody),
-        deadline=deadline.due if deadline else None,
-        deadline_title=deadline.title if deadline else None,
-        details=details_of(decision),
-        rulebook_digest=decision.rulebook_digest,
-        closure=Closure(outcome=decision.outcome.value, at=question.now) if closed and decision.outcome else None,
-    )
+def claim_marks(session: Session, keys: Keyring, encounter: str, up_to_sequence: int) -> dict[str, str]:
+    """A hash of what stands beside the content of each claim, by claim key: the replies to it, and a corrected insured.
 
-
-def with_replies(plan: Plan, marks: Mapping[str, str]) -> Plan:
-    """The plan with what payers answered as part of each claim's content, so that an answer wakes the claim's workflow.
-
-    A claim that is no longer due and has an answer is in it, too: its void is followed to the end.
+    It changes when a reply comes or is corrected and when a later referral names another insured; the encounter's workflow
+    then wakes the claim's.
     """
-    if not marks:
-        return plan
-    due = {intent.key: intent for intent in plan.claims}
-    answered = [key for key in sorted(marks) if key not in due]
-    gone = [ClaimIntent(letter=key.split("/")[0], ordinal=int(key.split("/")[1]), content="") for key in answered]
-    claims = [
-        intent.model_copy(update={"content": f"{intent.content}+{marks[intent.key]}"})
-        if intent.key in marks
-        else intent
-        for intent in (*plan.claims, *gone)
-    ]
-    return plan.model_copy(update={"claims": tuple(claims)})
+    asked = (*REPLY_TYPES, CorrectionMade.event_type, ReferralReceived.event_type)
+    counted = dict(
+        session.exec(
+            select(EncounterEvent.type, func.count())
+            .where(
+                EncounterEvent.encounter_id == encounter,
+                EncounterEvent.sequence <= up_to_sequence,
+                col(EncounterEvent.type).in_(asked),
+            )
+            .group_by(EncounterEvent.type)
+        ).all()
+    )
+    if sum(counted.values()) == counted.get(ReferralReceived.event_type, 0) <= 1:
+        return {}
+    rows = session.exec(select(ClaimVersion).where(ClaimVersion.encounter_id == encounter)).all()
+    claims = {row.control_number: f"{row.letter}/{row.ordinal}" for row in rows if row.control_number}
+    own, _ = load_facts_in(session, keys, encounter, None)
+    by_claim: dict[str, list[Reply]] = {}
+    for reply in replies(fold(own)):
+        if reply.control in claims:
+            by_claim.setdefault(claims[reply.control], []).append(reply)
+    named = _corrected_insured(keys, own)
+    marks = {claim: _mark(mine) for claim, mine in by_claim.items()}
+    return {claim: marks.get(claim, "") + named for claim in set(claims.values()) if claim in marks or named}
 
 
-def _alert_key(alert: Alert) -> str:
-    """The alert and what it says: a standing alert whose text or severity changed is written again."""
-    said = (alert.severity.value, alert.title, alert.action, alert.events, alert.denial, alert.layer, alert.owner)
-    return f"{alert.key}#{hashlib.sha256(repr(said).encode()).hexdigest()[:12]}"
+REPLY_TYPES = tuple(model.event_type for model in REPLIES)
 
 
-def custody_fingerprint(entries: tuple[CustodyEntry, ...]) -> str:
-    """Changes when any custody record's key or content changes."""
-    body = [(entry.key, entry.content) for entry in entries]
-    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+def _corrected_insured(keys: Keyring, own: Sequence[Fact[EventData]]) -> str:
+    """A keyed hash of who the newest referral names, where that is another than the first one named."""
+    first = next((fact for fact in own if isinstance(fact.data, ReferralReceived)), None)
+    newest = fold(own).last(ReferralReceived)
+    if first is None or newest is None or not isinstance(first.data, ReferralReceived):
+        return ""
+    one, other = _named(first.data), _named(newest.data)
+    return "" if one == other else keys.digest("claim named", other)
 
 
-MOST_SHOWN = 8
+def _mark(heard: Sequence[Reply]) -> str:
+    return hashlib.sha256(repr(heard).encode()).hexdigest()
 
 
-def details_of(decision: Decision) -> str:
-    """The panel of the Temporal UI, half a screen wide: short lists (its tables have no gaps), nothing that names a person."""
-    due = decision.next_deadline
-    standing = [hold for hold in decision.holds if hold.stands]
-    parts = [
-        f"**Stage: {decision.stage.value}** · {decision.product} · {decision.payer_class}",
-        f"Next: {due.title} by {due.due:%Y-%m-%d %H:%M} UTC" if due else "Next: nothing is waited for",
-        _listed("Holds", [f"**{hold.title}** ({_words(hold.owner)}): {hold.fix}" for hold in standing]),
-        _listed(
-            "Alerts",
-            [f"**{alert.severity.value}** {alert.title} ({_words(alert.owner)})" for alert in decision.alerts],
-        ),
-        _listed(
-            "Claims",
-            [
-                f"**{claim.key}** {_claim_state(claim.ready, bool(claim.errors))}, ${claim.total:,.2f}"
-                for claim in decision.claims
-            ],
-        ),
-    ]
-    return "\n\n".join(parts)
-
-
-def _listed(title: str, lines: Sequence[str]) -> str:
-    more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
-    shown = [*lines[:MOST_SHOWN], *more] or ["none"]
-    return "\n".join((f"**{title}**", "", *(f"- {line}" for line in shown)))
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ")
-
-
-def _claim_state(ready: bool, errors: bool) -> str:
-    if not ready:
-        return "waiting"
-    return "held" if errors else "due"
+def _named(referral: ReferralReceived) -> str:
+    return f"{referral.patient.model_dump_json()}{referral.coverage.member_id}"

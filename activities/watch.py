@@ -7,19 +7,21 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from sqlmodel import Session, col, select
+from temporalio import activity
 
-from activities.alerts import ALERTS_LOCK, reconcile_alerts
+from activities.decisions import Mind
+from domain.alerts.model import Alert
 from domain.alerts.watch import PREFIX, Deadline, Standing, UnderWay, near, watch_alerts
 from domain.billing.submission.versions import NOT_FILED, State
-from domain.decision.model import Alert
 from domain.events.base import Stage
 from domain.events.governance import CertificationStatus
 from domain.rulebook import Rulebook
 from domain.site import Site
+from store.alerts import ALERTS_LOCK, reconcile_alerts
 from store.engine import take_turn
 from store.keys import Keyring
 from store.tables import AlertRecord, CertificationRow, ClaimVersion, Encounter
-from workflows.messages import WatchReport
+from workflows.messages import Moment, WatchReport
 
 BEFORE_INFUSION: Final = frozenset({Stage.APHERESIS, Stage.MANUFACTURING, Stage.LYMPHODEPLETION, Stage.INFUSION})
 SERVICES: Final = frozenset({"apheresis", "lymphodepletion", "infusion"})
@@ -31,6 +33,23 @@ CLAIM_ENDS: Final = {
     "file_by": ("timely filing ends", frozenset({State.HELD.value, *(state.value for state in NOT_FILED)})),
     "appeal_by": ("the time to appeal ends", frozenset({State.DENIED.value, State.PARTLY_PAID.value})),
 }
+
+
+class WatchActivities:
+    """The look of `CertificationWatch`."""
+
+    def __init__(self, mind: Mind) -> None:
+        self.mind = mind
+
+    @property
+    def all(self) -> list[Any]:
+        """Every activity, for the worker."""
+        return [self.watch]
+
+    @activity.defn(name="watch")
+    def watch(self, moment: Moment) -> WatchReport:
+        with self.mind.db.write() as session:
+            return watch(session, self.mind.keys, self.mind.shelf.site(), self.mind.shelf.rules(), moment.now)
 
 
 def watch(session: Session, keys: Keyring, site: Site, rules: Rulebook, now: datetime) -> WatchReport:

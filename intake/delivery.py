@@ -18,8 +18,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from intake.inbox import quarantine, retention
-from intake.inbox.receive import serialise
-from store.engine import Database
+from store.engine import Database, serialize
 from store.keys import Keyring
 from store.step_log import tell
 from store.tables import EncounterEvent
@@ -163,7 +162,7 @@ class Deliverer:
         if numbers == self._numbers_seen and not over:
             return False
         with self._db.write() as session:
-            serialise(session)
+            serialize(session)
             retention.let_go(session, now)
             if numbers != self._numbers_seen:
                 quarantine.release_claims(session, keys, now)

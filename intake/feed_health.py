@@ -10,8 +10,7 @@ import structlog
 
 from intake import alerts
 from intake.feed_last_seen import last_heard
-from intake.inbox.receive import serialise
-from store.engine import Database
+from store.engine import Database, serialize
 
 CHECK_SECONDS = 60.0
 
@@ -44,7 +43,7 @@ class FeedWatch:
             return []
         now = self._clock()
         with self._db.write() as session:
-            serialise(session)
+            serialize(session)
             heard = last_heard(session)
             silent = [
                 feed

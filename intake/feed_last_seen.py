@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, func, select
 
-from intake.inbox.receive import serialise
-from store.engine import Database
+from store.engine import Database, serialize
 from store.tables import FeedHeard, Inbox
 
 EXACT_TO = timedelta(seconds=15)
@@ -41,7 +40,7 @@ class Hearing:
 
 def note(session: Session, feed: str, now: datetime) -> None:
     """The feed was heard at this moment; an earlier moment changes nothing."""
-    serialise(session)
+    serialize(session)
     row = session.get(FeedHeard, feed)
     if row is None:
         session.add(FeedHeard(feed=feed, at=now))

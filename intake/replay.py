@@ -54,7 +54,7 @@ def _x12(raw: str, replies: Taker | None) -> Reading:
 
 def _hl7(raw: str, mapping: Mapping) -> Reading:
     message = read_text(raw)
-    feed = mapping.feed_of(message)
+    feed = mapping.feed_of(*message.sender)
     if feed is None:
         raise NotUsable("MSH-3 and MSH-4: this sender is not in the mapping file")
     translated = translate(message, feed, mapping)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,8 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from domain.events.access import BookableStage
 from domain.events.base import FacilityKey, Key, Prose, Setting
 from domain.events.care import AdmissionClass
-from intake.faults import Fault, NotUsable
-from intake.hl7.message import Message, parse_path
+from store.identifiers import Hint
 
 
 class MappingError(ValueError):
@@ -190,9 +191,9 @@ class Mapping(_Part):
         named += [(feed.name, feed.silent_after_hours) for feed in self.fhir_feeds]
         return {name: timedelta(hours=hours) for name, hours in named if hours is not None}
 
-    def feed_of(self, message: Message) -> Feed | None:
-        """The feed a message comes from, or None."""
-        sender = (message.get("MSH-3.1"), message.get("MSH-4.1"))
+    def feed_of(self, application: str | None, facility: str | None) -> Feed | None:
+        """The feed of a sender (MSH-3.1, MSH-4.1), or None."""
+        sender = (application, facility)
         return next((f for f in self.feeds if (f.sending_application, f.sending_facility) == sender), None)
 
     def fhir_feed(self, name: str) -> FhirFeed | None:
@@ -226,19 +227,6 @@ def unknown_facilities(mapping: Mapping, known: Collection[str]) -> list[str]:
     ]
 
 
-def first(message: Message, paths: tuple[str, ...], what: str) -> str:
-    """The value at the first of the paths that has one.
-
-    Raises:
-        NotUsable: none has.
-    """
-    for path in paths:
-        value = message.get(path)
-        if value is not None:
-            return value
-    raise NotUsable(f"{' or '.join(paths)}: {what} is missing", Fault.MISSING)
-
-
 def parse_mapping(text: str) -> Mapping:
     """Read a mapping file.
 
@@ -265,3 +253,36 @@ def parse_mapping(text: str) -> Mapping:
     if both:
         raise MappingError(f"appointments: {', '.join(both)}: give a stage, or ignore = true")
     return mapping
+
+
+_PATH = re.compile(r"^([A-Z][A-Z0-9]{2})-(\d{1,2})(?:\.(\d{1,2}))?$", re.ASCII)
+
+
+def parse_path(path: str) -> tuple[str, int, int]:
+    """Segment, field and component of a path such as `PID-3` or `SCH-8.1`.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    found = _PATH.match(path)
+    if found is None:
+        raise ValueError("a field path is written like SCH-8.1")
+    return found.group(1), int(found.group(2)), int(found.group(3) or 1)
+
+
+REORDERED = timedelta(days=2)
+"""How long the end of a stay waits for its beginning, where messages overtake each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """By what an unusable message may be found to be about a patient of ours.
+
+    Attributes:
+        numbers: order, visit and appointment numbers.
+        keep: how long it is kept for what comes later; None where nothing of it is worth keeping.
+    """
+
+    numbers: frozenset[str]
+    record: Hint | None
+    keep: timedelta | None

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from domain.custody.entries import CustodyEntry
 from domain.custody.ledger import GENESIS, Break, check_against_index, check_chain, entry_hash, link_hash
-from domain.decision.model import CustodyEntry
 from store.engine import take_turn
 from store.keys import Keyring
 from store.tables import CustodyIndex, CustodyRecord, Encounter

@@ -91,3 +91,11 @@ def _on_connect(connection: Any, _record: Any) -> None:
 def _on_begin(connection: Connection) -> None:
     read_only = connection.get_execution_options().get("cart_read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+INBOX_LOCK = 0x43415231
+
+
+def serialize(session: Session) -> None:
+    """Let one inbox transaction run at a time, so that two events cannot both open an encounter for one subject."""
+    take_turn(session, INBOX_LOCK)

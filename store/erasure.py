@@ -18,12 +18,11 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, or_, select
 
 from domain.events.governance import CorrectionMade
-from intake.inbox.quarantine import open_body as open_original
-from intake.inbox.receive import serialise
-from store.engine import Database
+from store.engine import Database, serialize
 from store.facts import open_body
 from store.keys import Keyring
 from store.merged import same_patient
+from store.originals import open_body as open_original
 from store.patient_footprint import Traces, controls_of, erase_files, erase_rows, traces_of
 from store.tables import (
     NOTICES,
@@ -72,7 +71,7 @@ def erase_patient(
         StillOpen: an encounter of the patient is still open.
     """
     with db.write() as session:
-        serialise(session)
+        serialize(session)
         patients = _patients(session, encounter_id)
         encounters = _encounters(session, patients)
         for encounter in encounters:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from intake.inbox.matching import ORDER
+from store.identifiers import ORDER
 from store.keys import Keyring
 from store.tables import AlertRecord, Alias, ClaimVersion, Encounter, Patient, Transmission, sealed_for
 from store.vault import ERASED, identities

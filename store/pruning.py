@@ -15,11 +15,11 @@ from pathlib import Path
 from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
-from activities.billing.transmit import file_path
 from domain.billing.submission.versions import State
 from domain.rulebook import Rulebook
 from domain.rulebook.treatment_rows import Window
 from store.engine import Database
+from store.outbox import file_path
 from store.tables import AuditEntry, ClaimVersion, ReplyFile, Transmission
 from store.vault import audit
 

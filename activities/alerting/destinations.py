@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from activities.alerting.signing import read_secret
-from domain.decision.model import Severity
+from domain.alerts.model import Severity
 from store.tables import AlertRecord
 
 SAID_AGAIN = timedelta(minutes=15)

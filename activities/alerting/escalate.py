@@ -14,8 +14,8 @@ from sqlalchemy import delete
 from sqlmodel import Session, and_, col, func, or_, select
 
 from activities.alerting.destinations import SAID_AGAIN, Destination, Destinations
-from activities.alerts import ALERTS_LOCK
 from domain.alerts.causes import GRAVE, causes_of
+from store.alerts import ALERTS_LOCK
 from store.engine import take_turn
 from store.tables import AlertDelivery, AlertRecord
 from workflows.messages import DeskReport

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, func, select
 
-from activities.billing.claim_versions import next_count
 from activities.billing.render import CannotRender, Numbers, part_of, payer_of, rendered
 from domain.billing.x12 import Part
 from domain.rulebook.book import NoRule
+from store.claims import next_count
 from store.config import Shelf
 from store.engine import insert_once
 from store.keys import Keyring

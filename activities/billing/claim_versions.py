@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import update
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from domain.billing.model import Claim, Line
 from domain.billing.submission.versions import AT_PAYER, ORIGINAL, REPLACEMENT, VOID, State
-from store.engine import insert_once
-from store.tables import CONTROL_COUNTER, ClaimLine, ClaimVersion, Counter
+from store.claims import claim_lines, next_number, versions_of
+from store.tables import CONTROL_COUNTER, ClaimLine, ClaimVersion
 from workflows.messages import ClaimBuilt, ClaimQuestion
 
 Same = Callable[[ClaimVersion, Claim], bool]
@@ -56,21 +55,6 @@ def _answered_later(latest: ClaimVersion, question: ClaimQuestion) -> bool:
     if latest.sequence != question.up_to_sequence or latest.decided_at is None:
         return latest.sequence > question.up_to_sequence
     return latest.decided_at > question.now
-
-
-def versions_of(session: Session, encounter: str, letter: str, ordinal: int) -> list[ClaimVersion]:
-    """Every version of a claim, the first one first."""
-    return list(
-        session.exec(
-            select(ClaimVersion)
-            .where(
-                ClaimVersion.encounter_id == encounter,
-                ClaimVersion.letter == letter,
-                ClaimVersion.ordinal == ordinal,
-            )
-            .order_by(col(ClaimVersion.version))
-        )
-    )
 
 
 def current(versions: Sequence[ClaimVersion]) -> ClaimVersion | None:
@@ -198,20 +182,6 @@ def _emitted_again(
     for line in claim_lines(session, bill):
         session.add(ClaimLine(**line.model_dump(exclude={"version"}), version=row.version))
     return row
-
-
-def claim_lines(session: Session, row: ClaimVersion) -> Sequence[ClaimLine]:
-    """The service lines of a version, in their order."""
-    return session.exec(
-        select(ClaimLine)
-        .where(
-            ClaimLine.encounter_id == row.encounter_id,
-            ClaimLine.letter == row.letter,
-            ClaimLine.ordinal == row.ordinal,
-            ClaimLine.version == row.version,
-        )
-        .order_by(col(ClaimLine.number))
-    ).all()
 
 
 def settle_frequency(
@@ -354,31 +324,6 @@ def _line(row: ClaimVersion, line: Line) -> ClaimLine:
     )
 
 
-def next_number(session: Session, name: str) -> str:
-    """The next gap-free number of a counter, as text of at most 20 characters (CLM01)."""
-    return f"CE{next_count(session, name):010d}"
-
-
-def next_count(session: Session, name: str) -> int:
-    """The next value of a counter, taken in the transaction: without it committed, it is not taken."""
-    one_more = update(Counter).where(col(Counter.name) == name).values(value=Counter.value + 1)
-    if session.exec(one_more).rowcount == 0:
-        insert_once(session, Counter, name=name, value=0)
-        session.exec(one_more)
-    return int(session.exec(select(Counter.value).where(Counter.name == name)).one())
-
-
 def _built(row: ClaimVersion) -> ClaimBuilt:
     errors = tuple(edit["message"] for edit in row.document.get("edits", ()) if edit["severity"] == "error")
     return ClaimBuilt(state=row.state, version=row.version, content=row.content_hash, errors=errors)
-
-
-def standing_claims(session: Session, encounter: str) -> list[tuple[str, int]]:
-    """Letter and ordinal of every claim whose current version bills something: neither withdrawn nor voided."""
-    rows = session.exec(
-        select(ClaimVersion).where(ClaimVersion.encounter_id == encounter).order_by(col(ClaimVersion.version))
-    ).all()
-    latest = {(row.letter, row.ordinal): row for row in rows}
-    return sorted(
-        key for key, row in latest.items() if row.state not in ("withdrawn", "voided") and row.frequency != "8"
-    )

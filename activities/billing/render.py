@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
-from activities.billing.claim_versions import version_at_payer, versions_of
+from activities.billing.claim_versions import version_at_payer
 from domain.billing.model import Claim, Form
 from domain.billing.submission.change_reason import with_change_reason
 from domain.billing.submission.versions import ORIGINAL, VOID
@@ -20,6 +20,7 @@ from domain.rulebook import Rulebook
 from domain.rulebook.book import NoRule
 from domain.rulebook.rows import Payer
 from domain.site import Mode, PayerId, Site
+from store.claims import claim_of, versions_of
 from store.facts import identity_of
 from store.keys import Keyring
 from store.tables import ClaimVersion
@@ -39,11 +40,6 @@ class Numbers:
     created: datetime
     replaces: str | None = None
     place: int = 1
-
-
-def claim_of(row: ClaimVersion) -> Claim:
-    """The document of a version."""
-    return Claim.model_validate(row.document)
 
 
 def payer_of(row: ClaimVersion, site: Site) -> PayerId:

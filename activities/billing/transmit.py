@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +10,7 @@ from pathlib import Path
 from sqlmodel import Session
 
 from activities.billing import batches
-from activities.billing.claim_versions import version_at_payer, versions_of
+from activities.billing.claim_versions import version_at_payer
 from activities.billing.render import CannotRender, Numbers, file_of, marks_of, mode_of, payer_of
 from domain.billing.submission.payer_order import of_first
 from domain.billing.submission.responses import Reply, payer_number, replies
@@ -20,10 +18,12 @@ from domain.billing.submission.versions import ORIGINAL, State
 from domain.billing.x12 import validate
 from domain.encounter.facts import fold
 from domain.rulebook.book import NoRule
+from store.claims import versions_of
 from store.config import Shelf
 from store.engine import Database
 from store.facts import load_facts_in
 from store.keys import Keyring
+from store.outbox import file_path, write_once
 from store.tables import ClaimVersion, Encounter, Transmission
 
 Key = tuple[str, str, int, int]
@@ -182,38 +182,3 @@ def replies_of(session: Session, keys: Keyring, encounter: str) -> Sequence[Repl
     """Every reply to the claims of an encounter, corrections applied."""
     own, _ = load_facts_in(session, keys, encounter, None)
     return replies(fold(own))
-
-
-def file_path(outbox: Path, sent: Transmission) -> Path:
-    """Where the file lies: mode, payer, receiver and number. Nothing of a person is in it."""
-    return outbox / sent.mode / sent.payer / f"{sent.receiver_id}-{sent.interchange:09d}.x12"
-
-
-def write_once(path: Path, text: str) -> None:
-    """All of it or nothing, readable by the owner alone; a file that is there stays as it is."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        _link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _link(draft: Path, path: Path) -> None:
-    """Give the whole file its name. Unlike a rename, a link fails where another worker was first."""
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from activities.billing.render import CannotRender, claim_of, file_of, mode_of, preview_numbers
+from activities.billing.render import CannotRender, file_of, mode_of, preview_numbers
 from activities.billing.transmit import numbers_of, refers_to
 from app.api import reading
 from app.api.actors import Actor
@@ -18,6 +18,7 @@ from app.api.parts import ClaimReader, Parts, PartsOf
 from app.api.problems import Refusal, documented
 from domain.billing.claim_form import STYLE, Issue, form_view
 from domain.rulebook.book import NoRule
+from store.claims import claim_of
 from store.tables import ClaimVersion, Transmission
 from store.vault import audit
 

@@ -15,7 +15,7 @@ from app.api.parts import EncounterReader, PartsOf, TimelineReader
 from app.api.problems import documented
 from app.api.query_params import one_of
 from app.api.roles import Right
-from domain.decision.model import HoldKind
+from domain.encounter.model import HoldKind
 from domain.events.governance import Layer
 from store.chain import first_break, standing_records
 from store.tables import Encounter

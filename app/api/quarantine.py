@@ -15,7 +15,8 @@ from app.api.parts import PartsOf, QuarantineReader, Replayer, whole_house
 from app.api.problems import Refusal, documented
 from intake.inbox import quarantine
 from intake.inbox.closing import Decision, NotOpen, close
-from intake.inbox.receive import Disposition, replay, serialise
+from intake.inbox.receive import Disposition, replay
+from store.engine import serialize
 from store.tables import Quarantine
 from store.vault import audit
 
@@ -89,7 +90,7 @@ def close_entry(
     said = Decision(body.by, body.because, body.note, actor.name)
     try:
         with parts.db.write() as session:
-            serialise(session)
+            serialize(session)
             return _entry(close(session, parts.keys, quarantine_id, said, parts.clock()))
     except quarantine.UnknownEntry:
         raise Refusal(404, UNKNOWN) from None

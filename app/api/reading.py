@@ -25,8 +25,8 @@ from domain.billing.prior_system_claims import billed_elsewhere
 from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from domain.events.cutover import EncounterImported
-from intake.inbox.matching import look_up
 from store.facts import load_facts_in
+from store.identifiers import look_up
 from store.keys import Keyring
 from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter, EncounterEvent
 from store.vault import audit

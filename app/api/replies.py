@@ -16,10 +16,10 @@ from app.api.senders import Sender
 from domain.billing.x12.entries import NotUsable
 from intake import alerts
 from intake.inbox import quarantine
-from intake.inbox.receive import serialise
 from intake.payer_files.directory import FILES
 from intake.payer_files.importer import REPEATED, Taken, Taker
 from intake.replay import X12
+from store.engine import serialize
 
 EDI = "application/edi-x12"
 SCHEMA = {"type": "string", "description": "one X12 interchange: 005010X231A1, 005010X214 or 005010X221A1"}
@@ -72,7 +72,7 @@ def _keep(parts: Parts, actor: Actor, body: bytes, reason: str) -> str:
     """The file in quarantine, sealed, with an alert; sent again, it is kept once."""
     now = parts.clock()
     with parts.db.write() as session:
-        serialise(session)
+        serialize(session)
         kept = quarantine.keep_raw(session, parts.keys, body.decode("latin-1"), X12, reason, now, actor.name)
         alerts.reply_file_refused(session, kept.quarantine_id, reason, now)
     FILES.labels(outcome="quarantined").inc()

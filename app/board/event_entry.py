@@ -32,9 +32,9 @@ from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, SignedIn, page, with_board_right
 from domain.events import InvalidEvent, parse
 from domain.events.governance import CorrectionMade
-from intake.inbox import matching
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive
+from store import identifiers
 from store.tables import Alias, Encounter, sealed_for
 
 FORM_ID = re.compile(r"^[0-9a-f]{32}$")
@@ -395,7 +395,7 @@ def _subject(session: StoreSession, parts: Parts, sheet: Sheet, data: Mapping[st
         return str(data[named]) if data.get(named) else None
     if sheet.encounter is None:
         return None
-    query = select(Alias).where(Alias.encounter_id == sheet.encounter.encounter_id, Alias.kind == matching.ORDER)
+    query = select(Alias).where(Alias.encounter_id == sheet.encounter.encounter_id, Alias.kind == identifiers.ORDER)
     alias = session.exec(query.order_by(col(Alias.alias_key))).first()
     return parts.keys.open(alias.value, sealed_for("aliases.value", alias.alias_key)).decode() if alias else None
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Optional, cast
 import typer
 
 from app.cli.encounters import DataDir, Url
-from app.client import RUN_FILE, ApiError, api_from
-from app.settings import Settings
+from app.client import ApiError, api_from
+from app.settings import RUN_FILE, Settings
 from domain.events import InvalidEvent
 from domain.preflight import preflight as judge
 from domain.preflight import read_referral

@@ -11,11 +11,11 @@ from sqlmodel import Session
 
 from app.settings import Settings
 from intake.inbox import closing, quarantine
-from intake.inbox.matching import look_up
 from store import rotation
 from store.config import Shelf
 from store.engine import Database
 from store.erasure import StillOpen, erase_patient
+from store.identifiers import look_up
 from store.keys import KeyFileError, Keyring, read_keyring
 from store.pruning import prune
 from store.tables import Quarantine

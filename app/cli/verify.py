@@ -14,8 +14,8 @@ from sqlmodel import Session, col, select
 from app.cli.custody_file import CustodyFile, CustodyFileError, miscounted, read_custody_file, write_lines
 from app.settings import Settings
 from domain.custody.ledger import GENESIS, Break, Indexed, Linked, check_ledger
-from intake.inbox.matching import look_up
 from store.engine import Database
+from store.identifiers import look_up
 from store.keys import KeyFileError, Keyring, read_keyring
 from store.tables import CustodyIndex, CustodyRecord
 from store.vault import COMMAND_LINE, audit

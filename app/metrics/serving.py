@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY, generate_latest
 from temporalio.runtime import PrometheusConfig
 
 from app.metrics.store import StoreMetrics
-from app.process.installation import CannotStart
+from app.settings import CannotStart
 from store.config import Shelf
 from store.engine import Database
 from store.keys import Keyring

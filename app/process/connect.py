@@ -12,9 +12,8 @@ from temporalio.runtime import Runtime
 from temporalio.service import TLSConfig
 
 from activities.decisions import Mind
-from app.process.installation import CannotStart
 from app.process.payload_encryption import data_converter
-from app.settings import Settings
+from app.settings import CannotStart, Settings
 from store.config import Shelf
 from store.engine import Database
 from store.keys import Keyring, read_keyring

@@ -18,8 +18,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from app.process.codec import codec_path
 from app.process.connect import temporal_access
-from app.process.installation import CannotStart, install
-from app.settings import Settings
+from app.process.installation import install
+from app.settings import CannotStart, Settings
 from domain.billing.submission.versions import State
 from store.engine import Database
 from store.keys import read_keyring

@@ -10,15 +10,11 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.settings import Settings
+from app.settings import CannotStart, Settings
 from store.keys import KeyFileError, create_keyring, read_keyring
 
 MARKER = "installation.json"
 FORMAT = 1
-
-
-class CannotStart(RuntimeError):
-    """The stack cannot start; the message is one line with the cure."""
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
 from app.client import ApiError
-from app.process.installation import CannotStart
+from app.settings import CannotStart
 from domain.rulebook import RulebookError
 from domain.site import SiteError
 from store.keys import KeyFileError

@@ -17,8 +17,7 @@ from app.api.parts import utc_now
 from app.process.codec import install_codec
 from app.process.connect import Home, connect_temporal
 from app.process.gateway import create_gateway
-from app.process.installation import CannotStart
-from app.settings import DEPLOY, Settings
+from app.settings import DEPLOY, CannotStart, Settings
 from domain.site import Site
 from intake.delivery import Deliverer
 from intake.feed_health import FeedWatch

@@ -22,12 +22,11 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from app.client import RUN_FILE
 from app.metrics import free_port
 from app.process.child_processes import Child
 from app.process.codec import codec_path
-from app.process.installation import CannotStart, install, locked
-from app.settings import Settings
+from app.process.installation import install, locked
+from app.settings import RUN_FILE, CannotStart, Settings
 from domain.rulebook import RulebookError
 from domain.site import SiteError
 from store.config import Shelf

@@ -25,14 +25,16 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.alerting.destinations import Destinations, DestinationsError, read_destinations
-from activities.encounter import Activities
+from activities.alerts import AlertActivities
+from activities.claim import ClaimActivities
+from activities.encounter import EncounterActivities
+from activities.watch import WatchActivities
 from app.metrics import free_port, sdk_metrics, serve_metrics
 from app.process.alert_poller import Bell
 from app.process.connect import Home, connect_temporal, open_home
 from app.process.failure_hints import Advice
-from app.process.installation import CannotStart
 from app.process.logs import core_log, started
-from app.settings import Settings
+from app.settings import CannotStart, Settings
 from intake.payer_files.directory import ReplyDirectory
 from store.step_log import tell
 from workflows.alert_escalation import AlertDesk
@@ -59,7 +61,12 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
         task_queue=TASK_QUEUE,
         workflows=[] if settings.worker_role == "activities" else WORKFLOWS,
         no_remote_activities=settings.worker_role == "workflows",
-        activities=Activities(home.mind, client, settings.outbox, destinations_of(settings)).all,
+        activities=[
+            *EncounterActivities(home.mind, client).all,
+            *ClaimActivities(home.mind, settings.outbox).all,
+            *WatchActivities(home.mind).all,
+            *AlertActivities(home.mind, destinations_of(settings)).all,
+        ],
         activity_executor=pool,
         interceptors=[Advice()],
         max_concurrent_activities=ACTIVITY_THREADS,

@@ -13,7 +13,7 @@ import httpx
 from rich.console import Console
 from temporalio.client import Client
 
-from app.process.installation import CannotStart
+from app.settings import CannotStart
 from app.tools.demo_player import Course, DemoFailed, Gateway, Player
 from app.tools.demo_report import WIDTH, Board, summary
 from app.tools.demo_stack import RunningStack, start_stack, stop_stack

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.process.installation import CannotStart
+from app.settings import CannotStart
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from domain.decision.model import Severity
+from domain.alerts.model import Severity
 
 CERTIFICATE: Final = "certificate."
 CONSEQUENCES: Final = frozenset(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
-from domain.decision.model import Alert, Severity
+from domain.alerts.model import Alert, Severity
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AlertKind, Window
 from domain.rulebook.stale import stale

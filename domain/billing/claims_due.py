@@ -33,7 +33,7 @@ from domain.rulebook.rows import Place
 from domain.site import Site
 
 if TYPE_CHECKING:
-    from domain.decision.model import Requirement
+    from domain.encounter.model import Requirement
 
 _WRITERS: tuple[Callable[[Draft], None], ...] = (
     add_collections,

@@ -8,9 +8,10 @@ retracted one says that it was retracted.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from domain.decision.model import CustodyEntry
 from domain.encounter.facts import Fact, Facts
 from domain.encounter.record import attested
 from domain.events import EventData, care, cells, cutover
@@ -88,3 +89,17 @@ def _content(data: EventData) -> dict[str, Any]:
     if "signer" in body:
         body["by"] = body.pop("signer")
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyEntry:
+    """One content record of the chain of identity: what is hashed, without the link.
+
+    Attributes:
+        key: idempotency key (the event id, with the corrections that apply).
+        content: JSON-ready, staff as pseudonyms, no name of a person.
+    """
+
+    key: str
+    occurred: datetime
+    content: dict[str, object]

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from domain.alerts.model import Finding
 from domain.billing.model import Claim
-from domain.decision.model import Outcome
 from domain.encounter.context import Case
 from domain.encounter.gates.cells import in_manufacture, left_over
+from domain.encounter.model import Outcome
 from domain.encounter.stages import monitoring
-from domain.encounter.stages.stage_module import Finding, Wait, wait
+from domain.encounter.stages.stage_module import Wait, wait
 from domain.events.base import Stage
 
 ENDS = frozenset(

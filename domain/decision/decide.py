@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 
+from domain.alerts.model import Finding
 from domain.billing import build_claims
 from domain.billing.model import Claim
 from domain.custody.entries import custody
 from domain.decision import closure
 from domain.decision.findings import Judged, alerts, deadlines, of_claims, of_gates, performed_uncleared
 from domain.decision.holds import claim_holds, holds, judge
-from domain.decision.model import Decision, Outcome, Requirement
+from domain.decision.model import Decision
 from domain.encounter import cutover
 from domain.encounter.checks.body_measures import implausible
 from domain.encounter.checks.toxicity import documented
@@ -20,9 +21,10 @@ from domain.encounter.context import Case, Service
 from domain.encounter.expiring_before_infusion import outlook
 from domain.encounter.facts import Fact, Facts
 from domain.encounter.gates.product import overlap
+from domain.encounter.model import Outcome, Requirement
 from domain.encounter.record import Record
 from domain.encounter.stages import apheresis, infusion, lymphodepletion, manufacturing, monitoring
-from domain.encounter.stages.stage_module import Finding, StageModule, Wait
+from domain.encounter.stages.stage_module import StageModule, Wait
 from domain.encounter.timeline import in_order, vein_to_vein_days
 from domain.encounter.validity_timers import lapses
 from domain.events import EventData

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from domain.alerts.model import Alert, Finding, Severity
 from domain.billing.model import Claim
 from domain.decision.holds import fallen, hold_id, signed_for
-from domain.decision.model import Alert, Deadline, Enforcement, Gate, Requirement, Severity
 from domain.encounter.context import Case, Service
 from domain.encounter.gates.requirements import alert_row
-from domain.encounter.stages.stage_module import Finding, Wait
+from domain.encounter.model import Deadline, Enforcement, Gate, Requirement
+from domain.encounter.stages.stage_module import Wait
 from domain.events.base import Stage
 
 Judged = tuple[Gate, Service]

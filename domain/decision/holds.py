@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Final
 
 from domain.billing.model import Claim
-from domain.decision.model import Gate, Hold, Override, Requirement
 from domain.encounter.context import Case, Service
 from domain.encounter.facts import Fact
+from domain.encounter.model import Gate, Hold, Override, Requirement
 from domain.encounter.stages.stage_module import StageModule
 from domain.events.base import Stage
 from domain.events.governance import HoldOverridden

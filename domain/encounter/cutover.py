@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from domain.decision.model import Enforcement, Gate, Requirement
+from domain.encounter.model import Enforcement, Gate, Requirement
 from domain.events.base import Stage
 from domain.events.cutover import EncounterImported
 
 if TYPE_CHECKING:
+    from domain.alerts.model import Finding
     from domain.encounter.context import Case, Service
-    from domain.encounter.stages.stage_module import Finding
 
 ORDER = tuple(Stage)
 PRESENT = frozenset(

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
+from domain.alerts.model import Finding
 from domain.encounter.context import Case, Service
 from domain.encounter.gates.authorization import infusion_day, required
 from domain.encounter.gates.readiness import certificate, layers
 from domain.encounter.stages.manufacturing import told_delay
-from domain.encounter.stages.stage_module import Finding
 from domain.events.access import BookableStage
 from domain.events.base import Stage
 

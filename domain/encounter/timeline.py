@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
-from domain.decision.model import Milestone
+from domain.encounter.model import Milestone
 from domain.encounter.record import Record
 from domain.events.cells import CustodyStep
 from domain.site import Site

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from domain.decision.model import Enforcement, Requirement
 from domain.encounter.context import Case
 from domain.encounter.gates.authorization import required
+from domain.encounter.model import Enforcement, Requirement
 from domain.preflight.answer import Paper, RiskedDenial
 from domain.rulebook.rows import Denial, EditRule
 

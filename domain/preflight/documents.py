@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from domain.decision.model import Gate
 from domain.encounter.context import Case
 from domain.encounter.gates.checklist import checklist
+from domain.encounter.model import Gate
 from domain.preflight.answer import Paper
 
 

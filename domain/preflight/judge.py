@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 from domain.decision.holds import judge
-from domain.decision.model import Gate, Requirement
 from domain.encounter.checks.body_measures import questions
 from domain.encounter.context import Case, Service
 from domain.encounter.facts import Fact, fold
 from domain.encounter.gates.authorization import required
 from domain.encounter.gates.product import overlap
+from domain.encounter.model import Gate, Requirement
 from domain.encounter.record import Record
 from domain.encounter.stages import apheresis, infusion, lymphodepletion
 from domain.encounter.stages.stage_module import StageModule

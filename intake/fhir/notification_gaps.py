@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 from intake import alerts
 from intake.fhir.notification import Notification
-from intake.inbox.receive import serialise
-from store.engine import Database
+from store.engine import Database, serialize
 from store.keys import Keyring
 from store.tables import FhirSubscription
 
@@ -25,7 +24,7 @@ def count(db: Database, keys: Keyring, feed: str, notification: Notification, no
         return []
     key = keys.digest("subscription", feed, notification.subscription)
     with db.write() as session:
-        serialise(session)
+        serialize(session)
         row = session.get(FhirSubscription, key)
         if row is None or notification.kind == "handshake":
             row = row or FhirSubscription(subscription_key=key, feed=feed, heard_at=now)

@@ -17,14 +17,12 @@ from intake.fhir.notification import Notification
 from intake.fhir.notification_gaps import count
 from intake.fhir.translate import translate
 from intake.fhir.unmatched_patients import traces_of
-from intake.hl7.translate import REORDERED
-from intake.hl7.unmatched_patients import Traces
 from intake.inbox import matching, quarantine, retention
 from intake.inbox.placement import NotAllowed
-from intake.inbox.receive import Disposition, ReceiptResult, receive_all, serialise
-from intake.site_mapping import FhirFeed
+from intake.inbox.receive import Disposition, ReceiptResult, receive_all
+from intake.site_mapping import REORDERED, FhirFeed, Traces
 from intake.site_mapping import Mapping as SiteMapping
-from store.engine import Database
+from store.engine import Database, serialize
 from store.keys import Keyring
 
 KIND = "fhir:"
@@ -98,7 +96,7 @@ class FhirDoor:
         raw = json.dumps({"resource": resource, "others": others}, sort_keys=True)
         problem = Problem(path=str(resource.get("resourceType")), message=reason)
         with self.db.write() as session:
-            serialise(session)
+            serialize(session)
             keep = partial(quarantine.keep_raw, session, self.keys, raw, kind, reason, now, feed.name)
             if traces is None or matching.knows(session, self.keys, traces.numbers, traces.record):
                 return [ReceiptResult(None, None, Disposition.INVALID, (reason,), (problem,), keep().quarantine_id)]

@@ -8,9 +8,9 @@ from typing import Any
 from domain.events.care import AdmissionClass
 from intake.faults import NotUsable
 from intake.fhir.bindings import check_form
-from intake.inbox.matching import Hint
 from intake.site_mapping import FhirFeed, Location
 from intake.site_mapping import Mapping as SiteMapping
+from store.identifiers import Hint
 
 Json = Mapping[str, Any]
 Step = tuple[str, dict[str, Any]]

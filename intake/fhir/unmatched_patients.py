@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from intake.fhir.translate import order_of, place_of, record_of
-from intake.hl7.translate import REORDERED
-from intake.hl7.unmatched_patients import Traces
-from intake.inbox.matching import Hint
-from intake.site_mapping import FhirFeed
+from intake.site_mapping import REORDERED, FhirFeed, Traces
 from intake.site_mapping import Mapping as SiteMapping
+from store.identifiers import Hint
 
 
 def traces_of(

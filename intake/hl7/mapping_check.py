@@ -37,7 +37,7 @@ def _finding(number: int, data: bytes, mapping: Mapping) -> Finding:
     except NotHl7 as error:
         return Finding(number, "?", "refused", str(error))
     trigger = "^".join(message.trigger)
-    feed = mapping.feed_of(message)
+    feed = mapping.feed_of(*message.sender)
     if feed is None:
         return Finding(number, trigger, "refused", "MSH-3 and MSH-4: this sender is not in the mapping file")
     try:

@@ -6,8 +6,8 @@ from typing import Any
 
 from intake.faults import Fault, NotUsable
 from intake.hl7.message import Message
-from intake.inbox.matching import Hint
 from intake.site_mapping import Feed
+from store.identifiers import Hint
 
 AUTHORITY, TYPE = 4, 5
 """Components of CX."""

@@ -21,9 +21,9 @@ from intake.hl7.unmatched_patients import traces_of
 from intake.inbox import matching, quarantine
 from intake.inbox.merge_records import merge_records
 from intake.inbox.placement import NotAllowed
-from intake.inbox.receive import Disposition, ReceiptResult, receive_all, serialise
+from intake.inbox.receive import Disposition, ReceiptResult, receive_all
 from intake.site_mapping import Feed, Mapping
-from store.engine import Database
+from store.engine import Database, serialize
 from store.keys import Keyring
 
 SEND_AGAIN = "nothing was stored; send it again"
@@ -83,7 +83,7 @@ class Hl7Door:
         return acknowledge(message, verdict, self._clock())
 
     def _taken(self, message: Message, text: str, names: frozenset[str] | None) -> Verdict:
-        feed = self.mapping.feed_of(message)
+        feed = self.mapping.feed_of(*message.sender)
         if feed is None:
             return Verdict(Code.REJECT, "MSH-3 and MSH-4: this sender is not in the mapping file", Fault.TABLE)
         if names is not None and feed.client_certificate is not None and feed.client_certificate not in names:
@@ -134,7 +134,7 @@ class Hl7Door:
         kind = "hl7v2:" + "^".join(part for part in message.trigger if part.isalnum())[:20]
         traces, now = traces_of(message, feed, self.mapping, error), self._clock()
         with self._db.write() as session:
-            serialise(session)
+            serialize(session)
             keep = partial(quarantine.keep_raw, session, self._keys, text, kind, str(error), now, feed.name)
             if traces is None or matching.knows(session, self._keys, traces.numbers, traces.record):
                 keep()

@@ -9,10 +9,10 @@ from typing import Any
 
 from domain.events import InvalidEvent, parse
 from intake.faults import Fault, NotListed, NotUsable, Unsupported
-from intake.hl7.message import CODE, Message, moment
+from intake.hl7.message import CODE, Message, first, moment
 from intake.hl7.patient import merged, record_number
-from intake.inbox.matching import Hint
-from intake.site_mapping import Feed, Location, Mapping, first
+from intake.site_mapping import REORDERED, Feed, Location, Mapping
+from store.identifiers import Hint
 
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1")
 NUMBER_WIDTH = 20
@@ -245,8 +245,6 @@ TAKEN = frozenset({*TRIGGERS, MERGE})
 _TAKEN = "; ".join(
     f"{code} {', '.join(sorted(event for kind, event in TAKEN if kind == code))}" for code in ("SIU", "ADT")
 )
-REORDERED = timedelta(days=2)
-"""How long the end of a stay waits for its beginning, where messages overtake each other."""
 
 
 def place_of(message: Message, feed: Feed, mapping: Mapping) -> Location | None:

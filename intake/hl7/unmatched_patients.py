@@ -7,32 +7,15 @@ this mapping. Answered with an error they would stop the sender's queue and bury
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from datetime import timedelta
 
 from intake.faults import NotListed, NotUsable
 from intake.hl7.message import Message
 from intake.hl7.patient import record_number
-from intake.hl7.translate import REORDERED, STAYS, place_of, stage_of
-from intake.inbox.matching import Hint
-from intake.site_mapping import Feed, Mapping
+from intake.hl7.translate import STAYS, place_of, stage_of
+from intake.site_mapping import REORDERED, Feed, Mapping, Traces
 
 CONVERSIONS = frozenset({("ADT", "A06"), ("ADT", "A07")})
 """They decide the class that is billed: one that comes before its stay is kept for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Traces:
-    """By what an unusable message may be found to be about a patient of ours.
-
-    Attributes:
-        numbers: order, visit and appointment numbers.
-        keep: how long it is kept for what comes later; None where nothing of it is worth keeping.
-    """
-
-    numbers: frozenset[str]
-    record: Hint | None
-    keep: timedelta | None
 
 
 def traces_of(message: Message, feed: Feed, mapping: Mapping, error: NotUsable) -> Traces | None:

@@ -16,35 +16,22 @@ from domain.events.governance import CorrectionMade
 from domain.events.revenue import ClaimAcknowledged, ClaimRecouped, ClaimRemitted
 from intake import alerts
 from store.facts import identity_of
+from store.identifiers import CELL_KINDS, MRN, ORDER, SHARED, Hint, alias_key, claim_key, event_key, named
 from store.keys import Keyring
 from store.merged import same_patient
 from store.tables import NOTICES, Alias, ClaimVersion, Encounter, EncounterEvent, Inbox, sealed_for
 from store.vault import mrn_key
 
-ORDER = "order"
-MRN = "mrn"
 PAYER_CLAIM = "payer_claim"
 UNKNOWN = "unknown"
-CELL_KINDS = frozenset({"coi", "din", "bag", "lot", "isbt_128"})
-"""Kinds that name the cells of one patient: two patients with one of them are both held."""
 NEVER_ALONE = frozenset({"lot", "maker"})
 """Kinds that collide across makers (corrections G): they find no encounter."""
-SHARED = "shared_"
-"""Before the kind of an identifier that an earlier encounter has already."""
 BOOKING_KINDS = frozenset({"appointment", "admission"})
 
 NO_SUBJECT = "no encounter is known by this subject"
 NO_CLAIM = "no claim has this control number"
 OTHER_PATIENT = "this order belongs to a patient with another record number; correct the order or the record number"
 SEVERAL = "its identifiers name different encounters; correct the subject at the sender and replay"
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """Who a message says the patient is, where its format carries that beside the event (HL7 PID, FHIR subject)."""
-
-    mrn: str
-    facility: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +42,6 @@ class Match:
     opens: bool = False
     reason: str = ""
     belongs_to: str | None = None
-
-
-def alias_key(keys: Keyring, value: str) -> str:
-    """The keyed hash of an identifier."""
-    return keys.digest("alias", value.strip())
-
-
-def claim_key(keys: Keyring, control_number: str) -> str:
-    """The key under which an acknowledgement waits for its claim."""
-    return keys.digest("claim", control_number.strip())
-
-
-def event_key(keys: Keyring, source: str, event_id: str) -> str:
-    """HMAC of source and id: the dedupe key of the inbox and the update id in Temporal."""
-    return keys.digest("event", source, event_id)
 
 
 def referral_key(keys: Keyring, data: EventData) -> str | None:
@@ -138,22 +110,16 @@ def _candidates(
     product = data.product if isinstance(data, ReferralReceived) else None
     by_mrn = referral_key(keys, data) or (mrn_key(keys, hint.mrn, hint.facility) if hint else None)
     return (
-        _named(session, alias_key(keys, envelope.subject), ORDER),
-        _named(session, alias_key(keys, envelope.subject), None),
+        named(session, alias_key(keys, envelope.subject), ORDER),
+        named(session, alias_key(keys, envelope.subject), None),
         {
             encounter
             for kind, value in aliases_of(data)
             if kind not in weak | NEVER_ALONE
-            for encounter in _named(session, alias_key(keys, value), kind)
+            for encounter in named(session, alias_key(keys, value), kind)
         },
         _open_with(session, by_mrn, product) if by_mrn else set(),
     )
-
-
-def _named(session: Session, key: str, kind: str | None) -> set[str]:
-    query = select(Alias.encounter_id).where(Alias.alias_key == key, Alias.kind != MRN)
-    first = query.where(col(Alias.kind).not_like(f"{SHARED}%"))
-    return set(session.exec(first if kind is None else query.where(Alias.kind == kind)))
 
 
 def _open_with(session: Session, key: str, product: str | None) -> set[str]:
@@ -174,7 +140,7 @@ def _by_control_number(session: Session, control_number: str) -> Match:
 def _by_payer_number(session: Session, keys: Keyring, number: str) -> Match:
     """By our number of a claim, else by the payer's, as an earlier answer named it."""
     own = _by_control_number(session, number)
-    found = _named(session, alias_key(keys, number), PAYER_CLAIM)
+    found = named(session, alias_key(keys, number), PAYER_CLAIM)
     return own if own.encounter_id or len(found) != 1 else Match(found.pop())
 
 
@@ -249,11 +215,3 @@ def knows(session: Session, keys: Keyring, identifiers: Collection[str], hint: H
     if named and session.exec(query).first() is not None:
         return True
     return hint is not None and bool(_open_with(session, mrn_key(keys, hint.mrn, hint.facility), None))
-
-
-def look_up(session: Session, keys: Keyring, reference: str) -> list[str]:
-    """The encounters an id or an identifier names; an order number before anything else."""
-    if session.get(Encounter, reference) is not None:
-        return [reference]
-    key = alias_key(keys, reference)
-    return sorted(_named(session, key, ORDER) or _named(session, key, None))

@@ -8,10 +8,10 @@ from sqlmodel import Session, col, select
 
 from intake import alerts
 from intake.inbox import quarantine
-from intake.inbox.matching import MRN, UNKNOWN
+from intake.inbox.matching import UNKNOWN
 from intake.inbox.notices import tell_of_merge
-from intake.inbox.receive import serialise
-from store.engine import Database
+from store.engine import Database, serialize
+from store.identifiers import MRN
 from store.keys import Keyring
 from store.merged import same_patient
 from store.tables import Alias, Encounter, RecordMerge
@@ -27,7 +27,7 @@ def merge_records(db: Database, keys: Keyring, old: str, new: str, facility: str
     that name the patient alone belong to neither.
     """
     with db.write() as session:
-        serialise(session)
+        serialize(session)
         return merge_in(session, keys, old, new, facility, actor, now)
 
 

@@ -15,7 +15,7 @@ from domain.events.access import ReferralReceived
 from domain.events.governance import CertificationChanged, CorrectionMade
 from intake import alerts
 from intake.inbox import matching, notices
-from store import vault
+from store import identifiers, vault
 from store.keys import Keyring
 from store.opaque import new_id
 from store.tables import CertificationRow, Encounter, EncounterEvent, Inbox, sealed_for
@@ -43,11 +43,11 @@ class Arrival:
     event_id: str
     received_at: datetime
     feed: str
-    hint: matching.Hint | None = None
+    hint: identifiers.Hint | None = None
     allowed: frozenset[str] | None = None
 
     def dedupe_key(self, keys: Keyring) -> str:
-        return matching.event_key(keys, self.envelope.source, self.envelope.id)
+        return identifiers.event_key(keys, self.envelope.source, self.envelope.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _concerns_holders(session: Session, keys: Keyring, arrival: Arrival) -> bool
         return True
     if not isinstance(arrival.data, CorrectionMade):
         return False
-    key = matching.event_key(keys, arrival.data.of.source, arrival.data.of.id)
+    key = identifiers.event_key(keys, arrival.data.of.source, arrival.data.of.id)
     return bool(session.exec(select(Inbox.holder_event).where(Inbox.dedupe_key == key)).first())
 
 
@@ -224,7 +224,7 @@ def _write_inbox(session: Session, keys: Keyring, arrival: Arrival, holder: bool
             body_hash=arrival.body_hash,
             type=envelope.type,
             feed=arrival.feed,
-            subject_key=matching.alias_key(keys, envelope.subject),
+            subject_key=identifiers.alias_key(keys, envelope.subject),
             time=envelope.time,
             received_at=arrival.received_at,
             body=keys.seal(body.encode(), sealed_for("inbox.body", arrival.event_id)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,10 @@ from domain.billing.submission.responses import REPLIES
 from domain.events import CATALOGUE, InvalidEvent, parse
 from intake.inbox import matching, retention
 from intake.inbox.placement import Arrival, NotAllowed, Placed, attach
+from store import identifiers
 from store.keys import Keyring
 from store.opaque import new_id
+from store.originals import open_body
 from store.tables import CONTROL_COUNTER, Counter, Inbox, Quarantine, QuarantineKey, sealed_for
 from store.vault import audit
 
@@ -68,7 +70,7 @@ def keep(
         row.body = _sealed(keys, row.quarantine_id, arrival.body, arrival.hint, arrival.allowed)
     row.dedupe_key, row.body_hash = arrival.dedupe_key(keys), arrival.body_hash
     row.type = arrival.envelope.type
-    row.subject_key = matching.alias_key(keys, arrival.envelope.subject)
+    row.subject_key = identifiers.alias_key(keys, arrival.envelope.subject)
     row.event_id = arrival.event_id if state in PENDING else None
     session.add(row)
     session.flush()
@@ -88,7 +90,7 @@ def keep_invalid(
     feed: str,
 ) -> Quarantine:
     """Keep an event that does not fit the catalogue; the same one again is kept once."""
-    dedupe_key = matching.event_key(keys, *(json.dumps(body.get(name)) for name in ("source", "id")))
+    dedupe_key = identifiers.event_key(keys, *(json.dumps(body.get(name)) for name in ("source", "id")))
     row = _row(session, dedupe_key, body_hash)
     if row is not None:
         return row
@@ -155,7 +157,7 @@ def _new_row(
     state: str,
     received_at: datetime,
     feed: str,
-    hint: matching.Hint | None = None,
+    hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
 ) -> Quarantine:
     quarantine_id = new_id("qua")
@@ -177,7 +179,7 @@ def _sealed(
     keys: Keyring,
     quarantine_id: str,
     body: Mapping[str, Any],
-    hint: matching.Hint | None,
+    hint: identifiers.Hint | None,
     allowed: frozenset[str] | None,
 ) -> bytes:
     kept = {
@@ -193,28 +195,6 @@ def _type_of(body: Mapping[str, Any]) -> str:
     if not stated:
         return NO_TYPE
     return stated if isinstance(stated, str) and stated in CATALOGUE else UNKNOWN_TYPE
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What quarantine keeps of an event: as it came, what its message said beside it, where its sender may write."""
-
-    event: dict[str, Any]
-    hint: matching.Hint | None
-    allowed: frozenset[str] | None
-    raw: str | None = None
-
-
-def open_body(keys: Keyring, row: Quarantine) -> Kept:
-    """The original with what belongs to it."""
-    kept: dict[str, Any] = json.loads(keys.open(row.body, sealed_for("quarantine.body", row.quarantine_id)))
-    hint, allowed = kept["hint"], kept["allowed"]
-    return Kept(
-        kept["event"],
-        matching.Hint(**hint) if hint else None,
-        None if allowed is None else frozenset(allowed),
-        kept.get("raw"),
-    )
 
 
 def original(session: Session, keys: Keyring, quarantine_id: str, actor: str, now: datetime) -> str:

@@ -20,14 +20,13 @@ from domain.events.governance import CorrectionMade
 from intake import alerts
 from intake.inbox import closing, matching, quarantine
 from intake.inbox.placement import Arrival, attach, may_hear_of
-from store.engine import Database, take_turn
+from store import identifiers, originals
+from store.engine import Database, serialize
 from store.keys import Keyring
 from store.opaque import new_id
 from store.step_log import tell
 from store.tables import NOTICES, EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
 from store.vault import ERASED, audit
-
-INBOX_LOCK = 0x43415231
 
 
 class Disposition(StrEnum):
@@ -58,7 +57,7 @@ def receive(
     envelope_body: Mapping[str, Any],
     received_at: datetime,
     feed: str,
-    hint: matching.Hint | None = None,
+    hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
 ) -> ReceiptResult:
     """Take one event in, durably. The same event again changes nothing; whatever cannot be used is kept in quarantine.
@@ -81,7 +80,7 @@ def receive_all(
     bodies: Sequence[Mapping[str, Any]],
     received_at: datetime,
     feed: str,
-    hint: matching.Hint | None = None,
+    hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
     aside: timedelta | None = None,
 ) -> list[ReceiptResult]:
@@ -95,7 +94,7 @@ def receive_all(
         NotAllowed: the sender may not write there; nothing is stored.
     """
     with db.write() as session:
-        serialise(session)
+        serialize(session)
         results = [receive_in(session, keys, body, received_at, feed, hint, allowed, aside) for body in bodies]
     for result in results:
         if result.disposition is Disposition.DUPLICATE:
@@ -112,7 +111,7 @@ class Reading:
     """
 
     events: tuple[Mapping[str, Any], ...]
-    hint: matching.Hint | None
+    hint: identifiers.Hint | None
     allowed: frozenset[str] | None
     merge: Callable[[Session, Keyring, datetime], object] | None = None
 
@@ -137,7 +136,7 @@ def replay(
         NeverApplied: the entry is a second body of an event, or its patient was erased.
     """
     with db.write() as session:
-        serialise(session)
+        serialize(session)
         row = session.get(Quarantine, quarantine_id)
         if row is None:
             raise quarantine.UnknownEntry(quarantine_id)
@@ -156,7 +155,7 @@ def replay(
 
 def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader, now: datetime) -> ReceiptResult:
     try:
-        reading = reader(quarantine.open_body(keys, row).raw or "", row.type, row.feed)
+        reading = reader(originals.open_body(keys, row).raw or "", row.type, row.feed)
     except InvalidEvent as error:
         row.reasons = [problem.message for problem in error.problems]
         session.add(row)
@@ -194,18 +193,13 @@ def _replayed(session: Session, keys: Keyring, row: Quarantine, now: datetime) -
     return ReceiptResult(row.event_id, placed.encounter_id, Disposition.ACCEPTED, quarantine_id=row.quarantine_id)
 
 
-def serialise(session: Session) -> None:
-    """Let one inbox transaction run at a time, so that two events cannot both open an encounter for one subject."""
-    take_turn(session, INBOX_LOCK)
-
-
 def receive_in(
     session: Session,
     keys: Keyring,
     body: Mapping[str, Any],
     received_at: datetime,
     feed: str,
-    hint: matching.Hint | None = None,
+    hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
     aside: timedelta | None = None,
 ) -> ReceiptResult:
@@ -313,7 +307,7 @@ def _check_correction(session: Session, keys: Keyring, data: object) -> None:
     """A replacement must fit the type of the event it replaces, where that event has come already."""
     if not isinstance(data, CorrectionMade) or data.replacement is None:
         return
-    key = matching.event_key(keys, data.of.source, data.of.id)
+    key = identifiers.event_key(keys, data.of.source, data.of.id)
     corrected = session.exec(select(Inbox.type).where(Inbox.dedupe_key == key)).first()
     if corrected is None:
         return

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from activities.billing.render import claim_of
 from domain.billing.submission.responses import Reply, replies
 from domain.billing.submission.versions import State
 from domain.encounter.facts import fold
@@ -20,6 +19,7 @@ from domain.packet.model import Identity, Person
 from domain.rulebook import Rulebook
 from domain.site import Site
 from store import chain
+from store.claims import claim_of
 from store.facts import identity_of, load_facts_in
 from store.keys import Keyring
 from store.tables import ClaimVersion, CustodyRecord, Encounter

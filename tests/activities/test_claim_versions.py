@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from activities.billing.claim_versions import current, keep_claim, version_at_payer, versions_of
+from activities.billing.claim_versions import current, keep_claim, version_at_payer
 from app.tools.scenario_expectations import scenarios
 from domain.billing.model import Claim, Edit, EditSeverity, Form
 from domain.billing.submission.expected_payment import expected
+from store.claims import versions_of
 from store.tables import ClaimVersion
 from tests.contract.recording import NOW, Recorder, feed, recorder
 from workflows.messages import ClaimBuilt, ClaimQuestion

@@ -38,7 +38,7 @@ transmission.write_once = killed
 home = Path(directory)
 mind = Mind(Database(f"sqlite:///{home / 'encounters.db'}"), read_keyring(home / "keys.json"), Shelf("current", None, Path(site)))
 moment = ClaimMoment(encounter=encounter, letter="C", ordinal=1, now=datetime.fromisoformat(now))
-ClaimLife(mind, home / "outbox").transmit_claim(moment)
+ClaimActivities(mind, home / "outbox").transmit_claim(moment)
 """
 
 

@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from activities.billing import transmit
-from activities.billing.transmit import write_once
 from domain.billing.x12 import validate
+from store.outbox import write_once
 from store.tables import AlertRecord, ClaimVersion, Counter, Encounter, Transmission
 from tests.contract.recording import NOW, SITE, Recorder, feed, recorder
 from tests.store.databases import Outage, postgres_url

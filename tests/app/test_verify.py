@@ -16,11 +16,11 @@ from app.cli.custody_file import EntryLine, LinkLine, write_lines
 from app.cli.main import cli
 from app.cli.verify import verify_file
 from app.settings import Settings
+from domain.custody.entries import CustodyEntry
 from domain.custody.ledger import GENESIS, entry_hash, link_hash
-from domain.decision.model import CustodyEntry
-from intake.inbox.matching import alias_key
 from store.chain import append_custody
 from store.engine import Database
+from store.identifiers import alias_key
 from store.keys import create_keyring
 from store.tables import Alias, Encounter
 from tests.replay.keys import RECORDING_KEYS

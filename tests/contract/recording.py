@@ -24,8 +24,9 @@ from temporalio.client import Client
 from activities.alerting.deliver import deliver
 from activities.alerting.destinations import Destination, Destinations
 from activities.alerting.escalate import work
+from activities.claim import ClaimActivities
 from activities.decisions import Mind
-from activities.encounter import Activities
+from activities.encounter import EncounterActivities
 from app.api.access import Access
 from app.process.gateway import create_gateway
 from app.tools import contract
@@ -84,12 +85,21 @@ NOTIFICATION: dict[str, Any] = {
 """A notification as a FHIR server sends it: one follow-up appointment, the first event of its subscription."""
 
 
+class Hands(EncounterActivities):
+    """The worker's activities without a worker."""
+
+    def __init__(self, mind: Mind, outbox: Path) -> None:
+        super().__init__(mind, cast(Client, None))
+        self.claim_life = ClaimActivities(mind, outbox)
+        self.build_claim = self.claim_life.build_claim
+
+
 class Recorder:
     """A gateway without a socket, and the worker's hands without a workflow."""
 
     def __init__(self, api: FastAPI, http: httpx.AsyncClient, mind: Mind, outbox: Path) -> None:
         self.api, self.http, self.mind = api, http, mind
-        self.hands = Activities(mind, cast(Client, None), outbox)
+        self.hands = Hands(mind, outbox)
         self.answers: dict[str, Any] = {}
 
     async def send(self, name: str | None, method: str, path: str, body: object = None) -> Any:

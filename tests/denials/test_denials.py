@@ -10,8 +10,9 @@ import pytest
 
 from domain.billing.model import Claim
 from domain.decision.decide import decide
-from domain.decision.model import Decision, Hold
+from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
+from domain.encounter.model import Hold
 from domain.events import HOLDER_TYPES, parse
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Denial

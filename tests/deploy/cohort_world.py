@@ -9,14 +9,14 @@ from sqlmodel import select
 
 from activities.alerting.destinations import NOWHERE
 from activities.alerting.escalate import work
-from activities.alerts import reconcile_alerts
 from activities.billing.claim_versions import keep_claim
 from activities.decisions import Mind
-from activities.encounter import view_of
+from activities.encounter_view import view_of
 from activities.watch import watch
 from app.cli.simulate import cohort
 from domain.alerts.watch import again_after
 from intake.inbox.receive import Disposition, receive
+from store.alerts import reconcile_alerts
 from store.chain import append_custody
 from store.tables import Encounter, EncounterEvent
 from tests.deploy.store_world import World

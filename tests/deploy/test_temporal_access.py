@@ -12,8 +12,7 @@ import pytest
 from temporalio.client import Client
 
 from app.process.connect import connect_temporal, temporal_access
-from app.process.installation import CannotStart
-from app.settings import Settings
+from app.settings import CannotStart, Settings
 from store.keys import create_keyring, read_keyring
 from tests.intake.hl7 import certificates
 

@@ -15,8 +15,8 @@ from app.api import actors, reading
 from app.api.access import digest
 from app.api.actors import Actor, Limits
 from app.api.roles import Role
-from intake.inbox.quarantine import open_body as open_original
 from store.facts import open_body
+from store.originals import open_body as open_original
 from store.tables import Inbox, Quarantine
 from tests.intake.conftest import Gateway
 from tests.store import examples as e

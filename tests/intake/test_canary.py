@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.decision.model import CustodyEntry
+from domain.custody.entries import CustodyEntry
 from intake.hl7.receiver import Hl7Door
 from intake.site_mapping import parse_mapping
 from store.chain import append_custody

@@ -14,7 +14,7 @@ from sqlmodel import select
 
 from app.api.access import digest
 from app.api.actors import Actor, Limits
-from domain.decision.model import CustodyEntry
+from domain.custody.entries import CustodyEntry
 from store.chain import append_custody
 from store.tables import AlertRecord, AuditEntry, ClaimVersion, Encounter, EncounterEvent, Inbox
 from tests.intake.conftest import TOKEN, Gateway

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from app.api.access import digest
 from app.cli.main import cli
 from app.process.connect import open_home
-from app.process.installation import CannotStart, install
+from app.process.installation import install
 from app.process.serving import GatewaySettings, access_of, build_gateway, is_loopback, mapping_of
+from app.settings import CannotStart
 from intake.hl7.framing import END, RETURN, START
 from tests.intake.conftest import DEPLOY
 from tests.intake.hl7.conftest import recorded

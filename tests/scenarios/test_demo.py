@@ -13,7 +13,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from app.process.installation import CannotStart
+from app.settings import CannotStart
 from app.tools.demo import run_demo
 from app.tools.demo_player import Course, DemoFailed, Gateway
 from app.tools.demo_report import summary

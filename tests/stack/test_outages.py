@@ -29,9 +29,9 @@ from sqlmodel import col, select
 
 from domain.encounter.facts import fold
 from domain.encounter.record import Record
-from intake.inbox.matching import look_up
 from store.engine import Database
 from store.facts import load_facts
+from store.identifiers import look_up
 from store.keys import read_keyring
 from store.tables import Encounter, EncounterEvent, Inbox, Quarantine
 from tests.stack.harness import Stack, eventually

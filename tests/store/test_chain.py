@@ -11,8 +11,8 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from app.cli.verify import chains_of
+from domain.custody.entries import CustodyEntry
 from domain.custody.ledger import check_chain, check_ledger
-from domain.decision.model import CustodyEntry
 from intake.inbox.receive import receive
 from store import chain
 from store.engine import Database

@@ -7,7 +7,8 @@ from sqlmodel import select
 
 from intake.inbox.closing import Decision, NotOpen, close, told
 from intake.inbox.quarantine import NeverApplied, UnknownEntry
-from intake.inbox.receive import Disposition, replay, serialise
+from intake.inbox.receive import Disposition, replay
+from store.engine import serialize
 from store.tables import AlertRecord, AuditEntry, Quarantine
 from tests.store import examples as e
 from tests.store.test_inbox import Post, post  # noqa: F401 the fixture
@@ -17,7 +18,7 @@ MEANT = Decision("coordinator", "corrected", "Xiomara was sent anew", "the calle
 
 def closed(post: Post, quarantine_id: str | None) -> Quarantine:  # noqa: F811
     with post.db.write() as session:
-        serialise(session)
+        serialize(session)
         return close(session, post.keys, str(quarantine_id), MEANT, e.NOW)
 
 

@@ -11,15 +11,15 @@ from sqlmodel import col, select
 
 from domain.encounter.facts import fold
 from domain.events.governance import CorrectionMade
-from intake.inbox.matching import claim_key, look_up
 from intake.inbox.merge_records import merge_records
-from intake.inbox.notices import shared_identifiers
 from intake.inbox.quarantine import release
 from intake.inbox.receive import Disposition, ReceiptResult, receive, receive_all
 from intake.inbox.retention import let_go
 from store.engine import Database
 from store.facts import identity_of, load_facts, load_facts_in
+from store.identifiers import claim_key, look_up
 from store.keys import Keyring
+from store.shared_identifiers import shared_identifiers
 from store.tables import (
     NOTICE,
     AlertRecord,

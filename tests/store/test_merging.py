@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sqlmodel import select
 
-from intake.inbox.matching import Hint
 from intake.inbox.merge_records import merge_records
 from intake.inbox.receive import Disposition, receive
 from store.engine import Database
 from store.erasure import erase_patient
 from store.facts import identity_of
+from store.identifiers import Hint
 from store.keys import Keyring
 from store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
 from tests.store import examples as e

@@ -14,8 +14,8 @@ from sqlmodel import Session, select
 from activities.alerting.destinations import Destination, Destinations
 from activities.alerting.escalate import work
 from activities.billing.batches import take_place
-from activities.billing.claim_versions import next_count
 from activities.watch import deadlines_near, watch
+from store.claims import next_count
 from store.config import Shelf
 from store.engine import Database
 from store.keys import Keyring

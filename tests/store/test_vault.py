@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import LargeBinary, inspect
 from sqlmodel import SQLModel, select
 
-from domain.decision.model import CustodyEntry
+from domain.custody.entries import CustodyEntry
 from domain.encounter.facts import fold
 from intake.inbox.quarantine import keep_raw
 from intake.inbox.receive import Disposition, receive

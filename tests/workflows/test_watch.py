@@ -14,8 +14,8 @@ from sqlmodel import select
 
 from app.process import worker
 from app.process.worker import keep_schedule
+from domain.alerts.model import Severity
 from domain.alerts.watch import Deadline, Standing, UnderWay, bands, near, watch_alerts
-from domain.decision.model import Severity
 from domain.rulebook import Rulebook
 from store.tables import AlertRecord, ClaimVersion, Encounter
 from tests.workflows.world import World

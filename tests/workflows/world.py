@@ -14,11 +14,11 @@ from sqlmodel import col, select
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.billing.claim_versions import versions_of
 from activities.decisions import Mind
 from intake.delivery import Deliverer
 from intake.inbox.receive import Disposition, receive
 from intake.workflow_client import TemporalDoor
+from store.claims import versions_of
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter

@@ -13,7 +13,7 @@ from domain.billing.services import Bundle
 from domain.rulebook.rows import EditRule
 
 if TYPE_CHECKING:
-    from domain.decision.model import Requirement
+    from domain.encounter.model import Requirement
 
 
 @dataclass(frozen=True)

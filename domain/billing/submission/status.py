@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
+from domain.alerts.model import Alert, Severity
 from domain.billing.submission import denials
 from domain.billing.submission.remittance import Remittance, remittance_of
 from domain.billing.submission.responses import Reply
 from domain.billing.submission.versions import AT_PAYER, NOT_FILED, VOID, Bill, State
 from domain.days import end_of_day
-from domain.decision.model import Alert, Severity
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AlertKind, Payer, Window
 

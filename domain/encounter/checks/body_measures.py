@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from domain.alerts.model import Finding
 from domain.days import age_on
 from domain.encounter.checks.regimen import MOSTELLER
 from domain.encounter.context import Case
-from domain.encounter.stages.stage_module import Finding
 from domain.events.access import ReferralReceived
 from domain.rulebook.rows import BodyMeasure
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from datetime import date
 
-from domain.decision.model import Enforcement, Requirement
 from domain.encounter.attempts import BEGINNING
 from domain.encounter.context import Case, Service
 from domain.encounter.gates.checklist import checklist
 from domain.encounter.gates.eligibility import eligibility
 from domain.encounter.gates.requirements import from_alert
+from domain.encounter.model import Enforcement, Requirement
 from domain.encounter.record import Authorization
 from domain.events.access import AuthorizationDecision, BookableStage
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from domain.decision.model import Requirement
 from domain.encounter.attempts import LOST
 from domain.encounter.context import Case, Dose, Service
 from domain.encounter.facts import Fact
 from domain.encounter.gates.requirements import from_alert
+from domain.encounter.model import Requirement
 from domain.events import cells
 from domain.events.cells import CustodyStep
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from domain.decision.model import Requirement
 from domain.encounter.context import Case
 from domain.encounter.gates.certificates import reports, standing
+from domain.encounter.model import Requirement
 from domain.events.access import CertificateEvidence
 from domain.events.governance import Layer
 from domain.rulebook import ANY

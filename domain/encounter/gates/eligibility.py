@@ -12,9 +12,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from domain.days import age_on
-from domain.decision.model import Enforcement, Requirement
 from domain.encounter.context import Case, Service
 from domain.encounter.gates.requirements import strictest
+from domain.encounter.model import Enforcement, Requirement
 from domain.events import access
 from domain.events.base import Setting
 from domain.rulebook.rows import Eligibility

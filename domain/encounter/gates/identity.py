@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime
 
-from domain.decision.model import Requirement
 from domain.encounter.attempts import RESCUED, disposition_of
 from domain.encounter.context import Case, Service
 from domain.encounter.facts import Fact
@@ -25,6 +24,7 @@ from domain.encounter.gates.chain import (
 )
 from domain.encounter.gates.condition import conditions
 from domain.encounter.gates.requirements import alert_row, from_alert
+from domain.encounter.model import Requirement
 from domain.encounter.record import Infusion, aliases_of
 from domain.events import EventData, cells
 from domain.events.base import Stage

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 
 from domain.days import age_on
-from domain.decision.model import Enforcement, Requirement
 from domain.encounter.context import Case, Service
 from domain.encounter.gates.requirements import from_alert
+from domain.encounter.model import Enforcement, Requirement
 from domain.rulebook.rows import Indication, Product
 
 RELEASES = ("cart.referral.received", "cart.plan.changed", "cart.correction.made")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from domain.decision.model import Enforcement, Requirement
 from domain.encounter.checks.tocilizumab_stock import given_since
 from domain.encounter.context import UNKNOWN, Case, Service
 from domain.encounter.facts import Fact
 from domain.encounter.gates.certificates import Report, reports, standing
 from domain.encounter.gates.requirements import strictest
+from domain.encounter.model import Enforcement, Requirement
 from domain.events.care import FacilityReadiness
 from domain.events.governance import CertificationChanged, Layer
 from domain.rulebook.rows import Certification

@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable, Iterable
 from datetime import date
 from typing import TypeVar
 
-from domain.decision.model import Enforcement, HoldKind, Requirement
 from domain.encounter.context import Case
+from domain.encounter.model import Enforcement, HoldKind, Requirement
 from domain.rulebook.rows import ANY, AlertKind, Certification, Eligibility
 
 R = TypeVar("R", Certification, Eligibility)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from domain.decision.model import Enforcement, Requirement
 from domain.encounter.context import Case, Service
 from domain.encounter.gates.requirements import from_alert
+from domain.encounter.model import Enforcement, Requirement
 from domain.events import access
 from domain.events.base import Setting, Stage
 from domain.rulebook.rows import SiteOfCare

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.decision.model import Milestone, Requirement
+from domain.alerts.model import Finding
 from domain.encounter.context import Case, Service
 from domain.encounter.gates.authorization import authorization, required
 from domain.encounter.gates.eligibility import eligibility
@@ -12,7 +12,8 @@ from domain.encounter.gates.identity import shared_identity
 from domain.encounter.gates.product import label, overlap, referral
 from domain.encounter.gates.readiness import readiness
 from domain.encounter.gates.site_of_care import site_of_care
-from domain.encounter.stages.stage_module import Finding, Wait, freed, missed, wait
+from domain.encounter.model import Milestone, Requirement
+from domain.encounter.stages.stage_module import Wait, freed, missed, wait
 from domain.events.access import BookableStage
 from domain.events.base import Stage
 

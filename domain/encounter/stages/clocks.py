@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain.alerts.model import Finding
 from domain.encounter.context import Case
 from domain.encounter.gates.chain import ORDER, hand_overs
-from domain.encounter.stages.stage_module import Finding
 from domain.events.cells import CustodyStep
 
 ANY_TIME = frozenset(

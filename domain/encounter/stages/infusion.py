@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.decision.model import Milestone, Requirement
+from domain.alerts.model import Finding
 from domain.encounter.context import Case, Service
 from domain.encounter.gates.authorization import authorization
 from domain.encounter.gates.cells import confirmed_on_site, depleted, in_time, last_dose_day, slipped
@@ -15,7 +15,8 @@ from domain.encounter.gates.identity import identity, quarantined
 from domain.encounter.gates.product import label, referral
 from domain.encounter.gates.readiness import readiness
 from domain.encounter.gates.site_of_care import site_of_care
-from domain.encounter.stages.stage_module import Finding, Wait, missed, wait, wait_until
+from domain.encounter.model import Milestone, Requirement
+from domain.encounter.stages.stage_module import Wait, missed, wait, wait_until
 from domain.events.access import BookableStage
 from domain.events.base import Stage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from domain.decision.model import Milestone, Requirement
+from domain.alerts.model import Finding
 from domain.encounter.checks.regimen import differs, exceeds
 from domain.encounter.context import Case, Service
 from domain.encounter.facts import Fact
@@ -15,9 +15,10 @@ from domain.encounter.gates.eligibility import eligibility
 from domain.encounter.gates.identity import identity
 from domain.encounter.gates.product import label, referral
 from domain.encounter.gates.readiness import readiness
+from domain.encounter.model import Milestone, Requirement
 from domain.encounter.record import Appointment
 from domain.encounter.stages.manufacturing import recorded
-from domain.encounter.stages.stage_module import Finding, Wait, day_start, freed, missed, wait
+from domain.encounter.stages.stage_module import Wait, day_start, freed, missed, wait
 from domain.events import EventData
 from domain.events.access import BookableStage
 from domain.events.base import Stage

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain
 
-from domain.decision.model import Milestone, Requirement
+from domain.alerts.model import Finding
 from domain.encounter.attempts import BEGINNING, failed
 from domain.encounter.context import Case, Service
 from domain.encounter.facts import Fact
@@ -14,8 +14,9 @@ from domain.encounter.gates.cells import collected
 from domain.encounter.gates.chain import ORDER
 from domain.encounter.gates.identity import identity
 from domain.encounter.gates.readiness import readiness
+from domain.encounter.model import Milestone, Requirement
 from domain.encounter.stages.clocks import out_of_order
-from domain.encounter.stages.stage_module import Finding, Wait, wait, wait_until
+from domain.encounter.stages.stage_module import Wait, wait, wait_until
 from domain.events import cells
 from domain.events.access import BookableStage
 from domain.events.base import Stage

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from domain.decision.model import Milestone, Requirement
+from domain.alerts.model import Finding
 from domain.encounter.checks.toxicity import drug_limits, episodes, grade_questions, mixed_scales, reminders
 from domain.encounter.context import Case, Service
 from domain.encounter.gates.requirements import from_alert
+from domain.encounter.model import Milestone, Requirement
 from domain.encounter.record import Infusion, Stay
-from domain.encounter.stages.stage_module import Finding, Wait, wait, wait_until
+from domain.encounter.stages.stage_module import Wait, wait, wait_until
 from domain.events.base import Stage
 
 STAGE = Stage.MONITORING

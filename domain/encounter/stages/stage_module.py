@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
-from domain.decision.model import Milestone, Requirement, Severity
+from domain.alerts.model import Finding
 from domain.encounter.context import Case, Service
+from domain.encounter.model import Milestone, Requirement
 from domain.events.access import BookableStage
 from domain.events.base import Stage
 
@@ -23,24 +24,6 @@ class Wait:
     stage: Stage
     title: str
     events: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A condition somebody must act on. `name` tells findings of one kind apart; `detail` is shown behind the title."""
-
-    kind: str
-    name: str = ""
-    events: tuple[str, ...] = ()
-    detail: str = ""
-    severity: Severity | None = None
-    layer: str | None = None
-    denial: int | None = None
-    since: datetime | None = None
-
-    @property
-    def key(self) -> str:
-        return f"{self.kind}:{self.name}" if self.name else self.kind
 
 
 class StageModule(Protocol):

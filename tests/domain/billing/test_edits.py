@@ -11,7 +11,7 @@ from domain.billing import build_claims
 from domain.billing.claims_due import cases
 from domain.billing.edits import find_edits
 from domain.billing.model import EditSeverity
-from domain.decision.model import Enforcement, Requirement
+from domain.encounter.model import Enforcement, Requirement
 from domain.rulebook import load
 from domain.rulebook.rows import EditRule
 from tests.domain.billing.alterations import ALTERED, Altered

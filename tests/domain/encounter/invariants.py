@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from domain.billing.model import Claim
-from domain.decision.model import Decision, Enforcement
+from domain.decision.model import Decision
 from domain.encounter.facts import Fact, Facts, fold
+from domain.encounter.model import Enforcement
 from domain.events import EventData, care, cells, revenue
 from domain.events.base import Stage
 from tests.domain.encounter.stories import Story

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from domain.alerts.model import Alert
 from domain.decision.decide import decide
-from domain.decision.model import Alert, Decision, Hold
+from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
+from domain.encounter.model import Hold
 from domain.events import HOLDER_TYPES, EventData, parse_data
 from domain.rulebook import Rulebook
 from domain.site import Site, parse_site

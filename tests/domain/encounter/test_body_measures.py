@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.decision.model import Severity
+from domain.alerts.model import Severity
 from tests.domain.encounter.stories import Story, kinds, until_infused
 
 KIND = "body_measures_implausible"

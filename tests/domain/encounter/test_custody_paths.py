@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.decision.model import Outcome
+from domain.encounter.model import Outcome
 from domain.events.base import Stage
 from tests.domain.encounter.paths import told
 from tests.domain.encounter.stories import (

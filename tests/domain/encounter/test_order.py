@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.decision.decide import decide
-from domain.decision.model import Decision, Enforcement
+from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
+from domain.encounter.model import Enforcement
 from domain.events import EventData
 from domain.events.base import Stage
 from tests.domain.encounter.stories import Story, rulebook, site, until_infused, whole

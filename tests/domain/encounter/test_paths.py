@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from domain.decision.model import Outcome
+from domain.encounter.model import Outcome
 from domain.events.base import Stage
 from tests.domain.encounter.stories import (
     BAG,

@@ -12,7 +12,7 @@ from domain.rulebook import Rulebook
 from domain.rulebook.rows import AlertKind, CustodyRule, Window
 
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS = (ROOT / "domain", ROOT / "activities")
+ROOMS = tuple(ROOT / room for room in ("domain", "activities", "store", "intake"))
 SOURCES = [path for room in ROOMS for path in room.rglob("*.py") if "rulebook" not in path.parts]
 
 

@@ -8,9 +8,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from activities.encounter import view_of
+from activities.encounter_view import view_of
 from domain.billing.submission.responses import Reply
-from domain.decision.model import CustodyEntry
+from domain.custody.entries import CustodyEntry
 from domain.encounter.facts import fold
 from domain.events.revenue import Adjustment
 from domain.packet import Packet, Sources, build

@@ -14,11 +14,11 @@ from intake.hl7.batch import messages_of
 from intake.hl7.mapping_check import check
 from intake.hl7.message import Message, moment, read
 from intake.hl7.translate import translate
-from intake.inbox.matching import Hint
-from intake.inbox.quarantine import open_body
 from intake.inbox.receive import receive
 from intake.replay import reader_of
 from intake.site_mapping import Feed, Mapping
+from store.identifiers import Hint
+from store.originals import open_body
 from store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
 from tests.intake.hl7.conftest import Mllp, recorded
 from tests.store import examples as e

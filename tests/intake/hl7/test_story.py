@@ -21,10 +21,10 @@ from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from intake.hl7.framing import END, RETURN, START
 from intake.hl7.message import Message, read
-from intake.inbox.matching import look_up
 from intake.inbox.receive import receive
 from store.engine import Database
 from store.facts import load_facts
+from store.identifiers import look_up
 from store.keys import Keyring, create_keyring
 from store.tables import AuditEntry, Encounter, Inbox, Quarantine
 from tests.intake.hl7.conftest import Mllp, framed, recorded

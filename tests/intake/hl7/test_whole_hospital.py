@@ -20,10 +20,10 @@ from intake.feed_last_seen import last_heard
 from intake.hl7.mapping_check import check
 from intake.hl7.message import read
 from intake.hl7.receiver import Hl7Door
-from intake.hl7.translate import REORDERED, translate
+from intake.hl7.translate import translate
 from intake.inbox.receive import receive, replay
 from intake.replay import reader_of
-from intake.site_mapping import Mapping
+from intake.site_mapping import REORDERED, Mapping
 from store.engine import Database
 from store.facts import load_facts
 from store.keys import Keyring
