@@ -9,7 +9,7 @@ from temporalio import activity
 from activities.alerting.deliver import deliver
 from activities.alerting.destinations import NOWHERE, Destinations
 from activities.alerting.escalate import work
-from activities.decisions import Mind
+from activities.decisions import DecisionService
 from domain.alerts.watch import again_after
 from workflows.messages import DeskReport, Moment
 
@@ -17,8 +17,8 @@ from workflows.messages import DeskReport, Moment
 class AlertActivities:
     """Escalates alerts that no one acknowledged, and delivers messages about alerts to their destinations."""
 
-    def __init__(self, mind: Mind, destinations: Destinations = NOWHERE) -> None:
-        self.mind, self.destinations = mind, destinations
+    def __init__(self, service: DecisionService, destinations: Destinations = NOWHERE) -> None:
+        self.service, self.destinations = service, destinations
 
     @property
     def all(self) -> list[Any]:
@@ -27,10 +27,10 @@ class AlertActivities:
 
     @activity.defn(name="work_alerts")
     def work_alerts(self, moment: Moment) -> DeskReport:
-        again = again_after(self.mind.shelf.rules(), moment.now)
-        with self.mind.db.write() as session:
+        again = again_after(self.service.config.rules(), moment.now)
+        with self.service.db.write() as session:
             return work(session, self.destinations, moment.now, again)
 
     @activity.defn(name="deliver_alerts")
     def deliver_alerts(self, moment: Moment) -> None:
-        deliver(self.mind.db, self.destinations, moment.now)
+        deliver(self.service.db, self.destinations, moment.now)

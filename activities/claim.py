@@ -25,18 +25,18 @@ from activities.billing.claim_versions import (
 from activities.billing.render import SHADOW, insured_of, marks_of
 from activities.billing.transmit import key_of as key_in_batch
 from activities.billing.transmit import numbers_of, payer_named, replies_of, transmit
-from activities.decisions import Mind
+from activities.decisions import DecisionService
 from domain.billing.model import Claim
 from domain.billing.submission.expected_payment import expected
-from domain.billing.submission.responses import Reply
-from domain.billing.submission.status import Standing, said_by, standing
-from domain.billing.submission.versions import FILED, ORIGINAL, VOID, Behind, Bill, Refusal, State
+from domain.billing.submission.responses import PayerResponse
+from domain.billing.submission.status import ClaimStatus, said_by, standing
+from domain.billing.submission.versions import FILED, ORIGINAL, VOID, Bill, RebillAfterVoid, Refusal, State
 from domain.billing.x12.bill_segments import same_bill
 from domain.site import Site
 from store.alerts import reconcile_alerts
 from store.claims import claim_of, versions_of
 from store.tables import Batch, ClaimVersion, Encounter, Transmission
-from workflows.messages import ClaimBuilt, ClaimMoment, ClaimQuestion, ClaimStanding
+from workflows.messages import ClaimBuilt, ClaimFollowUp, ClaimMoment, ClaimQuestion
 
 TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files that went to the outbox, by letter.", ["letter"])
 CLAIMS_BUILT = Metric(
@@ -51,8 +51,8 @@ BUILT = (State.HELD, State.WITHDRAWN)
 class ClaimActivities:
     """Builds a claim, follows it after its emission, and transmits it."""
 
-    def __init__(self, mind: Mind, outbox: Path) -> None:
-        self.mind, self.outbox = mind, outbox
+    def __init__(self, service: DecisionService, outbox: Path) -> None:
+        self.service, self.outbox = service, outbox
 
     @property
     def all(self) -> list[Any]:
@@ -61,23 +61,23 @@ class ClaimActivities:
 
     @activity.defn(name="build_claim")
     def build_claim(self, question: ClaimQuestion) -> ClaimBuilt:
-        decision = self.mind.decision(question.encounter, question.up_to_sequence, question.now)
+        decision = self.service.decision(question.encounter, question.up_to_sequence, question.now)
         key = f"{question.letter}/{question.ordinal}"
         claim = next((claim for claim in decision.claims if claim.key == key), None)
-        with self.mind.db.write() as session:
+        with self.service.db.write() as session:
             session.get_one(Encounter, question.encounter, with_for_update=True)
             built = keep_claim(session, question, claim, self.same_file(session))
         CLAIMS_BUILT.labels(letter=question.letter, state=built.state).inc()
         return built
 
     @activity.defn(name="follow_claim")
-    def follow_claim(self, moment: ClaimMoment) -> ClaimStanding:
+    def follow_claim(self, moment: ClaimMoment) -> ClaimFollowUp:
         return self._follow(moment, None)
 
     @activity.defn(name="transmit_claim")
-    def transmit_claim(self, moment: ClaimMoment) -> ClaimStanding:
+    def transmit_claim(self, moment: ClaimMoment) -> ClaimFollowUp:
         """Send the version that counts now, if its time has come; says how the claim stands then."""
-        with self.mind.db.write() as session:
+        with self.service.db.write() as session:
             row, heard = self._current(session, moment)
             batched = _in_unwritten_batch(session, moment)
             if batched is None and row is not None and not self._goes_out(session, row, heard, moment.now):
@@ -86,7 +86,7 @@ class ClaimActivities:
             return self._follow(moment, None)
         key = key_in_batch(batched[0]) if batched else key_of(row)
         try:
-            sent = transmit(self.mind.db, self.mind.keys, self.mind.shelf, self.outbox, key, moment.now)
+            sent = transmit(self.service.db, self.service.keys, self.service.config, self.outbox, key, moment.now)
         except OSError as error:  # tried again until there is room; somebody should hear of it before filing ends
             self._follow(moment, f"the outbox cannot be written ({error.strerror}); it is tried again")
             raise
@@ -102,20 +102,20 @@ class ClaimActivities:
         """Compares by what is rendered: the segments of the bill, and for a file that went out the insured it named."""
 
         def same(row: ClaimVersion, claim: Claim) -> bool:
-            if not same_bill(claim_of(row), claim, self.mind.shelf.site()):
+            if not same_bill(claim_of(row), claim, self.service.config.site()):
                 return False
             sent = session.get(Transmission, key_of(row))
             if sent is None or sent.insured_mark is None:
                 return True
-            return insured_of(session, self.mind.keys, row.encounter_id) in (None, sent.insured_mark)
+            return insured_of(session, self.service.keys, row.encounter_id) in (None, sent.insured_mark)
 
         return same
 
-    def _follow(self, moment: ClaimMoment, obstacle: str | None) -> ClaimStanding:
-        with self.mind.db.write() as session:
+    def _follow(self, moment: ClaimMoment, obstacle: str | None) -> ClaimFollowUp:
+        with self.service.db.write() as session:
             row, heard = self._current(session, moment)
             if row is None:
-                return ClaimStanding(state=State.WITHDRAWN, version=0, settled=True)
+                return ClaimFollowUp(state=State.WITHDRAWN, version=0, settled=True)
             judged = self._judge(session, row, heard, moment.now, obstacle)
             if not _looked_later(row, moment):
                 _keep(session, row, judged, moment)
@@ -123,11 +123,11 @@ class ClaimActivities:
                 reconcile_alerts(session, moment.encounter, judged.alerts, moment.now, prefix)
             return _with_batch(_told(row, judged), _in_unwritten_batch(session, moment), moment.now)
 
-    def _current(self, session: Session, moment: ClaimMoment) -> tuple[ClaimVersion | None, Sequence[Reply]]:
+    def _current(self, session: Session, moment: ClaimMoment) -> tuple[ClaimVersion | None, Sequence[PayerResponse]]:
         """The version that counts, once every version stands as its replies say; under the encounter's lock."""
         session.get_one(Encounter, moment.encounter, with_for_update=True)
         versions = versions_of(session, moment.encounter, moment.letter, moment.ordinal)
-        heard = replies_of(session, self.mind.keys, moment.encounter) if versions else ()
+        heard = replies_of(session, self.service.keys, moment.encounter) if versions else ()
         latest = current(versions)
         for row in versions:
             gone = row.state == State.SUPERSEDED or (row.frequency == VOID and row is not latest)
@@ -140,7 +140,7 @@ class ClaimActivities:
         return self._in_line(session, versions, heard, moment.now), heard
 
     def _in_line(
-        self, session: Session, versions: Sequence[ClaimVersion], heard: Sequence[Reply], now: datetime
+        self, session: Session, versions: Sequence[ClaimVersion], heard: Sequence[PayerResponse], now: datetime
     ) -> ClaimVersion | None:
         """The version that counts once what the payer has, and what was corrected after a rejection, is taken into account."""
         latest = current(versions)
@@ -159,24 +159,24 @@ class ClaimActivities:
 
     def _names_others(self, session: Session, row: ClaimVersion, sent: Transmission) -> bool:
         """Who a file of it would name, or what it takes from the site file, was corrected since it was sent."""
-        marks = marks_of(session, self.mind.keys, self.mind.shelf.rules(), self.mind.shelf.site(), row)
+        marks = marks_of(session, self.service.keys, self.service.config.rules(), self.service.config.site(), row)
         return marks is not None and sent.parties_mark not in (None, marks.parties)
 
     def _has_another_number(self, session: Session, row: ClaimVersion, sent: Transmission) -> bool:
         """A void refers to the payer's number alone; another one may be what its rejection asked for."""
-        named = payer_named(session, self.mind.keys, row) if row.frequency == VOID else None
-        used = numbers_of(session, self.mind.keys, row, sent).replaces
+        named = payer_named(session, self.service.keys, row) if row.frequency == VOID else None
+        used = numbers_of(session, self.service.keys, row, sent).replaces
         return named is not None and named.payer_number != used
 
-    def _goes_out(self, session: Session, row: ClaimVersion, heard: Sequence[Reply], now: datetime) -> bool:
+    def _goes_out(self, session: Session, row: ClaimVersion, heard: Sequence[PayerResponse], now: datetime) -> bool:
         """Its hold is over, or it has its number and no file yet."""
         sent = session.get(Transmission, key_of(row))
         return sent.written_at is None if sent else self._judge(session, row, heard, now, None).send
 
     def _judge(
-        self, session: Session, row: ClaimVersion, heard: Sequence[Reply], now: datetime, obstacle: str | None
-    ) -> Standing:
-        rules, site = self.mind.shelf.rules(), self.mind.shelf.site()
+        self, session: Session, row: ClaimVersion, heard: Sequence[PayerResponse], now: datetime, obstacle: str | None
+    ) -> ClaimStatus:
+        rules, site = self.service.config.rules(), self.service.config.site()
         claim = claim_of(row)
         facility = site.facility(claim.facility)
         sent = session.get(Transmission, key_of(row))
@@ -184,7 +184,7 @@ class ClaimActivities:
         others = [one for one in versions_of(session, *key_of(row)[:3]) if one.version < row.version]
         voided = max((one.version for one in others if one.standing.get("state") == State.VOIDED), default=0)
         filed = [one for one in others if one.version > voided and one.standing.get("state") in FILED]
-        unnamed = row.frequency != ORIGINAL and payer_named(session, self.mind.keys, row) is None
+        unnamed = row.frequency != ORIGINAL and payer_named(session, self.service.keys, row) is None
         bill = Bill(
             key=f"{row.letter}/{row.ordinal}",
             built=State(row.state) if row.state in BUILT else State.EMITTED,
@@ -212,12 +212,12 @@ class ClaimActivities:
         return standing(bill, mine, rules, site.bill_hold_days, now)
 
 
-def _behind(row: ClaimVersion) -> Behind | None:
+def _behind(row: ClaimVersion) -> RebillAfterVoid | None:
     waits = row.standing.get(BEHIND) if row.frequency == VOID else None
-    return Behind(waits["payer"], date.fromisoformat(waits["through"])) if waits else None
+    return RebillAfterVoid(waits["payer"], date.fromisoformat(waits["through"])) if waits else None
 
 
-def _void_refused(row: ClaimVersion, before: Sequence[ClaimVersion], heard: Sequence[Reply]) -> Refusal | None:
+def _void_refused(row: ClaimVersion, before: Sequence[ClaimVersion], heard: Sequence[PayerResponse]) -> Refusal | None:
     """The rejection of a void that this claim follows as a new original: what it was to take back still stands."""
     voids = [one for one in before if one.frequency == VOID and one.standing.get("state") == State.REJECTED]
     if not voids or (row.frequency != ORIGINAL and row.state != State.HELD):  # nobody sent a held one
@@ -265,7 +265,7 @@ def _in_unwritten_batch(session: Session, moment: ClaimMoment) -> Batched | None
     return session.exec(found).first()
 
 
-def _with_batch(told: ClaimStanding, batched: Batched | None, now: datetime) -> ClaimStanding:
+def _with_batch(told: ClaimFollowUp, batched: Batched | None, now: datetime) -> ClaimFollowUp:
     """A claim in a batch looks again when the batch closes: whichever of its claims comes first writes the file."""
     if batched is None:
         return told
@@ -287,7 +287,7 @@ def _looked_later(row: ClaimVersion, moment: ClaimMoment) -> bool:
     return last is not None and row.standing.get("run") == _run() and datetime.fromisoformat(last) > moment.now
 
 
-def _keep(session: Session, row: ClaimVersion, judged: Standing, moment: ClaimMoment) -> None:
+def _keep(session: Session, row: ClaimVersion, judged: ClaimStatus, moment: ClaimMoment) -> None:
     """What the reading side and the worklists show of it."""
     row.state = judged.state.value
     behind = {BEHIND: row.standing[BEHIND]} if BEHIND in row.standing else {}
@@ -295,12 +295,12 @@ def _keep(session: Session, row: ClaimVersion, judged: Standing, moment: ClaimMo
     session.add(row)
 
 
-def _note(row: ClaimVersion, judged: Standing) -> None:
+def _note(row: ClaimVersion, judged: ClaimStatus) -> None:
     """What replies came to for a version, current or not; who looked last stays."""
     row.standing = {key: row.standing[key] for key in ("as_of", "run", BEHIND) if key in row.standing} | _noted(judged)
 
 
-def _noted(judged: Standing) -> dict[str, Any]:
+def _noted(judged: ClaimStatus) -> dict[str, Any]:
     paid, upcoming = judged.remittance, judged.announced
     return {
         "state": judged.state.value,
@@ -324,10 +324,10 @@ def _noted(judged: Standing) -> dict[str, Any]:
     }
 
 
-def _told(row: ClaimVersion, judged: Standing) -> ClaimStanding:
+def _told(row: ClaimVersion, judged: ClaimStatus) -> ClaimFollowUp:
     upcoming = judged.next
     errors = tuple(edit["message"] for edit in row.document.get("edits", ()) if edit["severity"] == "error")
-    return ClaimStanding(
+    return ClaimFollowUp(
         state=judged.state.value,
         version=row.version,
         send=judged.send,

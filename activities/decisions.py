@@ -10,14 +10,14 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
-from domain.billing.submission.responses import REPLIES, Reply, replies
+from domain.billing.submission.responses import REPLIES, PayerResponse, replies
 from domain.decision.decide import decide
 from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
 from domain.events import EventData
 from domain.events.access import ReferralReceived
 from domain.events.governance import CorrectionMade
-from store.config import Shelf
+from store.config import ConfigCache
 from store.engine import Database
 from store.facts import doses_given, load_facts_in
 from store.keys import Keyring
@@ -29,11 +29,11 @@ REMEMBERED = 64
 """Decisions kept in memory: the activities that follow one `decide` ask the same question again."""
 
 
-class Mind:
+class DecisionService:
     """Answers questions. The same facts, rulebook, site and moment give the same decision."""
 
-    def __init__(self, db: Database, keys: Keyring, shelf: Shelf) -> None:
-        self.db, self.keys, self.shelf = db, keys, shelf
+    def __init__(self, db: Database, keys: Keyring, config: ConfigCache) -> None:
+        self.db, self.keys, self.config = db, keys, config
         self._lock = threading.Lock()
         self._recent: OrderedDict[tuple[object, ...], Decision] = OrderedDict()
 
@@ -43,7 +43,7 @@ class Mind:
         Raises:
             RulebookError, SiteError: a file on the shelf does not hold together.
         """
-        rules, site = self.shelf.rules(), self.shelf.site()
+        rules, site = self.config.rules(), self.config.site()
         key = (encounter, up_to_sequence, now, rules.digest, id(site))
         with self._lock:
             if key in self._recent:
@@ -86,7 +86,7 @@ def claim_marks(session: Session, keys: Keyring, encounter: str, up_to_sequence:
     rows = session.exec(select(ClaimVersion).where(ClaimVersion.encounter_id == encounter)).all()
     claims = {row.control_number: f"{row.letter}/{row.ordinal}" for row in rows if row.control_number}
     own, _ = load_facts_in(session, keys, encounter, None)
-    by_claim: dict[str, list[Reply]] = {}
+    by_claim: dict[str, list[PayerResponse]] = {}
     for reply in replies(fold(own)):
         if reply.control in claims:
             by_claim.setdefault(claims[reply.control], []).append(reply)
@@ -108,7 +108,7 @@ def _corrected_insured(keys: Keyring, own: Sequence[Fact[EventData]]) -> str:
     return "" if one == other else keys.digest("claim named", other)
 
 
-def _mark(heard: Sequence[Reply]) -> str:
+def _mark(heard: Sequence[PayerResponse]) -> str:
     return hashlib.sha256(repr(heard).encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
-from activities.decisions import Mind, claim_marks
+from activities.decisions import DecisionService, claim_marks
 from activities.encounter_plan import plan_of, with_obsolete_claims, with_replies
 from activities.encounter_view import view_of
 from domain.decision.model import Decision
@@ -35,8 +35,8 @@ ALERTS = Metric("cart_alert_changes_total", "Alerts opened and resolved.", ["cha
 class EncounterActivities:
     """Decides, and writes what was decided: custody records, alerts, the view, claims to open."""
 
-    def __init__(self, mind: Mind, client: Client) -> None:
-        self.mind, self.client = mind, client
+    def __init__(self, service: DecisionService, client: Client) -> None:
+        self.service, self.client = service, client
 
     @property
     def all(self) -> list[Any]:
@@ -51,10 +51,10 @@ class EncounterActivities:
 
     @activity.defn(name="decide")
     def decide(self, question: Question) -> Plan:
-        decision = self.mind.answer(question)
+        decision = self.service.answer(question)
         DECISIONS.labels(stage=decision.stage.value).inc()
-        with self.mind.db.read() as session:
-            marks = claim_marks(session, self.mind.keys, question.encounter, question.up_to_sequence)
+        with self.service.db.read() as session:
+            marks = claim_marks(session, self.service.keys, question.encounter, question.up_to_sequence)
             standing = standing_claims(session, question.encounter)
             seen = _first_seen(session, question)
         _tell_decision(decision, question, seen)
@@ -62,16 +62,16 @@ class EncounterActivities:
 
     @activity.defn(name="keep_custody")
     def keep_custody(self, question: Question) -> None:
-        decision = self.mind.answer(question)
-        with self.mind.db.write() as session:
+        decision = self.service.answer(question)
+        with self.service.db.write() as session:
             if _stale(session, question):
                 return
-            append_custody(session, self.mind.keys, question.encounter, decision.custody, question.now)
+            append_custody(session, self.service.keys, question.encounter, decision.custody, question.now)
 
     @activity.defn(name="raise_alerts")
     def raise_alerts(self, question: Question) -> None:
-        decision = self.mind.answer(question)
-        with self.mind.db.write() as session:
+        decision = self.service.answer(question)
+        with self.service.db.write() as session:
             if _stale(session, question):
                 return
             opened, resolved = reconcile_alerts(session, question.encounter, decision.alerts, question.now)
@@ -80,8 +80,8 @@ class EncounterActivities:
 
     @activity.defn(name="show_encounter")
     def show_encounter(self, question: Question) -> None:
-        decision = self.mind.answer(question)
-        with self.mind.db.write() as session:
+        decision = self.service.answer(question)
+        with self.service.db.write() as session:
             if _stale(session, question):
                 return
             row = session.get_one(Encounter, question.encounter)

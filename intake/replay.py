@@ -17,15 +17,15 @@ from intake.hl7.message import read_text
 from intake.hl7.translate import Merge, translate
 from intake.inbox.merge_records import merge_in
 from intake.inbox.receive import Reader, Reading
-from intake.payer_files.importer import Taker
-from intake.site_mapping import Feed, Mapping
+from intake.payer_files.importer import PayerFileImporter
+from intake.site_mapping import Feed, SiteMapping
 from store.keys import Keyring
 
 X12 = "x12"
 NO_EVENT = "the mapping makes no event of it"
 
 
-def reader_of(mapping: Callable[[], Mapping], replies: Taker | None = None) -> Reader:
+def reader_of(mapping: Callable[[], SiteMapping], replies: PayerFileImporter | None = None) -> Reader:
     """A reader of kept HL7 messages, FHIR resources and files of payers' answers; asks for the mapping at each use."""
 
     def read_again(raw: str, kind: str, feed: str) -> Reading:
@@ -42,7 +42,7 @@ def reader_of(mapping: Callable[[], Mapping], replies: Taker | None = None) -> R
     return read_again
 
 
-def _x12(raw: str, replies: Taker | None) -> Reading:
+def _x12(raw: str, replies: PayerFileImporter | None) -> Reading:
     if replies is None:
         raise _invalid("this gateway has no site file; files of answers are read by its time zone")
     try:
@@ -52,7 +52,7 @@ def _x12(raw: str, replies: Taker | None) -> Reading:
     return Reading(tuple(events), None, None)
 
 
-def _hl7(raw: str, mapping: Mapping) -> Reading:
+def _hl7(raw: str, mapping: SiteMapping) -> Reading:
     message = read_text(raw)
     feed = mapping.feed_of(*message.sender)
     if feed is None:
@@ -69,7 +69,7 @@ def _merge(merge: Merge | None, feed: Feed) -> Callable[[Session, Keyring, datet
     return lambda session, keys, now: merge_in(session, keys, merge.old, merge.new, merge.facility, feed.name, now)
 
 
-def _fhir(raw: str, name: str, mapping: Mapping) -> Reading:
+def _fhir(raw: str, name: str, mapping: SiteMapping) -> Reading:
     feed = mapping.fhir_feed(name)
     if feed is None:
         raise NotUsable("the mapping file has no fhir_feeds entry of this name")

@@ -144,7 +144,7 @@ class Plan(_Part):
     plan: Prose | None = None
 
 
-class Mapping(_Part):
+class SiteMapping(_Part):
     """The whole file.
 
     Attributes:
@@ -210,7 +210,7 @@ class Mapping(_Part):
         return next((one for one in self.locations if one.location == name), None)
 
 
-def unknown_facilities(mapping: Mapping, known: Collection[str]) -> list[str]:
+def unknown_facilities(mapping: SiteMapping, known: Collection[str]) -> list[str]:
     """Every facility the mapping names and the site file does not, with where it stands."""
     named: list[tuple[str, str]] = []
     for kind, feeds in (("feeds", mapping.feeds), ("fhir_feeds", mapping.fhir_feeds)):
@@ -227,14 +227,14 @@ def unknown_facilities(mapping: Mapping, known: Collection[str]) -> list[str]:
     ]
 
 
-def parse_mapping(text: str) -> Mapping:
+def parse_mapping(text: str) -> SiteMapping:
     """Read a mapping file.
 
     Raises:
         MappingError: it is not TOML or does not fit; every problem is named.
     """
     try:
-        mapping = Mapping.model_validate(tomllib.loads(text))
+        mapping = SiteMapping.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise MappingError(f"not TOML: {error}") from None
     except ValidationError as error:

@@ -39,7 +39,7 @@ def read_rulebook(edition: Edition, directory: Path | None = None) -> Rulebook:
     return book
 
 
-class Shelf:
+class ConfigCache:
     """The rulebook and site of a running process, read again when a file changed.
 
     A rulebook that no longer loads is an error of the reading decision, which is retried until the file is mended: the

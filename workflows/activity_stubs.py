@@ -14,10 +14,10 @@ from temporalio.common import RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from workflows.messages import (
         ClaimBuilt,
+        ClaimFollowUp,
         ClaimIntent,
         ClaimMoment,
         ClaimQuestion,
-        ClaimStanding,
         DeskReport,
         Moment,
         Plan,
@@ -121,21 +121,21 @@ async def deliver_alerts(moment: Moment) -> None:
     )
 
 
-async def follow_claim(moment: ClaimMoment) -> ClaimStanding:
+async def follow_claim(moment: ClaimMoment) -> ClaimFollowUp:
     """How the claim stands by what was sent and answered; opens and resolves its alerts."""
     return await _claim("follow_claim", moment, f"follow claim {moment.letter}/{moment.ordinal}")
 
 
-async def transmit_claim(moment: ClaimMoment) -> ClaimStanding:
+async def transmit_claim(moment: ClaimMoment) -> ClaimFollowUp:
     """Number the claim's file and put it into the outbox, if its time has come."""
     return await _claim("transmit_claim", moment, f"transmit claim {moment.letter}/{moment.ordinal}")
 
 
-async def _claim(name: str, moment: ClaimMoment, summary: str) -> ClaimStanding:
-    standing: ClaimStanding = await workflow.execute_activity(
+async def _claim(name: str, moment: ClaimMoment, summary: str) -> ClaimFollowUp:
+    standing: ClaimFollowUp = await workflow.execute_activity(
         name,
         moment,
-        result_type=ClaimStanding,
+        result_type=ClaimFollowUp,
         start_to_close_timeout=ATTEMPT,
         retry_policy=PATIENT_RETRY,
         summary=summary,

@@ -1,4 +1,4 @@
-"""`AlertDesk`: one long-lived workflow that escalates alerts at their time and sees every message delivered."""
+"""`AlertEscalation`: one long-lived workflow that escalates alerts at their time and sees every message delivered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AT_LEAST = timedelta(seconds=1)
 
 
 @workflow.defn(name="AlertDesk")
-class AlertDesk:
+class AlertEscalation:
     """Work, deliver, wait for a change or the next deadline of any alert or message.
 
     Alerts and messages lie in the database; the workflow holds the clock only. It never ends; it begins anew when its

@@ -10,7 +10,7 @@ from workflows import activity_stubs
 from workflows.search_attributes import CLAIM_STATE
 
 with workflow.unsafe.imports_passed_through():
-    from workflows.messages import ClaimBuilt, ClaimMoment, ClaimQuestion, ClaimStanding, ClaimStart
+    from workflows.messages import ClaimBuilt, ClaimFollowUp, ClaimMoment, ClaimQuestion, ClaimStart
 
 ANOTHER_TRY = timedelta(days=1)
 """Until a claim that could not be transmitted is tried again, if none of its facts changes before."""
@@ -28,7 +28,7 @@ class ClaimLifecycle:
     def __init__(self, start: ClaimStart) -> None:
         self.start = start
         self.wanted: ClaimQuestion | None = None
-        self.standing: ClaimStanding | None = None
+        self.standing: ClaimFollowUp | None = None
         self.follows = False
         self.asked_again = 0
         self.rounds = 0
@@ -97,7 +97,7 @@ class ClaimLifecycle:
         self._show(standing)
         self._ask_again_after_a_void(standing)
 
-    def _ask_again_after_a_void(self, standing: ClaimStanding) -> None:
+    def _ask_again_after_a_void(self, standing: ClaimFollowUp) -> None:
         """Once for each void: what took the place of the voided claim could not go out before it."""
         if standing.again is None:
             rejected_after_all = self.asked_again != 0 and standing.version == self.asked_again
@@ -136,7 +136,7 @@ class ClaimLifecycle:
             f"Open errors:\n{_list(built.errors)}"
         )
 
-    def _show(self, standing: ClaimStanding) -> None:
+    def _show(self, standing: ClaimFollowUp) -> None:
         workflow.upsert_search_attributes([CLAIM_STATE.value_set(standing.state)])
         following = f"{standing.due_title} by {standing.due:%Y-%m-%d %H:%M} UTC" if standing.due else "nothing"
         workflow.set_current_details(

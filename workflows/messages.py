@@ -134,7 +134,7 @@ class ClaimMoment(_Message):
     now: datetime
 
 
-class ClaimStanding(_Message):
+class ClaimFollowUp(_Message):
     """How a claim stands: whether it goes out now, and the next moment somebody must look at it again.
 
     `again`: what the payer had is taken back; ask for the claim of the facts up to this sequence, which may be due anew.

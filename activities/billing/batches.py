@@ -12,14 +12,14 @@ from activities.billing.render import CannotRender, Numbers, part_of, payer_of, 
 from domain.billing.x12 import Part
 from domain.rulebook.book import NoRule
 from store.claims import next_count
-from store.config import Shelf
+from store.config import ConfigCache
 from store.engine import insert_once
 from store.keys import Keyring
 from store.tables import Batch, ClaimVersion, Counter, Transmission
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BatchPosition:
     """Where a claim goes: the number of its interchange (ISA13) and its place in it (ST02)."""
 
     interchange: int
@@ -31,14 +31,16 @@ def counter_of(mode: str, receiver: str) -> str:
     return f"interchange {mode} {receiver}"
 
 
-def take_place(session: Session, mode: str, receiver: str, payer: str, form: str, minutes: int, now: datetime) -> Place:
+def take_place(
+    session: Session, mode: str, receiver: str, payer: str, form: str, minutes: int, now: datetime
+) -> BatchPosition:
     """A place in the open batch of the partner, or in a new one; without batches, an interchange of the claim's own.
 
     Numbers are taken in the caller's transaction: without its commit none is taken.
     """
     counter = counter_of(mode, receiver)
     if not minutes:
-        return Place(next_count(session, counter), 1)
+        return BatchPosition(next_count(session, counter), 1)
     _lock(session, counter)
     of_partner = (Batch.mode == mode, Batch.receiver_id == receiver, Batch.payer == payer, Batch.form == form)
     fits = select(Batch).where(*of_partner, col(Batch.closed_at).is_(None), Batch.closes_at > now)
@@ -56,7 +58,7 @@ def take_place(session: Session, mode: str, receiver: str, payer: str, form: str
         session.add(batch)
         session.flush()
     taken = session.exec(select(func.max(Transmission.set_number)).where(*_in(batch))).one()
-    return Place(batch.interchange, 1 + (taken or 0))
+    return BatchPosition(batch.interchange, 1 + (taken or 0))
 
 
 def batch_of(session: Session, sent: Transmission) -> Batch | None:
@@ -79,7 +81,7 @@ def members(session: Session, batch: Batch) -> Sequence[Transmission]:
 
 
 def text_of(
-    session: Session, keys: Keyring, shelf: Shelf, numbered: Sequence[tuple[ClaimVersion, Transmission, Numbers]]
+    session: Session, keys: Keyring, config: ConfigCache, numbered: Sequence[tuple[ClaimVersion, Transmission, Numbers]]
 ) -> tuple[str, list[Transmission]]:
     """The file of a batch and the transmissions that stand in it: one whose claim can no longer be written is left out.
 
@@ -88,7 +90,7 @@ def text_of(
     """
     parts: list[Part] = []
     inside: list[Transmission] = []
-    rules, site = shelf.rules(), shelf.site()
+    rules, site = config.rules(), config.site()
     for row, sent, numbers in numbered:
         try:
             part = part_of(session, keys, rules, site, row, numbers, sent.mode)

@@ -13,13 +13,13 @@ from activities.billing import batches
 from activities.billing.claim_versions import version_at_payer
 from activities.billing.render import CannotRender, Numbers, file_of, marks_of, mode_of, payer_of
 from domain.billing.submission.payer_order import of_first
-from domain.billing.submission.responses import Reply, payer_number, replies
+from domain.billing.submission.responses import PayerResponse, payer_number, replies
 from domain.billing.submission.versions import ORIGINAL, State
 from domain.billing.x12 import validate
 from domain.encounter.facts import fold
 from domain.rulebook.book import NoRule
 from store.claims import versions_of
-from store.config import Shelf
+from store.config import ConfigCache
 from store.engine import Database
 from store.facts import load_facts_in
 from store.keys import Keyring
@@ -40,7 +40,7 @@ class Sent:
     waits_until: datetime | None = None
 
 
-def transmit(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, key: Key, now: datetime) -> Sent:
+def transmit(db: Database, keys: Keyring, config: ConfigCache, outbox: Path, key: Key, now: datetime) -> Sent:
     """Number the version and write its file; whatever was done before is not done again.
 
     Safe to retry at any point and beside another worker: the row takes the number once, the file is rendered from the row
@@ -57,13 +57,13 @@ def transmit(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, key: Key, 
             if sent is None and row.state != State.EMITTED:
                 return Sent(None)
             if sent is None:
-                sent = _number(session, keys, shelf, row, now)
+                sent = _number(session, keys, config, row, now)
             batch = batches.batch_of(session, sent)
-            text = _text(session, keys, shelf, row, sent) if batch is None else ""
+            text = _text(session, keys, config, row, sent) if batch is None else ""
     except (CannotRender, NoRule) as error:
         return Sent(None, str(error))
     if batch is not None:
-        return _batched(db, keys, shelf, outbox, sent, now)
+        return _batched(db, keys, config, outbox, sent, now)
     if sent.written_at is None:
         write_once(file_path(outbox, sent), text)
         with db.write() as session:
@@ -71,7 +71,7 @@ def transmit(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, key: Key, 
     return Sent(sent.interchange)
 
 
-def _batched(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, sent: Transmission, now: datetime) -> Sent:
+def _batched(db: Database, keys: Keyring, config: ConfigCache, outbox: Path, sent: Transmission, now: datetime) -> Sent:
     """Wait while the batch is open; then close it and write its file, whoever of its claims comes first."""
     with db.write() as session:
         batch = batches.batch_of(session, sent)
@@ -87,7 +87,7 @@ def _batched(db: Database, keys: Keyring, shelf: Shelf, outbox: Path, sent: Tran
             row = session.get_one(ClaimVersion, key_of(one))
             numbered.append((row, one, numbers_of(session, keys, row, one)))
         try:
-            text, inside = batches.text_of(session, keys, shelf, numbered)
+            text, inside = batches.text_of(session, keys, config, numbered)
         except CannotRender as error:
             return Sent(None, str(error))
     write_once(file_path(outbox, sent), text)
@@ -104,14 +104,14 @@ def key_of(sent: Transmission) -> Key:
     return sent.encounter_id, sent.letter, sent.ordinal, sent.version
 
 
-def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, now: datetime) -> Transmission:
+def _number(session: Session, keys: Keyring, config: ConfigCache, row: ClaimVersion, now: datetime) -> Transmission:
     """Take the next number for the version. A file that cannot be made or does not pass takes none: it rolls back."""
-    payer, mode = payer_of(row, shelf.site()), mode_of(row, shelf.site())
-    marks = marks_of(session, keys, shelf.rules(), shelf.site(), row)
+    payer, mode = payer_of(row, config.site()), mode_of(row, config.site())
+    marks = marks_of(session, keys, config.rules(), config.site(), row)
     named = payer_named(session, keys, row)
     if row.frequency != ORIGINAL and named is None:
         raise CannotRender(UNKNOWN_NUMBER)
-    minutes = shelf.site().batch_minutes
+    minutes = config.site().batch_minutes
     place = batches.take_place(session, mode, payer.receiver_id, payer.key, row.form, minutes, now)
     sent = Transmission(
         encounter_id=row.encounter_id,
@@ -129,7 +129,7 @@ def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, no
         parties_mark=marks.parties if marks else None,
         created_at=now,
     )
-    findings = validate(_text(session, keys, shelf, row, sent))
+    findings = validate(_text(session, keys, config, row, sent))
     if findings:
         raise CannotRender("the file does not pass: " + "; ".join(findings[:5]))
     session.add(sent)
@@ -140,9 +140,9 @@ def _number(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, no
     return sent
 
 
-def _text(session: Session, keys: Keyring, shelf: Shelf, row: ClaimVersion, sent: Transmission) -> str:
+def _text(session: Session, keys: Keyring, config: ConfigCache, row: ClaimVersion, sent: Transmission) -> str:
     numbers = numbers_of(session, keys, row, sent)
-    return file_of(session, keys, shelf.rules(), shelf.site(), row, numbers, sent.mode)
+    return file_of(session, keys, config.rules(), config.site(), row, numbers, sent.mode)
 
 
 def numbers_of(session: Session, keys: Keyring, row: ClaimVersion, sent: Transmission) -> Numbers:
@@ -161,7 +161,7 @@ def refers_to(session: Session, keys: Keyring, row: ClaimVersion) -> str | None:
     return named.payer_number if named else None
 
 
-def payer_named(session: Session, keys: Keyring, row: ClaimVersion) -> Reply | None:
+def payer_named(session: Session, keys: Keyring, row: ClaimVersion) -> PayerResponse | None:
     """The newest reply that names the payer's own number of the version the payer has, which this one replaces or voids.
 
     Another version's number would do harm: a rejected one has none that lives, and a claim is replaced as it was last taken in.
@@ -178,7 +178,7 @@ def payer_named(session: Session, keys: Keyring, row: ClaimVersion) -> Reply | N
     return next((reply for reply in reversed(mine) if reply.payer_number), None)
 
 
-def replies_of(session: Session, keys: Keyring, encounter: str) -> Sequence[Reply]:
+def replies_of(session: Session, keys: Keyring, encounter: str) -> Sequence[PayerResponse]:
     """Every reply to the claims of an encounter, corrections applied."""
     own, _ = load_facts_in(session, keys, encounter, None)
     return replies(fold(own))

@@ -26,7 +26,7 @@ from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
 from intake.inbox.receive import Reader
-from intake.site_mapping import Mapping
+from intake.site_mapping import SiteMapping
 from store.engine import Database
 from store.keys import Keyring
 from store.vault import audit, introduce
@@ -53,7 +53,7 @@ class Parts:
     temporal_reachable: Callable[[], Awaitable[bool]] | None
     clock: Callable[[], datetime]
     reader: Reader | None = None
-    mapping: Mapping | None = None
+    mapping: SiteMapping | None = None
     introduced: set[str] = field(default_factory=set)
     """Pseudonyms of persons whose names are in the vault."""
     seen: dict[tuple[str, str, str], datetime] = field(default_factory=dict)

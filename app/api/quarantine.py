@@ -14,7 +14,7 @@ from app.api.events import receipt_of
 from app.api.parts import PartsOf, QuarantineReader, Replayer, whole_house
 from app.api.problems import Refusal, documented
 from intake.inbox import quarantine
-from intake.inbox.closing import Decision, NotOpen, close
+from intake.inbox.closing import ClosingReason, NotOpen, close
 from intake.inbox.receive import Disposition, replay
 from store.engine import serialize
 from store.tables import Quarantine
@@ -87,7 +87,7 @@ def close_entry(
 ) -> QuarantineEntry:
     """An entry that will never be released leaves counts and alerts; its original stays. A replay opens it again."""
     whole_house(actor, "entries of the quarantine")
-    said = Decision(body.by, body.because, body.note, actor.name)
+    said = ClosingReason(body.by, body.because, body.note, actor.name)
     try:
         with parts.db.write() as session:
             serialize(session)

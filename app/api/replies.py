@@ -17,7 +17,7 @@ from domain.billing.x12.entries import NotUsable
 from intake import alerts
 from intake.inbox import quarantine
 from intake.payer_files.directory import FILES
-from intake.payer_files.importer import REPEATED, Taken, Taker
+from intake.payer_files.importer import REPEATED, PayerFileImporter, Taken
 from intake.replay import X12
 from store.engine import serialize
 
@@ -49,7 +49,7 @@ async def post_replies(request: Request, parts: PartsOf, actor: Sender) -> Reply
 def _take(parts: Parts, actor: Actor, body: bytes) -> Taken:
     site = parts.site
     assert site is not None
-    taker, now = Taker(parts.db, parts.keys, lambda: site), parts.clock()
+    taker, now = PayerFileImporter(parts.db, parts.keys, lambda: site), parts.clock()
     digest = taker.digest(body)
     if taker.known(digest) is not None:
         FILES.labels(outcome="repeated").inc()

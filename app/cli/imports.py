@@ -20,7 +20,7 @@ from domain.encounter.facts import Fact, fold
 from domain.encounter.record import Record
 from domain.events import parse
 from intake.spreadsheets import Import, ImportFileError, Trouble, read_import
-from store.config import Shelf
+from store.config import ConfigCache
 
 REFUSED = frozenset({"conflict", "invalid", "quarantined"})
 
@@ -49,9 +49,9 @@ def import_(
         _tell(one.warnings, "warning")
     sound = [one for one in found if not one.troubles]
     if dry_run:
-        shelf = Shelf(Settings().edition, Settings().rules_directory, site or Settings().site_file)
+        config = ConfigCache(Settings().edition, Settings().rules_directory, site or Settings().site_file)
         for one in sound:
-            for line in preview(one, shelf):
+            for line in preview(one, config):
                 print(line)
     elif sound:
         faulty += _send(api_from(data_dir, url), sound)
@@ -59,11 +59,11 @@ def import_(
     sys.exit(1 if faulty or not found else 0)
 
 
-def preview(one: Import, shelf: Shelf) -> Iterator[str]:
+def preview(one: Import, config: ConfigCache) -> Iterator[str]:
     """What the encounter would come to, judged here by site file and rulebook as if all of it had arrived now."""
     now = datetime.now(UTC)
     facts = fold([_fact(number, event, now) for number, event in enumerate(one.events)])
-    decision = decide(facts, shelf.site(), shelf.rules(), now)
+    decision = decide(facts, config.site(), config.rules(), now)
     yield f"{one.where}: {len(one.events)} events, stage {decision.stage.value}"
     for ordinal, claim in billed_elsewhere(Record(facts)):
         yield f"  Claim {claim.letter}/{ordinal}: {claim.state} elsewhere, ${claim.total}, never sent from here"

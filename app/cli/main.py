@@ -113,7 +113,7 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_log())))
     temporal_access(settings)  # a gateway connects at its first delivery: what is wrong with the settings is said now
     home = open_home(settings)
-    register_store_metrics(home.db, home.shelf, home.keys)
+    register_store_metrics(home.db, home.config, home.keys)
     try:
         server = server_of(settings, build_gateway(settings, home))
         listening = bound("CART_HTTP_PORT", settings.http_host, settings.http_port)

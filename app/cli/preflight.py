@@ -19,7 +19,7 @@ from domain.preflight import read_referral
 from domain.rulebook import NoRule, RulebookError
 from domain.rulebook.rows import Edition
 from domain.site import SiteError
-from store.config import Shelf
+from store.config import ConfigCache
 
 
 def preflight(
@@ -51,10 +51,10 @@ def offline(body: object, site: Path | None, rules: Path | None, edition: str | 
     """
     settings = Settings()
     chosen, tables = site or settings.site_file, rules or settings.rules_directory
-    shelf = Shelf(cast(Edition, edition or settings.edition), tables, chosen)
+    config = ConfigCache(cast(Edition, edition or settings.edition), tables, chosen)
     print(f"judged without a gateway, by {chosen}", file=sys.stderr)
     try:
-        found = judge(read_referral(body), shelf.site(), shelf.rules(), datetime.now(UTC))
+        found = judge(read_referral(body), config.site(), config.rules(), datetime.now(UTC))
     except (InvalidEvent, SiteError, RulebookError, NoRule, OSError) as error:
         raise ApiError(f"preflight: {error}") from None
     return found.model_dump(mode="json")

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from app.settings import Settings
 from intake.inbox import closing, quarantine
 from store import rotation
-from store.config import Shelf
+from store.config import ConfigCache
 from store.engine import Database
 from store.erasure import StillOpen, erase_patient
 from store.identifiers import look_up
@@ -140,7 +140,7 @@ def prune_store(
 ) -> None:
     """Remove exchanged files and access records past the spans of the rulebook. Facts, claims and chains are never touched."""
     settings = _settings(data_dir)
-    rules = Shelf(settings.edition, settings.rules_directory, settings.site_file).rules()
+    rules = ConfigCache(settings.edition, settings.rules_directory, settings.site_file).rules()
     db = Database(settings.database)
     try:
         gone = prune(db, rules, settings.outbox, settings.inbox, datetime.now(UTC), by, dry_run=dry_run)

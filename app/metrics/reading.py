@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlmodel import Session
 
-from store.config import Shelf
+from store.config import ConfigCache
 from store.keys import Keyring
 
 BATCH = 200
@@ -43,7 +43,7 @@ class Reading:
 
     session: Session
     now: datetime
-    shelf: Shelf | None
+    config: ConfigCache | None
     keys: Keyring | None
     views: Remembered[str, dict[str, Any]]
     documents: Remembered[tuple[str, str, int, int], dict[str, Any]]

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 Seen = tuple[int, str | None, int]
 
 
-class Bell:
+class AlertPoller:
     """Rings when what there is to do changed, and once a minute while it is not done."""
 
     def __init__(self, db: Database, client: Client) -> None:

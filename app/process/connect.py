@@ -11,10 +11,10 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.service import TLSConfig
 
-from activities.decisions import Mind
+from activities.decisions import DecisionService
 from app.process.payload_encryption import data_converter
 from app.settings import CannotStart, Settings
-from store.config import Shelf
+from store.config import ConfigCache
 from store.engine import Database
 from store.keys import Keyring, read_keyring
 
@@ -26,11 +26,11 @@ class Home:
     settings: Settings
     keys: Keyring
     db: Database
-    shelf: Shelf
+    config: ConfigCache
 
     @cached_property
-    def mind(self) -> Mind:
-        return Mind(self.db, self.keys, self.shelf)
+    def service(self) -> DecisionService:
+        return DecisionService(self.db, self.keys, self.config)
 
 
 def open_home(settings: Settings) -> Home:
@@ -41,13 +41,13 @@ def open_home(settings: Settings) -> Home:
         CannotStart: the site file cannot be read.
     """
     keys = read_keyring(settings.key_file)
-    shelf = Shelf(settings.edition, settings.rules_directory, settings.site_file)
-    shelf.rules()
+    config = ConfigCache(settings.edition, settings.rules_directory, settings.site_file)
+    config.rules()
     try:
-        shelf.site()
+        config.site()
     except OSError as error:
         raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
-    return Home(settings, keys, Database(settings.database), shelf)
+    return Home(settings, keys, Database(settings.database), config)
 
 
 async def connect_temporal(

@@ -38,7 +38,7 @@ from intake.feed_health import FeedWatch
 from intake.fhir.missed_notifications import Asker
 from intake.hl7.mllp import MllpServer
 from intake.inbox.receive import Reader
-from intake.site_mapping import Mapping
+from intake.site_mapping import SiteMapping
 from store.engine import Database
 from store.keys import Keyring
 
@@ -55,7 +55,7 @@ def create_gateway(
     deliverer: Deliverer | None = None,
     temporal_reachable: Callable[[], Awaitable[bool]] | None = None,
     reader: Reader | None = None,
-    mapping: Mapping | None = None,
+    mapping: SiteMapping | None = None,
     mllp: MllpServer | None = None,
     watch: FeedWatch | None = None,
     asker: Asker | None = None,

@@ -24,9 +24,9 @@ from intake.feed_health import FeedWatch
 from intake.fhir.missed_notifications import Asker
 from intake.hl7.mllp import MllpServer, tls_context
 from intake.hl7.receiver import Hl7Door
-from intake.payer_files.importer import Taker
+from intake.payer_files.importer import PayerFileImporter
 from intake.replay import reader_of
-from intake.site_mapping import Mapping, MappingError, parse_mapping, unknown_facilities
+from intake.site_mapping import MappingError, SiteMapping, parse_mapping, unknown_facilities
 from intake.workflow_client import TemporalDoor
 
 GRACE_SECONDS = 3
@@ -52,7 +52,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
     Raises:
         CannotStart: access or mapping file do not fit, or it would serve strangers; the message is one line.
     """
-    access, mapping, site = access_of(settings), mapping_of(settings), home.shelf.site()
+    access, mapping, site = access_of(settings), mapping_of(settings), home.config.site()
     if "mapping_file" in settings.model_fields_set:  # the packaged one maps nobody's feeds
         hold_against(site, mapping)
     door = TemporalDoor(lambda: connect_temporal(settings, home.keys))
@@ -62,10 +62,10 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
         keys=home.keys,
         access=access,
         site=site,
-        rules=home.shelf.rules,
+        rules=home.config.rules,
         deliverer=deliverer,
         temporal_reachable=door.reachable,
-        reader=reader_of(lambda: mapping, Taker(home.db, home.keys, home.shelf.site)),
+        reader=reader_of(lambda: mapping, PayerFileImporter(home.db, home.keys, home.config.site)),
         mapping=mapping,
         mllp=_mllp(settings, home, mapping, deliverer),
         watch=FeedWatch(home.db, mapping.longest_silences, utc_now),
@@ -126,7 +126,7 @@ def access_of(settings: GatewaySettings) -> Access | AccessOfFile:
     return access
 
 
-def mapping_of(settings: GatewaySettings) -> Mapping:
+def mapping_of(settings: GatewaySettings) -> SiteMapping:
     """The site's HL7 and FHIR mapping.
 
     Raises:
@@ -140,7 +140,7 @@ def mapping_of(settings: GatewaySettings) -> Mapping:
         raise CannotStart(f"mapping file {settings.mapping_file}: {error}") from None
 
 
-def hold_against(site: Site, mapping: Mapping) -> None:
+def hold_against(site: Site, mapping: SiteMapping) -> None:
     """Facilities of a mapping that the site file does not know would be written to by nobody's right.
 
     Raises:
@@ -151,7 +151,7 @@ def hold_against(site: Site, mapping: Mapping) -> None:
         raise CannotStart(f"mapping file: {'; '.join(unknown)}")
 
 
-def _mllp(settings: GatewaySettings, home: Home, mapping: Mapping, deliverer: Deliverer) -> MllpServer | None:
+def _mllp(settings: GatewaySettings, home: Home, mapping: SiteMapping, deliverer: Deliverer) -> MllpServer | None:
     if settings.mllp_port == 0:
         return None
     tls = _tls(settings)

@@ -29,7 +29,7 @@ from app.process.installation import install, locked
 from app.settings import RUN_FILE, CannotStart, Settings
 from domain.rulebook import RulebookError
 from domain.site import SiteError
-from store.config import Shelf
+from store.config import ConfigCache
 from store.engine import Database
 from store.keys import read_keyring
 from workflows.search_attributes import REGISTRY
@@ -164,10 +164,10 @@ def _settings(options: StackOptions) -> Settings:
 
 
 def _check_files(settings: Settings) -> None:
-    shelf = Shelf(settings.edition, settings.rules_directory, settings.site_file)
+    config = ConfigCache(settings.edition, settings.rules_directory, settings.site_file)
     try:
-        shelf.rules()
-        shelf.site()
+        config.rules()
+        config.site()
     except FileNotFoundError as error:
         raise CannotStart(f"{error.filename} does not exist; name the site file by --site or CART_SITE_FILE") from None
     except SiteError as error:

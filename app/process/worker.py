@@ -30,14 +30,14 @@ from activities.claim import ClaimActivities
 from activities.encounter import EncounterActivities
 from activities.watch import WatchActivities
 from app.metrics import free_port, sdk_metrics, serve_metrics
-from app.process.alert_poller import Bell
+from app.process.alert_poller import AlertPoller
 from app.process.connect import Home, connect_temporal, open_home
 from app.process.failure_hints import Advice
 from app.process.logs import core_log, started
 from app.settings import CannotStart, Settings
 from intake.payer_files.directory import ReplyDirectory
 from store.step_log import tell
-from workflows.alert_escalation import AlertDesk
+from workflows.alert_escalation import AlertEscalation
 from workflows.certification_watch import CertificationWatch
 from workflows.claim import ClaimLifecycle
 from workflows.encounter import CarTEncounter
@@ -46,7 +46,7 @@ from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 ACTIVITY_THREADS = 8
 DECISION_THREADS = 4
 GRACE = timedelta(seconds=4)
-WORKFLOWS = [CarTEncounter, ClaimLifecycle, CertificationWatch, AlertDesk]
+WORKFLOWS = [CarTEncounter, ClaimLifecycle, CertificationWatch, AlertEscalation]
 
 
 def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker:
@@ -62,10 +62,10 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
         workflows=[] if settings.worker_role == "activities" else WORKFLOWS,
         no_remote_activities=settings.worker_role == "workflows",
         activities=[
-            *EncounterActivities(home.mind, client).all,
-            *ClaimActivities(home.mind, settings.outbox).all,
-            *WatchActivities(home.mind).all,
-            *AlertActivities(home.mind, destinations_of(settings)).all,
+            *EncounterActivities(home.service, client).all,
+            *ClaimActivities(home.service, settings.outbox).all,
+            *WatchActivities(home.service).all,
+            *AlertActivities(home.service, destinations_of(settings)).all,
         ],
         activity_executor=pool,
         interceptors=[Advice()],
@@ -122,7 +122,7 @@ def _brought_to(schedule: Schedule, there: ScheduleUpdateInput) -> ScheduleUpdat
 
 def reply_directory(home: Home) -> ReplyDirectory:
     """Where payers' answers arrive as files; their times are the first facility's."""
-    return ReplyDirectory(home.db, home.keys, home.settings.inbox, home.shelf.site)
+    return ReplyDirectory(home.db, home.keys, home.settings.inbox, home.config.site)
 
 
 async def run_worker(settings: Settings) -> None:
@@ -135,8 +135,8 @@ async def run_worker(settings: Settings) -> None:
     core_port = free_port()
     runtime = Runtime(telemetry=TelemetryConfig(logging=core_log(), metrics=sdk_metrics(core_port)))
     client = await connect_temporal(settings, home.keys, runtime=runtime)
-    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.shelf, home.keys)
-    acts = (reply_directory(home), Bell(home.db, client)) if settings.worker_role != "workflows" else ()
+    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.config, home.keys)
+    acts = (reply_directory(home), AlertPoller(home.db, client)) if settings.worker_role != "workflows" else ()
     background = [asyncio.create_task(each.run()) for each in acts]
     try:
         with ThreadPoolExecutor(ACTIVITY_THREADS + DECISION_THREADS, thread_name_prefix="activity") as pool:

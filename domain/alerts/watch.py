@@ -27,7 +27,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class WatchedCertificate:
     """A certificate that counts now. `holder_key` is a keyed hash: a holder may be a person."""
 
     layer: str
@@ -52,7 +52,7 @@ class UnderWay:
     planned: date | None
     lacking: frozenset[str] = frozenset()
 
-    def needs(self, paper: Standing) -> bool:
+    def needs(self, paper: WatchedCertificate) -> bool:
         """Its place holds the certificate; of a person's or a maker's, its own decision must have said so."""
         of_its_product = paper.product in (None, self.product)
         return of_its_product and (paper.holder_key in self.holders or paper.layer in self.lacking)
@@ -69,7 +69,7 @@ class Deadline:
 
 
 def watch_alerts(
-    certificates: Iterable[Standing], rules: Rulebook, now: datetime, under_way: Sequence[UnderWay] = ()
+    certificates: Iterable[WatchedCertificate], rules: Rulebook, now: datetime, under_way: Sequence[UnderWay] = ()
 ) -> tuple[Alert, ...]:
     """The alerts that should stand: one per certificate in its tightest band, one for all rows past review."""
     today = now.astimezone(UTC).date()
@@ -108,7 +108,11 @@ def again_after(rules: Rulebook, now: datetime) -> timedelta:
 
 
 def _ending(
-    certificates: Iterable[Standing], rules: Rulebook, today: date, now: datetime, under_way: Sequence[UnderWay]
+    certificates: Iterable[WatchedCertificate],
+    rules: Rulebook,
+    today: date,
+    now: datetime,
+    under_way: Sequence[UnderWay],
 ) -> Iterator[Alert]:
     for paper in certificates:
         if paper.valid_to is None:

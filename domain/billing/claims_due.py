@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from domain.billing.assignment import lay_out
 from domain.billing.build import stay
@@ -20,20 +19,18 @@ from domain.billing.build.expanded_access import add_expanded_access
 from domain.billing.build.forms import add_fields
 from domain.billing.build.infusion import add_infusion
 from domain.billing.build.remarks import remarks
-from domain.billing.context import Desk
+from domain.billing.context import BillingContext
 from domain.billing.edits import find_edits
-from domain.billing.edits.review import Case
+from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Claim, CodedValue, Form, Line
 from domain.billing.payment_window import explain
 from domain.billing.prior_system_claims import settle
-from domain.billing.services import Bundle
+from domain.billing.services import ClaimServices
+from domain.encounter.model import Requirement
 from domain.encounter.record import Record
 from domain.rulebook import NoRule, Rulebook
-from domain.rulebook.rows import Place
+from domain.rulebook.rows import PlaceOfService
 from domain.site import Site
-
-if TYPE_CHECKING:
-    from domain.encounter.model import Requirement
 
 _WRITERS: tuple[Callable[[Draft], None], ...] = (
     add_collections,
@@ -64,29 +61,29 @@ def build_claims(record: Record, site: Site, rules: Rulebook, uncleared: Unclear
         Claims with `ready` False and `waiting_for` while a document that makes them due is missing.
     """
     found = cases(record, site, rules, uncleared)
-    return tuple(case.claim.model_copy(update={"edits": find_edits(case)}) for case in found)
+    return tuple(review.claim.model_copy(update={"edits": find_edits(review)}) for review in found)
 
 
-def cases(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | None = None) -> tuple[Case, ...]:
+def cases(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | None = None) -> tuple[ClaimReview, ...]:
     """Every claim before its edits, with what it was written from."""
     if record.referral is None:
         return ()
-    desk = Desk(record, site, rules, record.referral)
-    bundles = settle(desk, _billed(desk, lay_out(desk)))
+    context = BillingContext(record, site, rules, record.referral)
+    bundles = settle(context, _billed(context, lay_out(context)))
     drafts = [
         draft
-        for bundle in bundles
-        if not _empty(draft := _write(desk.planned_on(bundle.first, bundle.facility), bundle))
+        for services in bundles
+        if not _empty(draft := _write(context.planned_on(services.first, services.facility), services))
     ]
     used = frozenset(event for draft in drafts for event in price(draft))
-    claims = tuple(_claim(draft, explain(desk, draft.bundle, bundles)) for draft in drafts)
+    claims = tuple(_claim(draft, explain(context, draft.services, bundles)) for draft in drafts)
     pairs = zip(drafts, claims, strict=True)
-    return tuple(Case(draft, claim, claims, used, uncleared or {}) for draft, claim in pairs)
+    return tuple(ClaimReview(draft, claim, claims, used, uncleared or {}) for draft, claim in pairs)
 
 
-def _billed(desk: Desk, bundles: Sequence[Bundle]) -> tuple[Bundle, ...]:
+def _billed(context: BillingContext, bundles: Sequence[ClaimServices]) -> tuple[ClaimServices, ...]:
     """Without the claims that a payer's rule leaves out."""
-    return tuple(bundle for bundle in bundles if not _refused(desk, bundle))
+    return tuple(services for services in bundles if not _refused(context, services))
 
 
 def _empty(draft: Draft) -> bool:
@@ -94,17 +91,20 @@ def _empty(draft: Draft) -> bool:
     return not (draft.lines or draft.stay or draft.waiting or draft.problems)
 
 
-def _refused(desk: Desk, bundle: Bundle) -> bool:
+def _refused(context: BillingContext, services: ClaimServices) -> bool:
     try:
-        return bundle.letter == "A" and desk.policy("collection_code", bundle.first, bundle.facility).value == "none"
+        return (
+            services.letter == "A"
+            and context.policy("collection_code", services.first, services.facility).value == "none"
+        )
     except NoRule:
         return False
 
 
-def _write(desk: Desk, bundle: Bundle) -> Draft:
-    draft = Draft(desk, bundle, waiting=list(bundle.waiting))
+def _write(context: BillingContext, services: ClaimServices) -> Draft:
+    draft = Draft(context, services, waiting=list(services.waiting))
     with draft.section():
-        draft.place = desk.rules.one(Place, bundle.first, stage=bundle.stage, setting=bundle.setting)
+        draft.place = context.rules.one(PlaceOfService, services.first, stage=services.stage, setting=services.setting)
         draft.cite(draft.place)
     for writer in _WRITERS:
         writer(draft)
@@ -120,10 +120,10 @@ def _write(desk: Desk, bundle: Bundle) -> Draft:
 def _cite_window(draft: Draft) -> None:
     """The rule that took outpatient services into the stay speaks on the claim."""
     if draft.stay:
-        given = [(f.data.facility, f.data.started_at) for f in draft.bundle.doses]
-        given += [(f.data.facility, f.data.started_at) for f in draft.bundle.collections]
-        for facility in sorted({facility for facility, began in given if not draft.desk.in_stay(draft.stay, began)}):
-            draft.cite(draft.desk.window_policy(draft.desk.admitted_on(draft.stay), facility))
+        given = [(f.data.facility, f.data.started_at) for f in draft.services.doses]
+        given += [(f.data.facility, f.data.started_at) for f in draft.services.collections]
+        for facility in sorted({facility for facility, began in given if not draft.context.in_stay(draft.stay, began)}):
+            draft.cite(draft.context.window_policy(draft.context.admitted_on(draft.stay), facility))
 
 
 def _attest(draft: Draft) -> None:
@@ -131,11 +131,11 @@ def _attest(draft: Draft) -> None:
 
     A hospital attests with it; an office has no such code.
     """
-    if not draft.bundle.unrelated or draft.professional:
+    if not draft.services.unrelated or draft.professional:
         return
-    on = draft.bundle.first
+    on = draft.services.first
     row = draft.code("condition_unrelated", on)
-    reason = draft.say(row, "Attested unrelated to the stay that follows.", *draft.bundle.unrelated)
+    reason = draft.say(row, "Attested unrelated to the stay that follows.", *draft.services.unrelated)
     field = draft.location("condition_code", on).field
     draft.codes.append(CodedValue(kind="condition", code=row.code, field=field, reason=reason))
 
@@ -144,21 +144,21 @@ def _claim(draft: Draft, folded: tuple[str, ...]) -> Claim:
     period, lines = _period(draft), _lines(draft)
     total, drg, noted = sum((line.charge for line in lines), Decimal(0)), stay.group(draft), remarks(draft)
     add_fields(draft, period, {"total": f"{total:.2f}", "drg": drg, "remarks": noted})
-    bundle, place, rules = draft.bundle, draft.place, draft.desk.rules
+    services, place, rules = draft.services, draft.place, draft.context.rules
     return Claim(
-        letter=bundle.letter,
-        ordinal=bundle.ordinal,
+        letter=services.letter,
+        ordinal=services.ordinal,
         form=Form(place.form) if place else Form.UB04,
         type_of_bill=place.type_of_bill if place else None,
         place_of_service=place.place_of_service if place else None,
-        payer=draft.desk.payer,
-        facility=bundle.facility,
-        setting=bundle.setting,
+        payer=draft.context.payer,
+        facility=services.facility,
+        setting=services.setting,
         statement_from=period[0],
         statement_through=period[1],
         ready=not draft.waiting,
         waiting_for=tuple(dict.fromkeys(draft.waiting)),
-        admission_id_event=bundle.stay.events[0] if bundle.stay else None,
+        admission_id_event=services.stay.events[0] if services.stay else None,
         fields=tuple(draft.fields),
         lines=lines,
         diagnoses=tuple(draft.diagnoses),
@@ -177,11 +177,11 @@ def _claim(draft: Draft, folded: tuple[str, ...]) -> Claim:
 
 def _period(draft: Draft) -> tuple[date, date]:
     """Statement period: from the first service or the admission, whichever is earlier, to discharge or the last service."""
-    days = [line.on for line in draft.lines] or [draft.bundle.first]
+    days = [line.on for line in draft.lines] or [draft.services.first]
     days += [procedure.date for procedure in draft.procedures]
     if draft.stay:
-        days.append(draft.desk.admitted_on(draft.stay))
-        if out := draft.desk.discharged_on(draft.stay):
+        days.append(draft.context.admitted_on(draft.stay))
+        if out := draft.context.discharged_on(draft.stay):
             return min(days), out
     return min(days), max(days)
 

@@ -1,4 +1,4 @@
-"""The biller's desk: record, site file and rulebook, and the questions that every builder asks of them."""
+"""The billing context: record, site file and rulebook, and the questions that every builder asks of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True)
-class Desk:
+class BillingContext:
     """What the builders work with. Look-ups name a date and raise NoRule; nothing falls back silently."""
 
     record: Record
@@ -50,8 +50,8 @@ class Desk:
     def indication(self) -> str:
         return self.record.indication or self.referral.data.indication
 
-    def planned_on(self, day: date, facility: str) -> Desk:
-        """The desk with the product and indication that were planned on a day: a switch bills no earlier service."""
+    def planned_on(self, day: date, facility: str) -> BillingContext:
+        """The context with the product and indication that were planned on a day: a switch bills no earlier service."""
         facts = self.record.facts
         later = {
             fact.event_id

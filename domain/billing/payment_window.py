@@ -5,54 +5,60 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
-from domain.billing.context import Desk
-from domain.billing.services import Bundle
+from domain.billing.context import BillingContext
+from domain.billing.services import ClaimServices
 
 
-def explain(desk: Desk, bundle: Bundle, every: Sequence[Bundle]) -> tuple[str, ...]:
+def explain(context: BillingContext, services: ClaimServices, every: Sequence[ClaimServices]) -> tuple[str, ...]:
     """The sentences that say why services stand on this claim, or on another one."""
-    if bundle.stay:
-        return (*_taken_in(desk, bundle), *_not_taken_in(desk, bundle))
-    return (*_carried_elsewhere(desk, bundle, every), *_attested(bundle))
+    if services.stay:
+        return (*_taken_in(context, services), *_not_taken_in(context, services))
+    return (*_carried_elsewhere(context, services, every), *_attested(services))
 
 
-def _taken_in(desk: Desk, bundle: Bundle) -> tuple[str, ...]:
-    stay = bundle.stay
+def _taken_in(context: BillingContext, services: ClaimServices) -> tuple[str, ...]:
+    stay = services.stay
     assert stay is not None
-    admitted = desk.admitted_on(stay)
+    admitted = context.admitted_on(stay)
     told: list[str] = []
-    for what, moments in _services(bundle):
-        inside = [m for m in moments if desk.in_stay(stay, m)]
-        before = [m for m in moments if not desk.in_stay(stay, m)]
+    for what, moments in _services(services):
+        inside = [m for m in moments if context.in_stay(stay, m)]
+        before = [m for m in moments if not context.in_stay(stay, m)]
         if inside and what != "the infusion":
-            told.append(f"{what} of {_days(desk, bundle, inside)}: given during the stay, so this claim carries it.")
+            told.append(
+                f"{what} of {_days(context, services, inside)}: given during the stay, so this claim carries it."
+            )
         if before:
             told.append(
-                f"{what} of {_days(desk, bundle, before)}: outpatient service in the payment window before the admission of"
+                f"{what} of {_days(context, services, before)}: outpatient service in the payment window before the admission of"
                 f" {admitted.isoformat()}, so it folds into the stay (corrections C5)."
             )
-    if bundle.letter == "C" and bundle.given and all(not desk.in_stay(stay, i.started_at) for i in bundle.given):
+    if (
+        services.letter == "C"
+        and services.given
+        and all(not context.in_stay(stay, i.started_at) for i in services.given)
+    ):
         told.append(
             "The infusion was given as an outpatient; the payment window takes it into this stay, so the stay has no Claim D."
         )
     return tuple(told)
 
 
-def _not_taken_in(desk: Desk, bundle: Bundle) -> Iterable[str]:
+def _not_taken_in(context: BillingContext, services: ClaimServices) -> Iterable[str]:
     """For a readmission after an outpatient infusion: why it is a claim of its own and not the infusion's."""
-    if bundle.letter != "D" or bundle.stay is None:
+    if services.letter != "D" or services.stay is None:
         return
-    admitted = desk.admitted_on(bundle.stay)
-    for infusion in desk.record.given:
-        on = desk.day(infusion.started_at, infusion.facility)
+    admitted = context.admitted_on(services.stay)
+    for infusion in context.record.given:
+        on = context.day(infusion.started_at, infusion.facility)
         if infusion.setting.value == "inpatient" or on > admitted:
             continue
-        rule = desk.window_policy(admitted, infusion.facility)
-        house = desk.facility(bundle.stay.facility)
-        days = desk.days("payment_window", admitted, hospital_class=house.hospital_class) if house else 0
+        rule = context.window_policy(admitted, infusion.facility)
+        house = context.facility(services.stay.facility)
+        days = context.days("payment_window", admitted, hospital_class=house.hospital_class) if house else 0
         if rule.value != "fold":
             why = f"this payer has no payment window ({rule.id})"
-        elif not desk.same_house(infusion.facility, bundle.stay.facility):
+        elif not context.same_house(infusion.facility, services.stay.facility):
             why = "the infusion was given in a house of another owner, which the payment window does not reach"
         elif (admitted - on).days > days:
             why = f"the admission came more than the {days} days of the payment window later"
@@ -61,34 +67,36 @@ def _not_taken_in(desk: Desk, bundle: Bundle) -> Iterable[str]:
         yield f"The outpatient infusion of {on.isoformat()} stays on Claim C and this stay is Claim D: {why}."
 
 
-def _carried_elsewhere(desk: Desk, bundle: Bundle, every: Sequence[Bundle]) -> tuple[str, ...]:
+def _carried_elsewhere(
+    context: BillingContext, services: ClaimServices, every: Sequence[ClaimServices]
+) -> tuple[str, ...]:
     """For a course that was torn apart by the window: where its other doses are."""
-    if bundle.letter != "B":
+    if services.letter != "B":
         return ()
     told = []
     for other in every:
         if other.stay is None or not other.doses:
             continue
-        near = [f for f in other.doses if abs((f.data.date - bundle.first).days) <= desk.gap_days]
+        near = [f for f in other.doses if abs((f.data.date - services.first).days) <= context.gap_days]
         if near:
-            days = _days(desk, other, [f.data.started_at for f in near])
+            days = _days(context, other, [f.data.started_at for f in near])
             told.append(f"The doses of {days} stand on Claim {other.letter} {other.ordinal}, which the stay carries.")
     return tuple(told)
 
 
-def _attested(bundle: Bundle) -> tuple[str, ...]:
-    if not bundle.unrelated:
+def _attested(services: ClaimServices) -> tuple[str, ...]:
+    if not services.unrelated:
         return ()
     return ("The services are attested unrelated to the stay that follows, so they stand on their own claim.",)
 
 
-def _services(bundle: Bundle) -> Iterable[tuple[str, list[datetime]]]:
-    yield "the collection", [f.data.started_at for f in bundle.collections]
-    yield "lymphodepletion", [f.data.started_at for f in bundle.doses]
-    yield "the infusion", [i.started_at for i in bundle.infusions]
-    yield "treatment of toxicity", [f.data.at for f in bundle.medications]
+def _services(services: ClaimServices) -> Iterable[tuple[str, list[datetime]]]:
+    yield "the collection", [f.data.started_at for f in services.collections]
+    yield "lymphodepletion", [f.data.started_at for f in services.doses]
+    yield "the infusion", [i.started_at for i in services.infusions]
+    yield "treatment of toxicity", [f.data.at for f in services.medications]
 
 
-def _days(desk: Desk, bundle: Bundle, moments: Iterable[datetime]) -> str:
-    days: set[date] = {desk.day(moment, bundle.facility) for moment in moments}
+def _days(context: BillingContext, services: ClaimServices, moments: Iterable[datetime]) -> str:
+    days: set[date] = {context.day(moment, services.facility) for moment in moments}
     return ", ".join(day.isoformat() for day in sorted(days))

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from domain.billing.context import Desk
+from domain.billing.context import BillingContext
 from domain.billing.model import Letter
-from domain.billing.services import Bundle
+from domain.billing.services import ClaimServices
 from domain.encounter.record import Record, Stay
 from domain.events.cutover import BilledElsewhere
 
@@ -33,27 +33,29 @@ def billed_elsewhere(record: Record) -> tuple[Numbered, ...]:
     return tuple(numbered)
 
 
-def settle(desk: Desk, bundles: Sequence[Bundle]) -> tuple[Bundle, ...]:
+def settle(context: BillingContext, bundles: Sequence[ClaimServices]) -> tuple[ClaimServices, ...]:
     """The bundles without what is billed elsewhere, numbered behind the claims that are."""
-    taken = billed_elsewhere(desk.record)
+    taken = billed_elsewhere(context.record)
     if not taken:
         return tuple(bundles)
-    left = [kept for bundle in bundles if (kept := _kept(desk, bundle, [one for _, one in taken])) is not None]
+    left = [kept for services in bundles if (kept := _kept(context, services, [one for _, one in taken])) is not None]
     first = {letter: sum(one.letter == letter for _, one in taken) for letter in ("A", "B", "C", "D")}
-    numbered: list[Bundle] = []
-    for bundle in left:
-        mine = 1 + first[bundle.letter] + sum(b.letter == bundle.letter for b in numbered)
-        numbered.append(replace(bundle, ordinal=mine))
+    numbered: list[ClaimServices] = []
+    for services in left:
+        mine = 1 + first[services.letter] + sum(b.letter == services.letter for b in numbered)
+        numbered.append(replace(services, ordinal=mine))
     return tuple(numbered)
 
 
-def _kept(desk: Desk, bundle: Bundle, taken: Sequence[BilledElsewhere]) -> Bundle | None:
+def _kept(context: BillingContext, services: ClaimServices, taken: Sequence[BilledElsewhere]) -> ClaimServices | None:
     """The bundle without services that a claim elsewhere bills; None when nothing is left of it."""
-    if bundle.stay is not None and _claim_of(desk, taken, (bundle.letter,), bundle.facility, _days(desk, bundle.stay)):
+    if services.stay is not None and _claim_of(
+        context, taken, (services.letter,), services.facility, _days(context, services.stay)
+    ):
         return None
 
     def elsewhere(letters: tuple[Letter, ...], facility: str, day: date) -> BilledElsewhere | None:
-        return _claim_of(desk, taken, letters, facility, (day, day))
+        return _claim_of(context, taken, letters, facility, (day, day))
 
     found: list[BilledElsewhere | None] = []
 
@@ -62,47 +64,55 @@ def _kept(desk: Desk, bundle: Bundle, taken: Sequence[BilledElsewhere]) -> Bundl
         return found[-1] is None
 
     kept = replace(
-        bundle,
+        services,
         collections=tuple(
             f
-            for f in bundle.collections
-            if own(("A", "C"), f.data.facility, desk.day(f.data.started_at, f.data.facility))
+            for f in services.collections
+            if own(("A", "C"), f.data.facility, context.day(f.data.started_at, f.data.facility))
         ),
         doses=tuple(
-            f for f in bundle.doses if own(("B", "C"), f.data.facility, desk.day(f.data.started_at, f.data.facility))
+            f
+            for f in services.doses
+            if own(("B", "C"), f.data.facility, context.day(f.data.started_at, f.data.facility))
         ),
-        infusions=tuple(i for i in bundle.infusions if own(("C",), i.facility, desk.day(i.started_at, i.facility))),
+        infusions=tuple(
+            i for i in services.infusions if own(("C",), i.facility, context.day(i.started_at, i.facility))
+        ),
         medications=tuple(
             f
-            for f in bundle.medications
+            for f in services.medications
             if own(
-                (bundle.letter,),
-                f.data.facility or bundle.facility,
-                desk.day(f.data.at, f.data.facility or bundle.facility),
+                (services.letter,),
+                f.data.facility or services.facility,
+                context.day(f.data.at, f.data.facility or services.facility),
             )
         ),
     )
     claims = tuple(dict.fromkeys(one for one in found if one is not None))
     if not claims:
-        return bundle
-    if bundle.stay is None and not (kept.collections or kept.doses or kept.infusions or kept.medications):
+        return services
+    if services.stay is None and not (kept.collections or kept.doses or kept.infusions or kept.medications):
         return None
     return replace(kept, elsewhere=claims)
 
 
 def _claim_of(
-    desk: Desk, taken: Sequence[BilledElsewhere], letters: tuple[Letter, ...], facility: str, days: tuple[date, date]
+    context: BillingContext,
+    taken: Sequence[BilledElsewhere],
+    letters: tuple[Letter, ...],
+    facility: str,
+    days: tuple[date, date],
 ) -> BilledElsewhere | None:
     first, last = days
     for one in taken:
         touches = one.statement_from <= last and first <= one.statement_through
-        if one.letter in letters and one.state != "voided" and touches and desk.same_house(one.facility, facility):
+        if one.letter in letters and one.state != "voided" and touches and context.same_house(one.facility, facility):
             return one
     return None
 
 
-def _days(desk: Desk, stay: Stay) -> tuple[date, date]:
-    return desk.admitted_on(stay), desk.discharged_on(stay) or date.max
+def _days(context: BillingContext, stay: Stay) -> tuple[date, date]:
+    return context.admitted_on(stay), context.discharged_on(stay) or date.max
 
 
 __all__ = ["Numbered", "billed_elsewhere", "settle"]

@@ -14,7 +14,7 @@ from domain.events.cutover import BilledElsewhere
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
+class ClaimServices:
     """Services of one claim.
 
     Attributes:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from domain.alerts.model import Finding
 from domain.billing.model import Claim
-from domain.encounter.context import Case
+from domain.encounter.context import EncounterContext
 from domain.encounter.gates.cells import in_manufacture, left_over
 from domain.encounter.model import Outcome
 from domain.encounter.stages import monitoring
@@ -34,63 +34,63 @@ ENDS = frozenset(
 OUTCOMES = {"death": Outcome.DECEASED, "product_unusable": Outcome.PRODUCT_LOST}
 
 
-def outcome(case: Case, claims: Iterable[Claim]) -> Outcome | None:
+def outcome(context: EncounterContext, claims: Iterable[Claim]) -> Outcome | None:
     """How the encounter ended; None while something is still due."""
-    end = closes_at(case)
-    if end is None or end > case.now or monitoring.open_stays(case):
+    end = closes_at(context)
+    if end is None or end > context.now or monitoring.open_stays(context):
         return None
     if any(not claim.ready or claim.errors for claim in claims):
         return None
-    return ending(case)
+    return ending(context)
 
 
-def ending(case: Case) -> Outcome:
+def ending(context: EncounterContext) -> Outcome:
     """Completed after an infusion, unless the patient died; else what the withdrawal says."""
-    left = case.record.withdrawal
+    left = context.record.withdrawal
     if left is not None and left.data.reason == "death":
         return Outcome.DECEASED
-    if case.record.given or left is None:
+    if context.record.given or left is None:
         return Outcome.COMPLETED
     return OUTCOMES.get(left.data.reason, Outcome.WITHDRAWN)
 
 
-def closes_at(case: Case) -> datetime | None:
+def closes_at(context: EncounterContext) -> datetime | None:
     """The earliest moment of closure by the clock; None while the encounter is under way."""
-    left = case.record.withdrawal
-    if left is not None and (left.data.reason == "death" or not case.record.given):
-        return max(left.occurred + case.span("withdrawal"), left.received_at + case.grace)
-    return monitoring.window_end(case)
+    left = context.record.withdrawal
+    if left is not None and (left.data.reason == "death" or not context.record.given):
+        return max(left.occurred + context.span("withdrawal"), left.received_at + context.grace)
+    return monitoring.window_end(context)
 
 
-def waits(case: Case, claims: Iterable[Claim]) -> Iterator[Wait]:
+def waits(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Wait]:
     """Closure itself, and the documents of each claim that is not ready."""
-    end = closes_at(case)
+    end = closes_at(context)
     if end is not None:
         yield Wait("wake:closure", None, end, Stage.MONITORING, "closure of the encounter")
     for claim in claims:
         if not claim.ready:
-            yield _documents(case, claim)
+            yield _documents(context, claim)
 
 
-def findings(case: Case, claims: Iterable[Claim]) -> Iterator[Finding]:
+def findings(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Finding]:
     """Charges that no service explains, bags that are left over, the withdrawal, and what is still booked after it."""
     claimed = {event for claim in claims for line in claim.lines for event in line.reason.events}
-    for charge in case.record.charges if not claimed else ():
+    for charge in context.record.charges if not claimed else ():
         yield Finding("charge_unclaimed", events=(charge.event_id,))
-    for fact in left_over(case):
+    for fact in left_over(context):
         yield Finding("disposition_due", fact.event_id, (fact.event_id,))
-    left = case.record.withdrawal
+    left = context.record.withdrawal
     if left is None:
         return
-    detail = "cells are in manufacture, tell the manufacturer" if in_manufacture(case) else ""
+    detail = "cells are in manufacture, tell the manufacturer" if in_manufacture(context) else ""
     yield Finding("withdrawn", events=(left.event_id,), detail=detail)
-    for booking in case.record.appointments:
-        if booking.status == "booked" and booking.starts_at > max(left.occurred, case.now):
+    for booking in context.record.appointments:
+        if booking.status == "booked" and booking.starts_at > max(left.occurred, context.now):
             yield Finding("withdrawn_booking", booking.events[0], booking.events)
 
 
-def _documents(case: Case, claim: Claim) -> Wait:
-    events = tuple(sorted({event for line in claim.lines for event in line.reason.events if event in case.by_event}))
-    last = case.day_end(claim.statement_through, claim.facility)
+def _documents(context: EncounterContext, claim: Claim) -> Wait:
+    events = tuple(sorted({event for line in claim.lines for event in line.reason.events if event in context.by_event}))
+    last = context.day_end(claim.statement_through, claim.facility)
     title = f"the documents of Claim {claim.key}"
-    return wait(case, "claim_waiting_for_coding", Stage.MONITORING, title, last, "coding", events, claim.key)
+    return wait(context, "claim_waiting_for_coding", Stage.MONITORING, title, last, "coding", events, claim.key)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from domain.alerts.model import Alert, Finding, Severity
 from domain.billing.model import Claim
 from domain.decision.holds import fallen, hold_id, signed_for
-from domain.encounter.context import Case, Service
+from domain.encounter.context import EncounterContext, Service
 from domain.encounter.gates.requirements import alert_row
 from domain.encounter.model import Deadline, Enforcement, Gate, Requirement
 from domain.encounter.stages.stage_module import Wait
@@ -19,22 +19,22 @@ ONCE_BOOKED = frozenset({"authorization_missing"})
 """Requirements whose absence is ordinary until a day is booked; before that a deadline watches them."""
 
 
-def alerts(case: Case, findings: Iterable[Finding]) -> tuple[Alert, ...]:
+def alerts(context: EncounterContext, findings: Iterable[Finding]) -> tuple[Alert, ...]:
     """One alert for each key; of several findings under one key the first in order, with all their events."""
     merged: dict[str, Finding] = {}
     for finding in findings:
         known = merged.get(finding.key)
         merged[finding.key] = finding if known is None else _merged(known, finding)
-    return tuple(sorted((_alert(case, finding) for finding in merged.values()), key=lambda a: a.key))
+    return tuple(sorted((_alert(context, finding) for finding in merged.values()), key=lambda a: a.key))
 
 
-def deadlines(case: Case, waits: Iterable[Wait]) -> tuple[tuple[Deadline, ...], list[Finding]]:
+def deadlines(context: EncounterContext, waits: Iterable[Wait]) -> tuple[tuple[Deadline, ...], list[Finding]]:
     """What is still to come, and a finding for each wait whose time has passed."""
     ahead: dict[str, Deadline] = {}
     passed: list[Finding] = []
     for each in waits:
         due = each.due.astimezone(UTC)
-        if due > case.now:
+        if due > context.now:
             ahead[each.key] = Deadline(each.key, each.kind or "wake", due, each.stage, each.title, each.events)
         elif each.kind is not None:
             name = each.key.removeprefix(each.kind).removeprefix(":")
@@ -42,13 +42,13 @@ def deadlines(case: Case, waits: Iterable[Wait]) -> tuple[tuple[Deadline, ...], 
     return tuple(sorted(ahead.values(), key=lambda d: (d.due, d.key))), passed
 
 
-def of_gates(case: Case, judged: Iterable[Judged]) -> Iterator[Finding]:
+def of_gates(context: EncounterContext, judged: Iterable[Judged]) -> Iterator[Finding]:
     """What unmet requirements, uncleared bookings and overrides of the gates that matter now say."""
     for gate, service in judged:
         for requirement in gate.unmet:
-            yield from _of_requirement(case, gate, service, requirement)
+            yield from _of_requirement(context, gate, service, requirement)
         if service.booked and not service.performed:
-            yield from _uncleared_booking(case, gate, service)
+            yield from _uncleared_booking(context, gate, service)
 
 
 def performed_uncleared(judged: Iterable[Judged]) -> Iterator[Finding]:
@@ -59,7 +59,7 @@ def performed_uncleared(judged: Iterable[Judged]) -> Iterator[Finding]:
             yield Finding("performed_uncleared", f"{gate.stage.value}.{service.events[0]}", service.events, what)
 
 
-def of_claims(case: Case, claims: Iterable[Claim]) -> Iterator[Finding]:
+def of_claims(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Finding]:
     """Claims that an error holds."""
     for claim in claims:
         if claim.ready and claim.errors:
@@ -69,13 +69,13 @@ def of_claims(case: Case, claims: Iterable[Claim]) -> Iterator[Finding]:
             yield Finding("claim_held", claim.key, events, f"Claim {claim.key}: {detail}", denial=denial)
 
 
-def _of_requirement(case: Case, gate: Gate, service: Service, asked: Requirement) -> Iterator[Finding]:
-    signed = signed_for(case, gate.stage, asked)
+def _of_requirement(context: EncounterContext, gate: Gate, service: Service, asked: Requirement) -> Iterator[Finding]:
+    signed = signed_for(context, gate.stage, asked)
     if signed is not None and not asked.overridable:
         yield Finding("override_refused", hold_id(gate.stage, asked), (signed.event_id,))
-    elif signed is not None and fallen(case, service, asked, signed):
+    elif signed is not None and fallen(context, service, asked, signed):
         yield Finding("override_expired", hold_id(gate.stage, asked), (signed.event_id,))
-    if asked.alert is None or asked.key in gate.overridden or not _due(case, service, asked):
+    if asked.alert is None or asked.key in gate.overridden or not _due(context, service, asked):
         return
     severity = Severity.CRITICAL if asked.kind == "readiness" else None
     if asked.enforcement is Enforcement.WARN:
@@ -84,15 +84,15 @@ def _of_requirement(case: Case, gate: Gate, service: Service, asked: Requirement
     yield Finding(asked.alert, asked.key, events, asked.missing, severity, asked.layer, asked.denial)
 
 
-def _due(case: Case, service: Service, asked: Requirement) -> bool:
+def _due(context: EncounterContext, service: Service, asked: Requirement) -> bool:
     """Whether its absence is remarkable yet: cells and doses that come later in the ordinary course are not."""
     if asked.kind == "product":
-        return service.performed or (service.booked and service.on <= case.today)
+        return service.performed or (service.booked and service.on <= context.today)
     return asked.alert not in ONCE_BOOKED or service.booked or service.performed
 
 
-def _uncleared_booking(case: Case, gate: Gate, service: Service) -> Iterator[Finding]:
-    open_points = [r for r in gate.holding if r.kind != "product" or service.on <= case.today]
+def _uncleared_booking(context: EncounterContext, gate: Gate, service: Service) -> Iterator[Finding]:
+    open_points = [r for r in gate.holding if r.kind != "product" or service.on <= context.today]
     if not open_points:
         return
     kind = "uncleared_collection_booked" if gate.stage is Stage.APHERESIS else "uncleared_service_booked"
@@ -119,8 +119,8 @@ def _merged(one: Finding, other: Finding) -> Finding:
     )
 
 
-def _alert(case: Case, finding: Finding) -> Alert:
-    row = alert_row(case, finding.kind)
+def _alert(context: EncounterContext, finding: Finding) -> Alert:
+    row = alert_row(context, finding.kind)
     return Alert(
         key=finding.key,
         kind=finding.kind,
@@ -130,7 +130,7 @@ def _alert(case: Case, finding: Finding) -> Alert:
         action=row.action,
         citation=row.citation,
         rule=row.id,
-        since=finding.since or case.since(finding.events),
+        since=finding.since or context.since(finding.events),
         acknowledge_hours=row.acknowledge_hours,
         denial=finding.denial if finding.denial is not None else row.denial,
         layer=finding.layer,

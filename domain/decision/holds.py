@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from domain.billing.model import Claim
-from domain.encounter.context import Case, Service
+from domain.encounter.context import EncounterContext, Service
 from domain.encounter.facts import Fact
 from domain.encounter.model import Gate, Hold, Override, Requirement
 from domain.encounter.stages.stage_module import StageModule
@@ -27,12 +27,12 @@ def hold_id(stage: Stage, requirement: Requirement) -> str:
     return f"{stage.value}.{requirement.key}"
 
 
-def judge(case: Case, module: StageModule, service: Service) -> Gate:
+def judge(context: EncounterContext, module: StageModule, service: Service) -> Gate:
     """A stage's gate for the day of a service, as the case stood then."""
-    asked = tuple(module.asks(case.as_of(service), service))
-    if case.ahead and not service.performed:
-        asked = tuple(_by_now(asked, module.asks(case.by_now, service)))
-    overridden = frozenset(r.key for r in asked if not r.met and override_of(case, service, r) is not None)
+    asked = tuple(module.asks(context.as_of(service), service))
+    if context.ahead and not service.performed:
+        asked = tuple(_by_now(asked, module.asks(context.by_now, service)))
+    overridden = frozenset(r.key for r in asked if not r.met and override_of(context, service, r) is not None)
     return Gate(module.STAGE, service.on, asked, overridden)
 
 
@@ -49,35 +49,35 @@ def _by_now(asked: Iterable[Requirement], now: Iterable[Requirement]) -> Iterato
     yield from today.values()
 
 
-def override_of(case: Case, service: Service, requirement: Requirement) -> Override | None:
+def override_of(context: EncounterContext, service: Service, requirement: Requirement) -> Override | None:
     """The override that stands for a requirement; None when there is none, it fell, or nobody may override it."""
-    signed = signed_for(case, service.stage, requirement)
-    if signed is None or not requirement.overridable or fallen(case, service, requirement, signed):
+    signed = signed_for(context, service.stage, requirement)
+    if signed is None or not requirement.overridable or fallen(context, service, requirement, signed):
         return None
     return Override(signed.data.role, signed.event_id, signed.data.expires)
 
 
-def signed_for(case: Case, stage: Stage, requirement: Requirement) -> Fact[HoldOverridden] | None:
+def signed_for(context: EncounterContext, stage: Stage, requirement: Requirement) -> Fact[HoldOverridden] | None:
     """The last override that names the hold."""
-    mine = [fact for fact in case.record.overrides if fact.data.hold == hold_id(stage, requirement)]
+    mine = [fact for fact in context.record.overrides if fact.data.hold == hold_id(stage, requirement)]
     return mine[-1] if mine else None
 
 
-def fallen(case: Case, service: Service, requirement: Requirement, signed: Fact[HoldOverridden]) -> bool:
+def fallen(context: EncounterContext, service: Service, requirement: Requirement, signed: Fact[HoldOverridden]) -> bool:
     """It has run out, or a fact that the judgement rests on came after it."""
-    moment = service.moment if service.performed and service.moment else case.now
+    moment = service.moment if service.performed and service.moment else context.now
     if signed.data.expires <= moment:
         return True
     until: datetime | None = moment if service.performed else None
     newer = [
-        case.by_event[event].time
+        context.by_event[event].time
         for event in requirement.evidence
-        if event in case.by_event and event not in service.events
+        if event in context.by_event and event not in service.events
     ]
     return any(time > signed.time and (until is None or time <= until) for time in newer)
 
 
-def holds(case: Case, gates: Iterable[tuple[Gate, Service]], current: Stage) -> Iterator[Hold]:
+def holds(context: EncounterContext, gates: Iterable[tuple[Gate, Service]], current: Stage) -> Iterator[Hold]:
     """One hold for each unmet requirement that holds.
 
     The same thing missing for a later plan is said once. Cells and doses that come later in the ordinary course are no
@@ -92,7 +92,7 @@ def holds(case: Case, gates: Iterable[tuple[Gate, Service]], current: Stage) -> 
             if requirement.key in said and not service.performed:
                 continue
             said.add(requirement.key)
-            yield _hold(case, gate, service, requirement)
+            yield _hold(context, gate, service, requirement)
 
 
 def claim_holds(claims: Iterable[Claim]) -> Iterator[Hold]:
@@ -116,7 +116,7 @@ def claim_holds(claims: Iterable[Claim]) -> Iterator[Hold]:
             )
 
 
-def _hold(case: Case, gate: Gate, service: Service, requirement: Requirement) -> Hold:
+def _hold(context: EncounterContext, gate: Gate, service: Service, requirement: Requirement) -> Hold:
     return Hold(
         id=hold_id(gate.stage, requirement),
         kind=requirement.kind,
@@ -131,7 +131,7 @@ def _hold(case: Case, gate: Gate, service: Service, requirement: Requirement) ->
         denial=requirement.denial,
         releases_on=requirement.releases_on,
         overridable=requirement.overridable,
-        override=override_of(case, service, requirement),
+        override=override_of(context, service, requirement),
         layer=requirement.layer,
         events=requirement.evidence,
     )

@@ -47,7 +47,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Case:
+class EncounterContext:
     """One encounter to be judged at `now`. Pure; every property is computed once.
 
     `shared` are the identifiers of its cells, by kind and value, that another patient's encounter carries, too.
@@ -155,7 +155,7 @@ class Case:
         return tuple(event for event, _ in self.ahead if future_dated.performed(self.by_event[event]))
 
     @cached_property
-    def by_now(self) -> Case:
+    def by_now(self) -> EncounterContext:
         """The case without what opens gates only later."""
         if not self.ahead:
             return self
@@ -227,7 +227,7 @@ class Case:
         on = self.day(fact.occurred, facility)
         return Service(stage, on, True, True, facility, setting, fact.occurred, (fact.event_id,), after)
 
-    def as_of(self, service: Service) -> Case:
+    def as_of(self, service: Service) -> EncounterContext:
         """The case as it stood when a service was performed: later plans, losses and products do not touch it."""
         moment = service.moment
         if moment is None:

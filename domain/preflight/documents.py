@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from domain.encounter.context import Case
+from domain.encounter.context import EncounterContext
 from domain.encounter.gates.checklist import checklist
 from domain.encounter.model import Gate
 from domain.preflight.answer import Paper
 
 
-def papers(case: Case, gate: Gate) -> tuple[Paper, ...]:
+def papers(context: EncounterContext, gate: Gate) -> tuple[Paper, ...]:
     """Every paper of the indication, judged with the gate of the collection."""
     return tuple(
         Paper(
@@ -19,5 +19,5 @@ def papers(case: Case, gate: Gate) -> tuple[Paper, ...]:
             at_hand=tuple(dict.fromkeys(source for source in entry.sources.values() if source is not None)),
             citation=entry.row.citation,
         )
-        for entry in checklist(case, gate.on, gate.requirements)
+        for entry in checklist(context, gate.on, gate.requirements)
     )

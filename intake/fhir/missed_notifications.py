@@ -21,7 +21,7 @@ from intake.fhir.notification import NotFhir, read_notification
 from intake.fhir.notification_gaps import ASK_AFTER
 from intake.fhir.receiver import FhirDoor
 from intake.site_mapping import FhirFeed
-from intake.site_mapping import Mapping as SiteMapping
+from intake.site_mapping import SiteMapping as SiteMapping
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import FhirSubscription

@@ -21,7 +21,7 @@ from intake.inbox import matching, quarantine, retention
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive_all
 from intake.site_mapping import REORDERED, FhirFeed, Traces
-from intake.site_mapping import Mapping as SiteMapping
+from intake.site_mapping import SiteMapping as SiteMapping
 from store.engine import Database, serialize
 from store.keys import Keyring
 

@@ -9,7 +9,7 @@ from domain.events.care import AdmissionClass
 from intake.faults import NotUsable
 from intake.fhir.bindings import check_form
 from intake.site_mapping import FhirFeed, Location
-from intake.site_mapping import Mapping as SiteMapping
+from intake.site_mapping import SiteMapping as SiteMapping
 from store.identifiers import Hint
 
 Json = Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 from intake.fhir.translate import order_of, place_of, record_of
 from intake.site_mapping import REORDERED, FhirFeed, Traces
-from intake.site_mapping import Mapping as SiteMapping
+from intake.site_mapping import SiteMapping as SiteMapping
 from store.identifiers import Hint
 
 

@@ -12,7 +12,7 @@ from intake.hl7.batch import messages_of
 from intake.hl7.message import Message, read
 from intake.hl7.translate import translate
 from intake.hl7.unmatched_patients import traces_of
-from intake.site_mapping import Feed, Mapping
+from intake.site_mapping import Feed, SiteMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Finding:
     detail: str = ""
 
 
-def check(data: bytes, mapping: Mapping) -> Iterator[Finding]:
+def check(data: bytes, mapping: SiteMapping) -> Iterator[Finding]:
     """How each message of a file would map. Details name fields and mapping keys, never a value."""
     for number, message in enumerate(messages_of(data), start=1):
         yield _finding(number, message, mapping)
 
 
-def _finding(number: int, data: bytes, mapping: Mapping) -> Finding:
+def _finding(number: int, data: bytes, mapping: SiteMapping) -> Finding:
     try:
         message = read(data)
     except NotHl7 as error:
@@ -56,7 +56,9 @@ def _finding(number: int, data: bytes, mapping: Mapping) -> Finding:
     return Finding(number, trigger, outcome, "; ".join([known, *quiet] if known else quiet))
 
 
-def _unusable(number: int, message: Message, trigger: str, feed: Feed, mapping: Mapping, error: NotUsable) -> Finding:
+def _unusable(
+    number: int, message: Message, trigger: str, feed: Feed, mapping: SiteMapping, error: NotUsable
+) -> Finding:
     traces = traces_of(message, feed, mapping, error)
     if traces is None:
         return Finding(number, trigger, "quarantined", str(error))

@@ -22,7 +22,7 @@ from intake.inbox import matching, quarantine
 from intake.inbox.merge_records import merge_records
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive_all
-from intake.site_mapping import Feed, Mapping
+from intake.site_mapping import Feed, SiteMapping
 from store.engine import Database, serialize
 from store.keys import Keyring
 
@@ -39,7 +39,7 @@ class Hl7Door:
     """
 
     def __init__(
-        self, db: Database, keys: Keyring, mapping: Mapping, clock: Callable[[], datetime], wake: Callable[[], None]
+        self, db: Database, keys: Keyring, mapping: SiteMapping, clock: Callable[[], datetime], wake: Callable[[], None]
     ) -> None:
         self._db, self._keys, self.mapping, self._clock, self._wake = db, keys, mapping, clock, wake
         self._hearing = Hearing(db)

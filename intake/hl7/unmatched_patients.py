@@ -12,13 +12,13 @@ from intake.faults import NotListed, NotUsable
 from intake.hl7.message import Message
 from intake.hl7.patient import record_number
 from intake.hl7.translate import STAYS, place_of, stage_of
-from intake.site_mapping import REORDERED, Feed, Mapping, Traces
+from intake.site_mapping import REORDERED, Feed, SiteMapping, Traces
 
 CONVERSIONS = frozenset({("ADT", "A06"), ("ADT", "A07")})
 """They decide the class that is billed: one that comes before its stay is kept for it."""
 
 
-def traces_of(message: Message, feed: Feed, mapping: Mapping, error: NotUsable) -> Traces | None:
+def traces_of(message: Message, feed: Feed, mapping: SiteMapping, error: NotUsable) -> Traces | None:
     """The traces of a message that may be a stranger's; None where it is ours for sure, or the site asks for all of them.
 
     An appointment of a listed type is always ours. A place that is not listed says that the stay there is none of ours,

@@ -23,7 +23,7 @@ class NotOpen(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ClosingReason:
     """That an entry will never be released.
 
     Attributes:
@@ -39,7 +39,7 @@ class Decision:
     actor: str
 
 
-def close(session: Session, keys: Keyring, quarantine_id: str, said: Decision, now: datetime) -> Quarantine:
+def close(session: Session, keys: Keyring, quarantine_id: str, said: ClosingReason, now: datetime) -> Quarantine:
     """Close an entry: it is counted and alerted no more, and a copy of it that comes again stays closed, too.
 
     Raises:

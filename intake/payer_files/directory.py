@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from domain.billing.x12.entries import NotUsable
 from domain.site import Site
 from intake import alerts
-from intake.payer_files.importer import REPEATED, Taker
+from intake.payer_files.importer import REPEATED, PayerFileImporter
 from store.engine import Database
 from store.keys import Keyring
 
@@ -52,7 +52,7 @@ class ReplyDirectory:
         patience: timedelta = PATIENCE,
     ) -> None:
         self._db, self._keys, self._directory = db, keys, directory
-        self._taker = Taker(db, keys, site)
+        self._taker = PayerFileImporter(db, keys, site)
         self._clock, self._patience = clock, patience
 
     async def run(self, poll_seconds: float = POLL_SECONDS) -> None:

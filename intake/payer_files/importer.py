@@ -35,7 +35,7 @@ class Taken:
     beyond: int = 0
 
 
-class Taker:
+class PayerFileImporter:
     """Takes files of answers in, by whatever door they come. The same answers twice are duplicates by source and id.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from domain.billing.submission.responses import Reply, replies
+from domain.billing.submission.responses import PayerResponse, replies
 from domain.billing.submission.versions import State
 from domain.encounter.facts import fold
 from domain.packet import Packet, Sources, build
@@ -89,7 +89,7 @@ def _version(row: ClaimVersion) -> Version:
     return Version(claim_of(row), row.version, row.state, row.frequency, row.control_number)
 
 
-def _denied(rows: Sequence[ClaimVersion], heard: Sequence[Reply], claim: tuple[str, int]) -> Version:
+def _denied(rows: Sequence[ClaimVersion], heard: Sequence[PayerResponse], claim: tuple[str, int]) -> Version:
     """The newest version that was remitted: the denial may be of one that a replacement took the place of since."""
     versions = [_version(row) for row in rows if (row.letter, row.ordinal) == claim]
     if not versions:

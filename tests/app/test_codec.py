@@ -74,10 +74,10 @@ async def test_a_body_that_is_none_gets_an_answer(client: httpx.AsyncClient, bod
 async def test_a_ui_with_a_login_passes_its_reader_on(tmp_path: Path) -> None:
     """Every reader of timelines may look; no token, another role and another page may not."""
     async with recorder(tmp_path) as r:
-        install_codec(r.api, r.mind.keys, (UI,))
+        install_codec(r.api, r.service.keys, (UI,))
         actors = r.api.state.parts.access.actors
         actors[digest("token-of-a-feed")] = Actor("feed", frozenset({Role.FEED}))
-        body = MessageToJson(Payloads(payloads=await SealedPayloads(r.mind.keys).encode([PLAIN])))
+        body = MessageToJson(Payloads(payloads=await SealedPayloads(r.service.keys).encode([PLAIN])))
 
         async def ask(token: str, origin: str = UI) -> httpx.Response:
             headers = {"origin": origin, "authorization": f"Bearer {token}"}

@@ -79,7 +79,7 @@ def text_of(body: bytes) -> str:
 
 
 def entries(r: Recorder) -> list[AuditEntry]:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         return list(session.exec(select(AuditEntry).order_by(AuditEntry.at)))
 
 

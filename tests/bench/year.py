@@ -68,7 +68,7 @@ def _content(world: World) -> str:
 
 def _registry(world: World) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(StoreMetrics(world.db, world.shelf, world.keys, clock=lambda: AT))
+    registry.register(StoreMetrics(world.db, world.config, world.keys, clock=lambda: AT))
     return registry
 
 
@@ -106,7 +106,7 @@ async def _pages(world: World) -> list[str]:
         keys=world.keys,
         access=Access({digest(TOKEN): Actor("measurement")}),
         site=world.site(),
-        rules=world.shelf.rules,
+        rules=world.config.rules,
         clock=lambda: AT,
     )
     with world.db.read() as session:

@@ -50,7 +50,7 @@ class Board:
 
     @property
     def db(self) -> Database:
-        return self.recorder.mind.db
+        return self.recorder.service.db
 
     async def sign_in(self, token: str = TOKEN) -> httpx.Response:
         self.http.cookies.clear()
@@ -83,7 +83,7 @@ class Board:
     def last_event(self) -> dict[str, Any]:
         with self.db.read() as session:
             row = session.exec(select(Inbox).where(Inbox.feed.startswith("board:"))).all()[-1]  # type: ignore[attr-defined]
-            return open_body(self.recorder.mind.keys, row)
+            return open_body(self.recorder.service.keys, row)
 
     def events(self) -> int:
         with self.db.read() as session:

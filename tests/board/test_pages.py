@@ -385,7 +385,7 @@ async def test_the_form_of_a_claim_is_one_step_from_its_encounter_and_its_readin
     assert answer.status_code == 200
     assert "FL 4 type of bill" in answer.text
     assert not any(secret in answer.text for secret in board.secret)
-    with board.recorder.mind.db.read() as store:
+    with board.recorder.service.db.read() as store:
         seen = store.exec(select(AuditEntry).where(AuditEntry.action == "claim form")).all()
     assert [entry.target for entry in seen] == [board.whole]
     assert (await board.get(f"/encounters/{board.whole}/claims/C/9")).status_code == 404
@@ -393,7 +393,7 @@ async def test_the_form_of_a_claim_is_one_step_from_its_encounter_and_its_readin
 
 async def test_what_was_kept_is_tried_again_and_closed_from_the_page(board: Board) -> None:
     stray = e.custody("c-9", subject="COI-NOBODYS", coi="COI-NOBODYS")
-    receive(board.db, board.recorder.mind.keys, stray, NOW, "lab")
+    receive(board.db, board.recorder.service.keys, stray, NOW, "lab")
     page = (await board.get("/quarantine")).text
     assert problems(page) == []
     entry = re.search(r'action="/quarantine/(qua_[^/]+)/replay"', page)

@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.custody.ledger import GENESIS, entry_hash, link_hash
 from domain.site import Site, parse_site
-from store.config import Shelf
+from store.config import ConfigCache
 from store.engine import Database
 from store.keys import Keyring, create_keyring
 from store.tables import (
@@ -39,7 +39,7 @@ class World:
         self.db.migrate()
         self.site_file = directory / "site.toml"
         self.site_file.write_text(SITE_FILE.read_text())
-        self.shelf = Shelf("current", None, self.site_file)
+        self.config = ConfigCache("current", None, self.site_file)
         self._number = 0
         self.entries: list[str] = []
 

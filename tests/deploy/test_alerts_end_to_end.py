@@ -57,7 +57,7 @@ def watch(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactor
     world = World(directory)
     spoil(world)
     registry = CollectorRegistry()
-    registry.register(StoreMetrics(world.db, world.shelf, world.keys, cache_seconds=0, chain_cache_seconds=0))
+    registry.register(StoreMetrics(world.db, world.config, world.keys, cache_seconds=0, chain_cache_seconds=0))
     store_port = free_port()
     store, _ = start_http_server(store_port, "127.0.0.1", registry)
     sdk, receiver = Exposition(SDK_TEXT), Receiver()

@@ -17,7 +17,7 @@ from intake.delivery import Deliverer
 from intake.inbox.receive import receive
 from intake.scenario_feeds import expand, load_feed
 from intake.workflow_client import TemporalDoor
-from store.config import Shelf
+from store.config import ConfigCache
 from store.engine import Database
 from store.keys import create_keyring, read_keyring
 from store.tables import ClaimVersion
@@ -39,11 +39,11 @@ async def test_a_claim_waits_for_the_worker_that_may_touch_the_world(server: str
     keys = read_keyring(settings.key_file)
     db = Database(settings.database)
     db.migrate()
-    shelf = Shelf("current", None, ROOT / "deploy" / "site.example.toml")
+    config = ConfigCache("current", None, ROOT / "deploy" / "site.example.toml")
     client = await connect_temporal(settings, keys)
 
     def of(role: WorkerRole) -> Home:
-        return Home(settings.model_copy(update={"worker_role": role}), keys, db, shelf)
+        return Home(settings.model_copy(update={"worker_role": role}), keys, db, config)
 
     for event in expand(load_feed(FEED), date(2026, 8, 3)):
         receive(db, keys, event, datetime.now(UTC), str(event["source"]))

@@ -19,7 +19,7 @@ from tests.store.databases import postgres_server, postgres_url
 
 def scrape_text(world: World, **options: object) -> str:
     registry = CollectorRegistry()
-    registry.register(StoreMetrics(world.db, world.shelf, world.keys, clock=lambda: NOW, **options))  # type: ignore[arg-type]
+    registry.register(StoreMetrics(world.db, world.config, world.keys, clock=lambda: NOW, **options))  # type: ignore[arg-type]
     return generate_latest(registry).decode()
 
 

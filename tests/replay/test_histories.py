@@ -17,7 +17,7 @@ from app.process.payload_encryption import data_converter
 from tests.domain.encounter.paths import TAKE
 from tests.replay.keys import RECORDING_KEYS
 from tests.workflows.test_paths import HISTORY, slug
-from workflows.alert_escalation import AlertDesk
+from workflows.alert_escalation import AlertEscalation
 from workflows.claim import ClaimLifecycle
 from workflows.encounter import CarTEncounter
 
@@ -29,7 +29,9 @@ def text_of(path: Path) -> str:
 
 
 def replayer() -> Replayer:
-    return Replayer(workflows=[CarTEncounter, ClaimLifecycle, AlertDesk], data_converter=data_converter(RECORDING_KEYS))
+    return Replayer(
+        workflows=[CarTEncounter, ClaimLifecycle, AlertEscalation], data_converter=data_converter(RECORDING_KEYS)
+    )
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.name.split(".")[0])

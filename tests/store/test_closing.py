@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlmodel import select
 
-from intake.inbox.closing import Decision, NotOpen, close, told
+from intake.inbox.closing import ClosingReason, NotOpen, close, told
 from intake.inbox.quarantine import NeverApplied, UnknownEntry
 from intake.inbox.receive import Disposition, replay
 from store.engine import serialize
@@ -13,7 +13,7 @@ from store.tables import AlertRecord, AuditEntry, Quarantine
 from tests.store import examples as e
 from tests.store.test_inbox import Post, post  # noqa: F401 the fixture
 
-MEANT = Decision("coordinator", "corrected", "Xiomara was sent anew", "the caller")
+MEANT = ClosingReason("coordinator", "corrected", "Xiomara was sent anew", "the caller")
 
 
 def closed(post: Post, quarantine_id: str | None) -> Quarantine:  # noqa: F811

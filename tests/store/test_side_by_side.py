@@ -16,7 +16,7 @@ from activities.alerting.escalate import work
 from activities.billing.batches import take_place
 from activities.watch import deadlines_near, watch
 from store.claims import next_count
-from store.config import Shelf
+from store.config import ConfigCache
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import AlertDelivery, AlertRecord, Encounter, Staff
@@ -25,7 +25,7 @@ from tests.store import examples as e
 
 PAGER = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(24))
 DAY = timedelta(days=1)
-SHELF = Shelf("current", None, Path(__file__).parents[2] / "deploy" / "site.example.toml")
+SHELF = ConfigCache("current", None, Path(__file__).parents[2] / "deploy" / "site.example.toml")
 
 
 def side_by_side(db: Database, once: Callable[[Session], object]) -> None:

@@ -65,7 +65,7 @@ def expected(world: World, events: list[Event], now: datetime) -> Decision:
     for number, event in enumerate(events):
         envelope, data = parse(event)
         facts.append(Fact(f"ev{number}", envelope.source, envelope.id, envelope.time, now, data))
-    return decide(fold(facts), world.mind.shelf.site(), world.mind.shelf.rules(), now)
+    return decide(fold(facts), world.service.config.site(), world.service.config.rules(), now)
 
 
 @pytest.mark.parametrize("path", sorted(TAKE))

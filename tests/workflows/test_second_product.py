@@ -9,7 +9,7 @@ from pathlib import Path
 from intake.scenario_feeds import Feed, expand, load_feed
 from store.config import rulebook_directory
 from tests.domain.rulebook.test_second_product import translated
-from tests.workflows.shelves import SITE, Files, copied, read_by
+from tests.workflows.configs import SITE, Files, copied, read_by
 from tests.workflows.test_scenarios import play
 from tests.workflows.world import World
 

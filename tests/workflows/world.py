@@ -14,7 +14,7 @@ from sqlmodel import col, select
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.decisions import Mind
+from activities.decisions import DecisionService
 from intake.delivery import Deliverer
 from intake.inbox.receive import Disposition, receive
 from intake.workflow_client import TemporalDoor
@@ -36,7 +36,7 @@ class World:
     server: WorkflowEnvironment
     db: Database
     keys: Keyring
-    mind: Mind
+    service: DecisionService
     outbox: Path
     recording: Path | None = None
     faults: Faults = field(default_factory=Faults)

@@ -19,7 +19,7 @@ _CENT = Decimal("0.01")
 
 def price(draft: Draft) -> frozenset[str]:
     """Price every line. Returns the ids of the events whose posted charges the claim used."""
-    ours = [fact for fact in draft.desk.record.charges if _may_use(draft, fact)]
+    ours = [fact for fact in draft.context.record.charges if _may_use(draft, fact)]
     used: list[Fact[ChargePosted]] = []
     used += _match(draft.lines, ours, used, by_code=True)
     used += _match([line for line in draft.lines if line.charge is None], ours, used, by_code=False)
@@ -27,7 +27,7 @@ def price(draft: Draft) -> frozenset[str]:
         if line.charge is None:
             _from_chargemaster(draft, line)
     if draft.stay:
-        rest = [fact for fact in ours if fact not in used and draft.desk.stay_of(fact.data)]
+        rest = [fact for fact in ours if fact not in used and draft.context.stay_of(fact.data)]
         _carry(draft, rest)
         used += rest
     return frozenset(fact.event_id for fact in used)
@@ -35,7 +35,7 @@ def price(draft: Draft) -> frozenset[str]:
 
 def _may_use(draft: Draft, fact: Fact[ChargePosted]) -> bool:
     """Charges of the stay, and charges of no stay on the days of the claim's services."""
-    if (stay := draft.desk.stay_of(fact.data)) is not None:
+    if (stay := draft.context.stay_of(fact.data)) is not None:
         return draft.stay is not None and stay == draft.stay.id
     return fact.data.date in {line.on for line in draft.lines}
 
@@ -84,7 +84,7 @@ def _share(lines: Sequence[LineDraft], charges: Sequence[Fact[ChargePosted]]) ->
 
 
 def _from_chargemaster(draft: Draft, line: LineDraft) -> None:
-    item = draft.desk.site.price(line.service)
+    item = draft.context.site.price(line.service)
     if item is not None:
         line.charge = (item.amount * (line.units if item.per == "unit" else 1)).quantize(_CENT, ROUND_HALF_UP)
 
@@ -93,8 +93,8 @@ def _carry(draft: Draft, rest: Iterable[Fact[ChargePosted]]) -> None:
     """Posted charges of the stay as lines of their own; days of one accommodation are one line."""
     stay = draft.stay
     assert stay is not None
-    admitted = draft.desk.admitted_on(stay)
-    rooms = {row.code: row for row in draft.desk.codes("accommodation", admitted)}
+    admitted = draft.context.admitted_on(stay)
+    rooms = {row.code: row for row in draft.context.codes("accommodation", admitted)}
     by_room: dict[str, list[Fact[ChargePosted]]] = {}
     for fact in rest:
         if fact.data.revenue_code in rooms:

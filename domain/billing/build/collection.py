@@ -11,7 +11,7 @@ _NOT_BILLED = "none"
 
 def add_collections(draft: Draft) -> None:
     """One line per collection, and preparation for transport where the payer wants it beside the collection."""
-    for fact in draft.bundle.collections:
+    for fact in draft.services.collections:
         with draft.section():
             _collection_line(draft, fact)
         with draft.section():
@@ -19,7 +19,7 @@ def add_collections(draft: Draft) -> None:
 
 
 def _collection_line(draft: Draft, fact: Fact[ApheresisCompleted]) -> None:
-    on = draft.desk.day(fact.data.started_at, fact.data.facility)
+    on = draft.context.day(fact.data.started_at, fact.data.facility)
     choice = draft.policy("collection_code", on)
     draft.policy("collection_billed_apart", on)
     if choice.value == _NOT_BILLED:
@@ -43,7 +43,7 @@ def _collection_line(draft: Draft, fact: Fact[ApheresisCompleted]) -> None:
 
 
 def _transport_line(draft: Draft, fact: Fact[ApheresisCompleted]) -> None:
-    on = draft.desk.day(fact.data.started_at, fact.data.facility)
+    on = draft.context.day(fact.data.started_at, fact.data.facility)
     if draft.policy("transport_preparation_line", on).value != "tracking":
         return
     row = draft.code("transport_preparation", on)

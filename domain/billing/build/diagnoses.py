@@ -68,12 +68,12 @@ def _coded_or_referred(draft: Draft) -> None:
 
 def _uncoded(draft: Draft) -> None:
     """Without an abstract: toxicity first when it is what was treated as an outpatient, else the disease."""
-    bundle, referral = draft.bundle, draft.desk.referral
+    services, referral = draft.services, draft.context.referral
     disease = _plain(draft, "principal_diagnosis", "The disease the patient was referred with.", (referral.event_id,))
     code = referral.data.diagnosis
-    if bundle.letter == "B" and not draft.inpatient:
+    if services.letter == "B" and not draft.inpatient:
         _with_chemotherapy(draft, code, disease)
-    elif bundle.letter == "D":
+    elif services.letter == "D":
         if not draft.inpatient:
             _toxicity(draft)
             _add(draft, "other", code, None, disease)
@@ -84,7 +84,7 @@ def _uncoded(draft: Draft) -> None:
 def _with_chemotherapy(draft: Draft, disease_code: str, disease: Reason) -> None:
     on = draft.coding_day
     row = draft.code("chemotherapy_encounter", on)
-    encounter = draft.say(row, "The encounter was for chemotherapy.", *(f.event_id for f in draft.bundle.doses))
+    encounter = draft.say(row, "The encounter was for chemotherapy.", *(f.event_id for f in draft.services.doses))
     first = draft.policy("chemotherapy_encounter_order", on).value == "first"
     order = [(row.code, encounter), (disease_code, disease)]
     for index, (code, reason) in enumerate(order if first else reversed(order)):
@@ -93,15 +93,15 @@ def _with_chemotherapy(draft: Draft, disease_code: str, disease: Reason) -> None
 
 def _toxicity(draft: Draft) -> None:
     """Documented CRS and ICANS with the complication they belong to, where the abstract does not have them (G342, G439)."""
-    grades = highest(draft.bundle.toxicities)
-    treated = draft.bundle.letter == "D" and not draft.inpatient
+    grades = highest(draft.services.toxicities)
+    treated = draft.services.letter == "D" and not draft.inpatient
     if not (grades.crs or grades.icans or treated):
         return
     on = draft.coding_day
     if draft.policy("toxicity_codes", on).value != "add":
         return
     complication = draft.code("therapy_complication", on)
-    events = grades.events or tuple(f.event_id for f in draft.bundle.medications)
+    events = grades.events or tuple(f.event_id for f in draft.services.medications)
     reason = draft.say(complication, "Complication of the cell therapy.", *events)
     stood = len(draft.diagnoses)
     _add_missing(draft, complication.code, {complication.code}, reason)
@@ -112,13 +112,13 @@ def _toxicity(draft: Draft) -> None:
         if wanted is None:
             continue
         row = draft.code(role, on, grade=wanted)
-        every = {r.code for r in draft.desk.codes(role, on)}
+        every = {r.code for r in draft.context.codes(role, on)}
         _add_missing(draft, row.code, every, draft.say(row, "The provider's highest documented grade.", *events))
 
 
 def _before_what_it_caused(draft: Draft) -> None:
     """The complication that was added last goes before the coder's CRS and ICANS: a cause is coded first (corrections B13)."""
-    toxic = {row.code for role in ("crs", "icans") for row in draft.desk.codes(role, draft.coding_day)}
+    toxic = {row.code for role in ("crs", "icans") for row in draft.context.codes(role, draft.coding_day)}
     first = next((n for n, d in enumerate(draft.diagnoses) if d.role == "other" and d.code in toxic), None)
     if first is not None:
         draft.diagnoses.insert(first, draft.diagnoses.pop())
@@ -130,21 +130,21 @@ def _first_what_must_go_out(draft: Draft) -> None:
     if sum(d.role != "admitting" for d in draft.diagnoses) <= most:
         return
     roles = ("therapy_complication", "crs", "icans")
-    toxic = {row.code for role in roles for row in draft.desk.codes(role, draft.coding_day)}
+    toxic = {row.code for role in roles for row in draft.context.codes(role, draft.coding_day)}
     draft.diagnoses.sort(key=lambda d: (d.role == "other", d.role == "other" and d.code not in toxic))
 
 
 def _treated_for(draft: Draft, role: str) -> bool:
-    return any(fact.data.indication == role for fact in draft.bundle.medications)
+    return any(fact.data.indication == role for fact in draft.services.medications)
 
 
 def _history(draft: Draft) -> None:
-    if draft.bundle.letter != "D" or not draft.diagnoses:
+    if draft.services.letter != "D" or not draft.diagnoses:
         return
     on = draft.coding_day
     if draft.policy("cell_therapy_history", on).value == "add":
         row = draft.code("cell_therapy_history", on)
-        events = tuple(event for i in draft.desk.record.given for event in i.events)
+        events = tuple(event for i in draft.context.record.given for event in i.events)
         _add_missing(draft, row.code, {row.code}, draft.say(row, "CAR-T cells were given before.", *events), poa=False)
 
 
@@ -157,12 +157,12 @@ def _add_missing(draft: Draft, code: str, family: set[str], reason: Reason, *, p
 
 def _present(draft: Draft) -> str:
     """Present on admission when first documented by the day of admission of a readmission; else it arose in the stay."""
-    stay, first = draft.stay, min((t.data.at for t in draft.bundle.toxicities), default=None)
+    stay, first = draft.stay, min((t.data.at for t in draft.services.toxicities), default=None)
     if stay is None or first is None:
         return "Y"
     return (
         "Y"
-        if draft.bundle.letter == "D" and draft.desk.day(first, stay.facility) <= draft.desk.admitted_on(stay)
+        if draft.services.letter == "D" and draft.context.day(first, stay.facility) <= draft.context.admitted_on(stay)
         else "N"
     )
 

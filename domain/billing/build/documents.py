@@ -13,16 +13,16 @@ _LOG = "prior_therapy_log"
 
 def attachments(draft: Draft) -> tuple[Attachment, ...]:
     """One entry per paper of the authorization checklist; `event` is None while it is missing."""
-    if draft.bundle.letter != "C":
+    if draft.services.letter != "C":
         return ()
     try:
-        if not draft.desk.payer_row(draft.bundle.first).authorization_required:
+        if not draft.context.payer_row(draft.services.first).authorization_required:
             return ()
     except NoRule:
         return ()
     found: dict[str, Attachment] = {}
-    for row in sorted(draft.desk.rules.find(Checklist, draft.bundle.first), key=lambda r: r.number):
-        if row.indication not in (ANY, draft.desk.indication):
+    for row in sorted(draft.context.rules.find(Checklist, draft.services.first), key=lambda r: r.number):
+        if row.indication not in (ANY, draft.context.indication):
             continue
         for kind in row.evidence:
             event = _event(draft, kind)
@@ -33,12 +33,12 @@ def attachments(draft: Draft) -> tuple[Attachment, ...]:
 
 def _event(draft: Draft, kind: str) -> str | None:
     """The latest paper of the kind; a certificate of another product does not count, a filed therapy log does."""
-    fitting = [event for paper, event in draft.desk.record.papers(kind) if _fits(draft, paper)]
+    fitting = [event for paper, event in draft.context.record.papers(kind) if _fits(draft, paper)]
     if fitting:
         return fitting[-1]
-    referral = draft.desk.referral
+    referral = draft.context.referral
     return referral.event_id if kind == _LOG and referral.data.prior_therapies else None
 
 
 def _fits(draft: Draft, paper: object) -> bool:
-    return not isinstance(paper, CertificateEvidence) or paper.values.product in (None, draft.desk.product)
+    return not isinstance(paper, CertificateEvidence) or paper.values.product in (None, draft.context.product)

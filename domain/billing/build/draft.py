@@ -9,12 +9,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from domain.billing.context import Desk
+from domain.billing.context import BillingContext
 from domain.billing.model import CodedValue, Diagnosis, Form, FormField, Procedure, Reason
-from domain.billing.services import Bundle
+from domain.billing.services import ClaimServices
 from domain.encounter.record import Stay
 from domain.rulebook import AmbiguousRule, NoRule
-from domain.rulebook.rows import Code, DrugCode, FormLocation, Place, Policy, Row
+from domain.rulebook.rows import Code, DrugCode, FormLocation, PlaceOfService, Policy, Row
 
 _CODED = (Code, DrugCode)
 
@@ -46,8 +46,8 @@ class LineDraft:
 class Draft:
     """One claim in the making. Row look-ups go through it, so that every cited row can speak on the claim."""
 
-    desk: Desk
-    bundle: Bundle
+    context: BillingContext
+    services: ClaimServices
     lines: list[LineDraft] = field(default_factory=list)
     diagnoses: list[Diagnosis] = field(default_factory=list)
     procedures: list[Procedure] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Draft:
     cited: dict[str, Row] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
-    place: Place | None = None
+    place: PlaceOfService | None = None
 
     @contextmanager
     def section(self) -> Iterator[None]:
@@ -70,18 +70,18 @@ class Draft:
         self.cited.setdefault(row.id, row)
 
     def code(self, role: str, on: date, **narrow: str) -> Code:
-        row = self.desk.code(role, on, **narrow)
+        row = self.context.code(role, on, **narrow)
         self.cite(row)
         return row
 
     def policy(self, key: str, on: date) -> Policy:
-        row = self.desk.policy(key, on, self.bundle.facility)
+        row = self.context.policy(key, on, self.services.facility)
         self.cite(row)
         return row
 
     def location(self, value: str, on: date) -> FormLocation:
         form = self.place.form if self.place else "UB-04"
-        return self.desk.one(FormLocation, on, form=form, value=value)
+        return self.context.one(FormLocation, on, form=form, value=value)
 
     def say(self, row: Row, text: str, *events: str) -> Reason:
         """A reason that cites the row."""
@@ -90,7 +90,7 @@ class Draft:
 
     @property
     def stay(self) -> Stay | None:
-        return self.bundle.stay
+        return self.services.stay
 
     @property
     def professional(self) -> bool:
@@ -99,14 +99,14 @@ class Draft:
 
     @property
     def inpatient(self) -> bool:
-        return self.bundle.inpatient
+        return self.services.inpatient
 
     @property
     def coding_day(self) -> date:
         """The day that picks diagnosis and procedure codes: discharge of a stay, else the first service."""
         if self.stay:
-            return self.desk.discharged_on(self.stay) or self.desk.admitted_on(self.stay)
-        return self.bundle.first
+            return self.context.discharged_on(self.stay) or self.context.admitted_on(self.stay)
+        return self.services.first
 
     @property
     def advisories(self) -> tuple[str, ...]:

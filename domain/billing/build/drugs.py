@@ -40,7 +40,7 @@ class Charted:
 
 def add_lymphodepletion(draft: Draft) -> None:
     """Drug lines and administration lines of every dose the claim carries."""
-    doses = draft.bundle.doses
+    doses = draft.services.doses
     planned = _course_units(draft)
     for fact in doses:
         with draft.section():
@@ -53,9 +53,9 @@ def add_lymphodepletion(draft: Draft) -> None:
 
 def add_medications(draft: Draft) -> None:
     """Drugs given for toxicity: inside the DRG of a stay, a line with its administration when outpatient (G230)."""
-    for fact in draft.bundle.medications:
-        facility = fact.data.facility or draft.bundle.facility
-        on = draft.desk.day(fact.data.at, facility)
+    for fact in draft.services.medications:
+        facility = fact.data.facility or draft.services.facility
+        on = draft.context.day(fact.data.at, facility)
         data = fact.data
         if draft.inpatient and not _coded_at_all(draft, data.drug):
             continue
@@ -72,7 +72,7 @@ def add_medications(draft: Draft) -> None:
 
 def _coded_at_all(draft: Draft, drug: str) -> bool:
     """False for drugs that no row ever bills: in a stay the pharmacy charges carry them."""
-    return any(row.drug == drug for row in draft.desk.rules.table(DrugCode))
+    return any(row.drug == drug for row in draft.context.rules.table(DrugCode))
 
 
 def _treatment(fact: Fact[MedicationAdministered]) -> tuple[Service, ...]:
@@ -80,7 +80,7 @@ def _treatment(fact: Fact[MedicationAdministered]) -> tuple[Service, ...]:
 
 
 def _day(draft: Draft, fact: Fact[LymphodepletionAdministered]) -> date:
-    return draft.desk.day(fact.data.started_at, fact.data.facility)
+    return draft.context.day(fact.data.started_at, fact.data.facility)
 
 
 def _charted_dose(draft: Draft, fact: Fact[LymphodepletionAdministered]) -> Charted:
@@ -91,7 +91,7 @@ def _charted_dose(draft: Draft, fact: Fact[LymphodepletionAdministered]) -> Char
 
 
 def _drug_lines(draft: Draft, charted: Charted, printed_units: int | None) -> None:
-    row = draft.desk.drug(charted.drug, charted.ndc, charted.on)
+    row = draft.context.drug(charted.drug, charted.ndc, charted.on)
     draft.cite(row)
     if not _for_one_dose(draft, charted):
         charted = replace(charted, wasted_mg=Decimal(0))
@@ -131,13 +131,13 @@ def _drug_line(draft: Draft, charted: Charted, row: DrugCode, units: int, *, was
 
 def _for_one_dose(draft: Draft, charted: Charted) -> bool:
     """False for a container of several doses: what is left in it is not discarded from this patient's dose, nor billed."""
-    package = draft.desk.package(charted.drug, charted.ndc, charted.on)
+    package = draft.context.package(charted.drug, charted.ndc, charted.on)
     return package is None or package.single_dose
 
 
 def _quantity(draft: Draft, charted: Charted, mg: Decimal) -> tuple[Decimal, str]:
     """The quantity beside the NDC: milligrams, or what the package is measured in where the payer wants that."""
-    package = draft.desk.package(charted.drug, charted.ndc, charted.on)
+    package = draft.context.package(charted.drug, charted.ndc, charted.on)
     if package is None or draft.policy("ndc_quantity", charted.on).value != "package":
         return mg, _MILLIGRAMS
     return (mg / package.mg_per_quantity).quantize(_THOUSANDTH), package.unit
@@ -148,7 +148,7 @@ def _modifiers(draft: Draft, charted: Charted, *, wasted: bool, rest: int) -> tu
     found: list[str] = []
     if _for_one_dose(draft, charted) and draft.policy("waste_modifiers", charted.on).value == "report":
         role = "modifier_waste" if wasted else "modifier_no_waste" if not rest else ""
-        found += [row.code for row in draft.desk.codes(role, charted.on)] if role else []
+        found += [row.code for row in draft.context.codes(role, charted.on)] if role else []
     if charted.acquired_340b and draft.policy("modifier_340b", charted.on).value == "report":
         found.append(draft.code("modifier_340b", charted.on).code)
     return tuple(found)
@@ -157,7 +157,7 @@ def _modifiers(draft: Draft, charted: Charted, *, wasted: bool, rest: int) -> tu
 def _course_units(draft: Draft) -> dict[str, int]:
     """Units per dose where the rulebook rounds over the course or prints a number (edition `guide`); else none."""
     planned: dict[str, int] = {}
-    course = draft.desk.record.lymphodepletion if draft.bundle.doses else ()
+    course = draft.context.record.lymphodepletion if draft.services.doses else ()
     for drug in dict.fromkeys(fact.data.drug for fact in course):
         doses = [fact for fact in course if fact.data.drug == drug]
         with draft.section():
@@ -167,13 +167,13 @@ def _course_units(draft: Draft) -> dict[str, int]:
 
 def _printed(draft: Draft, drug: str, doses: list[Fact[LymphodepletionAdministered]]) -> Iterable[int]:
     on = _day(draft, doses[0])
-    if draft.desk.policy("unit_rounding", on, draft.bundle.facility).value != "per_course":
+    if draft.context.policy("unit_rounding", on, draft.services.facility).value != "per_course":
         return ()
     draft.policy("unit_rounding", on)
-    key = f"printed_units_{draft.desk.indication}_{drug}"
-    printed = draft.desk.rules.maybe(Policy, on, key=key)
+    key = f"printed_units_{draft.context.indication}_{drug}"
+    printed = draft.context.rules.maybe(Policy, on, key=key)
     if printed is None:
-        row = draft.desk.drug(drug, doses[0].data.ndc, on)
+        row = draft.context.drug(drug, doses[0].data.ndc, on)
         return per_course([fact.data.dose_mg for fact in doses], row.mg_per_unit)
     draft.cite(printed)
     basis, number = printed.value.split()

@@ -12,12 +12,12 @@ def add_evaluations(draft: Draft) -> None:
         return
     days = {line.on for line in draft.lines}
     with draft.section():
-        visits = {row.code: row for row in draft.desk.codes("evaluation", draft.bundle.first)}
-        for fact in draft.desk.record.charges:
+        visits = {row.code: row for row in draft.context.codes("evaluation", draft.services.first)}
+        for fact in draft.context.record.charges:
             charge = fact.data
             row = visits.get(charge.hcpcs or "")
             papers = [event for paper, event in _notes(draft) if paper.dated == charge.date]
-            if row is None or charge.date not in days or draft.desk.stay_of(charge) or not papers:
+            if row is None or charge.date not in days or draft.context.stay_of(charge) or not papers:
                 continue
             modifier = draft.code("modifier_separate_evaluation", charge.date)
             text = "A separate evaluation of a new complication is documented for this day."
@@ -35,5 +35,5 @@ def add_evaluations(draft: Draft) -> None:
 
 
 def _notes(draft: Draft) -> list[tuple[PlainEvidence, str]]:
-    found = draft.desk.record.papers("separate_evaluation")
+    found = draft.context.record.papers("separate_evaluation")
     return [(paper, event) for paper, event in found if isinstance(paper, PlainEvidence)]

@@ -11,7 +11,7 @@ from domain.events.cells import DispositionSigned
 
 def accepted_under_it(draft: Draft) -> tuple[Fact[DispositionSigned], ...]:
     """The signed dispositions under which the bags of the claim were infused, where that was expanded access."""
-    signed = (disposition_of(draft.desk.record, infusion.bag_id) for infusion in draft.bundle.given)
+    signed = (disposition_of(draft.context.record, infusion.bag_id) for infusion in draft.services.given)
     return tuple(fact for fact in signed if fact is not None and fact.data.disposition == "expanded_access")
 
 
@@ -20,7 +20,7 @@ def add_expanded_access(draft: Draft) -> None:
     signed = accepted_under_it(draft)
     if not signed or draft.professional:
         return
-    on = draft.bundle.first
+    on = draft.services.first
     row = draft.code("condition_expanded_access", on)
     reason = draft.say(row, "The bag was accepted under expanded access.", *(fact.event_id for fact in signed))
     field = draft.location("condition_code", on).field
@@ -29,4 +29,4 @@ def add_expanded_access(draft: Draft) -> None:
 
 def note(draft: Draft) -> str:
     """What the payer asks to be written in the remarks; empty for a product that was purchased."""
-    return draft.policy("expanded_access_note", draft.bundle.first).value if accepted_under_it(draft) else ""
+    return draft.policy("expanded_access_note", draft.services.first).value if accepted_under_it(draft) else ""

@@ -55,10 +55,10 @@ def add_fields(draft: Draft, period: tuple[date, date], sums: Mapping[str, str |
 
 
 def _billing(draft: Draft, on: date) -> None:
-    facility = draft.desk.facility(draft.bundle.facility)
-    payer = draft.desk.site.payer(draft.desk.payer)
-    events = (draft.desk.referral.event_id,)
-    _field(draft, on, "payer", payer.name if payer else draft.desk.payer, events=events)
+    facility = draft.context.facility(draft.services.facility)
+    payer = draft.context.site.payer(draft.context.payer)
+    events = (draft.context.referral.event_id,)
+    _field(draft, on, "payer", payer.name if payer else draft.context.payer, events=events)
     if facility is None:
         return
     _field(draft, on, "billing_provider", facility.name)
@@ -74,7 +74,7 @@ def _billing(draft: Draft, on: date) -> None:
 def attending_npi(draft: Draft) -> str | None:
     """The stay's attending provider, where the site file can name the person; None where it cannot."""
     charted = draft.stay.attending_npi if draft.stay else None
-    return charted if charted in {facility.attending_npi for facility in draft.desk.site.facilities} else None
+    return charted if charted in {facility.attending_npi for facility in draft.context.site.facilities} else None
 
 
 def _visit(draft: Draft, on: date) -> None:
@@ -89,13 +89,13 @@ def _visit(draft: Draft, on: date) -> None:
 
 
 def _stay(draft: Draft, on: date, stay: Stay) -> None:
-    admitted = draft.desk.local(stay.inpatient_from or stay.started_at, stay.facility)
+    admitted = draft.context.local(stay.inpatient_from or stay.started_at, stay.facility)
     _field(draft, on, "admission_date", admitted.date().isoformat(), events=stay.events)
     _field(draft, on, "admission_hour", f"{admitted.hour:02d}", events=stay.events)
     _field(draft, on, "admission_type", stay.type, events=stay.events)
     _field(draft, on, "admission_source", stay.source, events=stay.events)
     if stay.ended_at:
-        out = draft.desk.local(stay.ended_at, stay.facility)
+        out = draft.context.local(stay.ended_at, stay.facility)
         _field(draft, on, "discharge_hour", f"{out.hour:02d}", events=stay.events)
         _field(draft, on, "discharge_status", stay.discharge_status, events=stay.events)
 
@@ -103,9 +103,9 @@ def _stay(draft: Draft, on: date, stay: Stay) -> None:
 def _authorization(draft: Draft, on: date) -> None:
     """The number of the approval that covers the day of service, where the payer asks for one (G314, corrections C4, C6)."""
     day = service_day(draft)
-    if not draft.desk.payer_row(day).authorization_required:
+    if not draft.context.payer_row(day).authorization_required:
         return
-    approval = draft.desk.authorization(day)
+    approval = draft.context.authorization(day)
     if approval:
         _field(draft, on, "authorization", approval.number, events=approval.events)
 
@@ -115,17 +115,17 @@ def _attachment_notice(draft: Draft, on: date) -> None:
     papers = tuple(paper.event for paper in attachments(draft) if paper.event)
     if not papers or draft.professional:
         return
-    way = draft.policy("attachment_notice", draft.bundle.first).value
+    way = draft.policy("attachment_notice", draft.services.first).value
     if way != "none":
         _field(draft, on, "attachment_notice", way, events=tuple(dict.fromkeys(papers)))
 
 
 def service_day(draft: Draft) -> date:
     """The day an authorization has to cover: of the infusion, or of the first service."""
-    bundle = draft.bundle
-    if bundle.stay and not bundle.infusions:
-        return draft.desk.admitted_on(bundle.stay)
-    return bundle.first
+    services = draft.services
+    if services.stay and not services.infusions:
+        return draft.context.admitted_on(services.stay)
+    return services.first
 
 
 def _field(

@@ -33,7 +33,7 @@ _ADULT = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class CodedStay:
     """A stay as coded. Diagnoses are code with dot and present-on-admission indicator; `age` is at admission, in years."""
 
     discharged: date
@@ -56,12 +56,12 @@ def version(discharged: date) -> int | None:
 
 
 @lru_cache(maxsize=4096)
-def drg(case: Case) -> str | None:
+def drg(stay: CodedStay) -> str | None:
     """The MS-DRG as three digits, or None when no version covers the date or the case cannot be grouped."""
-    number = version(case.discharged)
+    number = version(stay.discharged)
     if number is None:
         return None
-    claim = _claim(case)
+    claim = _claim(stay)
     claim["version"] = number
     result = _grouper().group(claim)
     group = result["final_drg"]
@@ -73,42 +73,42 @@ def editor_covers(on: date) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def findings(case: Case) -> tuple[str, ...]:
+def findings(stay: CodedStay) -> tuple[str, ...]:
     """Names of the Medicare Code Editor's findings, e.g. INVALID_CODE. Empty where its tables do not cover the date."""
-    if not editor_covers(case.discharged):
+    if not editor_covers(stay.discharged):
         return ()
-    return tuple(sorted({edit["name"] for edit in _editor().edit(_claim(case))["edits"]}))
+    return tuple(sorted({edit["name"] for edit in _editor().edit(_claim(stay))["edits"]}))
 
 
 @lru_cache(maxsize=4096)
 def diagnosis_is_valid(code: str, on: date) -> bool:
     """True when the ICD-10-CM code is valid on the day; also where the tables do not cover the day."""
-    return _INVALID not in findings(Case(on, _ADULT, "", "01", (code, None)))
+    return _INVALID not in findings(CodedStay(on, _ADULT, "", "01", (code, None)))
 
 
 @lru_cache(maxsize=4096)
 def procedure_is_valid(code: str, on: date, beside: str) -> bool:
     """True when the ICD-10-PCS code is valid on the day, beside a diagnosis that is; also where no table covers the day."""
-    return _INVALID not in findings(Case(on, _ADULT, "", "01", (beside, None), (), (code,)))
+    return _INVALID not in findings(CodedStay(on, _ADULT, "", "01", (beside, None), (), (code,)))
 
 
 @lru_cache(maxsize=1024)
 def principal_is_acceptable(code: str, on: date) -> bool:
     """False for codes that the Medicare Code Editor refuses as principal diagnosis."""
     refused = {"UNACCEPTABLE_PDX", "MANIFESTATION_AS_PDX", "E_CODE_AS_PDX"}
-    return not refused & set(findings(Case(on, _ADULT, "", "01", (code, "Y"))))
+    return not refused & set(findings(CodedStay(on, _ADULT, "", "01", (code, "Y"))))
 
 
-def _claim(case: Case) -> Any:
-    status = case.discharge_status if case.discharge_status.isdigit() else "01"
+def _claim(stay: CodedStay) -> Any:
+    status = stay.discharge_status if stay.discharge_status.isdigit() else "01"
     return {
-        "discharge_date": int(case.discharged.strftime("%Y%m%d")),
-        "age": min(max(case.age, 0), 124),
-        "sex": _SEXES.get(case.sex, 2),
+        "discharge_date": int(stay.discharged.strftime("%Y%m%d")),
+        "age": min(max(stay.age, 0), 124),
+        "sex": _SEXES.get(stay.sex, 2),
         "discharge_status": int(status),
-        "pdx": _diagnosis(*case.principal),
-        "sdx": [_diagnosis(code, poa) for code, poa in case.others],
-        "procedures": [{"code": code} for code in case.procedures],
+        "pdx": _diagnosis(*stay.principal),
+        "sdx": [_diagnosis(code, poa) for code, poa in stay.others],
+        "procedures": [{"code": code} for code in stay.procedures],
     }
 
 

@@ -16,11 +16,11 @@ from domain.events.cells import ProductReleased
 
 def add_infusion(draft: Draft) -> None:
     """One product unit for the therapeutic dose, its administration, and what the payer wants tracked beside it."""
-    given = draft.bundle.given
+    given = draft.services.given
     if not given:
         return
     first = given[0]
-    on = draft.desk.day(first.started_at, first.facility)
+    on = draft.context.day(first.started_at, first.facility)
     with draft.section():
         _product_line(draft, given, on)
     with draft.section():
@@ -36,12 +36,12 @@ def add_infusion(draft: Draft) -> None:
 
 def release_of(draft: Draft, bag_id: str) -> Fact[ProductReleased] | None:
     """The manufacturer's release of a bag; the latest one counts."""
-    found = [fact for fact in draft.desk.record.releases if fact.data.bag_id == bag_id]
+    found = [fact for fact in draft.context.record.releases if fact.data.bag_id == bag_id]
     return found[-1] if found else None
 
 
 def _product_line(draft: Draft, given: tuple[Infusion, ...], on: date) -> None:
-    product = draft.desk.product_row(on)
+    product = draft.context.product_row(on)
     label = given[0].last.data.label
     events = tuple(event for infusion in given for event in infusion.events)
     text = "One therapeutic dose is one unit, whatever the cell count; the label names product and NDC."
@@ -65,9 +65,9 @@ def _product_line(draft: Draft, given: tuple[Infusion, ...], on: date) -> None:
 
 
 def _product_modifiers(draft: Draft, on: date) -> tuple[str, ...]:
-    if draft.inpatient or draft.desk.policy("product_waste_modifier", on, draft.bundle.facility).value != "report":
+    if draft.inpatient or draft.context.policy("product_waste_modifier", on, draft.services.facility).value != "report":
         return ()
-    return tuple(row.code for row in draft.desk.codes("modifier_no_waste", on))
+    return tuple(row.code for row in draft.context.codes("modifier_no_waste", on))
 
 
 def _administration_line(draft: Draft, first: Infusion, on: date) -> None:
@@ -117,7 +117,7 @@ def _collection_services(draft: Draft, first: Infusion, on: date) -> None:
 def _invoice_cost(draft: Draft, on: date, first: Infusion) -> None:
     if draft.policy("invoice_cost", on).value != "reported":
         return
-    cost = draft.desk.site.product_invoice_cost.get(draft.desk.product)
+    cost = draft.context.site.product_invoice_cost.get(draft.context.product)
     if cost is None or accepted_under_it(draft):
         return
     row = draft.code("value_invoice_cost", on)

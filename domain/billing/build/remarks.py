@@ -8,10 +8,10 @@ from domain.billing.build.expanded_access import note
 
 def remarks(draft: Draft) -> str:
     """Product name and lot of every bag that was infused. One contractor asks for the name; no form has a field for the lot."""
-    given = draft.bundle.given
+    given = draft.services.given
     if not given:
         return ""
     row = next((line for line in draft.lines if line.service == "cell_product"), None)
-    name = row.description if row else draft.desk.product
+    name = row.description if row else draft.context.product
     lots = ", ".join(infusion.last.data.label.lot for infusion in given)
     return "; ".join(filter(None, (note(draft), f"{name}, lot {lots}")))

@@ -16,20 +16,23 @@ from domain.rulebook.rows import Code
 
 def coding_of(draft: Draft) -> Fact[CodingCompleted] | None:
     """The coder's abstract: by admission for a stay, else by letter and ordinal. The latest one counts."""
-    bundle = draft.bundle
+    services = draft.services
     found = [
         fact
-        for fact in draft.desk.record.codings
-        if (bundle.stay and fact.data.admission_id == bundle.stay.id)
-        or (fact.data.admission_id is None and (fact.data.claim, fact.data.ordinal) == (bundle.letter, bundle.ordinal))
+        for fact in draft.context.record.codings
+        if (services.stay and fact.data.admission_id == services.stay.id)
+        or (
+            fact.data.admission_id is None
+            and (fact.data.claim, fact.data.ordinal) == (services.letter, services.ordinal)
+        )
     ]
     return found[-1] if found else None
 
 
 def room_days(draft: Draft, stay: Stay) -> int | None:
     """Midnights of the stay, at least one; None until discharge."""
-    out = draft.desk.discharged_on(stay)
-    return None if out is None else max(1, (out - draft.desk.admitted_on(stay)).days)
+    out = draft.context.discharged_on(stay)
+    return None if out is None else max(1, (out - draft.context.admitted_on(stay)).days)
 
 
 def await_stay(draft: Draft) -> None:
@@ -47,7 +50,7 @@ def add_room(draft: Draft) -> None:
     stay = draft.stay
     if stay is None or (days := room_days(draft, stay)) is None:
         return
-    on = draft.desk.admitted_on(stay)
+    on = draft.context.admitted_on(stay)
     with draft.section():
         covered = draft.code("value_covered_days", on)
         draft.codes.append(
@@ -70,7 +73,7 @@ def add_room(draft: Draft) -> None:
 def add_death(draft: Draft) -> None:
     """The day of death beside a discharge status that says the patient died; without it the claim is turned away."""
     stay = draft.stay
-    if stay is None or stay.discharge_status is None or (out := draft.desk.discharged_on(stay)) is None:
+    if stay is None or stay.discharge_status is None or (out := draft.context.discharged_on(stay)) is None:
         return
     with draft.section():
         if stay.discharge_status not in draft.policy("expired_statuses", out).value.split():
@@ -86,8 +89,8 @@ def posted_rooms(draft: Draft) -> bool:
     stay = draft.stay
     if stay is None:
         return False
-    rooms = {row.code for row in draft.desk.codes("accommodation", draft.desk.admitted_on(stay))}
-    return any(c.data.admission_id == stay.id and c.data.revenue_code in rooms for c in draft.desk.record.charges)
+    rooms = {row.code for row in draft.context.codes("accommodation", draft.context.admitted_on(stay))}
+    return any(c.data.admission_id == stay.id and c.data.revenue_code in rooms for c in draft.context.record.charges)
 
 
 def add_procedures(draft: Draft) -> None:
@@ -110,28 +113,30 @@ def add_procedures(draft: Draft) -> None:
 
 def cell_codes(draft: Draft) -> frozenset[str]:
     """Every procedure code that administers CAR-T cells on the day that picks the codes."""
-    return frozenset(row.code for row in draft.desk.rules.find(Code, draft.coding_day, role="cell_administration_pcs"))
+    return frozenset(
+        row.code for row in draft.context.rules.find(Code, draft.coding_day, role="cell_administration_pcs")
+    )
 
 
 def _other_cell_codes(draft: Draft) -> frozenset[str]:
-    return cell_codes(draft) if draft.bundle.given else frozenset()
+    return cell_codes(draft) if draft.services.given else frozenset()
 
 
 def _cell_administration(draft: Draft) -> None:
-    for infusion in draft.bundle.given[:1]:
+    for infusion in draft.services.given[:1]:
         row = draft.code("cell_administration_pcs", draft.coding_day, access=infusion.access)
         text = f"Product, {infusion.access} access and discharge date pick the code."
-        on = draft.desk.day(infusion.started_at, infusion.facility)
+        on = draft.context.day(infusion.started_at, infusion.facility)
         draft.cite(row)
         _append(draft, row.code, on, text, infusion.events, row.id, row.citation)
 
 
 def _collection_procedure(draft: Draft) -> None:
-    facts = draft.bundle.collections
+    facts = draft.services.collections
     if not facts:
         return
     row = draft.code("collection_pcs_single" if len(facts) == 1 else "collection_pcs_multiple", draft.coding_day)
-    on = draft.desk.day(facts[0].data.started_at, facts[0].data.facility)
+    on = draft.context.day(facts[0].data.started_at, facts[0].data.facility)
     text = "Collection of white cells as an inpatient."
     _append(draft, row.code, on, text, tuple(f.event_id for f in facts), row.id, row.citation)
 
@@ -155,14 +160,14 @@ def _append(
 
 def group(draft: Draft) -> str | None:
     """The MS-DRG of the stay as three digits; None while coding or discharge is missing, or no version covers it."""
-    stay, patient = draft.stay, draft.desk.referral.data.patient
+    stay, patient = draft.stay, draft.context.referral.data.patient
     principal = next((d for d in draft.diagnoses if d.role == "principal"), None)
-    if stay is None or principal is None or (out := draft.desk.discharged_on(stay)) is None:
+    if stay is None or principal is None or (out := draft.context.discharged_on(stay)) is None:
         return None
     return grouper.drg(
-        grouper.Case(
+        grouper.CodedStay(
             discharged=out,
-            age=grouper.years(patient.birth_date, draft.desk.admitted_on(stay)),
+            age=grouper.years(patient.birth_date, draft.context.admitted_on(stay)),
             sex=patient.sex.value,
             discharge_status=stay.discharge_status or "",
             principal=(principal.code, principal.poa),

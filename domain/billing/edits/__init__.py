@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from domain.billing.edits import charges, coding, cutover, gates, lines, product, regimen
-from domain.billing.edits.review import Case
+from domain.billing.edits.review import ClaimReview
 from domain.billing.edits.sign_off import signed_off
 from domain.billing.model import Edit, EditSeverity
 from domain.rulebook import AmbiguousRule, NoRule
 
-_CHECKS: tuple[Callable[[Case], Iterable[Edit]], ...] = (
+_CHECKS: tuple[Callable[[ClaimReview], Iterable[Edit]], ...] = (
     *gates.CHECKS,
     *regimen.CHECKS,
     *coding.CHECKS,
@@ -25,15 +25,15 @@ _CHECKS: tuple[Callable[[Case], Iterable[Edit]], ...] = (
 )
 
 
-def find_edits(case: Case) -> tuple[Edit, ...]:
+def find_edits(review: ClaimReview) -> tuple[Edit, ...]:
     """Every finding, errors first; findings of one kind are one edit."""
     found: list[Edit] = []
     for check in _CHECKS:
         try:
-            found += check(case)
+            found += check(review)
         except (NoRule, AmbiguousRule) as error:
-            found.append(case.found("no_rule", "claim", str(error)))
-    merged = [signed_off(case, edit) for edit in _merged(found)]
+            found.append(review.found("no_rule", "claim", str(error)))
+    merged = [signed_off(review, edit) for edit in _merged(found)]
     return tuple(sorted(merged, key=lambda edit: (edit.severity is not EditSeverity.ERROR, edit.id)))
 
 
@@ -49,4 +49,4 @@ def _merged(found: Iterable[Edit]) -> list[Edit]:
     return list(by_id.values())
 
 
-__all__ = ["Case", "find_edits"]
+__all__ = ["ClaimReview", "find_edits"]

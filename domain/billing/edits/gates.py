@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domain.billing.build.forms import service_day
-from domain.billing.edits.review import Case
+from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Edit, EditSeverity
 from domain.events.base import Stage
 from domain.events.cells import CustodyStep
@@ -20,89 +20,95 @@ _TIMELINE = (
 """What the payer's timeline asks for between collection and infusion (G437)."""
 
 
-def performed_uncleared(case: Case) -> Iterator[Edit]:
+def performed_uncleared(review: ClaimReview) -> Iterator[Edit]:
     """A service of this claim was given while its gate was closed."""
-    bundle = case.bundle
-    events = [fact.event_id for fact in (*bundle.collections, *bundle.doses)]
-    events += [event for infusion in bundle.infusions for event in infusion.events]
-    unmet = [requirement for event in events for requirement in case.uncleared.get(event, ())]
+    services = review.services
+    events = [fact.event_id for fact in (*services.collections, *services.doses)]
+    events += [event for infusion in services.infusions for event in infusion.events]
+    unmet = [requirement for event in events for requirement in review.uncleared.get(event, ())]
     if unmet:
         titles = "; ".join(dict.fromkeys(requirement.title for requirement in unmet))
         denial = next((requirement.denial for requirement in unmet if requirement.denial), None)
-        yield case.found("performed_uncleared", "claim", titles, denial=denial)
+        yield review.found("performed_uncleared", "claim", titles, denial=denial)
 
 
-def authorization(case: Case) -> Iterator[Edit]:
+def authorization(review: ClaimReview) -> Iterator[Edit]:
     """The payer asks for an authorization and none that is approved covers the day of service (G314, corrections C6)."""
-    day = service_day(case.draft)
-    if case.desk.payer_row(day).authorization_required and case.desk.authorization(day) is None:
-        field = case.draft.location("authorization", day).field
-        yield case.found("authorization_missing", field, f"service of {day.isoformat()}")
+    day = service_day(review.draft)
+    if review.context.payer_row(day).authorization_required and review.context.authorization(day) is None:
+        field = review.draft.location("authorization", day).field
+        yield review.found("authorization_missing", field, f"service of {day.isoformat()}")
 
 
-def papers(case: Case) -> Iterator[Edit]:
+def papers(review: ClaimReview) -> Iterator[Edit]:
     """Papers of the checklist that are not on file; each prevents its own denial."""
-    for paper in case.claim.attachments:
+    for paper in review.claim.attachments:
         if paper.event is None:
             named = f"paper_{paper.kind}"
-            yield _as_imported(case, case.found(named if case.rule(named) else "paper", "attachment", paper.title))
+            yield _as_imported(
+                review, review.found(named if review.rule(named) else "paper", "attachment", paper.title)
+            )
 
 
-def timeline(case: Case) -> Iterator[Edit]:
+def timeline(review: ClaimReview) -> Iterator[Edit]:
     """Hand-overs between collection and infusion that nobody recorded: held for payers that approve on papers (denial 6)."""
-    if case.claim.letter != "C" or not case.bundle.given:
+    if review.claim.letter != "C" or not review.services.given:
         return
-    seen = {fact.data.step for fact in case.desk.record.custody}
+    seen = {fact.data.step for fact in review.context.record.custody}
     missing = [step.value.replace("_", " ") for step in _TIMELINE if step not in seen]
     if missing:
-        asked = case.desk.payer_row(case.bundle.first).authorization_required and not _made_before(case)
-        yield case.found("timeline_undocumented" if asked else "timeline_incomplete", "attachment", ", ".join(missing))
+        asked = review.context.payer_row(review.services.first).authorization_required and not _made_before(review)
+        yield review.found(
+            "timeline_undocumented" if asked else "timeline_incomplete", "attachment", ", ".join(missing)
+        )
 
 
-def _as_imported(case: Case, edit: Edit) -> Edit:
+def _as_imported(review: ClaimReview, edit: Edit) -> Edit:
     """What belonged to a stage before a cutover is not demanded: it shows, and holds nothing."""
-    if case.desk.record.cutover is None or case.desk.record.cutover.data.stage is Stage.APHERESIS:
+    if review.context.record.cutover is None or review.context.record.cutover.data.stage is Stage.APHERESIS:
         return edit
     return edit.model_copy(update={"severity": EditSeverity.WARNING})
 
 
-def _made_before(case: Case) -> bool:
+def _made_before(review: ClaimReview) -> bool:
     """The encounter was taken over when the manufacture had begun or was done: its hand-overs are the former system's."""
-    cutover = case.desk.record.cutover
+    cutover = review.context.record.cutover
     return cutover is not None and cutover.data.stage is not Stage.APHERESIS
 
 
-def site_of_care(case: Case) -> Iterator[Edit]:
+def site_of_care(review: ClaimReview) -> Iterator[Edit]:
     """An outpatient infusion the payer does not take, or takes only with papers (denial 11)."""
-    bundle = case.bundle
-    if case.claim.letter != "C" or bundle.inpatient:
+    services = review.services
+    if review.claim.letter != "C" or services.inpatient:
         return
-    row = case.desk.rules.one(
+    row = review.context.rules.one(
         SiteOfCare,
-        bundle.first,
-        product=case.desk.product,
-        indication=case.desk.indication,
-        payer=case.claim.payer,
-        setting=bundle.setting,
+        services.first,
+        product=review.context.product,
+        indication=review.context.indication,
+        payer=review.claim.payer,
+        setting=services.setting,
     )
     if row.policy == "held":
-        yield case.found("outpatient_not_permitted", "claim", row.fix)
-    missing = [kind.replace("_", " ") for kind in row.documents if not case.desk.record.papers(kind)]
+        yield review.found("outpatient_not_permitted", "claim", row.fix)
+    missing = [kind.replace("_", " ") for kind in row.documents if not review.context.record.papers(kind)]
     if row.policy == "with_document" and missing:
-        yield case.found("paper", "attachment", f"{', '.join(missing)} for the outpatient infusion", denial=row.denial)
+        yield review.found(
+            "paper", "attachment", f"{', '.join(missing)} for the outpatient infusion", denial=row.denial
+        )
 
 
-def setting(case: Case) -> Iterator[Edit]:
+def setting(review: ClaimReview) -> Iterator[Edit]:
     """The infusion is charted as outpatient but was given during an inpatient stay."""
-    stay = case.bundle.stay
-    if stay and any(i.setting.value != "inpatient" and stay.covers(i.started_at) for i in case.bundle.infusions):
-        yield case.found("setting_mismatch", "type of bill")
+    stay = review.services.stay
+    if stay and any(i.setting.value != "inpatient" and stay.covers(i.started_at) for i in review.services.infusions):
+        yield review.found("setting_mismatch", "type of bill")
 
 
-def known_payer(case: Case) -> Iterator[Edit]:
+def known_payer(review: ClaimReview) -> Iterator[Edit]:
     """The site cannot send to a payer it has no identifiers of."""
-    if case.desk.site.payer(case.claim.payer) is None:
-        yield case.found("unknown_payer", "payer", "no identifiers of this payer in the site file")
+    if review.context.site.payer(review.claim.payer) is None:
+        yield review.found("unknown_payer", "payer", "no identifiers of this payer in the site file")
 
 
 CHECKS = (performed_uncleared, authorization, papers, timeline, site_of_care, setting, known_payer)

@@ -8,56 +8,58 @@ from decimal import Decimal
 from stdnum.us import ein
 
 from domain.billing.build.forms import attending_npi
-from domain.billing.edits.review import Case
+from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Claim, Edit, Form, Line
 from domain.billing.ndc import eleven
 from domain.rulebook.rows import DrugCode
 from domain.site import npi_is_valid
 
 
-def unanswered(case: Case) -> Iterator[Edit]:
+def unanswered(review: ClaimReview) -> Iterator[Edit]:
     """What the rulebook had no row for while the claim was written."""
-    for problem in case.draft.problems:
-        yield case.found("no_rule", "claim", problem)
+    for problem in review.draft.problems:
+        yield review.found("no_rule", "claim", problem)
 
 
-def unconfirmed(case: Case) -> Iterator[Edit]:
+def unconfirmed(review: ClaimReview) -> Iterator[Edit]:
     """Codes whose row nobody has confirmed; each says its doubt."""
-    for row in case.draft.doubts:
-        yield case.found("unconfirmed_code", "service code", f"{row.doubt or row.id} [{row.id}]")
+    for row in review.draft.doubts:
+        yield review.found("unconfirmed_code", "service code", f"{row.doubt or row.id} [{row.id}]")
 
 
-def prices(case: Case) -> Iterator[Edit]:
+def prices(review: ClaimReview) -> Iterator[Edit]:
     """Lines without a posted charge and without a price."""
-    for line in case.draft.lines:
+    for line in review.draft.lines:
         if line.charge is None:
-            yield case.found("no_charge", "charge", f"{line.service} of {line.on.isoformat()}")
+            yield review.found("no_charge", "charge", f"{line.service} of {line.on.isoformat()}")
 
 
-def total(case: Case) -> Iterator[Edit]:
-    if case.claim.total != sum((line.charge for line in case.claim.lines), Decimal(0)):
-        yield case.found("total_mismatch", "total")
+def total(review: ClaimReview) -> Iterator[Edit]:
+    if review.claim.total != sum((line.charge for line in review.claim.lines), Decimal(0)):
+        yield review.found("total_mismatch", "total")
 
 
-def amount_cap(case: Case) -> Iterator[Edit]:
+def amount_cap(review: ClaimReview) -> Iterator[Edit]:
     """A professional claim cannot carry more than its system takes (corrections C12)."""
-    if case.claim.form is not Form.CMS1500:
+    if review.claim.form is not Form.CMS1500:
         return
-    cap = Decimal(case.desk.policy("professional_amount_cap", case.claim.statement_from, case.claim.facility).value)
-    if case.claim.total > cap:
-        yield case.found("amount_cap", "28", f"more than {cap}")
+    cap = Decimal(
+        review.context.policy("professional_amount_cap", review.claim.statement_from, review.claim.facility).value
+    )
+    if review.claim.total > cap:
+        yield review.found("amount_cap", "28", f"more than {cap}")
 
 
-def drug_units(case: Case) -> Iterator[Edit]:
+def drug_units(review: ClaimReview) -> Iterator[Edit]:
     """Units times basis, given and discarded together, must cover what was drawn and exceed it by less than one unit."""
     by_event: dict[tuple[str, str], list[Line]] = {}
-    for line in case.claim.lines:
+    for line in review.claim.lines:
         if line.documented_mg is not None or line.wasted_mg is not None:
             by_event.setdefault((line.reason.rule, line.reason.events[0]), []).append(line)
     for (rule, _), lines in by_event.items():
-        row = case.desk.rules.by_id(rule)
+        row = review.context.rules.by_id(rule)
         if isinstance(row, DrugCode) and not _covers(lines, row.mg_per_unit):
-            yield case.found("units_mismatch", "units", f"{row.drug} of {lines[0].date_of_service.isoformat()}")
+            yield review.found("units_mismatch", "units", f"{row.drug} of {lines[0].date_of_service.isoformat()}")
 
 
 def _covers(lines: list[Line], mg_per_unit: Decimal) -> bool:
@@ -66,46 +68,48 @@ def _covers(lines: list[Line], mg_per_unit: Decimal) -> bool:
     return drawn <= billed < drawn + mg_per_unit
 
 
-def ndc(case: Case) -> Iterator[Edit]:
+def ndc(review: ClaimReview) -> Iterator[Edit]:
     """A charted NDC that does not become eleven digits."""
-    charted = [fact.data.ndc for fact in case.bundle.doses] + [fact.data.ndc for fact in case.bundle.medications]
-    charted += [infusion.last.data.label.ndc for infusion in case.bundle.given]
+    charted = [fact.data.ndc for fact in review.services.doses] + [
+        fact.data.ndc for fact in review.services.medications
+    ]
+    charted += [infusion.last.data.label.ndc for infusion in review.services.given]
     if any(eleven(value) is None for value in charted):
-        yield case.found("ndc_format", case.draft.location("ndc", case.bundle.first).field)
+        yield review.found("ndc_format", review.draft.location("ndc", review.services.first).field)
 
 
-def period(case: Case) -> Iterator[Edit]:
-    claim = case.claim
+def period(review: ClaimReview) -> Iterator[Edit]:
+    claim = review.claim
     for line in claim.lines:
         if not claim.statement_from <= line.date_of_service <= claim.statement_through:
-            yield case.found("line_outside_period", f"line {line.number}", line.date_of_service.isoformat())
+            yield review.found("line_outside_period", f"line {line.number}", line.date_of_service.isoformat())
 
 
-def provider_numbers(case: Case) -> Iterator[Edit]:
+def provider_numbers(review: ClaimReview) -> Iterator[Edit]:
     """Check digits of NPI and tax number; neither is seen by a validator of the file."""
-    facility = case.desk.facility(case.claim.facility)
+    facility = review.context.facility(review.claim.facility)
     if facility is None:
-        yield case.found("unknown_facility", "billing provider", case.claim.facility)
+        yield review.found("unknown_facility", "billing provider", review.claim.facility)
         return
-    stay = case.bundle.stay
+    stay = review.services.stay
     charted = stay.attending_npi if stay else None
     for npi, field in ((facility.npi, "billing provider"), (charted or facility.attending_npi, "attending provider")):
         if not npi_is_valid(npi):
-            yield case.found("npi_check_digit", field)
-    if charted and attending_npi(case.draft) is None:
-        yield case.found("attending_unknown", "attending provider")
+            yield review.found("npi_check_digit", field)
+    if charted and attending_npi(review.draft) is None:
+        yield review.found("attending_unknown", "attending provider")
     if not ein.is_valid(facility.tax_id):
-        yield case.found("tax_id", "federal tax number")
+        yield review.found("tax_id", "federal tax number")
 
 
-def duplicates(case: Case) -> Iterator[Edit]:
+def duplicates(review: ClaimReview) -> Iterator[Edit]:
     """The same documented service billed on two claims."""
-    for other in case.siblings:
-        if other.key == case.claim.key:
+    for other in review.siblings:
+        if other.key == review.claim.key:
             continue
-        if shared := _services(case.claim) & _services(other):
+        if shared := _services(review.claim) & _services(other):
             days = ", ".join(sorted({f"{service} of {day}" for service, day, _ in shared}))
-            yield case.found("duplicate_line", "service date", f"{days} also on Claim {other.letter} {other.ordinal}")
+            yield review.found("duplicate_line", "service date", f"{days} also on Claim {other.letter} {other.ordinal}")
 
 
 def _services(claim: Claim) -> set[tuple[str, str, str]]:
@@ -116,16 +120,16 @@ def _services(claim: Claim) -> set[tuple[str, str, str]]:
     }
 
 
-def overlaps(case: Case) -> Iterator[Edit]:
+def overlaps(review: ClaimReview) -> Iterator[Edit]:
     """Two inpatient claims over the same days; leaving and coming on one day is no overlap."""
-    mine = case.claim
-    if not case.bundle.inpatient:
+    mine = review.claim
+    if not review.services.inpatient:
         return
-    for other in case.siblings:
+    for other in review.siblings:
         if other.key == mine.key or other.setting != "inpatient":
             continue
         if max(mine.statement_from, other.statement_from) < min(mine.statement_through, other.statement_through):
-            yield case.found("overlapping_claims", "statement period", f"with Claim {other.letter} {other.ordinal}")
+            yield review.found("overlapping_claims", "statement period", f"with Claim {other.letter} {other.ordinal}")
 
 
 CHECKS = (

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from domain.billing.build import administration
 from domain.billing.build.drugs import given_of
-from domain.billing.edits.review import Case
+from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Edit
 from domain.encounter.facts import Fact
 from domain.events.care import LymphodepletionAdministered
@@ -17,55 +17,55 @@ _PERCENT = Decimal(100)
 _MOSTELLER = Decimal(3600)
 
 
-def doses(case: Case) -> Iterator[Edit]:
+def doses(review: ClaimReview) -> Iterator[Edit]:
     """A dose that is another indication's, or departs from the regimen by more than its tolerance."""
-    own = _regimen(case, case.desk.indication)
+    own = _regimen(review, review.context.indication)
     if own is None:
         return
-    others = [found for key in _other_indications(case) if (found := _regimen(case, key))]
-    for fact in case.bundle.doses:
-        if not _planned(own, fact) or _fits(case, own, fact):
+    others = [found for key in _other_indications(review) if (found := _regimen(review, key))]
+    for fact in review.services.doses:
+        if not _planned(own, fact) or _fits(review, own, fact):
             continue
         named = f"{fact.data.drug} of {fact.data.date.isoformat()}"
-        if any(_fits(case, other, fact) for other in others):
-            yield case.found("regimen_wrong_indication", "units", named)
+        if any(_fits(review, other, fact) for other in others):
+            yield review.found("regimen_wrong_indication", "units", named)
         else:
-            yield case.found("regimen_dose", "units", named)
+            yield review.found("regimen_dose", "units", named)
 
 
-def extra_doses(case: Case) -> Iterator[Edit]:
+def extra_doses(review: ClaimReview) -> Iterator[Edit]:
     """More doses of a drug in one course than the label's regimen has: a safety matter before it is a billing matter."""
-    own = _regimen(case, case.desk.indication)
+    own = _regimen(review, review.context.indication)
     for plan in own.doses if own else ():
-        mine = [fact for fact in case.bundle.doses if fact.data.drug == plan.drug]
-        given = len(_course(case, mine[0])) if mine else 0
+        mine = [fact for fact in review.services.doses if fact.data.drug == plan.drug]
+        given = len(_course(review, mine[0])) if mine else 0
         if given > len(plan.days):
-            yield case.found("regimen_extra_dose", "units", f"{plan.drug}: {given} doses, label {len(plan.days)}")
+            yield review.found("regimen_extra_dose", "units", f"{plan.drug}: {given} doses, label {len(plan.days)}")
 
 
-def overlapping(case: Case) -> Iterator[Edit]:
+def overlapping(review: ClaimReview) -> Iterator[Edit]:
     """Two chemotherapy infusions that the chart lets run at the same time."""
-    if administration.overlap([given_of(fact) for fact in case.bundle.doses]):
-        yield case.found("overlapping_infusions", "service date")
+    if administration.overlap([given_of(fact) for fact in review.services.doses]):
+        yield review.found("overlapping_infusions", "service date")
 
 
-def _regimen(case: Case, indication: str) -> Regimen | None:
-    on = case.bundle.first
-    row = case.desk.rules.maybe(Indication, on, product=case.desk.product, key=indication)
-    return case.desk.rules.maybe(Regimen, on, key=row.regimen) if row and row.regimen else None
+def _regimen(review: ClaimReview, indication: str) -> Regimen | None:
+    on = review.services.first
+    row = review.context.rules.maybe(Indication, on, product=review.context.product, key=indication)
+    return review.context.rules.maybe(Regimen, on, key=row.regimen) if row and row.regimen else None
 
 
-def _other_indications(case: Case) -> list[str]:
-    rows = case.desk.rules.find(Indication, case.bundle.first, product=case.desk.product)
-    return [row.key for row in rows if row.key != case.desk.indication]
+def _other_indications(review: ClaimReview) -> list[str]:
+    rows = review.context.rules.find(Indication, review.services.first, product=review.context.product)
+    return [row.key for row in rows if row.key != review.context.indication]
 
 
 def _planned(regimen: Regimen, fact: Fact[LymphodepletionAdministered]) -> bool:
     return any(plan.drug == fact.data.drug for plan in regimen.doses)
 
 
-def _fits(case: Case, regimen: Regimen, fact: Fact[LymphodepletionAdministered]) -> bool:
-    surface = _surface(case)
+def _fits(review: ClaimReview, regimen: Regimen, fact: Fact[LymphodepletionAdministered]) -> bool:
+    surface = _surface(review)
     for plan in regimen.doses:
         expected = plan.mg_per_m2 * surface
         tolerance = expected * regimen.dose_tolerance_percent / _PERCENT
@@ -74,21 +74,21 @@ def _fits(case: Case, regimen: Regimen, fact: Fact[LymphodepletionAdministered])
     return False
 
 
-def _surface(case: Case) -> Decimal:
+def _surface(review: ClaimReview) -> Decimal:
     """Body surface in square metres: as referred, else by Mosteller from height and weight."""
-    data = case.desk.referral.data
+    data = review.context.referral.data
     if data.bsa_m2 is not None:
         return data.bsa_m2
     return ((data.height_cm or Decimal(0)) * data.weight_kg / _MOSTELLER).sqrt()
 
 
-def _course(case: Case, of: Fact[LymphodepletionAdministered]) -> list[Fact[LymphodepletionAdministered]]:
+def _course(review: ClaimReview, of: Fact[LymphodepletionAdministered]) -> list[Fact[LymphodepletionAdministered]]:
     """Every dose of the same drug in the same course, on whichever claim it stands."""
     course: list[Fact[LymphodepletionAdministered]] = []
-    for fact in case.desk.record.lymphodepletion:
+    for fact in review.context.record.lymphodepletion:
         if fact.data.drug != of.data.drug:
             continue
-        if course and (fact.data.date - course[-1].data.date).days > case.desk.gap_days:
+        if course and (fact.data.date - course[-1].data.date).days > review.context.gap_days:
             if of in course:
                 return course
             course = []

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from domain.billing.build.draft import Draft
-from domain.billing.context import Desk
+from domain.billing.context import BillingContext
 from domain.billing.model import Claim, Edit, EditSeverity
-from domain.billing.services import Bundle
+from domain.billing.services import ClaimServices
+from domain.encounter.model import Requirement
 from domain.rulebook.rows import EditRule
-
-if TYPE_CHECKING:
-    from domain.encounter.model import Requirement
 
 
 @dataclass(frozen=True)
-class Case:
+class ClaimReview:
     """A finished claim with what it was written from.
 
     Attributes:
@@ -33,16 +30,16 @@ class Case:
     uncleared: Mapping[str, tuple[Requirement, ...]]
 
     @property
-    def desk(self) -> Desk:
-        return self.draft.desk
+    def context(self) -> BillingContext:
+        return self.draft.context
 
     @property
-    def bundle(self) -> Bundle:
-        return self.draft.bundle
+    def services(self) -> ClaimServices:
+        return self.draft.services
 
     def rule(self, edit: str) -> EditRule | None:
         """The row of the edit for the day of the claim; on a day before the first row, that first row."""
-        rows = [row for row in self.desk.rules.table(EditRule) if row.edit == edit]
+        rows = [row for row in self.context.rules.table(EditRule) if row.edit == edit]
         holding = [row for row in rows if row.holds_on(self.claim.statement_from)]
         return min(holding or rows, key=lambda row: row.effective_from, default=None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.billing.submission.responses import DENIED, NOT_OURS, RECOUPMENT, Reply
+from domain.billing.submission.responses import DENIED, NOT_OURS, RECOUPMENT, PayerResponse
 
 FIRST, SECOND, THIRD = 1, 2, 3
 _LEVELS = {"1": FIRST, "19": FIRST, "2": SECOND, "20": SECOND, "3": THIRD, "21": THIRD}
@@ -17,24 +17,24 @@ FORWARDED = frozenset({"19", "20", "21"})
 """CLP02: adjudicated, and passed on to further payers, so that nobody need bill them."""
 
 
-def of_first(heard: Sequence[Reply]) -> list[Reply]:
+def of_first(heard: Sequence[PayerResponse]) -> list[PayerResponse]:
     """The replies of the payer that adjudicated before every other, and every acknowledgement."""
     levels, first = _levels(heard)
     return [reply for reply in heard if levels.get(reply.event, first) == first]
 
 
-def of_further(heard: Sequence[Reply]) -> list[Reply]:
+def of_further(heard: Sequence[PayerResponse]) -> list[PayerResponse]:
     """The remittances of payers that adjudicated after another one, and what they took back."""
     levels, first = _levels(heard)
     return [reply for reply in heard if levels.get(reply.event, first) > first]
 
 
-def level_of(heard: Sequence[Reply]) -> int:
+def level_of(heard: Sequence[PayerResponse]) -> int:
     """In which place the first of the payers that answered adjudicated the claim."""
     return _levels(heard)[1]
 
 
-def _levels(heard: Sequence[Reply]) -> tuple[dict[str, int], int]:
+def _levels(heard: Sequence[PayerResponse]) -> tuple[dict[str, int], int]:
     """The place of every remittance and recoupment, by event, and the lowest of them.
 
     One that does not say its place has that of its payer's others. A denial by a payer that adjudicated the claim in no

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from domain.billing.submission.payer_order import FIRST, FORWARDED, level_of, of_first, of_further
-from domain.billing.submission.responses import DENIED, NOT_OURS, PRICED_ONLY, RECOUPMENT, REVERSAL, Reply
+from domain.billing.submission.responses import DENIED, NOT_OURS, PRICED_ONLY, RECOUPMENT, REVERSAL, PayerResponse
 from domain.events.revenue import Adjustment
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AdjustmentReason
@@ -80,7 +80,7 @@ class Remittance:
         return self.further.kept + self.further.paid_by_further if self.further else _NONE
 
 
-def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittance:
+def remittance_of(heard: Sequence[PayerResponse], rules: Rulebook, on: date) -> Remittance:
     """Add the remittances up: those of the payer that came first, and beside them those of further payers.
 
     A reversal cancels what stood before it with its own negative amounts, so adjustments are read from those that came
@@ -100,7 +100,7 @@ def remittance_of(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
     return replace(first, as_further=level_of(heard) > FIRST, further=further)
 
 
-def _of_one_payer(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittance:
+def _of_one_payer(heard: Sequence[PayerResponse], rules: Rulebook, on: date) -> Remittance:
     every = [reply for reply in heard if reply.kind == "835" and reply.status != PRICED_ONLY]
     recouped = [reply for reply in heard if reply.kind == RECOUPMENT]
     if not every:
@@ -144,11 +144,11 @@ def _of_one_payer(heard: Sequence[Reply], rules: Rulebook, on: date) -> Remittan
     )
 
 
-def _events(heard: Sequence[Reply]) -> tuple[str, ...]:
+def _events(heard: Sequence[PayerResponse]) -> tuple[str, ...]:
     return tuple(reply.event for reply in heard)
 
 
-def _allowed_lines(current: Sequence[Reply], rules: Rulebook, on: date) -> dict[str, Decimal]:
+def _allowed_lines(current: Sequence[PayerResponse], rules: Rulebook, on: date) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
     for line in (line for reply in current for line in reply.lines if line.hcpcs):
         owed = [a for a in line.adjustments if _meaning(a, rules, on) in ("patient", "reduction")]
@@ -156,7 +156,7 @@ def _allowed_lines(current: Sequence[Reply], rules: Rulebook, on: date) -> dict[
     return found
 
 
-def _refused_lines(current: Sequence[Reply], rules: Rulebook, on: date) -> Iterator[str]:
+def _refused_lines(current: Sequence[PayerResponse], rules: Rulebook, on: date) -> Iterator[str]:
     for reply in current:
         for line in reply.lines:
             refused = [a for a in line.adjustments if _meaning(a, rules, on) == "refused"]
@@ -165,7 +165,7 @@ def _refused_lines(current: Sequence[Reply], rules: Rulebook, on: date) -> Itera
                 yield f"{line.hcpcs or line.revenue_code or 'a line'}: {_sum(refused):.2f} (CARC {reasons})"
 
 
-def _refused_codes(current: Sequence[Reply], rules: Rulebook, on: date, refused: Decimal) -> tuple[str, ...]:
+def _refused_codes(current: Sequence[PayerResponse], rules: Rulebook, on: date, refused: Decimal) -> tuple[str, ...]:
     found: dict[str, Decimal] = {}
     for line in (line for reply in current for line in reply.lines):
         amount = _sum([a for a in line.adjustments if _meaning(a, rules, on) == "refused"])
@@ -174,13 +174,13 @@ def _refused_codes(current: Sequence[Reply], rules: Rulebook, on: date, refused:
     return tuple(sorted(found)) if sum(found.values(), _NONE) == refused and "" not in found else ()
 
 
-def _standing(judged: Sequence[Reply]) -> list[Reply]:
+def _standing(judged: Sequence[PayerResponse]) -> list[PayerResponse]:
     """Without denials that a later adjudication took the place of: nothing was paid, so nothing is reversed."""
     newest = judged[-1].adjudication if judged else None
     return [reply for reply in judged if reply.status not in REFUSED_WHOLLY or reply.adjudication == newest]
 
 
-def _by_meaning(current: Sequence[Reply], rules: Rulebook, on: date) -> dict[str, tuple[Adjustment, ...]]:
+def _by_meaning(current: Sequence[PayerResponse], rules: Rulebook, on: date) -> dict[str, tuple[Adjustment, ...]]:
     """Adjustments by what their reason means; a reason the rulebook does not know counts as refused."""
     found: dict[str, tuple[Adjustment, ...]] = {}
     for reply in current:

@@ -20,7 +20,7 @@ PRICED_ONLY = "25"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class PayerResponse:
     """One answer. `kind` is 999, 277CA, 835 or PLB; amounts are United States dollars; `status` is CLP02 of an 835.
 
     `withheld` is what a PLB took from a transfer for this claim; `trace` names the transfer.
@@ -69,7 +69,7 @@ REPLIES = (ClaimAcknowledged, ClaimRemitted, ClaimRecouped)
 """What answers a claim; each carries `control_number`."""
 
 
-def replies(facts: Facts) -> tuple[Reply, ...]:
+def replies(facts: Facts) -> tuple[PayerResponse, ...]:
     """Every reply among the facts, corrections applied, in the order of their own time.
 
     A recoupment that names the payer's number stands under the control number that the payer gave that number to.
@@ -87,7 +87,7 @@ def replies(facts: Facts) -> tuple[Reply, ...]:
     )
 
 
-def payer_number(heard: Sequence[Reply]) -> str | None:
+def payer_number(heard: Sequence[PayerResponse]) -> str | None:
     """The payer's own number of the claim, as the newest reply that names it says (REF*1K, CLP07)."""
     return next((reply.payer_number for reply in reversed(heard) if reply.payer_number), None)
 
@@ -96,9 +96,9 @@ def is_reply(data: EventData) -> bool:
     return isinstance(data, REPLIES)
 
 
-def _acknowledged(fact: Fact[ClaimAcknowledged]) -> Reply:
+def _acknowledged(fact: Fact[ClaimAcknowledged]) -> PayerResponse:
     data = fact.data
-    return Reply(
+    return PayerResponse(
         event=fact.event_id,
         control=data.control_number,
         at=fact.time,
@@ -110,10 +110,10 @@ def _acknowledged(fact: Fact[ClaimAcknowledged]) -> Reply:
     )
 
 
-def _remitted(fact: Fact[ClaimRemitted]) -> Reply:
+def _remitted(fact: Fact[ClaimRemitted]) -> PayerResponse:
     data = fact.data
     owed = sum((a.amount for a in data.adjustments if a.group == "PR"), Decimal(0))
-    return Reply(
+    return PayerResponse(
         event=fact.event_id,
         control=data.control_number,
         at=fact.time,
@@ -133,9 +133,9 @@ def _remitted(fact: Fact[ClaimRemitted]) -> Reply:
     )
 
 
-def _recouped(fact: Fact[ClaimRecouped]) -> Reply:
+def _recouped(fact: Fact[ClaimRecouped]) -> PayerResponse:
     data = fact.data
-    return Reply(
+    return PayerResponse(
         event=fact.event_id,
         control=data.control_number,
         at=fact.time,

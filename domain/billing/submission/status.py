@@ -13,7 +13,7 @@ from decimal import Decimal
 from domain.alerts.model import Alert, Severity
 from domain.billing.submission import denials
 from domain.billing.submission.remittance import Remittance, remittance_of
-from domain.billing.submission.responses import Reply
+from domain.billing.submission.responses import PayerResponse
 from domain.billing.submission.versions import AT_PAYER, NOT_FILED, VOID, Bill, State
 from domain.days import end_of_day
 from domain.rulebook import Rulebook
@@ -40,7 +40,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ClaimStatus:
     """What holds for a claim at a moment. `heard`: the kinds of answers that came; `untold`: in shadow, and nobody answered."""
 
     state: State
@@ -70,12 +70,14 @@ class Standing:
         return over and not self.waiting and not self.alerts
 
 
-def said_by(reply: Reply) -> str:
+def said_by(reply: PayerResponse) -> str:
     """A rejection in words: what kind of answer, and its status codes."""
     return " ".join(("by", reply.kind, *reply.codes))
 
 
-def standing(bill: Bill, replies: Sequence[Reply], rules: Rulebook, hold_days: int, now: datetime) -> Standing:
+def standing(
+    bill: Bill, replies: Sequence[PayerResponse], rules: Rulebook, hold_days: int, now: datetime
+) -> ClaimStatus:
     """Judge a claim at a moment.
 
     Args:
@@ -94,7 +96,7 @@ def standing(bill: Bill, replies: Sequence[Reply], rules: Rulebook, hold_days: i
     every = list(judge.waits())
     waiting = tuple(wait for wait in every if wait.due > now)
     alerts = [*judge.findings(), *(judge.overdue(wait) for wait in every if wait.due <= now and wait.kind)]
-    return Standing(
+    return ClaimStatus(
         state=state,
         send=judge.sends,
         waiting=waiting,
@@ -108,7 +110,7 @@ def standing(bill: Bill, replies: Sequence[Reply], rules: Rulebook, hold_days: i
     )
 
 
-def state_of(bill: Bill, heard: Sequence[Reply], paid: Remittance) -> State:
+def state_of(bill: Bill, heard: Sequence[PayerResponse], paid: Remittance) -> State:
     """The state that the replies give, in the order of their own time; a later kind of reply outweighs an earlier one."""
     if bill.built is not State.EMITTED:
         return bill.built
@@ -136,7 +138,7 @@ class _Judge:
     def __init__(
         self,
         bill: Bill,
-        heard: Sequence[Reply],
+        heard: Sequence[PayerResponse],
         paid: Remittance,
         state: State,
         rules: Rulebook,

@@ -35,7 +35,7 @@ NOT_FILED = frozenset({State.HELD, State.EMITTED, State.TRANSMITTED, State.REJEC
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class RebillAfterVoid:
     """A claim that waits until a void is out: its payer, and the last day of its statement."""
 
     payer: str
@@ -93,6 +93,6 @@ class Bill:
     diagnoses: tuple[str, ...] = ()
     filed_before: bool = False
     paid_before: Decimal = Decimal(0)
-    behind: Behind | None = None
+    behind: RebillAfterVoid | None = None
     void_refused: Refusal | None = None
     shadow: bool = False

@@ -12,7 +12,7 @@ from decimal import Decimal
 from domain.alerts.model import Finding
 from domain.days import age_on
 from domain.encounter.checks.regimen import MOSTELLER
-from domain.encounter.context import Case
+from domain.encounter.context import EncounterContext
 from domain.events.access import ReferralReceived
 from domain.rulebook.rows import BodyMeasure
 
@@ -25,25 +25,25 @@ WORDS = {
 }
 
 
-def questions(case: Case) -> tuple[str, ...]:
+def questions(context: EncounterContext) -> tuple[str, ...]:
     """Which measures of an adult's referral lie beyond the rulebook's bounds, in words and without values."""
-    referral = case.record.referral
+    referral = context.record.referral
     if referral is None:
         return ()
-    age = age_on(referral.data.patient.birth_date, case.today)
+    age = age_on(referral.data.patient.birth_date, context.today)
     found = []
     for measure, value in _measures(referral.data):
-        row = case.rules.maybe(BodyMeasure, case.today, measure=measure)
+        row = context.rules.maybe(BodyMeasure, context.today, measure=measure)
         if row is not None and age >= row.age_min and not row.minimum <= value <= row.maximum:
             found.append(WORDS[measure])
     return tuple(found)
 
 
-def implausible(case: Case) -> Iterator[Finding]:
+def implausible(context: EncounterContext) -> Iterator[Finding]:
     """The question, until cells were given: what comes after is billed as documented."""
-    asked = questions(case)
-    referral = case.record.referral
-    if asked and referral is not None and not case.record.given:
+    asked = questions(context)
+    referral = context.record.referral
+    if asked and referral is not None and not context.record.given:
         yield Finding("body_measures_implausible", events=(referral.event_id,), detail="; ".join(asked))
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from domain.encounter.context import Case, Dose
+from domain.encounter.context import Dose, EncounterContext
 from domain.rulebook.rows import Regimen, RegimenDose
 
 MOSTELLER = Decimal(3600)
 """Mosteller's divisor: body surface in m² is the root of height (cm) × weight (kg) / 3600. Used for comparison only."""
 
 
-def exceeds(case: Case, course: tuple[Dose, ...]) -> list[str]:
+def exceeds(context: EncounterContext, course: tuple[Dose, ...]) -> list[str]:
     """In words, without values: drugs documented on more days, or at a higher dose, than the label has."""
-    regimen = case.regimen(course[0].data.date)
+    regimen = context.regimen(course[0].data.date)
     if regimen is None:
         return []
     found = []
@@ -22,14 +22,14 @@ def exceeds(case: Case, course: tuple[Dose, ...]) -> list[str]:
         doses = _of(course, label.drug)
         if len({dose.data.date for dose in doses}) > len(label.days):
             found.append(f"{label.drug}: documented on more days than the label has")
-        if any(ratio > 1 + _tolerance(regimen) for ratio in _ratios(case, doses, label)):
+        if any(ratio > 1 + _tolerance(regimen) for ratio in _ratios(context, doses, label)):
             found.append(f"{label.drug}: a documented dose above the label's")
     return found
 
 
-def differs(case: Case, course: tuple[Dose, ...]) -> list[str]:
+def differs(context: EncounterContext, course: tuple[Dose, ...]) -> list[str]:
     """In words: other drugs, missing days, lower doses or other days than the label of the indication has."""
-    regimen = case.regimen(course[0].data.date)
+    regimen = context.regimen(course[0].data.date)
     if regimen is None:
         return []
     expected = {label.drug for label in regimen.doses}
@@ -38,9 +38,9 @@ def differs(case: Case, course: tuple[Dose, ...]) -> list[str]:
         doses = _of(course, label.drug)
         if len({dose.data.date for dose in doses}) < len(label.days):
             found.append(f"{label.drug}: documented on fewer days than the label has")
-        if any(ratio < 1 - _tolerance(regimen) for ratio in _ratios(case, doses, label)):
+        if any(ratio < 1 - _tolerance(regimen) for ratio in _ratios(context, doses, label)):
             found.append(f"{label.drug}: a documented dose below the label's")
-        if course == case.course and _off_days(case, doses, label):
+        if course == context.course and _off_days(context, doses, label):
             found.append(f"{label.drug}: given on other days before the infusion than the label has")
     return found
 
@@ -53,9 +53,9 @@ def _tolerance(regimen: Regimen) -> Decimal:
     return Decimal(regimen.dose_tolerance_percent) / 100
 
 
-def _ratios(case: Case, doses: list[Dose], label: RegimenDose) -> list[Decimal]:
+def _ratios(context: EncounterContext, doses: list[Dose], label: RegimenDose) -> list[Decimal]:
     """Documented dose of each day over the label's for the documented body surface; none where that is unknown."""
-    surface = body_surface(case)
+    surface = body_surface(context)
     if surface is None:
         return []
     by_day: dict[date, Decimal] = {}
@@ -64,9 +64,9 @@ def _ratios(case: Case, doses: list[Dose], label: RegimenDose) -> list[Decimal]:
     return [given / (label.mg_per_m2 * surface) for given in by_day.values()]
 
 
-def body_surface(case: Case) -> Decimal | None:
+def body_surface(context: EncounterContext) -> Decimal | None:
     """The documented body surface in m², else Mosteller's from documented height and weight."""
-    referral = case.record.referral
+    referral = context.record.referral
     if referral is None:
         return None
     if referral.data.bsa_m2 is not None:
@@ -75,9 +75,9 @@ def body_surface(case: Case) -> Decimal | None:
     return (height * referral.data.weight_kg / MOSTELLER).sqrt() if height is not None else None
 
 
-def _off_days(case: Case, doses: list[Dose], label: RegimenDose) -> bool:
-    given = case.record.given
+def _off_days(context: EncounterContext, doses: list[Dose], label: RegimenDose) -> bool:
+    given = context.record.given
     if not given or not doses:
         return False
-    day0 = case.day(given[0].started_at, given[0].facility)
+    day0 = context.day(given[0].started_at, given[0].facility)
     return not {(dose.data.date - day0).days for dose in doses} <= set(label.days)

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from domain.encounter.context import Case
+from domain.encounter.context import EncounterContext
 from domain.encounter.facts import Fact
 from domain.events.care import Findings, MedicationAdministered, ToxicityAssessed
 from domain.rulebook.rows import Window
@@ -28,20 +28,20 @@ CANNULA, LOW_FLOW_L_MIN = "nasal_cannula", 6.0
 """Up to this flow a nasal cannula is low flow, litres per minute (corrections F)."""
 
 
-def documented(case: Case) -> dict[str, int | None]:
+def documented(context: EncounterContext) -> dict[str, int | None]:
     """The highest grade of each syndrome that a provider documented; None where it was never assessed."""
     grades = {
-        "crs": [fact.data.crs_grade for fact in case.record.toxicities],
-        "icans": [fact.data.icans_grade for fact in case.record.toxicities],
+        "crs": [fact.data.crs_grade for fact in context.record.toxicities],
+        "icans": [fact.data.icans_grade for fact in context.record.toxicities],
     }
     return {name: max((one for one in seen if one is not None), default=None) for name, seen in grades.items()}
 
 
-def episodes(case: Case) -> Iterator[tuple[str, Fact[ToxicityAssessed], Fact[ToxicityAssessed] | None]]:
+def episodes(context: EncounterContext) -> Iterator[tuple[str, Fact[ToxicityAssessed], Fact[ToxicityAssessed] | None]]:
     """Each run of documented grades above zero: the syndrome, the first of them, and the grade 0 that ended it (or None)."""
     for name in ("crs", "icans"):
         begun: Fact[ToxicityAssessed] | None = None
-        for fact in case.record.toxicities:
+        for fact in context.record.toxicities:
             grade = getattr(fact.data, f"{name}_grade")
             if grade is None:
                 continue
@@ -54,9 +54,9 @@ def episodes(case: Case) -> Iterator[tuple[str, Fact[ToxicityAssessed], Fact[Tox
             yield name, begun, None
 
 
-def mixed_scales(case: Case) -> tuple[str, ...]:
+def mixed_scales(context: EncounterContext) -> tuple[str, ...]:
     """Assessments with a grade above zero, where they were graded on more than one scale: their grades do not compare."""
-    graded = [f for f in case.record.toxicities if f.data.crs_grade or f.data.icans_grade]
+    graded = [f for f in context.record.toxicities if f.data.crs_grade or f.data.icans_grade]
     scales = {fact.data.scale for fact in graded}
     return tuple(fact.event_id for fact in graded) if len(scales) > 1 else ()
 
@@ -84,9 +84,9 @@ def suggested_icans(seen: Findings) -> int | None:
     return max(axes) if axes else None
 
 
-def grade_questions(case: Case) -> Iterator[tuple[str, str]]:
+def grade_questions(context: EncounterContext) -> Iterator[tuple[str, str]]:
     """Assessments whose documented grade the findings do not bear out: (event, which grade)."""
-    for fact in case.record.toxicities:
+    for fact in context.record.toxicities:
         if fact.data.scale != SCALE or fact.data.findings is None:
             continue
         pairs = (
@@ -100,33 +100,33 @@ def grade_questions(case: Case) -> Iterator[tuple[str, str]]:
             yield fact.event_id, " and ".join(differing)
 
 
-def reminders(case: Case) -> Iterator[str]:
+def reminders(context: EncounterContext) -> Iterator[str]:
     """The latest assessment, when it documents a grade for which the label names a drug and none was charted since."""
-    graded = [fact for fact in case.record.toxicities if fact.data.crs_grade is not None]
+    graded = [fact for fact in context.record.toxicities if fact.data.crs_grade is not None]
     if not graded:
         return
     last = graded[-1]
-    if not (_high(case, last) or _lasting(case, graded)):
+    if not (_high(context, last) or _lasting(context, graded)):
         return
     start = _episode(graded)
-    treated = any(m.data.indication == "crs" and m.occurred >= start.occurred for m in case.record.medications)
+    treated = any(m.data.indication == "crs" and m.occurred >= start.occurred for m in context.record.medications)
     if not treated:
         yield last.event_id
 
 
-def drug_limits(case: Case) -> Iterator[tuple[str, tuple[str, ...]]]:
+def drug_limits(context: EncounterContext) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Charted doses beyond the limits of a drug's label: (which limit, events). For people to check, nothing else."""
     by_drug: dict[str, list[Fact[MedicationAdministered]]] = {}
-    for fact in case.record.medications:
+    for fact in context.record.medications:
         by_drug.setdefault(fact.data.drug, []).append(fact)
     for drug, doses in sorted(by_drug.items()):
-        yield from _of_drug(case, drug, doses)
+        yield from _of_drug(context, drug, doses)
 
 
 def _of_drug(
-    case: Case, drug: str, doses: Sequence[Fact[MedicationAdministered]]
+    context: EncounterContext, drug: str, doses: Sequence[Fact[MedicationAdministered]]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    largest, interval = _limit(case, f"largest_dose.{drug}"), _limit(case, f"dose_interval.{drug}")
+    largest, interval = _limit(context, f"largest_dose.{drug}"), _limit(context, f"dose_interval.{drug}")
     for dose in doses:
         if largest is not None and largest.milligrams is not None and dose.data.dose_mg > largest.milligrams:
             yield f"{drug}: a dose above the label's largest", (dose.event_id,)
@@ -134,14 +134,14 @@ def _of_drug(
         if interval is not None and later.occurred - earlier.occurred < timedelta(hours=interval.hours or 0):
             yield f"{drug}: doses closer than the label's interval", (earlier.event_id, later.event_id)
     for name, words in (("doses_in_a_day", "in a day"), ("doses_in_all", "in all")):
-        row = _limit(case, f"{name}.{drug}")
+        row = _limit(context, f"{name}.{drug}")
         crowded = _crowded(doses, row) if row is not None else ()
         if crowded:
             yield f"{drug}: more doses {words} than the label has", crowded
 
 
-def _limit(case: Case, key: str) -> Window | None:
-    return case.rules.maybe(Window, case.today, key=key, product=case.product, indication=case.indication)
+def _limit(context: EncounterContext, key: str) -> Window | None:
+    return context.rules.maybe(Window, context.today, key=key, product=context.product, indication=context.indication)
 
 
 def _crowded(doses: Sequence[Fact[MedicationAdministered]], row: Window) -> tuple[str, ...]:
@@ -153,14 +153,14 @@ def _crowded(doses: Sequence[Fact[MedicationAdministered]], row: Window) -> tupl
     return ()
 
 
-def _high(case: Case, last: Fact[ToxicityAssessed]) -> bool:
-    threshold = case.window("crs_grade").count
+def _high(context: EncounterContext, last: Fact[ToxicityAssessed]) -> bool:
+    threshold = context.window("crs_grade").count
     return threshold is not None and (last.data.crs_grade or 0) >= threshold
 
 
-def _lasting(case: Case, graded: Sequence[Fact[ToxicityAssessed]]) -> bool:
+def _lasting(context: EncounterContext, graded: Sequence[Fact[ToxicityAssessed]]) -> bool:
     """A low grade that is documented for longer than the label's span."""
-    row = case.window("crs_low_grade")
+    row = context.window("crs_low_grade")
     last = graded[-1]
     if (last.data.crs_grade or 0) < (row.count or 1):
         return False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from domain.encounter.attempts import BEGINNING
-from domain.encounter.context import Case
+from domain.encounter.context import EncounterContext
 from domain.events.governance import CertificationChanged, CertificationStatus
 
 
@@ -25,16 +25,16 @@ class Report:
     change: CertificationChanged
 
 
-def reports(case: Case, layer: str, holder: str) -> tuple[Report, ...]:
+def reports(context: EncounterContext, layer: str, holder: str) -> tuple[Report, ...]:
     """All that is known of a holder's certificates of one layer, oldest report first."""
     found = [
         Report((BEGINNING, ""), None, filed.as_change())
-        for filed in case.site.certifications
+        for filed in context.site.certifications
         if filed.layer.value == layer and filed.holder == holder
     ]
     found += [
         Report((fact.time, fact.event_id), fact.event_id, fact.data)
-        for fact in {f.event_id: f for f in (*case.holders, *case.record.facts.all)}.values()
+        for fact in {f.event_id: f for f in (*context.holders, *context.record.facts.all)}.values()
         if isinstance(fact.data, CertificationChanged) and fact.data.layer.value == layer and fact.data.holder == holder
     ]
     return tuple(sorted(found, key=lambda report: report.made))

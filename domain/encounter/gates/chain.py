@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from domain.encounter.context import Case
+from domain.encounter.context import EncounterContext
 from domain.encounter.facts import Fact
 from domain.events import cells
 from domain.events.cells import CustodyStep
@@ -36,12 +36,12 @@ class Violation:
     denial: int | None = None
 
 
-def hand_overs(case: Case, until: datetime | None) -> list[HandOver]:
+def hand_overs(context: EncounterContext, until: datetime | None) -> list[HandOver]:
     """The hand-overs of this attempt up to a moment."""
     return [
         fact
-        for fact in case.record.custody
-        if fact.occurred > case.attempt.since and (until is None or fact.occurred <= until)
+        for fact in context.record.custody
+        if fact.occurred > context.attempt.since and (until is None or fact.occurred <= until)
     ]
 
 
@@ -50,31 +50,31 @@ def of_the_product(fact: HandOver) -> bool:
     return ORDER.index(fact.data.step) >= ORDER.index(CustodyStep.RELEASED)
 
 
-def own_keys(case: Case) -> set[str]:
+def own_keys(context: EncounterContext) -> set[str]:
     """The chain-of-identity keys of this encounter: as issued, else as the collections carry them (corrections G)."""
-    issued = {fact.data.coi_id for fact in case.record.custody if fact.data.step is CustodyStep.COI_ISSUED}
-    return issued or {fact.data.coi_id for fact in case.record.collections}
+    issued = {fact.data.coi_id for fact in context.record.custody if fact.data.step is CustodyStep.COI_ISSUED}
+    return issued or {fact.data.coi_id for fact in context.record.collections}
 
 
-def limit(case: Case, step: CustodyStep, on: date) -> CustodyRule | None:
+def limit(context: EncounterContext, step: CustodyStep, on: date) -> CustodyRule | None:
     """The rulebook's limits and demands on a hand-over."""
-    return case.rules.maybe(CustodyRule, on, step=step.value, product=case.product)
+    return context.rules.maybe(CustodyRule, on, step=step.value, product=context.product)
 
 
-def ndc_fits(case: Case, ndc: str, on: date) -> bool:
+def ndc_fits(context: EncounterContext, ndc: str, on: date) -> bool:
     """True when the NDC is one of the product, or the product's NDCs are not known."""
-    product = case.product_row(on)
+    product = context.product_row(on)
     if product is None or not product.ndc_prefixes:
         return True
     return product_part(ndc) in {product_part(prefix) for prefix in product.ndc_prefixes}
 
 
-def ndc_of_another(case: Case, ndc: str, on: date) -> bool:
+def ndc_of_another(context: EncounterContext, ndc: str, on: date) -> bool:
     """True when the NDC is one of a product other than the planned one."""
     return any(
         product_part(ndc) in {product_part(prefix) for prefix in row.ndc_prefixes}
-        for row in case.rules.find(Product, on)
-        if row.key != case.product
+        for row in context.rules.find(Product, on)
+        if row.key != context.product
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from domain.days import age_on
-from domain.encounter.context import Case, Service
+from domain.encounter.context import EncounterContext, Service
 from domain.encounter.gates.requirements import from_alert
 from domain.encounter.model import Enforcement, Requirement
 from domain.rulebook.rows import Indication, Product
@@ -13,12 +13,12 @@ from domain.rulebook.rows import Indication, Product
 RELEASES = ("cart.referral.received", "cart.plan.changed", "cart.correction.made")
 
 
-def referral(case: Case, service: Service) -> list[Requirement]:
+def referral(context: EncounterContext, service: Service) -> list[Requirement]:
     """Nothing can be judged before somebody said who, what and where."""
-    known = case.record.referral is not None
+    known = context.record.referral is not None
     return [
         from_alert(
-            case,
+            context,
             "referral_missing",
             "data.referral",
             "data",
@@ -29,63 +29,80 @@ def referral(case: Case, service: Service) -> list[Requirement]:
             evidence=service.events,
             alerts=False,
         ),
-        *([_known_facilities(case)] if known else []),
-        *([_known_payer(case)] if known else []),
+        *([_known_facilities(context)] if known else []),
+        *([_known_payer(context)] if known else []),
     ]
 
 
-def label(case: Case, service: Service) -> list[Requirement]:
+def label(context: EncounterContext, service: Service) -> list[Requirement]:
     """Product, indication, diagnosis and age, on the day of the service."""
-    if case.record.referral is None:
+    if context.record.referral is None:
         return []
-    product = case.product_row(service.on)
+    product = context.product_row(service.on)
     enabled = product is not None and product.enabled
     asked = [
-        _asked(case, "product_unknown", "product", enabled, "" if enabled else "a product that is enabled on that day")
+        _asked(
+            context, "product_unknown", "product", enabled, "" if enabled else "a product that is enabled on that day"
+        )
     ]
-    row = case.indication_row(service.on)
+    row = context.indication_row(service.on)
     if row is None:
-        return [*asked, _asked(case, "indication_mismatch", "indication", False, _wrong_indication(case, service.on))]
-    return [*asked, _diagnosis(case, row, service.on), _age(case, row, service.on), *_remission(case, row)]
+        return [
+            *asked,
+            _asked(context, "indication_mismatch", "indication", False, _wrong_indication(context, service.on)),
+        ]
+    return [*asked, _diagnosis(context, row, service.on), _age(context, row, service.on), *_remission(context, row)]
 
 
-def overlap(case: Case, on: date) -> tuple[str, ...]:
+def overlap(context: EncounterContext, on: date) -> tuple[str, ...]:
     """Advice where another product's label covers the same disease and age (G501, corrections B21); never a hold."""
-    if case.record.referral is None:
+    if context.record.referral is None:
         return ()
-    mine = case.indication_row(on)
+    mine = context.indication_row(on)
     found = [
-        f"{_brand(case, row.product, on)}: its label covers this diagnosis and age too; say in the request why "
+        f"{_brand(context, row.product, on)}: its label covers this diagnosis and age too; say in the request why "
         f"this product was chosen ({row.citation})"
-        for row in _others(case, on)
-        if mine is not None and row.age_max is not None and _fits_age(case, row, on) and _fits_age(case, mine, on)
+        for row in _others(context, on)
+        if mine is not None and row.age_max is not None and _fits_age(context, row, on) and _fits_age(context, mine, on)
     ]
     return tuple(found)
 
 
-def _known_facilities(case: Case) -> Requirement:
+def _known_facilities(context: EncounterContext) -> Requirement:
     missing = [
         role
-        for role, key in (("collecting centre", case.apheresis_facility), ("infusion centre", case.infusion_facility))
-        if case.site.facility(key or "") is None
+        for role, key in (
+            ("collecting centre", context.apheresis_facility),
+            ("infusion centre", context.infusion_facility),
+        )
+        if context.site.facility(key or "") is None
     ]
     text = " and ".join(missing) + " in the site file" if missing else ""
     return from_alert(
-        case, "facility_unknown", "data.facilities", "data", not missing, text, releases_on=RELEASES, overridable=False
+        context,
+        "facility_unknown",
+        "data.facilities",
+        "data",
+        not missing,
+        text,
+        releases_on=RELEASES,
+        overridable=False,
     )
 
 
-def _known_payer(case: Case) -> Requirement:
-    known = case.payer_row is not None
+def _known_payer(context: EncounterContext) -> Requirement:
+    known = context.payer_row is not None
     text = "" if known else "the payer's row in the rulebook"
-    return from_alert(case, "payer_unknown", "data.payer", "data", known, text, releases_on=RELEASES, overridable=False)
+    return from_alert(
+        context, "payer_unknown", "data.payer", "data", known, text, releases_on=RELEASES, overridable=False
+    )
 
 
-def _asked(case: Case, kind: str, what: str, met: bool, missing: str) -> Requirement:
-    referral = case.record.referral
+def _asked(context: EncounterContext, kind: str, what: str, met: bool, missing: str) -> Requirement:
+    referral = context.record.referral
     assert referral is not None
     return from_alert(
-        case,
+        context,
         kind,
         f"eligibility.{what}",
         "eligibility",
@@ -97,31 +114,35 @@ def _asked(case: Case, kind: str, what: str, met: bool, missing: str) -> Require
     )
 
 
-def _diagnosis(case: Case, row: Indication, on: date) -> Requirement:
-    met = _fits_diagnosis(case, row)
+def _diagnosis(context: EncounterContext, row: Indication, on: date) -> Requirement:
+    met = _fits_diagnosis(context, row)
     return _asked(
-        case,
+        context,
         "diagnosis_mismatch",
         "diagnosis",
         met,
-        "" if met else "a diagnosis of the indication" + _belongs(case, on),
+        "" if met else "a diagnosis of the indication" + _belongs(context, on),
     )
 
 
-def _age(case: Case, row: Indication, on: date) -> Requirement:
-    met = _fits_age(case, row, on)
+def _age(context: EncounterContext, row: Indication, on: date) -> Requirement:
+    met = _fits_age(context, row, on)
     return _asked(
-        case, "age_mismatch", "age", met, "" if met else "an age that the label covers on the day" + _belongs(case, on)
+        context,
+        "age_mismatch",
+        "age",
+        met,
+        "" if met else "an age that the label covers on the day" + _belongs(context, on),
     )
 
 
-def _remission(case: Case, row: Indication) -> list[Requirement]:
-    assert case.record.referral is not None
-    if case.record.referral.data.diagnosis not in row.remission_codes:
+def _remission(context: EncounterContext, row: Indication) -> list[Requirement]:
+    assert context.record.referral is not None
+    if context.record.referral.data.diagnosis not in row.remission_codes:
         return []
     return [
         from_alert(
-            case,
+            context,
             "remission_code",
             "eligibility.remission",
             "eligibility",
@@ -129,37 +150,37 @@ def _remission(case: Case, row: Indication) -> list[Requirement]:
             "a diagnosis of relapsed or refractory disease; the code says remission",
             enforcement=Enforcement.WARN,
             releases_on=RELEASES,
-            evidence=(case.record.referral.event_id,),
+            evidence=(context.record.referral.event_id,),
         )
     ]
 
 
-def _wrong_indication(case: Case, on: date) -> str:
-    return "an indication of the product's label" + _belongs(case, on)
+def _wrong_indication(context: EncounterContext, on: date) -> str:
+    return "an indication of the product's label" + _belongs(context, on)
 
 
-def _belongs(case: Case, on: date) -> str:
+def _belongs(context: EncounterContext, on: date) -> str:
     """The products whose label covers diagnosis and age, in words; empty when there is none."""
-    names = [_brand(case, row.product, on) for row in _others(case, on) if _fits_age(case, row, on)]
+    names = [_brand(context, row.product, on) for row in _others(context, on) if _fits_age(context, row, on)]
     return "; it belongs to " + " or ".join(dict.fromkeys(names)) if names else ""
 
 
-def _others(case: Case, on: date) -> tuple[Indication, ...]:
-    rows = case.rules.find(Indication, on)
-    return tuple(row for row in rows if row.product != case.product and _fits_diagnosis(case, row))
+def _others(context: EncounterContext, on: date) -> tuple[Indication, ...]:
+    rows = context.rules.find(Indication, on)
+    return tuple(row for row in rows if row.product != context.product and _fits_diagnosis(context, row))
 
 
-def _fits_diagnosis(case: Case, row: Indication) -> bool:
-    assert case.record.referral is not None
-    return case.record.referral.data.diagnosis.startswith(row.diagnosis_prefixes)
+def _fits_diagnosis(context: EncounterContext, row: Indication) -> bool:
+    assert context.record.referral is not None
+    return context.record.referral.data.diagnosis.startswith(row.diagnosis_prefixes)
 
 
-def _fits_age(case: Case, row: Indication, on: date) -> bool:
-    assert case.record.referral is not None
-    age = age_on(case.record.referral.data.patient.birth_date, on)
+def _fits_age(context: EncounterContext, row: Indication, on: date) -> bool:
+    assert context.record.referral is not None
+    age = age_on(context.record.referral.data.patient.birth_date, on)
     return (row.age_min is None or age >= row.age_min) and (row.age_max is None or age <= row.age_max)
 
 
-def _brand(case: Case, key: str, on: date) -> str:
-    row = case.rules.maybe(Product, on, key=key)
+def _brand(context: EncounterContext, key: str, on: date) -> str:
+    row = context.rules.maybe(Product, on, key=key)
     return row.brand if row else key

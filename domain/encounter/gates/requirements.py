@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from datetime import date
 from typing import TypeVar
 
-from domain.encounter.context import Case
+from domain.encounter.context import EncounterContext
 from domain.encounter.model import Enforcement, HoldKind, Requirement
 from domain.rulebook.rows import ANY, AlertKind, Certification, Eligibility
 
@@ -29,17 +29,17 @@ def _rank(row: Certification | Eligibility, columns: tuple[str, ...]) -> tuple[i
     return (-exact, STRICT.index(row.enforcement))
 
 
-def alert_row(case: Case, kind: str, on: date | None = None) -> AlertKind:
+def alert_row(context: EncounterContext, kind: str, on: date | None = None) -> AlertKind:
     """The row of an alert kind.
 
     Raises:
         NoRule: the kind is not in the rulebook.
     """
-    return case.rules.one(AlertKind, on or case.today, kind=kind)
+    return context.rules.one(AlertKind, on or context.today, kind=kind)
 
 
 def from_alert(
-    case: Case,
+    context: EncounterContext,
     kind: str,
     key: str,
     gate_kind: HoldKind,
@@ -55,7 +55,7 @@ def from_alert(
     alerts: bool = True,
 ) -> Requirement:
     """A requirement that no table but the alert's own row describes."""
-    row = alert_row(case, kind)
+    row = alert_row(context, kind)
     return Requirement(
         key=key,
         kind=gate_kind,

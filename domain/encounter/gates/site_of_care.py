@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.encounter.context import Case, Service
+from domain.encounter.context import EncounterContext, Service
 from domain.encounter.gates.requirements import from_alert
 from domain.encounter.model import Enforcement, Requirement
 from domain.events import access
@@ -12,26 +12,26 @@ from domain.rulebook.rows import SiteOfCare
 RELEASES = ("cart.evidence.added", "cart.plan.changed", "cart.appointment.rescheduled", "cart.correction.made")
 
 
-def site_of_care(case: Case, service: Service) -> list[Requirement]:
+def site_of_care(context: EncounterContext, service: Service) -> list[Requirement]:
     """The payer's answer for the setting of the infusion: the service's own, else the planned one."""
     setting = service.setting if service.stage is Stage.INFUSION else None
-    setting = setting or case.record.planned_setting
-    if case.record.referral is None or setting is None:
+    setting = setting or context.record.planned_setting
+    if context.record.referral is None or setting is None:
         return []
-    row = case.rules.maybe(
+    row = context.rules.maybe(
         SiteOfCare,
         service.on,
-        product=case.product,
-        indication=case.indication,
-        payer=case.payer,
+        product=context.product,
+        indication=context.indication,
+        payer=context.payer,
         setting=setting.value,
     )
-    return [_unknown(case) if row is None else _judged(case, row, setting)]
+    return [_unknown(context) if row is None else _judged(context, row, setting)]
 
 
-def _unknown(case: Case) -> Requirement:
+def _unknown(context: EncounterContext) -> Requirement:
     return from_alert(
-        case,
+        context,
         "site_of_care_unknown",
         "site_of_care.setting",
         "site_of_care",
@@ -42,12 +42,12 @@ def _unknown(case: Case) -> Requirement:
     )
 
 
-def _judged(case: Case, row: SiteOfCare, setting: Setting) -> Requirement:
-    missing = _missing(case, row)
-    events = tuple(event for _, event in case.record.papers(*row.documents)) if row.documents else ()
+def _judged(context: EncounterContext, row: SiteOfCare, setting: Setting) -> Requirement:
+    missing = _missing(context, row)
+    events = tuple(event for _, event in context.record.papers(*row.documents)) if row.documents else ()
     met = row.policy == "allowed" or (row.policy == "with_document" and not missing)
     text = "an inpatient setting" if row.policy == "held" else " and ".join(missing)
-    base = from_alert(case, "site_of_care", "", "site_of_care", met, "")
+    base = from_alert(context, "site_of_care", "", "site_of_care", met, "")
     return Requirement(
         key="site_of_care.setting",
         kind="site_of_care",
@@ -66,13 +66,13 @@ def _judged(case: Case, row: SiteOfCare, setting: Setting) -> Requirement:
     )
 
 
-def _missing(case: Case, row: SiteOfCare) -> list[str]:
+def _missing(context: EncounterContext, row: SiteOfCare) -> list[str]:
     """The papers that are not there, or whose latest speaks against the setting."""
-    return [kind.replace("_", " ") for kind in row.documents if not _supports(case, kind)]
+    return [kind.replace("_", " ") for kind in row.documents if not _supports(context, kind)]
 
 
-def _supports(case: Case, kind: str) -> bool:
-    papers = case.record.papers(kind)
+def _supports(context: EncounterContext, kind: str) -> bool:
+    papers = context.record.papers(kind)
     if not papers:
         return False
     match papers[-1][0]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.alerts.model import Finding
-from domain.encounter.context import Case
+from domain.encounter.context import EncounterContext
 from domain.encounter.gates.chain import ORDER, hand_overs
 from domain.events.cells import CustodyStep
 
@@ -29,35 +29,35 @@ class _Step:
     event: str
 
 
-def out_of_order(case: Case) -> Iterator[Finding]:
+def out_of_order(context: EncounterContext) -> Iterator[Finding]:
     """One finding for each hand-over that is recorded before one that it must follow, by more than clocks may differ."""
-    allowed = case.span("custody_clock_skew")
-    steps = sorted(_first_of_each(case), key=lambda step: step.place)
+    allowed = context.span("custody_clock_skew")
+    steps = sorted(_first_of_each(context), key=lambda step: step.place)
     for number, step in enumerate(steps):
         later = max(steps[:number], key=lambda before: before.at, default=None)
         if later is not None and later.place < step.place and later.at - step.at > allowed:
             yield Finding("custody_out_of_order", step.event, (later.event, step.event))
 
 
-def _first_of_each(case: Case) -> Iterator[_Step]:
+def _first_of_each(context: EncounterContext) -> Iterator[_Step]:
     """The first record of each step of this attempt; a second collection or a transfer repeats steps."""
     found: dict[float, _Step] = {}
-    for step in _steps(case):
+    for step in _steps(context):
         known = found.get(step.place)
         if known is None or step.at < known.at:
             found[step.place] = step
     yield from found.values()
 
 
-def _steps(case: Case) -> Iterator[_Step]:
-    others = {fact.data.bag_id for fact in case.record.releases} - {case.attempt.bag_id}
-    for fact in hand_overs(case, None):
+def _steps(context: EncounterContext) -> Iterator[_Step]:
+    others = {fact.data.bag_id for fact in context.record.releases} - {context.attempt.bag_id}
+    for fact in hand_overs(context, None):
         if fact.data.step not in ANY_TIME and fact.data.bag_id not in others:
             yield _Step(ORDER.index(fact.data.step), fact.occurred, fact.event_id)
-    for collection in case.attempt.collections:
+    for collection in context.attempt.collections:
         yield _Step(COLLECTED, collection.occurred, collection.event_id)
-    if case.attempt.release is not None:
-        release = case.attempt.release
+    if context.attempt.release is not None:
+        release = context.attempt.release
         yield _Step(ORDER.index(CustodyStep.RELEASED), release.occurred, release.event_id)
-    for infusion in case.record.infusions:
+    for infusion in context.record.infusions:
         yield _Step(ORDER.index(CustodyStep.INFUSED), infusion.started_at, infusion.events[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domain.alerts.model import Finding
-from domain.encounter.context import Case, Service
+from domain.encounter.context import EncounterContext, Service
 from domain.encounter.gates.authorization import authorization
 from domain.encounter.gates.cells import confirmed_on_site, depleted, in_time, last_dose_day, slipped
 from domain.encounter.gates.chain import hand_overs
@@ -23,49 +23,49 @@ from domain.events.base import Stage
 STAGE = Stage.INFUSION
 
 
-def service(case: Case) -> Service:
+def service(context: EncounterContext) -> Service:
     """The first infusion; else its booking; else an infusion that is due."""
-    if case.record.infusions:
-        first = case.record.infusions[0]
-        begun = min((case.by_event[event] for event in first.events), key=lambda fact: fact.order)
-        return case.performed(STAGE, begun, first.facility, first.setting)
-    booked = case.bookings(BookableStage.INFUSION)
+    if context.record.infusions:
+        first = context.record.infusions[0]
+        begun = min((context.by_event[event] for event in first.events), key=lambda fact: fact.order)
+        return context.performed(STAGE, begun, first.facility, first.setting)
+    booked = context.bookings(BookableStage.INFUSION)
     if booked:
-        return case.booked(STAGE, booked[0])
-    return case.due(STAGE, case.infusion_facility, case.record.planned_setting)
+        return context.booked(STAGE, booked[0])
+    return context.due(STAGE, context.infusion_facility, context.record.planned_setting)
 
 
-def asks(case: Case, service: Service) -> list[Requirement]:
+def asks(context: EncounterContext, service: Service) -> list[Requirement]:
     """Readiness with drug and intensive care at hand, approval, setting, lymphodepletion, and the bag's identity."""
     return [
-        *referral(case, service),
-        *label(case, service),
-        *readiness(case, service),
-        *eligibility(case, service),
-        *authorization(case, service),
-        *site_of_care(case, service),
-        confirmed_on_site(case, service),
-        depleted(case, service),
-        in_time(case, service),
-        *identity(case, service),
+        *referral(context, service),
+        *label(context, service),
+        *readiness(context, service),
+        *eligibility(context, service),
+        *authorization(context, service),
+        *site_of_care(context, service),
+        confirmed_on_site(context, service),
+        depleted(context, service),
+        in_time(context, service),
+        *identity(context, service),
     ]
 
 
-def happened(case: Case) -> bool:
+def happened(context: EncounterContext) -> bool:
     """Cells went into the patient."""
-    return bool(case.record.given)
+    return bool(context.record.given)
 
 
-def waits(case: Case) -> Iterator[Wait]:
+def waits(context: EncounterContext) -> Iterator[Wait]:
     """The infusion after lymphodepletion, its documentation, and the thaw clock."""
-    if happened(case):
+    if happened(context):
         return
-    yield from _thaw_clock(case)
-    booked = case.bookings(BookableStage.INFUSION)
+    yield from _thaw_clock(context)
+    booked = context.bookings(BookableStage.INFUSION)
     for booking in booked:
-        if case.attempt.release is not None or booking.starts_at <= case.now:
+        if context.attempt.release is not None or booking.starts_at <= context.now:
             yield wait(
-                case,
+                context,
                 "infusion_undocumented",
                 STAGE,
                 "the booked infusion is documented",
@@ -74,51 +74,51 @@ def waits(case: Case) -> Iterator[Wait]:
                 booking.events,
                 booking.events[0],
             )
-    last, limit = last_dose_day(case), slipped(case)
+    last, limit = last_dose_day(context), slipped(context)
     if last is None or limit is None:
         return
-    events = (case.course[-1].event_id,)
+    events = (context.course[-1].event_id,)
     if not booked:
-        yield wait_until(case, "infusion_unbooked", STAGE, "the infusion is booked", case.day_end(last), events)
-    end = case.day_end(limit, case.infusion_facility)
-    yield wait_until(case, "lymphodepletion_repeat_due", STAGE, "the infusion follows lymphodepletion", end, events)
+        yield wait_until(context, "infusion_unbooked", STAGE, "the infusion is booked", context.day_end(last), events)
+    end = context.day_end(limit, context.infusion_facility)
+    yield wait_until(context, "lymphodepletion_repeat_due", STAGE, "the infusion follows lymphodepletion", end, events)
 
 
-def findings(case: Case) -> Iterator[Finding]:
+def findings(context: EncounterContext) -> Iterator[Finding]:
     """Bags in quarantine, a planned infusion too long after lymphodepletion, an infusion stopped midway."""
-    planned = service(case)
-    if case.course and not case.record.infusions:
-        yield from missed(case, BookableStage.INFUSION)
-    for bag_events in quarantined(case.as_of(planned), planned).values():
+    planned = service(context)
+    if context.course and not context.record.infusions:
+        yield from missed(context, BookableStage.INFUSION)
+    for bag_events in quarantined(context.as_of(planned), planned).values():
         yield Finding("quarantined_bag", bag_events[0], bag_events)
-    yield from _elsewhere(case)
-    limit = slipped(case)
+    yield from _elsewhere(context)
+    limit = slipped(context)
     if limit is not None and planned.booked and planned.on > limit:
-        yield Finding("lymphodepletion_repeat_due", events=(case.course[-1].event_id, *planned.events))
-    for infusion in case.record.infusions:
+        yield Finding("lymphodepletion_repeat_due", events=(context.course[-1].event_id, *planned.events))
+    for infusion in context.record.infusions:
         if infusion.outcome == "stopped":
             yield Finding("infusion_stopped", infusion.last.event_id, infusion.events)
 
 
-def milestones(case: Case) -> Iterator[Milestone]:
+def milestones(context: EncounterContext) -> Iterator[Milestone]:
     """Infusions given, or the booked one."""
-    for infusion in case.record.infusions:
+    for infusion in context.record.infusions:
         yield Milestone("infusion", infusion.started_at, False, infusion.events)
-    if not case.record.infusions:
-        for booking in case.bookings(BookableStage.INFUSION):
+    if not context.record.infusions:
+        for booking in context.bookings(BookableStage.INFUSION):
             yield Milestone("infusion", booking.starts_at, True, booking.events)
 
 
-def _elsewhere(case: Case) -> Iterator[Finding]:
+def _elsewhere(context: EncounterContext) -> Iterator[Finding]:
     """An infusion booked at another centre than the plan names."""
-    plan = case.record.facilities
-    for booking in case.bookings(BookableStage.INFUSION) if plan and not case.record.infusions else ():
+    plan = context.record.facilities
+    for booking in context.bookings(BookableStage.INFUSION) if plan and not context.record.infusions else ():
         if plan is not None and booking.facility != plan.infusion:
             yield Finding("booking_elsewhere", booking.events[0], booking.events)
 
 
-def _thaw_clock(case: Case) -> Iterator[Wait]:
-    for fact in hand_overs(case, None):
-        end = thaw_end(case, fact)
+def _thaw_clock(context: EncounterContext) -> Iterator[Wait]:
+    for fact in hand_overs(context, None):
+        end = thaw_end(context, fact)
         if end is not None:
             yield Wait(f"thaw_clock:{fact.event_id}", None, end, STAGE, "the thaw clock", (fact.event_id,))

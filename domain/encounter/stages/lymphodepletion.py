@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from domain.alerts.model import Finding
 from domain.encounter.checks.regimen import differs, exceeds
-from domain.encounter.context import Case, Service
+from domain.encounter.context import EncounterContext, Service
 from domain.encounter.facts import Fact
 from domain.encounter.gates.authorization import authorization, infusion_day
 from domain.encounter.gates.cells import arrival, confirmed_on_site, regimen_given
@@ -28,71 +28,71 @@ STAGE = Stage.LYMPHODEPLETION
 NAMES = {CustodyStep.SHIPPED: "shipped", CustodyStep.SITE_RECEIPT: "site_receipt"}
 
 
-def service(case: Case) -> Service:
+def service(context: EncounterContext) -> Service:
     """The first dose of the last course; else the booking; else a course that is due."""
-    if case.course:
-        first = case.course[0]
-        return case.performed(STAGE, first, first.data.facility, first.data.setting)
-    booked = case.bookings(BookableStage.LYMPHODEPLETION)
+    if context.course:
+        first = context.course[0]
+        return context.performed(STAGE, first, first.data.facility, first.data.setting)
+    booked = context.bookings(BookableStage.LYMPHODEPLETION)
     if booked:
-        return case.booked(STAGE, booked[0])
-    return case.due(STAGE, case.infusion_facility, None)
+        return context.booked(STAGE, booked[0])
+    return context.due(STAGE, context.infusion_facility, None)
 
 
-def asks(case: Case, service: Service) -> list[Requirement]:
+def asks(context: EncounterContext, service: Service) -> list[Requirement]:
     """Certificates again, the approval for the infusion day, and the product at the centre."""
     return [
-        *referral(case, service),
-        *label(case, service),
-        *readiness(case, service),
-        *eligibility(case, service),
-        *authorization(case, service),
-        confirmed_on_site(case, service),
-        *identity(case, service),
+        *referral(context, service),
+        *label(context, service),
+        *readiness(context, service),
+        *eligibility(context, service),
+        *authorization(context, service),
+        confirmed_on_site(context, service),
+        *identity(context, service),
     ]
 
 
-def happened(case: Case) -> bool:
+def happened(context: EncounterContext) -> bool:
     """The regimen of the indication is documented, or the infusion began without it."""
-    return regimen_given(case) or bool(case.record.infusions)
+    return regimen_given(context) or bool(context.record.infusions)
 
 
-def waits(case: Case) -> Iterator[Wait]:
+def waits(context: EncounterContext) -> Iterator[Wait]:
     """Shipment and receipt of the product; a booked course; its documentation."""
-    release = case.attempt.release
-    if release is None or case.record.infusions:
+    release = context.attempt.release
+    if release is None or context.record.infusions:
         return
-    yield from _journey(case, release)
-    if happened(case):
+    yield from _journey(context, release)
+    if happened(context):
         return
-    for booking in case.bookings(BookableStage.LYMPHODEPLETION):
-        day = case.day(booking.starts_at, booking.facility)
-        if not any(dose.data.date >= day for dose in case.course):
-            yield _undocumented(case, booking)
-    if case.course:
-        yield _rest(case)
+    for booking in context.bookings(BookableStage.LYMPHODEPLETION):
+        day = context.day(booking.starts_at, booking.facility)
+        if not any(dose.data.date >= day for dose in context.course):
+            yield _undocumented(context, booking)
+    if context.course:
+        yield _rest(context)
     else:
-        yield from _unbooked(case)
+        yield from _unbooked(context)
 
 
-def _journey(case: Case, release: Fact[ProductReleased]) -> Iterator[Wait]:
+def _journey(context: EncounterContext, release: Fact[ProductReleased]) -> Iterator[Wait]:
     """Shipment after the release, or onward after a transfer; then receipt at the centre."""
-    moved = case.record.transfer
+    moved = context.record.transfer
     start: Fact[EventData] = moved if moved is not None and moved.occurred > release.occurred else release
-    shipped = recorded(case, CustodyStep.SHIPPED, start.occurred)
-    if shipped is None and arrival(case) is None:
+    shipped = recorded(context, CustodyStep.SHIPPED, start.occurred)
+    if shipped is None and arrival(context) is None:
         title, events = "the shipment of the product is recorded", (start.event_id,)
-        yield wait(case, "shipment_overdue", STAGE, title, start.occurred, "shipped", events)
-    elif shipped is not None and arrival(case) is None:
+        yield wait(context, "shipment_overdue", STAGE, title, start.occurred, "shipped", events)
+    elif shipped is not None and arrival(context) is None:
         title, events = "the product is received at the centre", (shipped.event_id,)
-        yield wait(case, "site_receipt_overdue", STAGE, title, shipped.occurred, "site_receipt", events)
+        yield wait(context, "site_receipt_overdue", STAGE, title, shipped.occurred, "site_receipt", events)
 
 
-def _undocumented(case: Case, booking: Appointment) -> Wait:
+def _undocumented(context: EncounterContext, booking: Appointment) -> Wait:
     """A booked day without a dose on or after it."""
     title, start = "the booked lymphodepletion is documented", booking.starts_at
     return wait(
-        case,
+        context,
         "lymphodepletion_undocumented",
         STAGE,
         title,
@@ -103,92 +103,92 @@ def _undocumented(case: Case, booking: Appointment) -> Wait:
     )
 
 
-def _unbooked(case: Case) -> Iterator[Wait]:
+def _unbooked(context: EncounterContext) -> Iterator[Wait]:
     """The product is there and nobody booked the course."""
-    received = arrival(case)
-    if received is None or case.bookings(BookableStage.LYMPHODEPLETION):
+    received = arrival(context)
+    if received is None or context.bookings(BookableStage.LYMPHODEPLETION):
         return
-    start = (received.event_id, *freed(case, BookableStage.LYMPHODEPLETION))
-    begun = max(case.by_event[event].occurred for event in start)
+    start = (received.event_id, *freed(context, BookableStage.LYMPHODEPLETION))
+    begun = max(context.by_event[event].occurred for event in start)
     title = "lymphodepletion is booked"
-    yield wait(case, "lymphodepletion_unbooked", STAGE, title, begun, "lymphodepletion_booking", start)
+    yield wait(context, "lymphodepletion_unbooked", STAGE, title, begun, "lymphodepletion_booking", start)
 
 
-def findings(case: Case) -> Iterator[Finding]:
+def findings(context: EncounterContext) -> Iterator[Finding]:
     """Missed appointments, bookings that do not fit each other, and documented doses against the label."""
-    if case.attempt.release is not None and not happened(case):
-        yield from missed(case, BookableStage.LYMPHODEPLETION)
-    if not case.course and not case.record.infusions:
-        yield from _apart(case)
-    yield from doses(case)
+    if context.attempt.release is not None and not happened(context):
+        yield from missed(context, BookableStage.LYMPHODEPLETION)
+    if not context.course and not context.record.infusions:
+        yield from _apart(context)
+    yield from doses(context)
 
 
-def doses(case: Case) -> Iterator[Finding]:
+def doses(context: EncounterContext) -> Iterator[Finding]:
     """Documented doses against the label of the indication (corrections A1, G438)."""
-    for course in case.all_courses:
+    for course in context.all_courses:
         first = course[0].event_id
         events = tuple(dose.event_id for dose in course)
-        too_much = exceeds(case, course)
+        too_much = exceeds(context, course)
         if too_much:
             yield Finding("dose_safety", first, events, "; ".join(too_much))
-        other = differs(case, course)
-        if other and (case.record.infusions or regimen_given(case) or course is not case.course):
+        other = differs(context, course)
+        if other and (context.record.infusions or regimen_given(context) or course is not context.course):
             yield Finding("regimen_mismatch", first, events, "; ".join(other))
 
 
-def milestones(case: Case) -> Iterator[Milestone]:
+def milestones(context: EncounterContext) -> Iterator[Milestone]:
     """Shipment, receipt, doses given, and the planned days counted back from the infusion."""
-    for fact in case.record.custody:
+    for fact in context.record.custody:
         if fact.data.step in NAMES:
             yield Milestone(NAMES[fact.data.step], fact.occurred, False, (fact.event_id,))
     days: dict[object, Milestone] = {}
-    for dose in case.record.lymphodepletion:
+    for dose in context.record.lymphodepletion:
         days.setdefault(dose.data.date, Milestone("lymphodepletion", dose.occurred, False, (dose.event_id,)))
     yield from days.values()
-    if not case.course and not case.record.infusions:
-        yield from _planned(case)
+    if not context.course and not context.record.infusions:
+        yield from _planned(context)
 
 
-def _apart(case: Case) -> Iterator[Finding]:
+def _apart(context: EncounterContext) -> Iterator[Finding]:
     """The first booked day is not the first day of the regimen, counted back from the booked infusion, or none is booked."""
-    booked, day0 = case.bookings(BookableStage.LYMPHODEPLETION), infusion_day(case)
+    booked, day0 = context.bookings(BookableStage.LYMPHODEPLETION), infusion_day(context)
     if not booked:
         return
     if day0 is None:
-        gone = freed(case, BookableStage.INFUSION)
+        gone = freed(context, BookableStage.INFUSION)
         if gone:
             detail = "the infusion's booking is gone and lymphodepletion is still booked"
             yield Finding("lymphodepletion_replan", events=(*booked[0].events, *gone), detail=detail)
         return
-    days = _label_days(case, day0)
-    if days and case.day(booked[0].starts_at, booked[0].facility) != days[0]:
-        infusions = case.bookings(BookableStage.INFUSION)
+    days = _label_days(context, day0)
+    if days and context.day(booked[0].starts_at, booked[0].facility) != days[0]:
+        infusions = context.bookings(BookableStage.INFUSION)
         detail = f"by the booked infusion the label's days are {days[0].isoformat()} to {days[-1].isoformat()}"
         yield Finding("lymphodepletion_replan", events=(*booked[0].events, *infusions[0].events), detail=detail)
 
 
-def _label_days(case: Case, day0: date) -> list[date]:
+def _label_days(context: EncounterContext, day0: date) -> list[date]:
     """The days of the label's regimen before an infusion, for planning only (corrections A2)."""
-    regimen = case.regimen(day0)
+    regimen = context.regimen(day0)
     offsets = sorted({day for dose in regimen.doses for day in dose.days}) if regimen else []
     return [day0 + timedelta(days=offset) for offset in offsets]
 
 
-def _rest(case: Case) -> Wait:
+def _rest(context: EncounterContext) -> Wait:
     """The rest of a course that has begun, by the days that the label's regimen spans."""
-    first, last = case.course[0], case.course[-1]
-    regimen = case.regimen(first.data.date)
+    first, last = context.course[0], context.course[-1]
+    regimen = context.regimen(first.data.date)
     days = [day for dose in regimen.doses for day in dose.days] if regimen else [0]
-    end = day_start(case, first.data.date + timedelta(days=max(days) - min(days) + 1), first.data.facility)
+    end = day_start(context, first.data.date + timedelta(days=max(days) - min(days) + 1), first.data.facility)
     title = "the rest of the lymphodepletion is documented"
-    return wait(case, "lymphodepletion_missing", STAGE, title, end, "lymphodepletion_documented", (last.event_id,))
+    return wait(context, "lymphodepletion_missing", STAGE, title, end, "lymphodepletion_documented", (last.event_id,))
 
 
-def _planned(case: Case) -> Iterator[Milestone]:
+def _planned(context: EncounterContext) -> Iterator[Milestone]:
     """Booked days; else the label's days before the booked infusion, for planning only (corrections A2)."""
-    booked = case.bookings(BookableStage.LYMPHODEPLETION)
+    booked = context.bookings(BookableStage.LYMPHODEPLETION)
     for booking in booked:
         yield Milestone("lymphodepletion", booking.starts_at, True, booking.events)
-    day0 = infusion_day(case)
-    for day in _label_days(case, day0) if day0 is not None and not booked else ():
-        yield Milestone("lymphodepletion", day_start(case, day, case.infusion_facility), True)
+    day0 = infusion_day(context)
+    for day in _label_days(context, day0) if day0 is not None and not booked else ():
+        yield Milestone("lymphodepletion", day_start(context, day, context.infusion_facility), True)

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from domain.alerts.model import Finding
 from domain.encounter.checks.toxicity import drug_limits, episodes, grade_questions, mixed_scales, reminders
-from domain.encounter.context import Case, Service
+from domain.encounter.context import EncounterContext, Service
 from domain.encounter.gates.requirements import from_alert
 from domain.encounter.model import Milestone, Requirement
 from domain.encounter.record import Infusion, Stay
@@ -17,20 +17,20 @@ from domain.events.base import Stage
 STAGE = Stage.MONITORING
 
 
-def service(case: Case) -> Service:
+def service(context: EncounterContext) -> Service:
     """Monitoring begins with the infusion."""
-    last = last_infusion(case)
+    last = last_infusion(context)
     if last is None:
-        return case.due(STAGE, case.infusion_facility, None)
-    return case.performed(STAGE, last.last, last.facility, last.setting)
+        return context.due(STAGE, context.infusion_facility, None)
+    return context.performed(STAGE, last.last, last.facility, last.setting)
 
 
-def asks(case: Case, service: Service) -> list[Requirement]:
+def asks(context: EncounterContext, service: Service) -> list[Requirement]:
     """There is nothing to monitor before cells were given."""
-    met = bool(case.record.given)
+    met = bool(context.record.given)
     return [
         from_alert(
-            case,
+            context,
             "infusion_undocumented",
             "product.infused",
             "product",
@@ -42,125 +42,125 @@ def asks(case: Case, service: Service) -> list[Requirement]:
     ]
 
 
-def happened(case: Case) -> bool:
+def happened(context: EncounterContext) -> bool:
     """The readmission window is over and nobody is in hospital any more."""
-    end = window_end(case)
-    return end is not None and end <= case.now and not open_stays(case)
+    end = window_end(context)
+    return end is not None and end <= context.now and not open_stays(context)
 
 
-def waits(case: Case) -> Iterator[Wait]:
+def waits(context: EncounterContext) -> Iterator[Wait]:
     """The next daily assessment, discharge, the end of monitoring and of the readmission window."""
-    yield from (_discharge_wait(case, stay) for stay in open_stays(case))
-    last = last_infusion(case)
+    yield from (_discharge_wait(context, stay) for stay in open_stays(context))
+    last = last_infusion(context)
     if last is None:
         return
-    yield from _assessment_wait(case, last)
-    day0 = case.day(last.started_at, last.facility)
-    total = case.day_end(day0 + timedelta(days=case.window("monitoring_total").days or 0), last.facility)
-    yield wait_until(case, None, STAGE, "the end of monitoring", total, last.events, "monitoring_end")
-    end = window_end(case)
+    yield from _assessment_wait(context, last)
+    day0 = context.day(last.started_at, last.facility)
+    total = context.day_end(day0 + timedelta(days=context.window("monitoring_total").days or 0), last.facility)
+    yield wait_until(context, None, STAGE, "the end of monitoring", total, last.events, "monitoring_end")
+    end = window_end(context)
     if end is not None:
         yield Wait("wake:readmission_window", None, end, STAGE, "the end of the readmission window", last.events)
 
 
-def findings(case: Case) -> Iterator[Finding]:
+def findings(context: EncounterContext) -> Iterator[Finding]:
     """Grades that findings do not bear out, limits of the label, readmissions until they are coded."""
-    if not case.record.given:
+    if not context.record.given:
         return
-    yield from (Finding("grade_difference", event, (event,), axis) for event, axis in grade_questions(case))
-    yield from (Finding("crs_drug_reminder", event, (event,)) for event in reminders(case))
-    yield from (Finding("crs_drug_limit", what, events, what) for what, events in drug_limits(case))
-    if mixed := mixed_scales(case):
+    yield from (Finding("grade_difference", event, (event,), axis) for event, axis in grade_questions(context))
+    yield from (Finding("crs_drug_reminder", event, (event,)) for event in reminders(context))
+    yield from (Finding("crs_drug_limit", what, events, what) for what, events in drug_limits(context))
+    if mixed := mixed_scales(context):
         yield Finding("toxicity_scales", events=mixed)
-    coded = {fact.data.admission_id for fact in case.record.codings}
-    for stay in readmissions(case):
+    coded = {fact.data.admission_id for fact in context.record.codings}
+    for stay in readmissions(context):
         if stay.id in coded and stay.ended_at is not None:
             continue
-        kind = "readmission" if case.site.facility(stay.facility) else "readmission_elsewhere"
+        kind = "readmission" if context.site.facility(stay.facility) else "readmission_elsewhere"
         yield Finding(kind, stay.events[0], stay.events)
 
 
-def milestones(case: Case) -> Iterator[Milestone]:
+def milestones(context: EncounterContext) -> Iterator[Milestone]:
     """Stays, the beginning and end of each documented toxicity, and the end of monitoring."""
-    for stay in case.record.stays:
+    for stay in context.record.stays:
         yield Milestone("admission", stay.started_at, False, stay.events)
         if stay.ended_at is not None:
             yield Milestone("discharge", stay.ended_at, False, stay.events)
-    for name, begun, ended in episodes(case):
+    for name, begun, ended in episodes(context):
         yield Milestone(f"{name}_onset", begun.occurred, False, (begun.event_id,))
         if ended is not None:
             yield Milestone(f"{name}_resolved", ended.occurred, False, (ended.event_id,))
-    last = last_infusion(case)
+    last = last_infusion(context)
     if last is not None:
-        day0 = case.day(last.started_at, last.facility)
-        end = case.day_end(day0 + timedelta(days=case.window("monitoring_total").days or 0), last.facility)
-        yield Milestone("monitoring_end", end, end > case.now, last.events)
+        day0 = context.day(last.started_at, last.facility)
+        end = context.day_end(day0 + timedelta(days=context.window("monitoring_total").days or 0), last.facility)
+        yield Milestone("monitoring_end", end, end > context.now, last.events)
 
 
-def last_infusion(case: Case) -> Infusion | None:
+def last_infusion(context: EncounterContext) -> Infusion | None:
     """The last infusion that gave cells."""
-    return case.record.given[-1] if case.record.given else None
+    return context.record.given[-1] if context.record.given else None
 
 
-def window_end(case: Case) -> datetime | None:
+def window_end(context: EncounterContext) -> datetime | None:
     """When the readmission window is over and a late feed has had its grace; None before an infusion."""
-    last = last_infusion(case)
+    last = last_infusion(context)
     if last is None:
         return None
-    day0 = case.day(last.started_at, last.facility)
-    end = case.day_end(day0 + timedelta(days=case.window("readmission", day0).days or 0), last.facility)
-    return max(end, (case.known_at(last.events) or case.now) + case.grace)
+    day0 = context.day(last.started_at, last.facility)
+    end = context.day_end(day0 + timedelta(days=context.window("readmission", day0).days or 0), last.facility)
+    return max(end, (context.known_at(last.events) or context.now) + context.grace)
 
 
-def open_stays(case: Case) -> tuple[Stay, ...]:
+def open_stays(context: EncounterContext) -> tuple[Stay, ...]:
     """Stays without discharge. An outpatient visit without an end is not one."""
-    return tuple(stay for stay in case.record.stays if stay.ended_at is None and not stay.visit)
+    return tuple(stay for stay in context.record.stays if stay.ended_at is None and not stay.visit)
 
 
-def readmissions(case: Case) -> tuple[Stay, ...]:
+def readmissions(context: EncounterContext) -> tuple[Stay, ...]:
     """Inpatient stays that began after the day of the infusion and within its window."""
-    last = last_infusion(case)
+    last = last_infusion(context)
     if last is None:
         return ()
-    day0 = case.day(last.started_at, last.facility)
-    until = day0 + timedelta(days=case.window("readmission", day0).days or 0)
+    day0 = context.day(last.started_at, last.facility)
+    until = day0 + timedelta(days=context.window("readmission", day0).days or 0)
     return tuple(
         stay
-        for stay in case.record.stays
+        for stay in context.record.stays
         if stay.inpatient_from is not None
         and not stay.covers(last.started_at)
-        and day0 < case.day(stay.inpatient_from, stay.facility) <= until
+        and day0 < context.day(stay.inpatient_from, stay.facility) <= until
     )
 
 
-def _discharge_wait(case: Case, stay: Stay) -> Wait:
+def _discharge_wait(context: EncounterContext, stay: Stay) -> Wait:
     return wait(
-        case, "discharge_overdue", STAGE, "the stay ends", stay.started_at, "discharge", stay.events, stay.events[0]
+        context, "discharge_overdue", STAGE, "the stay ends", stay.started_at, "discharge", stay.events, stay.events[0]
     )
 
 
-def _assessment_wait(case: Case, last: Infusion) -> Iterator[Wait]:
+def _assessment_wait(context: EncounterContext, last: Infusion) -> Iterator[Wait]:
     """The first day of daily assessment without one, until the daily span or the encounter's care is over."""
-    day0 = case.day(last.started_at, last.facility)
-    days = case.window("monitoring_daily", day0).days or 0
-    if case.today > day0 + timedelta(days=days) or case.record.withdrawal is not None:
+    day0 = context.day(last.started_at, last.facility)
+    days = context.window("monitoring_daily", day0).days or 0
+    if context.today > day0 + timedelta(days=days) or context.record.withdrawal is not None:
         return
-    end = case.day_end(day0 + timedelta(days=days))
+    end = context.day_end(day0 + timedelta(days=days))
     yield Wait("wake:daily_end", None, end, STAGE, "the end of daily assessment", last.events)
-    assessed = {case.day(fact.occurred, last.facility) for fact in case.record.toxicities}
+    assessed = {context.day(fact.occurred, last.facility) for fact in context.record.toxicities}
     asked = (day0 + timedelta(days=n) for n in range(1, days + 1))
-    missing = next((d for d in asked if d not in assessed and not _before_cutover(case, d, last.facility)), None)
+    missing = next((d for d in asked if d not in assessed and not _before_cutover(context, d, last.facility)), None)
     if missing is not None:
-        yield _assessment(case, last, missing)
+        yield _assessment(context, last, missing)
 
 
-def _before_cutover(case: Case, day: date, facility: str) -> bool:
-    cutover = case.record.cutover
-    return cutover is not None and case.day_end(day, facility) <= cutover.data.at
+def _before_cutover(context: EncounterContext, day: date, facility: str) -> bool:
+    cutover = context.record.cutover
+    return cutover is not None and context.day_end(day, facility) <= cutover.data.at
 
 
-def _assessment(case: Case, last: Infusion, missing: date) -> Wait:
-    start = case.day_end(missing, last.facility)
+def _assessment(context: EncounterContext, last: Infusion, missing: date) -> Wait:
+    start = context.day_end(missing, last.facility)
     return wait(
-        case, "assessment_overdue", STAGE, "the day's assessment is documented", start, "assessment", last.events
+        context, "assessment_overdue", STAGE, "the day's assessment is documented", start, "assessment", last.events
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.tools.scenario_expectations import scenarios
 from domain.billing.claims_due import cases
-from domain.billing.edits.review import Case
+from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Claim, Form
 from domain.billing.x12 import Control, Identity, render
 from domain.billing.x12.parties import Address
@@ -62,7 +62,7 @@ def record_of(name: str) -> Record:
 
 
 @cache
-def scenario_cases(name: str, edition: Edition) -> tuple[Case, ...]:
+def scenario_cases(name: str, edition: Edition) -> tuple[ClaimReview, ...]:
     """The claims of a scenario with what they were written from."""
     return cases(record_of(name), example_site(), rulebook(edition))
 

@@ -7,8 +7,8 @@ import pytest
 from domain.billing import build_claims
 from domain.billing.build import grouper
 from domain.billing.edits import find_edits
-from domain.billing.edits.coding import coded_case
-from domain.billing.edits.review import Case
+from domain.billing.edits.coding import coded_stay
+from domain.billing.edits.review import ClaimReview
 from domain.billing.x12 import validate
 from domain.rulebook.rows import Edition
 from tests.domain.billing.golden import SCENARIOS, example_site, record_of, scenario_cases, written
@@ -20,7 +20,7 @@ GROUPS = {"C": "018", "D": "815"}
 ALL = pytest.mark.parametrize("name", sorted(SCENARIOS))
 
 
-def inpatient(name: str) -> list[Case]:
+def inpatient(name: str) -> list[ClaimReview]:
     return [case for case in scenario_cases(name, "current") if case.claim.setting == "inpatient"]
 
 
@@ -45,7 +45,7 @@ def test_every_claim_goes_out(name: str) -> None:
 def test_every_stay_groups_as_expected_and_passes_the_code_editor(name: str) -> None:
     assert {case.claim.letter: case.claim.drg for case in inpatient(name)}.items() <= GROUPS.items()
     for case in inpatient(name):
-        coded = coded_case(case, case.draft.coding_day)
+        coded = coded_stay(case, case.draft.coding_day)
         assert coded is not None
         assert grouper.editor_covers(coded.discharged)
         assert grouper.findings(coded) == ()

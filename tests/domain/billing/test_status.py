@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from domain.billing.submission.denials import rows
 from domain.billing.submission.payer_order import of_first, of_further
 from domain.billing.submission.remittance import remittance_of
-from domain.billing.submission.responses import Reply, payer_number
+from domain.billing.submission.responses import PayerResponse, payer_number
 from domain.billing.submission.status import standing
-from domain.billing.submission.versions import Behind, Bill, Refusal, State
+from domain.billing.submission.versions import Bill, RebillAfterVoid, Refusal, State
 from domain.events.revenue import Adjustment, RemittedLine
 from domain.rulebook import Rulebook
 from tests.domain.billing.stories import rulebook
@@ -41,9 +41,9 @@ def bill(**values: Any) -> Bill:
     return Bill(**(given_ | values))
 
 
-def heard(kind: str, day: int, **values: Any) -> Reply:
+def heard(kind: str, day: int, **values: Any) -> PayerResponse:
     given_: dict[str, Any] = {"accepted": True, "event": f"evt_{kind}_{day}", "control": "CE1"}
-    return Reply(kind=kind, at=T0 + timedelta(days=day), **(given_ | values))
+    return PayerResponse(kind=kind, at=T0 + timedelta(days=day), **(given_ | values))
 
 
 def adjusted(*entries: tuple[str, str, int]) -> tuple[Adjustment, ...]:
@@ -86,19 +86,19 @@ REFUSED_BEHIND = heard(
 )
 
 
-def at_once(status: str, paid: int, refused: int = 0) -> Reply:
+def at_once(status: str, paid: int, refused: int = 0) -> PayerResponse:
     """One of a reversal and its correction, which one file brings; its id sorts against its order."""
     event = {"22": "evt_z", "1": "evt_a", "4": "evt_b"}[status]
     return heard("835", 40, event=event, status=status, paid=Decimal(paid), adjustments=adjusted(("CO", "50", refused)))
 
 
-def part(status: str, paid: int, refused: int = 0) -> Reply:
+def part(status: str, paid: int, refused: int = 0) -> PayerResponse:
     """A part of a claim that the payer split, under the same control number in the same file."""
     cut = adjusted(("CO", "50", refused)) if refused else ()
     return heard("835", 20, event=f"evt_{status}_{paid}_{refused}", status=status, paid=Decimal(paid), adjustments=cut)
 
 
-def judge(replies: list[Reply], day: float = 21, **values: Any) -> Any:
+def judge(replies: list[PayerResponse], day: float = 21, **values: Any) -> Any:
     return standing(bill(**values), replies, rulebook(), HOLD, T0 + timedelta(days=day))
 
 
@@ -146,7 +146,7 @@ def judge(replies: list[Reply], day: float = 21, **values: Any) -> Any:
         ([replace(BEHIND, paid=Decimal(0), patient=Decimal(0))], "paid"),
     ],
 )
-def test_the_state_follows_the_replies_in_any_order(replies: list[Reply], state: str) -> None:
+def test_the_state_follows_the_replies_in_any_order(replies: list[PayerResponse], state: str) -> None:
     for order in itertools.permutations(replies):
         assert judge(list(order), 60).state == state
 
@@ -320,7 +320,7 @@ FIRST_NO = heard("835", 20, status="4", place=PAYER, trace="T1", adjustments=adj
     ids=["denied again", "reversed and denied again", "split in two"],
 )
 def test_what_one_payer_denies_again_is_its_own_word_and_no_further_payers(
-    later: list[Reply], appeals_from: int, reasons: str
+    later: list[PayerResponse], appeals_from: int, reasons: str
 ) -> None:
     told = judge([FIRST_NO, *later], 61)
     (alert,) = told.alerts
@@ -355,7 +355,7 @@ def test_a_rejected_void_says_that_the_payer_still_has_the_claim() -> None:
 
 
 def test_a_claim_behind_a_void_has_its_filing_clock() -> None:
-    behind = Behind("uhc", date(2026, 6, 30))
+    behind = RebillAfterVoid("uhc", date(2026, 6, 30))
     waits = {"frequency": "8", "sent_at": None, "number_needed": True}
     assert judge([], 20, **waits).file_by is None
     told = judge([], 20, **waits, behind=behind)
@@ -444,7 +444,7 @@ def test_a_payment_below_what_is_expected_is_seen_and_sequestration_is_not() -> 
 
 
 def test_each_line_is_compared_where_the_remittance_lists_lines() -> None:
-    def paid_lines(product: int, room: int, taken: int = 0) -> Reply:
+    def paid_lines(product: int, room: int, taken: int = 0) -> PayerResponse:
         cut = adjusted(("CO", "253", taken)) if taken else ()
         lines = (
             RemittedLine(hcpcs="Q2053", charge=Decimal(1000), paid=Decimal(product), adjustments=cut),
@@ -480,7 +480,7 @@ remits = st.builds(
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(remits, max_size=6, unique_by=lambda reply: reply.at), st.randoms(use_true_random=False))
-def test_money_and_state_do_not_depend_on_arrival(found: list[Reply], chance: Any) -> None:
+def test_money_and_state_do_not_depend_on_arrival(found: list[PayerResponse], chance: Any) -> None:
     shuffled = list(found)
     chance.shuffle(shuffled)
     one, other = judge(found, 301), judge(shuffled, 301)

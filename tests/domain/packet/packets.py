@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from activities.encounter_view import view_of
-from domain.billing.submission.responses import Reply
+from domain.billing.submission.responses import PayerResponse
 from domain.custody.entries import CustodyEntry
 from domain.encounter.facts import fold
 from domain.events.revenue import Adjustment
@@ -79,7 +79,7 @@ def denied(story: Story, number: int, letter: str = "C", **changes: Any) -> Pack
     version = next(v for v in made.versions if v.document.letter == letter)
     row = next(row for row in made.rules.table(Denial) if row.number == number)
     amounts = [Adjustment(group="CO", carc=carc, amount=Decimal("10.00")) for carc in row.carc]
-    reply = Reply(
+    reply = PayerResponse(
         event="evt_reply",
         control=version.control_number or "",
         at=made.as_of,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from intake.payer_files.importer import Taker
+from intake.payer_files.importer import PayerFileImporter
 from intake.replay import reader_of
 from store.tables import AlertRecord, ClaimVersion
 from tests.activities.test_transmission import LATER
@@ -21,7 +21,7 @@ from tests.intake.payer_files.made import SAMPLES, claim, remittance
 @pytest.fixture
 async def r(tmp_path: Path) -> AsyncIterator[Recorder]:
     async with recorder(tmp_path) as made:
-        taker = Taker(made.mind.db, made.mind.keys, made.mind.shelf.site)
+        taker = PayerFileImporter(made.service.db, made.service.keys, made.service.config.site)
         object.__setattr__(made.api.state.parts, "reader", reader_of(lambda: made.api.state.parts.mapping, taker))
         receipts = await made.post(feed("a_mcl_medicare_inpatient"))
         made.decide(receipts["receipts"][0]["encounter_id"], NOW)
@@ -29,7 +29,7 @@ async def r(tmp_path: Path) -> AsyncIterator[Recorder]:
 
 
 def number(r: Recorder, letter: str = "C") -> str:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         row = session.exec(select(ClaimVersion).where(ClaimVersion.letter == letter)).one()
     return str(row.control_number)
 
@@ -40,7 +40,7 @@ async def send(r: Recorder, text: str) -> tuple[int, dict[str, Any]]:
 
 
 def alerts(r: Recorder) -> list[tuple[str, str]]:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         rows = session.exec(select(AlertRecord).where(AlertRecord.kind == "reply_file_refused")).all()
     return [(row.kind, row.state) for row in rows]
 
@@ -65,7 +65,7 @@ async def test_a_file_that_cannot_be_used_waits_with_its_reason_and_is_replayed(
     assert (entry["type"], entry["state"], entry["reasons"]) == ("x12", "unmapped", [body["detail"]])
     replay = f"/v1/quarantine/{body['quarantine_id']}/replay"
     assert (await r.send(None, "POST", replay))["disposition"] == "invalid"
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         encounter = session.exec(select(ClaimVersion)).first()
     assert encounter is not None
     transmit(r, encounter.encounter_id, now=LATER)

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import select
 
 from domain.billing.submission.remittance import remittance_of
-from domain.billing.submission.responses import Reply, replies
+from domain.billing.submission.responses import PayerResponse, replies
 from domain.encounter.facts import fold
 from domain.rulebook import Rulebook
 from store.facts import load_facts
@@ -19,7 +19,7 @@ from tests.intake.payer_files.test_directory import CLAIM, Post, post  # noqa: F
 PAYER_NUMBER = f"226{CLAIM[-9:]}"
 
 
-def heard(post: Post) -> list[Reply]:  # noqa: F811
+def heard(post: Post) -> list[PayerResponse]:  # noqa: F811
     own, _ = load_facts(post.db, post.keys, post.encounter, 10_000)
     return list(replies(fold(own)))
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.config import Shelf, rulebook_directory
+from store.config import ConfigCache, rulebook_directory
 from tests.workflows.world import World
 
 SITE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
@@ -21,8 +21,8 @@ class Files:
     rules: Path
     site: Path
 
-    def shelf(self) -> Shelf:
-        return Shelf("current", self.rules, self.site)
+    def config(self) -> ConfigCache:
+        return ConfigCache("current", self.rules, self.site)
 
     def edit(self, table: str, old: str, new: str) -> None:
         """Change one place of a table, as a person with an editor would."""
@@ -47,10 +47,10 @@ def copied(directory: Path) -> Files:
 
 
 @contextmanager
-def read_by(world: World, files: Files) -> Iterator[Shelf]:
+def read_by(world: World, files: Files) -> Iterator[ConfigCache]:
     """While it lasts the worker reads these files and no others."""
-    before, world.mind.shelf = world.mind.shelf, files.shelf()
+    before, world.service.config = world.service.config, files.config()
     try:
-        yield world.mind.shelf
+        yield world.service.config
     finally:
-        world.mind.shelf = before
+        world.service.config = before
