@@ -36,10 +36,8 @@ from domain.facts import Fact, fold
 from domain.plan import ClaimMoment, ClaimStanding
 from domain.site import Site
 
-TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files that went to the outbox, by letter.", ["letter"])
-UNSENDABLE = Metric(
-    "cart_claims_unsendable_total", "Tries to transmit a claim that could not be, by letter.", ["letter"]
-)
+TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files written to the outbox, by letter.", ["letter"])
+UNSENDABLE = Metric("cart_claims_unsendable_total", "Failed attempts to transmit a claim, by letter.", ["letter"])
 REPLY_TYPES = tuple(model.event_type for model in REPLIES)
 BUILT = (State.HELD, State.WITHDRAWN)
 

@@ -40,10 +40,8 @@ from domain.plan import (
 from domain.watch import again_after
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
-DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])
-CLAIMS_BUILT = Metric(
-    "cart_claims_built_total", "Claim builds, by letter and the state they ended in.", ["letter", "state"]
-)
+DECISIONS = Metric("cart_decisions_total", "Decisions, by resulting stage.", ["stage"])
+CLAIMS_BUILT = Metric("cart_claims_built_total", "Claim builds, by letter and resulting state.", ["letter", "state"])
 ALERTS = Metric("cart_alert_changes_total", "Alerts opened and resolved.", ["change"])
 
 _JSON: TypeAdapter[Any] = TypeAdapter(Any)
