@@ -76,8 +76,8 @@ def _held_before(links: list[SimpleNamespace]) -> bool:
     """True if the chain is valid under the hash used before the index."""
     previous = GENESIS
     for number, link in enumerate(links, start=1):
-        said = json.dumps([previous, number, link.key, link.content])
-        if (link.position, link.previous_hash, link.hash) != (number, previous, sha256(said.encode()).hexdigest()):
+        text = json.dumps([previous, number, link.key, link.content])
+        if (link.position, link.previous_hash, link.hash) != (number, previous, sha256(text.encode()).hexdigest()):
             return False
         previous = link.hash
     return True
