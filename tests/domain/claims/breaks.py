@@ -285,7 +285,7 @@ ERRORS = (
         "a drug without a billing row", "no_rule", "B/1", lambda: Story().referral().dose("bendamustine", -5, "100")
     ),
     Charted("an infusion in an office", "office_product", "C/1", lambda: outpatient().infused("office")),
-    Charted("a drug whose NDC code was not yet in effect", "no_rule", "D/1", too_early),
+    Charted("a drug whose HCPCS code for its NDC was not yet in effect", "no_rule", "D/1", too_early),
     Charted("two bags infused on two days", "product_twice", "C/2", two_bags),
     Charted(
         "a facility that is not in the site file",
