@@ -12,6 +12,7 @@ from pathlib import Path
 from prometheus_client import REGISTRY
 
 import activities.alerting.deliver
+import activities.claim
 import activities.encounter
 import app.process.gateway
 import intake.counters
@@ -32,6 +33,7 @@ from app.metrics.sdk_names import PROMETHEUS, SDK
 
 COUNTING_MODULES = (
     activities.alerting.deliver,
+    activities.claim,
     activities.encounter,
     app.process.gateway,
     intake.counters,
