@@ -19,7 +19,7 @@ from domain.events.governance import HoldOverridden
 from domain.facts import Fact
 from domain.stages.shape import StageModule
 
-DATED_AHEAD: Final = "what is on record for it is dated ahead and counts from its date"
+DATED_AHEAD: Final = "the record for this is future dated and counts from its date"
 
 
 def hold_id(stage: Stage, requirement: Requirement) -> str:

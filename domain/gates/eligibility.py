@@ -63,7 +63,7 @@ def judge(case: Case, service: Service, row: Eligibility) -> Finding:
     if latest is None:
         return Finding(False, row.title, _events(case, kinds))
     met = _speaks_for(latest[0], row)
-    return Finding(met, "" if met else f"{row.title}; the latest paper speaks against it", _events(case, kinds))
+    return Finding(met, "" if met else f"{row.title}; the latest document does not support it", _events(case, kinds))
 
 
 def last_day(case: Case, service: Service, row: Eligibility) -> date | None:
@@ -157,7 +157,7 @@ def _btk_inhibitor(case: Case, service: Service, row: Eligibility) -> Finding:
     paper = _latest(case, service, row, ("btk_inhibitor",))
     if paper is not None:
         met = _speaks_for(paper[0], row)
-        said = "" if met else f"{row.title}; the latest paper speaks against it"
+        said = "" if met else f"{row.title}; the latest document does not support it"
         return Finding(met, said, _events(case, ("btk_inhibitor",)))
     met = any(
         therapy.agent in row.agents
@@ -182,11 +182,11 @@ def _cd19_flow(case: Case, service: Service, row: Eligibility) -> Finding:
     seen = _latest(case, service, row, ("pathology",))
     events = _events(case, ("cd19_flow", "pathology"))
     if seen is not None and isinstance(seen[0], access.PathologyEvidence) and seen[0].values.b_precursor is False:
-        return Finding(False, f"{row.title}; pathology speaks against it", events)
+        return Finding(False, f"{row.title}; pathology does not support it", events)
     if flow is None:
         return Finding(False, row.title, events)
     met = _speaks_for(flow[0], row)
-    return Finding(met, "" if met else f"{row.title}; the latest paper speaks against it", events)
+    return Finding(met, "" if met else f"{row.title}; the latest document does not support it", events)
 
 
 def _prior_therapy(case: Case, service: Service, row: Eligibility) -> Finding:
@@ -211,7 +211,7 @@ def _relapsed(case: Case, service: Service, row: Eligibility) -> Finding:
     ]
     events = (referral.event_id, *(event for _, event in said))
     if said:
-        return Finding(bool(said[-1][0]), "" if said[-1][0] else f"{row.title}; pathology speaks against it", events)
+        return Finding(bool(said[-1][0]), "" if said[-1][0] else f"{row.title}; pathology does not support it", events)
     label = case.indication_row(service.on)
     remission = label is not None and referral.data.diagnosis in label.remission_codes
     treated = bool(referral.data.prior_therapies or case.record.papers("btk_inhibitor", "prior_therapy_log"))

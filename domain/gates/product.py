@@ -23,7 +23,7 @@ def referral(case: Case, service: Service) -> list[Requirement]:
             "data.referral",
             "data",
             known,
-            "" if known else "referral with product, indication, coverage and centres",
+            "" if known else "referral with product, indication, coverage and centers",
             releases_on=("cart.referral.received",),
             overridable=False,
             evidence=service.events,
@@ -41,7 +41,7 @@ def label(case: Case, service: Service) -> list[Requirement]:
     product = case.product_row(service.on)
     enabled = product is not None and product.enabled
     asked = [
-        _asked(case, "product_unknown", "product", enabled, "" if enabled else "a product that is enabled on that day")
+        _asked(case, "product_unknown", "product", enabled, "" if enabled else "a product enabled on the service date")
     ]
     row = case.indication_row(service.on)
     if row is None:
@@ -55,7 +55,7 @@ def overlap(case: Case, on: date) -> tuple[str, ...]:
         return ()
     mine = case.indication_row(on)
     found = [
-        f"{_brand(case, row.product, on)}: its label covers this diagnosis and age too; say in the request why "
+        f"{_brand(case, row.product, on)}: its label also covers this diagnosis and age; state in the request why "
         f"this product was chosen ({row.citation})"
         for row in _others(case, on)
         if mine is not None and row.age_max is not None and _fits_age(case, row, on) and _fits_age(case, mine, on)
@@ -66,7 +66,7 @@ def overlap(case: Case, on: date) -> tuple[str, ...]:
 def _known_facilities(case: Case) -> Requirement:
     missing = [
         role
-        for role, key in (("collecting centre", case.apheresis_facility), ("infusion centre", case.infusion_facility))
+        for role, key in (("collection center", case.apheresis_facility), ("infusion center", case.infusion_facility))
         if case.site.facility(key or "") is None
     ]
     text = " and ".join(missing) + " in the site file" if missing else ""
@@ -77,7 +77,7 @@ def _known_facilities(case: Case) -> Requirement:
 
 def _known_payer(case: Case) -> Requirement:
     known = case.payer_row is not None
-    text = "" if known else "the payer's row in the rulebook"
+    text = "" if known else "payer row in the rulebook"
     return from_alert(case, "payer_unknown", "data.payer", "data", known, text, releases_on=RELEASES, overridable=False)
 
 
@@ -104,14 +104,14 @@ def _diagnosis(case: Case, row: Indication, on: date) -> Requirement:
         "diagnosis_mismatch",
         "diagnosis",
         met,
-        "" if met else "a diagnosis of the indication" + _belongs(case, on),
+        "" if met else "diagnosis of the indication" + _belongs(case, on),
     )
 
 
 def _age(case: Case, row: Indication, on: date) -> Requirement:
     met = _fits_age(case, row, on)
     return _asked(
-        case, "age_mismatch", "age", met, "" if met else "an age that the label covers on the day" + _belongs(case, on)
+        case, "age_mismatch", "age", met, "" if met else "age within the label on the service date" + _belongs(case, on)
     )
 
 
@@ -126,7 +126,7 @@ def _remission(case: Case, row: Indication) -> list[Requirement]:
             "eligibility.remission",
             "eligibility",
             False,
-            "a diagnosis of relapsed or refractory disease; the code says remission",
+            "diagnosis code of relapsed or refractory disease; the code means remission",
             enforcement=Enforcement.WARN,
             releases_on=RELEASES,
             evidence=(case.record.referral.event_id,),
@@ -135,13 +135,13 @@ def _remission(case: Case, row: Indication) -> list[Requirement]:
 
 
 def _wrong_indication(case: Case, on: date) -> str:
-    return "an indication of the product's label" + _belongs(case, on)
+    return "indication on the product's label" + _belongs(case, on)
 
 
 def _belongs(case: Case, on: date) -> str:
     """The products whose label covers diagnosis and age, in words; empty when there is none."""
     names = [_brand(case, row.product, on) for row in _others(case, on) if _fits_age(case, row, on)]
-    return "; it belongs to " + " or ".join(dict.fromkeys(names)) if names else ""
+    return "; fits the label of " + " or ".join(dict.fromkeys(names)) if names else ""
 
 
 def _others(case: Case, on: date) -> tuple[Indication, ...]:

@@ -36,7 +36,7 @@ def _unknown(case: Case) -> Requirement:
         "site_of_care.setting",
         "site_of_care",
         False,
-        "a row of the rulebook on this setting",
+        "rulebook row for this setting",
         enforcement=Enforcement.WARN,
         releases_on=RELEASES,
     )
@@ -46,7 +46,7 @@ def _judged(case: Case, row: SiteOfCare, setting: Setting) -> Requirement:
     missing = _missing(case, row)
     events = tuple(event for _, event in case.record.papers(*row.documents)) if row.documents else ()
     met = row.policy == "allowed" or (row.policy == "with_document" and not missing)
-    text = "an inpatient setting" if row.policy == "held" else " and ".join(missing)
+    text = "inpatient setting" if row.policy == "held" else " and ".join(missing)
     base = from_alert(case, "site_of_care", "", "site_of_care", met, "")
     return Requirement(
         key="site_of_care.setting",
@@ -68,7 +68,7 @@ def _judged(case: Case, row: SiteOfCare, setting: Setting) -> Requirement:
 
 def _missing(case: Case, row: SiteOfCare) -> list[str]:
     """The papers that are not there, or whose latest speaks against the setting."""
-    return [kind.replace("_", " ") for kind in row.documents if not _supports(case, kind)]
+    return [kind.replace("_", " ").replace("tumour", "tumor") for kind in row.documents if not _supports(case, kind)]
 
 
 def _supports(case: Case, kind: str) -> bool:

@@ -112,7 +112,7 @@ def _paper_waits(case: Case) -> Iterator[Wait]:
             case,
             "evidence_overdue",
             STAGE,
-            "the papers of the eligibility gate are complete",
+            "the checklist documents are complete",
             known.time,
             "eligibility_papers",
             (known.event_id,),

@@ -83,7 +83,7 @@ def _journey(case: Case, release: Fact[ProductReleased]) -> Iterator[Wait]:
         title, events = "the shipment of the product is recorded", (start.event_id,)
         yield wait(case, "shipment_overdue", STAGE, title, start.occurred, "shipped", events)
     elif shipped is not None and arrival(case) is None:
-        title, events = "the product is received at the centre", (shipped.event_id,)
+        title, events = "the product is received at the center", (shipped.event_id,)
         yield wait(case, "site_receipt_overdue", STAGE, title, shipped.occurred, "site_receipt", events)
 
 
@@ -156,13 +156,13 @@ def _apart(case: Case) -> Iterator[Finding]:
     if day0 is None:
         gone = freed(case, BookableStage.INFUSION)
         if gone:
-            detail = "the infusion's booking is gone and lymphodepletion is still booked"
+            detail = "the infusion is no longer booked; lymphodepletion still is"
             yield Finding("lymphodepletion_replan", events=(*booked[0].events, *gone), detail=detail)
         return
     days = _label_days(case, day0)
     if days and case.day(booked[0].starts_at, booked[0].facility) != days[0]:
         infusions = case.bookings(BookableStage.INFUSION)
-        detail = f"by the booked infusion the label's days are {days[0].isoformat()} to {days[-1].isoformat()}"
+        detail = f"label days for the booked infusion: {days[0].isoformat()} to {days[-1].isoformat()}"
         yield Finding("lymphodepletion_replan", events=(*booked[0].events, *infusions[0].events), detail=detail)
 
 

@@ -34,7 +34,7 @@ def asks(case: Case, service: Service) -> list[Requirement]:
             "product.infused",
             "product",
             met,
-            "" if met else "a documented infusion",
+            "" if met else "documented infusion",
             releases_on=("cart.infusion.completed", "cart.infusion.stopped"),
             overridable=False,
         )
@@ -134,7 +134,14 @@ def readmissions(case: Case) -> tuple[Stay, ...]:
 
 def _discharge_wait(case: Case, stay: Stay) -> Wait:
     return wait(
-        case, "discharge_overdue", STAGE, "the stay ends", stay.started_at, "discharge", stay.events, stay.events[0]
+        case,
+        "discharge_overdue",
+        STAGE,
+        "the discharge is recorded",
+        stay.started_at,
+        "discharge",
+        stay.events,
+        stay.events[0],
     )
 
 

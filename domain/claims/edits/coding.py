@@ -31,7 +31,7 @@ def toxicity(case: Case) -> Iterator[Edit]:
         family = {row.code: row.grade for row in case.desk.codes(role, case.draft.coding_day)}
         mine = [family[code] for code in coded if code in family]
         if mine and str(grade) not in mine:
-            text = f"{role.upper()} coded otherwise than its highest documented grade"
+            text = f"{role.upper()} coded with another grade than the highest documented"
             yield case.found("toxicity_not_coded", _other(case), text)
         elif not mine:
             yield case.found("toxicity_added", _other(case), role.upper())
@@ -63,7 +63,7 @@ def group(case: Case) -> Iterator[Edit]:
         return
     out = case.desk.discharged_on(stay)
     if case.claim.drg is None or out is None or grouper.version(out) is None:
-        yield case.found("drg_not_grouped", "FL 71", f"discharge of {out.isoformat() if out else 'an unknown day'}")
+        yield case.found("drg_not_grouped", "FL 71", f"discharge of {out.isoformat() if out else 'unknown date'}")
         return
     expected = case.desk.code("car_t_drg", out)
     if case.claim.drg != expected.code:
@@ -98,7 +98,7 @@ def principal(case: Case) -> Iterator[Edit]:
         if diagnosis.role == "principal" and not grouper.principal_is_acceptable(diagnosis.code, case.draft.coding_day):
             yield case.found("unacceptable_principal", diagnosis.field, diagnosis.code)
     if case.claim.ready and not any(d.role == "principal" for d in case.claim.diagnoses):
-        yield case.found("unacceptable_principal", "FL 67", "none stands on the claim")
+        yield case.found("unacceptable_principal", "FL 67", "no principal diagnosis on the claim")
 
 
 def validity(case: Case) -> Iterator[Edit]:

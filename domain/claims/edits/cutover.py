@@ -26,7 +26,7 @@ def overlaps_elsewhere(case: Case) -> Iterator[Edit]:
         if one.state == "voided" or not case.bundle.inpatient or one.setting.value != "inpatient":
             continue
         if max(mine.statement_from, one.statement_from) < min(mine.statement_through, one.statement_through):
-            detail = f"with Claim {one.letter} {ordinal}, billed elsewhere"
+            detail = f"with Claim {one.letter} {ordinal} of the former system"
             yield case.found("overlapping_claims", "statement period", detail)
 
 

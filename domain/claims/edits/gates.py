@@ -27,7 +27,7 @@ def performed_uncleared(case: Case) -> Iterator[Edit]:
     events += [event for infusion in bundle.infusions for event in infusion.events]
     unmet = [requirement for event in events for requirement in case.uncleared.get(event, ())]
     if unmet:
-        titles = "; ".join(dict.fromkeys(requirement.title for requirement in unmet))
+        titles = "not met: " + "; ".join(dict.fromkeys(requirement.title for requirement in unmet))
         denial = next((requirement.denial for requirement in unmet if requirement.denial), None)
         yield case.found("performed_uncleared", "claim", titles, denial=denial)
 
@@ -87,7 +87,9 @@ def site_of_care(case: Case) -> Iterator[Edit]:
     )
     if row.policy == "held":
         yield case.found("outpatient_not_permitted", "claim", row.fix)
-    missing = [kind.replace("_", " ") for kind in row.documents if not case.desk.record.papers(kind)]
+    missing = [
+        kind.replace("_", " ").replace("tumour", "tumor") for kind in row.documents if not case.desk.record.papers(kind)
+    ]
     if row.policy == "with_document" and missing:
         yield case.found("paper", "attachment", f"{', '.join(missing)} for the outpatient infusion", denial=row.denial)
 
@@ -102,7 +104,7 @@ def setting(case: Case) -> Iterator[Edit]:
 def known_payer(case: Case) -> Iterator[Edit]:
     """The site cannot send to a payer it has no identifiers of."""
     if case.desk.site.payer(case.claim.payer) is None:
-        yield case.found("unknown_payer", "payer", "no identifiers of this payer in the site file")
+        yield case.found("unknown_payer", "payer", "payer has no identifiers in the site file")
 
 
 CHECKS = (performed_uncleared, authorization, papers, timeline, site_of_care, setting, known_payer)

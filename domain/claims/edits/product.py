@@ -31,9 +31,9 @@ def ndc(case: Case) -> Iterator[Edit]:
         charted = infusion.last.data.label.ndc
         stranger = next((row for row in others if belongs_to(charted, row.ndc_prefixes)), None)
         if stranger:
-            yield case.found("wrong_product_ndc", _field(case, "ndc"), f"it is that of {stranger.brand}")
+            yield case.found("wrong_product_ndc", _field(case, "ndc"), f"NDC of {stranger.brand}")
         elif not belongs_to(charted, own.ndc_prefixes):
-            yield case.found("ndc_not_in_formulary", _field(case, "ndc"), "not a known package of the product")
+            yield case.found("ndc_not_in_formulary", _field(case, "ndc"), "package not known for the product")
 
 
 def release(case: Case) -> Iterator[Edit]:
