@@ -121,11 +121,11 @@ def _at_hand(case: Case, service: Service, row: Certification) -> Answer:
     events = (report.event_id,) if report else ()
     if latest is None or row.minimum is None:
         met = latest is not None and latest.icu_backup
-        return met, "" if met else f"{row.title} at the infusion centre", events, FacilityReadiness.event_type
+        return met, "" if met else f"{row.title} at the infusion center", events, FacilityReadiness.event_type
     used = len(given_since(report, (*case.holders, *case.record.facts.all), service.moment)) if report else 0
     met = latest.tocilizumab_doses - used >= row.minimum
     counted = f"; {used} of {latest.tocilizumab_doses} reported doses were given since" if used else ""
-    missing = "" if met else f"{row.title} at the infusion centre{counted}"
+    missing = "" if met else f"{row.title} at the infusion center{counted}"
     return met, missing, events, FacilityReadiness.event_type
 
 

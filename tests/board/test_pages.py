@@ -187,7 +187,7 @@ async def test_an_alert_is_acknowledged_from_the_page_and_stays_open_until_its_c
 async def test_worklists_hold_what_their_desk_owns(board: Board) -> None:
     coordinator = (await board.get("/work/coordinator")).text
     assert board.held in coordinator
-    assert "Ask the manufacturer to list the collecting centre" in unescape(coordinator)
+    assert "Have the manufacturer list the collection center" in unescape(coordinator)
     lab = (await board.get("/work/lab")).text
     assert "Where the cells are" in lab
     assert board.whole in lab
