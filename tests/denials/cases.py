@@ -177,7 +177,7 @@ CASES = (
         outpatient_infusion,
         "apheresis.site_of_care.setting",
         NO_B,
-        ("inpatient whatever the risk", "admit and bill the stay"),
+        ("inpatient, whatever the risk", "admit and bill the stay"),
         "apheresis-1",
     ),
     Spoiled(
