@@ -41,7 +41,7 @@ def label(case: Case, service: Service) -> list[Requirement]:
     product = case.product_row(service.on)
     enabled = product is not None and product.enabled
     asked = [
-        _asked(case, "product_unknown", "product", enabled, "" if enabled else "a product enabled on the service date")
+        _asked(case, "product_unknown", "product", enabled, "" if enabled else "product enabled on the service date")
     ]
     row = case.indication_row(service.on)
     if row is None:
