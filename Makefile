@@ -36,7 +36,7 @@ lock: ## needs uv; the lock names no index
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -c requirements.lock -o deploy/requirements.lock
 
 contract: setup ## write docs/contract anew from the models
-	@$(BIN)/python -m app.contract
+	@$(BIN)/python -m app.tools.contract
 
 clean:
 	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis

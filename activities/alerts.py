@@ -1,78 +1,36 @@
-"""Alerts in the store: opened once per condition, resolved when it is gone, never erased."""
+"""The activities of the alert escalation: queue what changed, escalate, deliver."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from typing import Any
 
-from sqlmodel import Session, col, select
+from temporalio import activity
 
-from activities.store.tables import AlertRecord
-from domain.decision import Alert
-
-ALERTS_LOCK = 0x43415233
-"""Taken by what works on the alerts of all encounters at once, so that a retry beside a slow first try says nothing twice."""
-
-OTHERS = ("intake.", "claim.", "watch.")
-"""Key prefixes of alerts that do not follow from an encounter's facts: each resolves by its own door."""
+from activities.alerting.deliver import deliver
+from activities.alerting.destinations import NOWHERE, Destinations
+from activities.alerting.escalate import work
+from activities.decisions import DecisionService
+from domain.alerts.watch import again_after
+from workflows.messages import DeskReport, Moment
 
 
-def reconcile_alerts(
-    session: Session, encounter: str | None, wanted: Sequence[Alert], now: datetime, prefix: str | None = None
-) -> tuple[int, int]:
-    """Open what should be open, resolve the rest; returns how many of each.
+class AlertActivities:
+    """Escalates alerts that no one acknowledged, and delivers messages about alerts to their destinations."""
 
-    A condition that comes back after its end is a new alert. Only alerts of the caller's own kind are touched: those
-    whose key begins with `prefix`, or, without one, those of the encounter's decisions.
-    """
-    standing = {
-        alert.key: alert
-        for alert in session.exec(
-            select(AlertRecord).where(
-                AlertRecord.encounter_id == encounter, col(AlertRecord.state).in_(("open", "acknowledged"))
-            )
-        )
-        if (alert.key.startswith(prefix) if prefix else not alert.key.startswith(OTHERS))
-    }
-    due = {alert.key: alert for alert in wanted}
-    for key, alert in due.items():
-        if key in standing:
-            _refresh(standing[key], alert)
-        else:
-            session.add(_record(encounter, alert, now))
-    gone = [alert for key, alert in standing.items() if key not in due]
-    for over in gone:
-        over.state, over.resolved_at = "resolved", now
-        session.add(over)
-    return len(due.keys() - standing.keys()), len(gone)
+    def __init__(self, service: DecisionService, destinations: Destinations = NOWHERE) -> None:
+        self.service, self.destinations = service, destinations
 
+    @property
+    def all(self) -> list[Any]:
+        """Every activity, for the worker."""
+        return [self.work_alerts, self.deliver_alerts]
 
-def _refresh(standing: AlertRecord, alert: Alert) -> None:
-    """A standing alert may have become worse or named more events; its opening stays."""
-    standing.severity, standing.title, standing.action = alert.severity.value, alert.title, alert.action
-    standing.events = list(alert.events)
-    standing.owner, standing.citation, standing.rule = alert.owner, alert.citation, alert.rule
-    standing.denial, standing.layer = alert.denial, alert.layer
+    @activity.defn(name="work_alerts")
+    def work_alerts(self, moment: Moment) -> DeskReport:
+        again = again_after(self.service.config.rules(), moment.now)
+        with self.service.db.write() as session:
+            return work(session, self.destinations, moment.now, again)
 
-
-def _record(encounter: str | None, alert: Alert, now: datetime) -> AlertRecord:
-    opened = max(now, alert.since)
-    return AlertRecord(
-        alert_id=f"alr_{secrets.token_hex(10)}",
-        encounter_id=encounter,
-        key=alert.key,
-        kind=alert.kind,
-        severity=alert.severity.value,
-        owner=alert.owner,
-        title=alert.title,
-        action=alert.action,
-        citation=alert.citation,
-        rule=alert.rule,
-        layer=alert.layer,
-        denial=alert.denial,
-        events=list(alert.events),
-        since=alert.since,
-        opened_at=opened,
-        acknowledge_by=opened + timedelta(hours=alert.acknowledge_hours),
-    )
+    @activity.defn(name="deliver_alerts")
+    def deliver_alerts(self, moment: Moment) -> None:
+        deliver(self.service.db, self.destinations, moment.now)

@@ -1,60 +1,42 @@
-"""The activities of the workflows. Each is idempotent by key and safe to retry at any point."""
+"""The activities of `CarTEncounter`. Each is idempotent by key and safe to retry at any point."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter as Metric
-from pydantic import TypeAdapter
 from sqlmodel import Session, col, select
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
-from activities.alerts import reconcile_alerts
-from activities.claim_life import ClaimLife, claim_marks
-from activities.claims import keep_claim, standing_claims
-from activities.courier import deliver
-from activities.desk import work
-from activities.destinations import NOWHERE, Destinations
-from activities.mind import Mind, plan_of, with_replies
-from activities.store.chain import append_custody
-from activities.store.tables import Encounter, EncounterEvent
-from activities.store.telling import tell
-from activities.watch import watch
-from domain.decision import Decision
-from domain.plan import (
-    ClaimBuilt,
+from activities.decisions import DecisionService, claim_marks
+from activities.encounter_plan import plan_of, with_obsolete_claims, with_replies
+from activities.encounter_view import view_of
+from domain.decision.model import Decision
+from store.alerts import reconcile_alerts
+from store.chain import append_custody
+from store.claims import standing_claims
+from store.step_log import tell
+from store.tables import Encounter, EncounterEvent
+from workflows.messages import (
     ClaimIntent,
     ClaimQuestion,
     ClaimStart,
-    DeskReport,
-    Moment,
     Plan,
     Question,
-    WatchReport,
 )
-from domain.watch import again_after
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
 DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])
-CLAIMS_BUILT = Metric(
-    "cart_claims_built_total", "Claim builds, by letter and the state they ended in.", ["letter", "state"]
-)
 ALERTS = Metric("cart_alert_changes_total", "Alerts opened and resolved.", ["change"])
 
-_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
+class EncounterActivities:
+    """Decides, and writes what was decided: custody records, alerts, the view, claims to open."""
 
-class Activities:
-    """What the workflows can have done. Holds the processes' one store, keys and Temporal client."""
-
-    def __init__(self, mind: Mind, client: Client, outbox: Path, destinations: Destinations = NOWHERE) -> None:
-        self.mind, self.client, self.destinations = mind, client, destinations
-        self.claim_life = ClaimLife(mind, outbox)
+    def __init__(self, service: DecisionService, client: Client) -> None:
+        self.service, self.client = service, client
 
     @property
     def all(self) -> list[Any]:
@@ -65,36 +47,31 @@ class Activities:
             self.raise_alerts,
             self.show_encounter,
             self.open_claim,
-            self.build_claim,
-            self.watch,
-            self.work_alerts,
-            self.deliver_alerts,
-            *self.claim_life.all,
         ]
 
     @activity.defn(name="decide")
     def decide(self, question: Question) -> Plan:
-        decision = self.mind.answer(question)
+        decision = self.service.answer(question)
         DECISIONS.labels(stage=decision.stage.value).inc()
-        with self.mind.db.read() as session:
-            marks = claim_marks(session, self.mind.keys, question.encounter, question.up_to_sequence)
+        with self.service.db.read() as session:
+            marks = claim_marks(session, self.service.keys, question.encounter, question.up_to_sequence)
             standing = standing_claims(session, question.encounter)
             seen = _first_seen(session, question)
         _tell_decision(decision, question, seen)
-        return without_ghosts(with_replies(plan_of(decision, question), marks), standing)
+        return with_obsolete_claims(with_replies(plan_of(decision, question), marks), standing)
 
     @activity.defn(name="keep_custody")
     def keep_custody(self, question: Question) -> None:
-        decision = self.mind.answer(question)
-        with self.mind.db.write() as session:
+        decision = self.service.answer(question)
+        with self.service.db.write() as session:
             if _stale(session, question):
                 return
-            append_custody(session, self.mind.keys, question.encounter, decision.custody, question.now)
+            append_custody(session, self.service.keys, question.encounter, decision.custody, question.now)
 
     @activity.defn(name="raise_alerts")
     def raise_alerts(self, question: Question) -> None:
-        decision = self.mind.answer(question)
-        with self.mind.db.write() as session:
+        decision = self.service.answer(question)
+        with self.service.db.write() as session:
             if _stale(session, question):
                 return
             opened, resolved = reconcile_alerts(session, question.encounter, decision.alerts, question.now)
@@ -103,8 +80,8 @@ class Activities:
 
     @activity.defn(name="show_encounter")
     def show_encounter(self, question: Question) -> None:
-        decision = self.mind.answer(question)
-        with self.mind.db.write() as session:
+        decision = self.service.answer(question)
+        with self.service.db.write() as session:
             if _stale(session, question):
                 return
             row = session.get_one(Encounter, question.encounter)
@@ -133,32 +110,6 @@ class Activities:
             start_signal_args=[question],
             static_summary=f"Claim {intent.key}",
         )
-
-    @activity.defn(name="build_claim")
-    def build_claim(self, question: ClaimQuestion) -> ClaimBuilt:
-        decision = self.mind.decision(question.encounter, question.up_to_sequence, question.now)
-        key = f"{question.letter}/{question.ordinal}"
-        claim = next((claim for claim in decision.claims if claim.key == key), None)
-        with self.mind.db.write() as session:
-            session.get_one(Encounter, question.encounter, with_for_update=True)
-            built = keep_claim(session, question, claim, self.claim_life.same_file(session))
-        CLAIMS_BUILT.labels(letter=question.letter, state=built.state).inc()
-        return built
-
-    @activity.defn(name="watch")
-    def watch(self, moment: Moment) -> WatchReport:
-        with self.mind.db.write() as session:
-            return watch(session, self.mind.keys, self.mind.shelf.site(), self.mind.shelf.rules(), moment.now)
-
-    @activity.defn(name="work_alerts")
-    def work_alerts(self, moment: Moment) -> DeskReport:
-        again = again_after(self.mind.shelf.rules(), moment.now)
-        with self.mind.db.write() as session:
-            return work(session, self.destinations, moment.now, again)
-
-    @activity.defn(name="deliver_alerts")
-    def deliver_alerts(self, moment: Moment) -> None:
-        deliver(self.mind.db, self.destinations, moment.now)
 
 
 def _first_seen(session: Session, question: Question) -> list[str]:
@@ -189,13 +140,6 @@ def _tell_decision(decision: Decision, question: Question, seen: list[str]) -> N
     )
 
 
-def without_ghosts(plan: Plan, standing: Sequence[tuple[str, int]]) -> Plan:
-    """Name the claims that stand in the store and are no longer due: a run after closure does not remember them."""
-    due = {(intent.letter, intent.ordinal) for intent in plan.claims}
-    gone = [ClaimIntent(letter=letter, ordinal=n, content="") for letter, n in standing if (letter, n) not in due]
-    return plan.model_copy(update={"claims": (*plan.claims, *gone)})
-
-
 def _stale(session: Session, question: Question) -> bool:
     """A retried activity of an older decision must not undo what a newer one did, not even one on the same facts."""
     row = session.get_one(Encounter, question.encounter, with_for_update=True)
@@ -205,33 +149,3 @@ def _stale(session: Session, question: Question) -> bool:
     row.acted_sequence, row.acted_at = asked
     session.add(row)
     return False
-
-
-def view_of(decision: Decision) -> dict[str, Any]:
-    """The reading side: gates, holds, milestones, deadlines and what claims wait for, as JSON."""
-    body = {
-        "stage": decision.stage,
-        "cleared": sorted(stage.value for stage in decision.cleared),
-        "gates": [asdict(gate) | {"open": gate.open} for gate in decision.gates],
-        "holds": [asdict(hold) for hold in decision.holds],
-        "milestones": [asdict(milestone) for milestone in decision.milestones],
-        "deadlines": [asdict(deadline) for deadline in decision.deadlines],
-        "advisories": list(decision.advisories),
-        "outcome": decision.outcome,
-        "vein_to_vein_days": decision.vein_to_vein_days,
-        "toxicity": decision.toxicity,
-        "claims_waiting": [
-            {"claim": claim.key, "waiting_for": list(claim.waiting_for), "total": str(claim.total)}
-            for claim in decision.claims
-            if not claim.ready
-        ],
-        "unbilled": [
-            {"letter": claim.letter, "total": str(claim.total), "through": claim.statement_through.isoformat()}
-            for claim in decision.claims
-            if not claim.ready
-        ],
-        "edition": decision.edition,
-        "rulebook_digest": decision.rulebook_digest,
-    }
-    plain: dict[str, Any] = _JSON.dump_python(body, mode="json")
-    return plain

@@ -7,19 +7,21 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from sqlmodel import Session, col, select
+from temporalio import activity
 
-from activities.alerts import ALERTS_LOCK, reconcile_alerts
-from activities.store.engine import take_turn
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, CertificationRow, ClaimVersion, Encounter
-from domain.claims.bill import NOT_FILED, State
-from domain.decision import Alert
+from activities.decisions import DecisionService
+from domain.alerts.model import Alert
+from domain.alerts.watch import PREFIX, Deadline, UnderWay, WatchedCertificate, near, watch_alerts
+from domain.billing.submission.versions import NOT_FILED, State
 from domain.events.base import Stage
 from domain.events.governance import CertificationStatus
-from domain.plan import WatchReport
 from domain.rulebook import Rulebook
 from domain.site import Site
-from domain.watch import PREFIX, Deadline, Standing, UnderWay, near, watch_alerts
+from store.alerts import ALERTS_LOCK, reconcile_alerts
+from store.engine import take_turn
+from store.keys import Keyring
+from store.tables import AlertRecord, CertificationRow, ClaimVersion, Encounter
+from workflows.messages import Moment, WatchReport
 
 BEFORE_INFUSION: Final = frozenset({Stage.APHERESIS, Stage.MANUFACTURING, Stage.LYMPHODEPLETION, Stage.INFUSION})
 SERVICES: Final = frozenset({"apheresis", "lymphodepletion", "infusion"})
@@ -33,6 +35,25 @@ CLAIM_ENDS: Final = {
 }
 
 
+class WatchActivities:
+    """The look of `CertificationWatch`."""
+
+    def __init__(self, service: DecisionService) -> None:
+        self.service = service
+
+    @property
+    def all(self) -> list[Any]:
+        """Every activity, for the worker."""
+        return [self.watch]
+
+    @activity.defn(name="watch")
+    def watch(self, moment: Moment) -> WatchReport:
+        with self.service.db.write() as session:
+            return watch(
+                session, self.service.keys, self.service.config.site(), self.service.config.rules(), moment.now
+            )
+
+
 def watch(session: Session, keys: Keyring, site: Site, rules: Rulebook, now: datetime) -> WatchReport:
     """Reconcile the watch's alerts; safe to repeat."""
     take_turn(session, ALERTS_LOCK)
@@ -44,15 +65,16 @@ def watch(session: Session, keys: Keyring, site: Site, rules: Rulebook, now: dat
     return WatchReport(opened=opened, resolved=resolved)
 
 
-def standing(session: Session, keys: Keyring, site: Site) -> list[Standing]:
+def standing(session: Session, keys: Keyring, site: Site) -> list[WatchedCertificate]:
     """Per holder, layer and product the certificate that lasts longest; none after a suspension or revocation."""
-    held: dict[tuple[str, str | None, str], Standing] = {}
+    held: dict[tuple[str, str | None, str], WatchedCertificate] = {}
     for entry in site.certifications:
         _keep_longest(
-            held, Standing(entry.layer.value, entry.product, keys.digest("holder", entry.holder), entry.valid_to)
+            held,
+            WatchedCertificate(entry.layer.value, entry.product, keys.digest("holder", entry.holder), entry.valid_to),
         )
     for row in session.exec(select(CertificationRow).order_by(col(CertificationRow.time))):
-        paper = Standing(row.layer, row.product, row.holder_key, row.valid_to)
+        paper = WatchedCertificate(row.layer, row.product, row.holder_key, row.valid_to)
         if row.status == CertificationStatus.ACTIVE.value:
             _keep_longest(held, paper)
         else:
@@ -60,7 +82,7 @@ def standing(session: Session, keys: Keyring, site: Site) -> list[Standing]:
     return list(held.values())
 
 
-def _keep_longest(held: dict[tuple[str, str | None, str], Standing], paper: Standing) -> None:
+def _keep_longest(held: dict[tuple[str, str | None, str], WatchedCertificate], paper: WatchedCertificate) -> None:
     key = (paper.layer, paper.product, paper.holder_key)
     known = held.get(key)
     if known is None or paper.valid_to is None or (known.valid_to is not None and paper.valid_to > known.valid_to):

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-RUN_FILE = "run.json"
+from app.settings import RUN_FILE
+
 FILE_NAME = re.compile(r'filename="([A-Za-z0-9._-]+)"')
 
 

@@ -67,3 +67,10 @@ class Settings(BaseSettings):
     @property
     def token_file(self) -> Path:
         return self.data_dir / "token"
+
+
+RUN_FILE = "run.json"
+
+
+class CannotStart(RuntimeError):
+    """The stack cannot start; the message is one line with the cure."""

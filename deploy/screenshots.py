@@ -27,11 +27,12 @@ from playwright.sync_api import Page
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from app.client import RUN_FILE, Api, ApiError, api_from  # noqa: E402 - run as a script, the repository is not on the path
+from app.cli.simulate import post_cohort  # noqa: E402
+from app.client import Api, ApiError, api_from  # noqa: E402
 from app.metrics import free_port  # noqa: E402
-from app.simulate import post_cohort  # noqa: E402
+from app.settings import RUN_FILE  # noqa: E402 - run as a script, the repository is not on the path
 from deploy.browser import opened, sign_in  # noqa: E402
-from intake.feeds import expand, load_feed  # noqa: E402
+from intake.scenario_feeds import expand, load_feed  # noqa: E402
 
 LARGEST = 400 * 1024
 WIDTH = 1600

@@ -17,13 +17,12 @@ import structlog
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from activities.store import aside, quarantine
-from activities.store.engine import Database
-from activities.store.inbox import serialise
-from activities.store.keys import Keyring
-from activities.store.tables import EncounterEvent
-from activities.store.telling import tell
-from domain.plan import Note
+from intake.inbox import quarantine, retention
+from store.engine import Database, serialize
+from store.keys import Keyring
+from store.step_log import tell
+from store.tables import EncounterEvent
+from workflows.messages import Note
 
 Deliver = Callable[[str, Note], Awaitable[None]]
 
@@ -159,12 +158,12 @@ class Deliverer:
         """One such look; returns whether there was anything to do. Writers are kept waiting only then."""
         with self._db.read() as session:
             numbers = quarantine.claim_numbers(session)
-            over = aside.something_expired(session, now)
+            over = retention.something_expired(session, now)
         if numbers == self._numbers_seen and not over:
             return False
         with self._db.write() as session:
-            serialise(session)
-            aside.let_go(session, now)
+            serialize(session)
+            retention.let_go(session, now)
             if numbers != self._numbers_seen:
                 quarantine.release_claims(session, keys, now)
         self._numbers_seen = numbers

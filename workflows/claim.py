@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from workflows import hands
+from workflows import activity_stubs
 from workflows.search_attributes import CLAIM_STATE
 
 with workflow.unsafe.imports_passed_through():
-    from domain.plan import ClaimBuilt, ClaimMoment, ClaimQuestion, ClaimStanding, ClaimStart
+    from workflows.messages import ClaimBuilt, ClaimFollowUp, ClaimMoment, ClaimQuestion, ClaimStart
 
 ANOTHER_TRY = timedelta(days=1)
 """Until a claim that could not be transmitted is tried again, if none of its facts changes before."""
@@ -28,7 +28,7 @@ class ClaimLifecycle:
     def __init__(self, start: ClaimStart) -> None:
         self.start = start
         self.wanted: ClaimQuestion | None = None
-        self.standing: ClaimStanding | None = None
+        self.standing: ClaimFollowUp | None = None
         self.follows = False
         self.asked_again = 0
         self.rounds = 0
@@ -64,7 +64,7 @@ class ClaimLifecycle:
         question, self.wanted = self.wanted, None
         if question is None:
             return None
-        return await hands.build_claim(question), question
+        return await activity_stubs.build_claim(question), question
 
     async def _facts_or_deadline(self) -> None:
         if self.standing is None or self.standing.due is None:
@@ -86,9 +86,9 @@ class ClaimLifecycle:
 
     async def _follow(self) -> None:
         blocked = self.standing is not None and self.standing.send
-        standing = None if blocked else await hands.follow_claim(self._moment())
+        standing = None if blocked else await activity_stubs.follow_claim(self._moment())
         if standing is None or standing.send:
-            standing = await hands.transmit_claim(self._moment())
+            standing = await activity_stubs.transmit_claim(self._moment())
         if standing.send:  # it could not be sent
             standing = standing.model_copy(
                 update={"due": workflow.now() + ANOTHER_TRY, "due_title": "try to transmit again"}
@@ -97,7 +97,7 @@ class ClaimLifecycle:
         self._show(standing)
         self._ask_again_after_a_void(standing)
 
-    def _ask_again_after_a_void(self, standing: ClaimStanding) -> None:
+    def _ask_again_after_a_void(self, standing: ClaimFollowUp) -> None:
         """Once for each void: what took the place of the voided claim could not go out before it."""
         if standing.again is None:
             rejected_after_all = self.asked_again != 0 and standing.version == self.asked_again
@@ -136,7 +136,7 @@ class ClaimLifecycle:
             f"Open errors:\n{_list(built.errors)}"
         )
 
-    def _show(self, standing: ClaimStanding) -> None:
+    def _show(self, standing: ClaimFollowUp) -> None:
         workflow.upsert_search_attributes([CLAIM_STATE.value_set(standing.state)])
         following = f"{standing.due_title} by {standing.due:%Y-%m-%d %H:%M} UTC" if standing.due else "nothing"
         workflow.set_current_details(

@@ -9,11 +9,20 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import RawValue, SearchAttributeUpdate
 
-from workflows import hands
+from workflows import activity_stubs
 from workflows.search_attributes import ALERT_SEVERITY, HOLDS, NEXT_DUE, PAYER_CLASS, PRODUCT, STAGE
 
 with workflow.unsafe.imports_passed_through():
-    from domain.plan import ClaimIntent, ClaimQuestion, Closure, EncounterStart, Note, Plan, Question, Receipt
+    from workflows.messages import (
+        ClaimIntent,
+        ClaimQuestion,
+        Closure,
+        EncounterStart,
+        Note,
+        Plan,
+        Question,
+        Receipt,
+    )
 
 SEVERITIES = ("critical", "warning", "info")
 
@@ -64,22 +73,24 @@ class CarTEncounter:
             raise ValueError("the note's type must be the update's name, and its sequence at least 1")
 
     async def _decide(self) -> Plan:
-        return await hands.decide(Question(encounter=self.encounter, up_to_sequence=self.noted, now=workflow.now()))
+        return await activity_stubs.decide(
+            Question(encounter=self.encounter, up_to_sequence=self.noted, now=workflow.now())
+        )
 
     async def _carry_out(self, plan: Plan) -> None:
         """The difference between what should be and what was done, by key."""
         question = Question(encounter=self.encounter, up_to_sequence=plan.sequence, now=plan.decided_at)
         if plan.custody_content != self.custody:
-            await hands.keep_custody(question)
+            await activity_stubs.keep_custody(question)
             self.custody = plan.custody_content
         keys = tuple(sorted(alert.key for alert in plan.alerts))
         if keys != self.alerts:
-            await hands.raise_alerts(question)
+            await activity_stubs.raise_alerts(question)
             self.alerts = keys
         for intent in self._changed_claims(plan):
-            await hands.open_claim(self._claim_question(plan, intent), intent)
+            await activity_stubs.open_claim(self._claim_question(plan, intent), intent)
             self.claims[intent.key] = intent.content
-        await hands.show_encounter(question)
+        await activity_stubs.show_encounter(question)
 
     def _changed_claims(self, plan: Plan) -> list[ClaimIntent]:
         """Claims that are new, changed, or no longer due (their content is empty then)."""

@@ -15,10 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from activities.store.keys import Keyring
 from app.api.actors import Actor, Login
 from app.api.issuers import BadToken, Issuer
 from app.api.webhooks import Webhook
+from store.keys import Keyring
 
 ANONYMOUS = "(anonymous)"
 ANONYMOUS_PER_SECOND = 5.0

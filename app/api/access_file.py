@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from activities.signing import read_secret
+from activities.alerting.signing import read_secret
 from app.api.access import Access, AccessError, text_of
 from app.api.actors import BURST, MAX_BODY, MAX_EVENTS, REQUESTS_PER_SECOND, Actor, Limits
 from app.api.issuers import DEFAULT_ALGORITHMS, Algorithm, Client, Issuer

@@ -8,15 +8,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from sqlmodel import Session, col, select
 
-from activities.store.tables import AlertRecord, Encounter, sealed_for
-from activities.store.vault import audit
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import Acknowledgement, AlertAnswer, Alerts, CauseAnswer, Causes
 from app.api.bodies import model_from
 from app.api.parts import AlertReader, AlertTaker, OutOfReach, PartsOf
 from app.api.problems import Refusal, documented
-from domain.causes import Group, grouped
+from domain.alerts.causes import Group, grouped
+from store.tables import AlertRecord, Encounter, sealed_for
+from store.vault import audit
 
 LARGEST_PAGE = 1000
 UNKNOWN = "no alert has this id"

@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from activities.store.inbox import Disposition
 from app.api.problems import FieldProblem
-from domain.claims.model import (
+from domain.billing.model import (
     Attachment,
     CodedValue,
     Diagnosis,
@@ -21,6 +20,7 @@ from domain.claims.model import (
     Line,
     Procedure,
 )
+from intake.inbox.receive import Disposition
 
 
 class Answer(BaseModel):

@@ -9,15 +9,15 @@ from pydantic import AwareDatetime
 from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import Session, col, select
 
-from activities.store.inbox import Disposition
-from activities.store.tables import AlertRecord, AuditEntry, Encounter, EncounterEvent
-from activities.store.vault import PSEUDONYM_PREFIX, audit, person_of
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import AuditAnswer, AuditPage
-from app.api.asked import one_of
 from app.api.parts import AuditReader, PartsOf
 from app.api.problems import Refusal, documented
+from app.api.query_params import one_of
+from intake.inbox.receive import Disposition
+from store.tables import AlertRecord, AuditEntry, Encounter, EncounterEvent
+from store.vault import PSEUDONYM_PREFIX, audit, person_of
 
 PAGE = 200
 LARGEST_PAGE = 1000

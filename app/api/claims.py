@@ -9,17 +9,18 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from activities.claim_files import CannotRender, claim_of, file_of, mode_of, preview_numbers
-from activities.store.tables import ClaimVersion, Transmission
-from activities.store.vault import audit
-from activities.transmission import numbers_of, refers_to
+from activities.billing.render import CannotRender, file_of, mode_of, preview_numbers
+from activities.billing.transmit import numbers_of, refers_to
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import ClaimAnswer, Claims
 from app.api.parts import ClaimReader, Parts, PartsOf
 from app.api.problems import Refusal, documented
-from domain.claims.form_view import STYLE, Issue, form_view
+from domain.billing.claim_form import STYLE, Issue, form_view
 from domain.rulebook.book import NoRule
+from store.claims import claim_of
+from store.tables import ClaimVersion, Transmission
+from store.vault import audit
 
 X12, PAGE, JSON = "application/edi-x12", "text/html", "application/json"
 DRAWING = (

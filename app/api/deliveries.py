@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from sqlmodel import Session, col, select
 
-from activities.store.tables import AlertDelivery
-from activities.store.vault import audit
 from app.api.actors import Actor
 from app.api.answers import Deliveries, DeliveryAnswer
 from app.api.parts import AlertReader, AlertTaker, Parts, PartsOf, whole_house
 from app.api.problems import Refusal, documented
+from store.tables import AlertDelivery
+from store.vault import audit
 
 LARGEST_PAGE = 1000
 

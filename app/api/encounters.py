@@ -8,17 +8,17 @@ from typing import Annotated, Literal, get_args
 from fastapi import APIRouter, Query
 from sqlmodel import col, select
 
-from activities.store.chain import first_break, standing_records
-from activities.store.tables import Encounter
 from app.api import reading
 from app.api.answers import EncounterAnswer, EncounterPage, Explanations, Holds, MilestoneAnswer, Timeline
-from app.api.asked import one_of
 from app.api.explaining import explanations
 from app.api.parts import EncounterReader, PartsOf, TimelineReader
 from app.api.problems import documented
+from app.api.query_params import one_of
 from app.api.roles import Right
-from domain.decision import HoldKind
+from domain.encounter.model import HoldKind
 from domain.events.governance import Layer
+from store.chain import first_break, standing_records
+from store.tables import Encounter
 
 PAGE = 100
 LARGEST_PAGE = 1000

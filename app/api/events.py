@@ -10,8 +10,6 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from activities.store.attaching import NotAllowed
-from activities.store.inbox import Disposition, ReceiptResult, receive
 from app.api import counters
 from app.api.actors import Actor
 from app.api.answers import Receipt, Receipts
@@ -21,6 +19,8 @@ from app.api.problems import FieldProblem, Refusal, documented
 from app.api.senders import Sender
 from domain.events import CATALOGUE, Envelope
 from intake.cloudevents import BATCH, STRUCTURED, NotReadable, NotTaken, Posted, read_http
+from intake.inbox.placement import NotAllowed
+from intake.inbox.receive import Disposition, ReceiptResult, receive
 
 MAX_EVENT = 256 * 1024
 ENVELOPE = Envelope.model_json_schema()

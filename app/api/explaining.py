@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from sqlmodel import Session, select
 
-from activities.store.tables import AlertRecord, ClaimVersion, Encounter
 from app.api import reading
 from app.api.answers import Explanation
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Row
+from store.tables import AlertRecord, ClaimVersion, Encounter
 
 
 def explanations(

@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from activities.store.inbox import Disposition
 from app.api import counters
 from app.api.answers import FhirAnswer
 from app.api.bodies import json_from
@@ -15,8 +14,9 @@ from app.api.events import receipt_of
 from app.api.parts import PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
 from app.api.senders import Sender
-from intake.fhir.door import FhirDoor
 from intake.fhir.notification import NotFhir, Notification, read_notification
+from intake.fhir.receiver import FhirDoor
+from intake.inbox.receive import Disposition
 
 FHIR_JSON = "application/fhir+json"
 SCHEMA = {

@@ -17,11 +17,11 @@ from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, Miss
 from joserfc.jwk import GuestProtocol, Key
 from joserfc.jws import JWSRegistry
 
-from activities.store.keys import Keyring
-from activities.store.vault import PSEUDONYM_LENGTH, PSEUDONYM_PREFIX
 from app.api.actors import BURST, REQUESTS_PER_SECOND, Actor, Limits, Login
 from app.api.jwks import Keys
 from app.api.roles import Role
+from store.keys import Keyring
+from store.vault import PSEUDONYM_LENGTH, PSEUDONYM_PREFIX
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 """Signatures with public keys. A shared secret is no issuer's, and `none` is no signature."""

@@ -7,18 +7,18 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from activities.packets import NoPacket, packet_of
-from activities.store.vault import audit
 from app.api import reading
 from app.api.actors import Actor
 from app.api.claims import Letter, Ordinal
 from app.api.parts import PacketMaker, Parts, PartsOf
 from app.api.problems import Refusal, documented
 from app.api.roles import SEE_IDENTITY
-from app.packet import draw
+from app.pdf import draw
 from domain.packet import Packet
 from domain.packet.build import NotDenied
 from domain.rulebook.book import NoRule
+from store.queries.packet_records import NoPacket, packet_of
+from store.vault import audit
 
 PDF, JSON = "application/pdf", "application/json"
 FORMS: dict[int | str, dict[str, Any]] = {

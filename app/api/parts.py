@@ -13,23 +13,23 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
-from activities.store.engine import Database
-from activities.store.inbox import Reader
-from activities.store.keys import Keyring
-from activities.store.vault import audit, introduce
 from app.api import counters
 from app.api.access import ANONYMOUS, Access
 from app.api.access_watch import AccessOfFile
 from app.api.actors import Actor, Login
-from app.api.asked import known_parameters
 from app.api.issuers import BadToken
 from app.api.jwks import KeysAway
 from app.api.problems import RETRY_SECONDS, Refusal, answer
+from app.api.query_params import known_parameters
 from app.api.roles import Right
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
-from intake.hl7.mapping import Mapping
+from intake.inbox.receive import Reader
+from intake.site_mapping import SiteMapping
+from store.engine import Database
+from store.keys import Keyring
+from store.vault import audit, introduce
 
 
 def utc_now() -> datetime:
@@ -53,7 +53,7 @@ class Parts:
     temporal_reachable: Callable[[], Awaitable[bool]] | None
     clock: Callable[[], datetime]
     reader: Reader | None = None
-    mapping: Mapping | None = None
+    mapping: SiteMapping | None = None
     introduced: set[str] = field(default_factory=set)
     """Pseudonyms of persons whose names are in the vault."""
     seen: dict[tuple[str, str, str], datetime] = field(default_factory=dict)

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from activities.store.facts import holder_facts
 from app.api.bodies import json_from
 from app.api.parts import PartsOf, Preflighter
 from app.api.problems import FieldProblem, Refusal, documented
+from domain.encounter.facts import fold
 from domain.events import InvalidEvent
 from domain.events.access import ReferralReceived
-from domain.facts import fold
 from domain.preflight import Preflight, preflight, read_referral
+from store.facts import holder_facts
 
 router = APIRouter(tags=["preflight"])
 

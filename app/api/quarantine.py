@@ -7,17 +7,18 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from sqlmodel import col, select
 
-from activities.store import quarantine
-from activities.store.closing import Decision, NotOpen, close
-from activities.store.inbox import Disposition, replay, serialise
-from activities.store.tables import Quarantine
-from activities.store.vault import audit
 from app.api import counters
 from app.api.answers import Closing, QuarantineEntry, QuarantinePage, Receipt
 from app.api.bodies import model_from
 from app.api.events import receipt_of
 from app.api.parts import PartsOf, QuarantineReader, Replayer, whole_house
 from app.api.problems import Refusal, documented
+from intake.inbox import quarantine
+from intake.inbox.closing import ClosingReason, NotOpen, close
+from intake.inbox.receive import Disposition, replay
+from store.engine import serialize
+from store.tables import Quarantine
+from store.vault import audit
 
 LARGEST_PAGE = 1000
 UNKNOWN = "no quarantine entry has this id"
@@ -86,10 +87,10 @@ def close_entry(
 ) -> QuarantineEntry:
     """An entry that will never be released leaves counts and alerts; its original stays. A replay opens it again."""
     whole_house(actor, "entries of the quarantine")
-    said = Decision(body.by, body.because, body.note, actor.name)
+    said = ClosingReason(body.by, body.because, body.note, actor.name)
     try:
         with parts.db.write() as session:
-            serialise(session)
+            serialize(session)
             return _entry(close(session, parts.keys, quarantine_id, said, parts.clock()))
     except quarantine.UnknownEntry:
         raise Refusal(404, UNKNOWN) from None

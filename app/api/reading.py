@@ -7,11 +7,6 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from activities.store.facts import load_facts_in
-from activities.store.keys import Keyring
-from activities.store.matching import look_up
-from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter, EncounterEvent
-from activities.store.vault import audit
 from app.api.actors import Actor
 from app.api.answers import (
     AlertAnswer,
@@ -25,11 +20,16 @@ from app.api.answers import (
 )
 from app.api.parts import OutOfReach, Parts
 from app.api.problems import Refusal
-from domain.claims.elsewhere import billed_elsewhere
-from domain.claims.model import EditSeverity
+from domain.billing.model import EditSeverity
+from domain.billing.prior_system_claims import billed_elsewhere
+from domain.encounter.facts import fold
+from domain.encounter.record import Record
 from domain.events.cutover import EncounterImported
-from domain.facts import fold
-from domain.record import Record
+from store.facts import load_facts_in
+from store.identifiers import look_up
+from store.keys import Keyring
+from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter, EncounterEvent
+from store.vault import audit
 
 UNKNOWN = "no encounter is known by this id or identifier"
 PLACES = "under an encounter there are timeline, holds, claims, alerts, explain and packet"

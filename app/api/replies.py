@@ -5,8 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from activities.store import quarantine, signals
-from activities.store.inbox import serialise
 from app.api import counters
 from app.api.actors import Actor
 from app.api.answers import ReplyFileAnswer
@@ -15,10 +13,13 @@ from app.api.events import receipt_of
 from app.api.parts import Parts, PartsOf
 from app.api.problems import Refusal, documented
 from app.api.senders import Sender
-from domain.claims.x12.entries import NotUsable
-from intake.replies.directory import FILES
-from intake.replies.taking import REPEATED, Taken, Taker
-from intake.rereading import X12
+from domain.billing.x12.entries import NotUsable
+from intake import alerts
+from intake.inbox import quarantine
+from intake.payer_files.directory import FILES
+from intake.payer_files.importer import REPEATED, PayerFileImporter, Taken
+from intake.replay import X12
+from store.engine import serialize
 
 EDI = "application/edi-x12"
 SCHEMA = {"type": "string", "description": "one X12 interchange: 005010X231A1, 005010X214 or 005010X221A1"}
@@ -48,7 +49,7 @@ async def post_replies(request: Request, parts: PartsOf, actor: Sender) -> Reply
 def _take(parts: Parts, actor: Actor, body: bytes) -> Taken:
     site = parts.site
     assert site is not None
-    taker, now = Taker(parts.db, parts.keys, lambda: site), parts.clock()
+    taker, now = PayerFileImporter(parts.db, parts.keys, lambda: site), parts.clock()
     digest = taker.digest(body)
     if taker.known(digest) is not None:
         FILES.labels(outcome="repeated").inc()
@@ -71,8 +72,8 @@ def _keep(parts: Parts, actor: Actor, body: bytes, reason: str) -> str:
     """The file in quarantine, sealed, with an alert; sent again, it is kept once."""
     now = parts.clock()
     with parts.db.write() as session:
-        serialise(session)
+        serialize(session)
         kept = quarantine.keep_raw(session, parts.keys, body.decode("latin-1"), X12, reason, now, actor.name)
-        signals.reply_file_refused(session, kept.quarantine_id, reason, now)
+        alerts.reply_file_refused(session, kept.quarantine_id, reason, now)
     FILES.labels(outcome="quarantined").inc()
     return kept.quarantine_id

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete
 from sqlmodel import Session, col
 
-from activities.signing import ID, SIGNATURE, TIMESTAMP, signature
-from activities.store.keys import Keyring
-from activities.store.tables import WebhookSeen
+from activities.alerting.signing import ID, SIGNATURE, TIMESTAMP, signature
+from store.keys import Keyring
+from store.tables import WebhookSeen
 
 __all__ = ["ID", "SIGNATURE", "TIMESTAMP", "TOLERANCE", "Webhook", "first_time", "is_fresh"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from activities.store.vault import audit
 from app.api.answers import Worklist
+from app.api.claim_worklists import Name, worklist
 from app.api.parts import ClaimReader, PartsOf
 from app.api.problems import documented
-from app.billing import Name, worklist
+from store.vault import audit
 
 router = APIRouter(tags=["claims"])
 

@@ -13,7 +13,7 @@ from app.api.answers import Acknowledgement
 from app.api.deliveries import deliveries, try_again
 from app.api.problems import Refusal
 from app.api.roles import Right
-from app.board.entering import names_of
+from app.board.event_entry import names_of
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, local, on_record, page, reader
 

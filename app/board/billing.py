@@ -7,13 +7,13 @@ from typing import Annotated, Final, get_args
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from activities.store.vault import audit
+from app.api.claim_worklists import Name, worklist
 from app.api.problems import Refusal
 from app.api.roles import Right
-from app.billing import Name, worklist
-from app.board.entering import names_of
+from app.board.event_entry import names_of
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, page, reader
+from store.vault import audit
 
 MEANINGS: Final[dict[str, str]] = {
     "unbilled": "services that ended and were not transmitted",

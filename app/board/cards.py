@@ -12,10 +12,10 @@ from typing import Any, Final
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from activities.store.tables import AlertRecord, Encounter
 from app.api.actors import Actor
 from app.board.names import Names
 from domain.events.base import Stage
+from store.tables import AlertRecord, Encounter
 
 STAGES: Final = (Stage.APHERESIS, Stage.MANUFACTURING, Stage.LYMPHODEPLETION, Stage.INFUSION, Stage.MONITORING)
 ENTERED_BY: Final[Mapping[str, tuple[str, ...]]] = {

@@ -14,10 +14,9 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from activities.store.facts import load_facts_in
 from app.api.parts import Parts
 from app.api.problems import Refusal
-from app.board.entering import Original, Sheet, encounter_for, enter, names_of, sheet_of, show
+from app.board.event_entry import Original, Sheet, encounter_for, enter, names_of, sheet_of, show
 from app.board.fields import Field
 from app.board.form import Form
 from app.board.forms import FORMS, PAPERS
@@ -25,9 +24,10 @@ from app.board.names import Names
 from app.board.rights import may_on_board
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, SignedIn, headed, page, with_board_right
+from domain.encounter.facts import Fact, fold
 from domain.events import EventData
 from domain.events.governance import CorrectionMade
-from domain.facts import Fact, fold
+from store.facts import load_facts_in
 
 BY_TYPE: Final[Mapping[str, Form]] = {
     form.event_type: form for form in FORMS.values() if form.subject is None and not form.opens

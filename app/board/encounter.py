@@ -8,8 +8,6 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from activities.store import chain
-from activities.store.tables import AlertRecord, CustodyRecord, Encounter
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import AlertAnswer, ClaimAnswer, ClaimElsewhere, CustodyLink, EncounterAnswer, Explanation
@@ -18,8 +16,10 @@ from app.api.parts import Parts
 from app.api.roles import Right
 from app.board.cards import WAKE, entered, own_clock
 from app.board.names import Names
-from app.picture import Picture, draw
-from domain.ledger import Break
+from app.board.timeline_svg import Picture, draw
+from domain.custody.ledger import Break
+from store import chain
+from store.tables import AlertRecord, CustodyRecord, Encounter
 
 
 @dataclass(frozen=True)

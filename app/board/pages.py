@@ -9,20 +9,20 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
-from activities.store.facts import identity_of
-from activities.store.vault import audit
 from app.api import reading
 from app.api.parts import Parts
 from app.api.problems import Refusal
 from app.api.roles import Right
 from app.board.cards import STAGES, Card, Views, cards, closed_rows, open_rows, rows_of_work
 from app.board.encounter import whole
-from app.board.entering import names_of, overridable
+from app.board.event_entry import names_of, overridable
 from app.board.forms import FORMS
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, on_record, page, reader, with_board_right
 from app.board.worklists import DESKS, cells, concerned, tasks
+from store.facts import identity_of
+from store.vault import audit
 
 PURPOSES = {
     "care": "care of this patient",

@@ -9,18 +9,18 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import col, func, select
 from starlette.responses import Response
 
-from activities.store import quarantine as store
-from activities.store.closing import CLOSABLE
-from activities.store.tables import Quarantine
 from app.api.answers import Closing
 from app.api.parts import whole_house
 from app.api.problems import Refusal
 from app.api.quarantine import close_entry, replay_entry
 from app.api.roles import Right
 from app.board.alerts import note_of, role_names
-from app.board.entering import names_of
+from app.board.event_entry import names_of
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, on_record, page, reader
+from intake.inbox import quarantine as store
+from intake.inbox.closing import CLOSABLE
+from store.tables import Quarantine
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 

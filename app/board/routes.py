@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.api.parts import Parts, admitted, denied, logged_in, parts_of
 from app.api.problems import Refusal
 from app.api.roles import Right
-from app.board import alerts, billing, claim, correcting, entering, packing, pages, quarantine
+from app.board import alerts, billing, claim, correcting, event_entry, packet_download, pages, quarantine
 from app.board import session as sessions
 from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted, form_of, local, page
 
@@ -92,5 +92,5 @@ def asset(name: str, request: Request) -> Response:
 def install(api: FastAPI) -> None:
     """Serve the board beside the HTTP interface."""
     api.include_router(router)
-    for room in (pages, claim, alerts, packing, entering, correcting, billing, quarantine):
+    for room in (pages, claim, alerts, packet_download, event_entry, correcting, billing, quarantine):
         api.include_router(room.router)

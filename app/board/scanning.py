@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from app.board.fields import Field, FieldError
-from domain.scans import ScanError, is_symbol, read
+from domain.custody.barcodes import ScanError, is_symbol, read
 
 
 def spread(

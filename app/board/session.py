@@ -20,11 +20,11 @@ from sqlalchemy import delete
 from sqlmodel import col
 from starlette.responses import Response
 
-from activities.store.engine import Database
-from activities.store.keys import Keyring, SealBroken
-from activities.store.tables import SessionEnded
 from app.api.access import Access
 from app.api.actors import Actor, Login
+from store.engine import Database
+from store.keys import Keyring, SealBroken
+from store.tables import SessionEnded
 
 COOKIE = "cart_session"
 PURPOSE = "board.session"

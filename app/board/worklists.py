@@ -13,9 +13,9 @@ from sqlalchemy import and_, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord
 from app.board.cards import Card, own_clock
-from domain.claims.bill import State
+from domain.billing.submission.versions import State
+from store.tables import AlertRecord, ClaimVersion, CustodyRecord
 
 PAYER_SAID_NO: Final = frozenset({State.DENIED.value, State.PARTLY_PAID.value})
 TO_WORK: Final[Mapping[str, str]] = {
@@ -27,7 +27,7 @@ TO_WORK: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Worklist:
     """A worklist: whose work it is."""
 
     key: str
@@ -37,18 +37,20 @@ class Desk:
     custody: bool = False
 
 
-DESKS: Final[Mapping[str, Desk]] = {
+DESKS: Final[Mapping[str, Worklist]] = {
     desk.key: desk
     for desk in (
-        Desk(
+        Worklist(
             "coordinator",
             "Coordinator",
             frozenset(
                 {"coordinator", "authorization", "physician", "provider", "nurse", "site_administrator", "integration"}
             ),
         ),
-        Desk("biller", "Biller", frozenset({"biller", "coder", "revenue_integrity", "revenue integrity"}), claims=True),
-        Desk("lab", "Cell lab and pharmacy", frozenset({"cell_lab", "pharmacy", "lab"}), custody=True),
+        Worklist(
+            "biller", "Biller", frozenset({"biller", "coder", "revenue_integrity", "revenue integrity"}), claims=True
+        ),
+        Worklist("lab", "Cell lab and pharmacy", frozenset({"cell_lab", "pharmacy", "lab"}), custody=True),
     )
 }
 
@@ -90,7 +92,7 @@ class Task:
 
 def tasks(
     session: Session,
-    desk: Desk,
+    desk: Worklist,
     cards: Sequence[Card],
     views: Mapping[str, Mapping[str, Any]],
     now: datetime,
@@ -123,7 +125,7 @@ def tasks(
     return sorted(found, key=lambda task: task.rank)
 
 
-def _alerts(session: Session, desk: Desk) -> dict[str, list[AlertRecord]]:
+def _alerts(session: Session, desk: Worklist) -> dict[str, list[AlertRecord]]:
     query = select(AlertRecord).where(AlertRecord.state != "resolved", col(AlertRecord.owner).in_(desk.owners))
     found: dict[str, list[AlertRecord]] = {}
     for alert in session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)):

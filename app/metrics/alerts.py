@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from sqlalchemy import select as wide_select
 from sqlmodel import col, func, select
 
-from activities.store.tables import AlertDelivery, AlertRecord
 from app.metrics.families import Sample, age_band, sample
 from app.metrics.reading import Reading
+from store.tables import AlertDelivery, AlertRecord
 
 RESOLVED = "resolved"
 ASSESSMENT_OVERDUE, CLAIM_DENIED = "assessment_overdue", "claim_denied"

@@ -11,11 +11,11 @@ from sqlalchemy import select as wide_select
 from sqlalchemy import tuple_
 from sqlmodel import col, func, select
 
-from activities.store.tables import ClaimVersion
 from app.metrics.families import Sample, age_band, sample
 from app.metrics.reading import Reading
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Code
+from store.tables import ClaimVersion
 
 Key = tuple[str, str, int, int]
 NOT_BILLED = frozenset({"held", "rejected"})

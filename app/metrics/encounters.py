@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import select as wide_select
 from sqlmodel import col, func, select
 
-from activities.store.tables import ClaimVersion, CustodyIndex, CustodyRecord, Encounter
 from app.metrics.families import Sample, age_band, sample
 from app.metrics.reading import Reading
-from domain.ledger import check_ledger
+from domain.custody.ledger import check_ledger
+from store.tables import ClaimVersion, CustodyIndex, CustodyRecord, Encounter
 
 SPANS: Mapping[str, tuple[str, str]] = {
     "cart_vein_to_vein_days": ("apheresis", "infusion"),

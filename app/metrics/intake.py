@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from sqlmodel import col, func, select
 
-from activities.store.hearing import last_heard
-from activities.store.quarantine import CLOSED, RELEASED, WAITING
-from activities.store.tables import Encounter, EncounterEvent, Inbox, InboxConflict, Quarantine
 from app.metrics.families import Sample, sample
 from app.metrics.reading import Reading
+from intake.feed_last_seen import last_heard
+from intake.inbox.quarantine import CLOSED, RELEASED, WAITING
+from store.tables import Encounter, EncounterEvent, Inbox, InboxConflict, Quarantine
 
 LAG_SPAN = timedelta(hours=1)
 LAG_ROWS = 5000

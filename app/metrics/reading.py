@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from sqlmodel import Session
 
-from activities.rules import Shelf
-from activities.store.keys import Keyring
+from store.config import ConfigCache
+from store.keys import Keyring
 
 BATCH = 200
 
@@ -43,7 +43,7 @@ class Reading:
 
     session: Session
     now: datetime
-    shelf: Shelf | None
+    config: ConfigCache | None
     keys: Keyring | None
     views: Remembered[str, dict[str, Any]]
     documents: Remembered[tuple[str, str, int, int], dict[str, Any]]

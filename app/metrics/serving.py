@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import REGISTRY, generate_latest
 from temporalio.runtime import PrometheusConfig
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring
-from app.installation import CannotStart
 from app.metrics.store import StoreMetrics
+from app.settings import CannotStart
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import Keyring
 
 CORE_TIMEOUT_SECONDS = 2
 
@@ -39,13 +39,13 @@ def exposition(core_port: int | None) -> bytes:
         return own
 
 
-def register_store_metrics(db: Database, shelf: Shelf | None = None, keys: Keyring | None = None) -> None:
+def register_store_metrics(db: Database, config: ConfigCache | None = None, keys: Keyring | None = None) -> None:
     """Add what the database and the shelf know to this process's registry.
 
     Without a shelf the rulebook and the certificates of the site file are not counted; without keys the certificates that
     events brought are not matched with those of the site file.
     """
-    REGISTRY.register(StoreMetrics(db, shelf, keys))
+    REGISTRY.register(StoreMetrics(db, config, keys))
 
 
 def serve_metrics(
@@ -53,7 +53,7 @@ def serve_metrics(
     port: int,
     db: Database,
     core_port: int | None,
-    shelf: Shelf | None = None,
+    config: ConfigCache | None = None,
     keys: Keyring | None = None,
 ) -> ThreadingHTTPServer:
     """Serve `/metrics` in a thread of its own.
@@ -61,7 +61,7 @@ def serve_metrics(
     Raises:
         CannotStart: the address is taken or is not of this machine.
     """
-    register_store_metrics(db, shelf, keys)
+    register_store_metrics(db, config, keys)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -13,18 +13,18 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring
 from app.metrics.alerts import count_alerts
 from app.metrics.claims import count_claims
 from app.metrics.encounters import check_chains, count_encounters, count_spans
 from app.metrics.families import Sample, families, sample
 from app.metrics.intake import count_intake
-from app.metrics.papers import count_certificates, count_rules
 from app.metrics.reading import Reading, Remembered
+from app.metrics.validity import count_certificates, count_rules
 from domain.rulebook import RulebookError
 from domain.site import SiteError
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import Keyring
 
 CACHE_SECONDS = 5.0
 CHAIN_CACHE_SECONDS = 300.0
@@ -44,14 +44,14 @@ class StoreMetrics(Collector):
     def __init__(
         self,
         db: Database,
-        shelf: Shelf | None = None,
+        config: ConfigCache | None = None,
         keys: Keyring | None = None,
         *,
         clock: Callable[[], datetime] = utc_now,
         cache_seconds: float = CACHE_SECONDS,
         chain_cache_seconds: float = CHAIN_CACHE_SECONDS,
     ) -> None:
-        self.db, self.shelf, self.keys, self.clock = db, shelf, keys, clock
+        self.db, self.config, self.keys, self.clock = db, config, keys, clock
         self._kept = _Kept[list[Sample]](cache_seconds)
         self._chains = _Kept[list[Sample]](chain_cache_seconds)
         self._views: Remembered[str, dict[str, Any]] = Remembered()
@@ -70,14 +70,14 @@ class StoreMetrics(Collector):
     def _read(self) -> list[Sample]:
         began = time.perf_counter()
         found: list[Sample] = []
-        rules = self._on_shelf("rulebook", found, lambda shelf: shelf.rules())
-        site = self._on_shelf("site", found, lambda shelf: shelf.site())
+        rules = self._on_shelf("rulebook", found, lambda config: config.rules())
+        site = self._on_shelf("site", found, lambda config: config.site())
         if rules is not None:
             found += count_rules(rules, self.clock().date())
             found.append(sample("cart_build_info", 1, version("cart-encounter"), rules.edition, rules.digest[:12]))
         try:
             with self.db.read() as session:
-                reading = Reading(session, self.clock(), self.shelf, self.keys, self._views, self._documents)
+                reading = Reading(session, self.clock(), self.config, self.keys, self._views, self._documents)
                 for part in (
                     count_intake(reading),
                     count_encounters(reading),
@@ -96,11 +96,11 @@ class StoreMetrics(Collector):
             sample("cart_store_scrape_seconds", time.perf_counter() - began),
         ]
 
-    def _on_shelf(self, name: str, found: list[Sample], read: Callable[[Shelf], T]) -> T | None:
-        if self.shelf is None:
+    def _on_shelf(self, name: str, found: list[Sample], read: Callable[[ConfigCache], T]) -> T | None:
+        if self.config is None:
             return None
         try:
-            answer = read(self.shelf)
+            answer = read(self.config)
         except (OSError, RulebookError, SiteError):
             found.append(sample("cart_shelf_up", 0, name))
             return None

@@ -9,7 +9,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import text
 from sqlmodel import AutoString, SQLModel
 
-from activities.store import tables
+from store import tables
 
 MIGRATION_LOCK = 0x43415254
 

@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from domain.din import checked
 from domain.events.base import (
     KEPT,
     Access,
@@ -23,6 +22,7 @@ from domain.events.base import (
     Strict,
     Zoned,
 )
+from domain.events.din import checked
 
 MAKER = "the manufacturer's own number of patient or order"
 ISBT_128 = "the ISBT 128 number on the container's label"

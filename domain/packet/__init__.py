@@ -1,7 +1,7 @@
 """The evidence packet: what an encounter's records prove, laid out for a payer or an auditor.
 
 Belongs here: the packet as a document, and the pure functions that write it from facts, rules, claims and the chain of
-identity. Does not belong here: reading stores and the vault (`activities.packets`), drawing pages (`app.packet`).
+identity. Does not belong here: reading stores and the vault (`store.queries.packet_records`), drawing pages (`app.pdf`).
 """
 
 from __future__ import annotations

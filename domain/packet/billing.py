@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from domain.claims.elsewhere import Numbered
-from domain.claims.model import Claim
-from domain.claims.reply import Reply
+from domain.billing.model import Claim
+from domain.billing.prior_system_claims import Numbered
+from domain.billing.submission.responses import PayerResponse
 from domain.packet.model import Adjusted, Answered, BilledClaim
 
 
@@ -22,7 +22,7 @@ class Version:
     control_number: str | None
 
 
-def billed(version: Version, replies: Iterable[Reply]) -> BilledClaim:
+def billed(version: Version, replies: Iterable[PayerResponse]) -> BilledClaim:
     """A version with its document and the answers to its control number."""
     claim = version.document
     return BilledClaim(
@@ -70,14 +70,14 @@ def foreign(numbered: Numbered, named: bool) -> BilledClaim:
     )
 
 
-def mine(version: Version, replies: Iterable[Reply]) -> Sequence[Reply]:
+def mine(version: Version, replies: Iterable[PayerResponse]) -> Sequence[PayerResponse]:
     """The replies to a version, in the order of their own time."""
     if version.control_number is None:
         return ()
     return sorted((r for r in replies if r.control == version.control_number), key=lambda r: r.order)
 
 
-def answered(reply: Reply) -> Answered:
+def answered(reply: PayerResponse) -> Answered:
     return Answered(
         kind=reply.kind,
         at=reply.at,

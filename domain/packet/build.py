@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from domain.case import Case
-from domain.claims.elsewhere import billed_elsewhere
-from domain.claims.reply import Reply
+from domain.billing.prior_system_claims import billed_elsewhere
+from domain.billing.submission.responses import PayerResponse
+from domain.encounter.context import EncounterContext
+from domain.encounter.facts import Fact, Facts
+from domain.encounter.record import Record
 from domain.events import EventData
-from domain.facts import Fact, Facts
 from domain.packet import denial, exhibits
 from domain.packet.billing import Version, billed, foreign
-from domain.packet.model import Case as About
 from domain.packet.model import Denied, Identity, Packet, Person
+from domain.packet.model import PacketSubject as About
 from domain.packet.narrative import narrative
-from domain.packet.words import Words
-from domain.record import Record
+from domain.packet.wording import Words
 from domain.rulebook import Rulebook
 from domain.site import Site
 
@@ -44,7 +44,7 @@ class Sources:
     view: Mapping[str, Any]
     chain: exhibits.Kept
     versions: Sequence[Version]
-    replies: Sequence[Reply]
+    replies: Sequence[PayerResponse]
     identity: Identity
     patient: Person | None
     denied: Version | None = None
@@ -61,17 +61,19 @@ def build(sources: Sources) -> Packet:
         NotDenied: a denial packet is asked for and no remittance refuses anything of the claim.
         NoRule: the rulebook lacks a window the stages need.
     """
-    case = Case(Record(sources.facts), sources.site, sources.rules, sources.as_of, tuple(sources.holders))
+    context = EncounterContext(
+        Record(sources.facts), sources.site, sources.rules, sources.as_of, tuple(sources.holders)
+    )
     words, named = Words(sources.site, sources.rules), sources.identity == "shown"
-    log = exhibits.therapies(case, words, named)
-    papers = exhibits.papers(case, words, named)
+    log = exhibits.therapies(context, words, named)
+    papers = exhibits.papers(context, words, named)
     gates = exhibits.judgements(sources.view)
-    certificates = exhibits.certificates(case, words, named)
+    certificates = exhibits.certificates(context, words, named)
     chain = exhibits.chain(sources.chain, words)
     answer = None
     if sources.denied is not None:
-        among = denial.Exhibits(case, sources.denied.document, log, papers, gates, certificates, chain)
-        answer = _denied(case, sources, sources.denied, among)
+        among = denial.Exhibits(context, sources.denied.document, log, papers, gates, certificates, chain)
+        answer = _denied(context, sources, sources.denied, among)
     return Packet(
         kind="denial" if answer else "encounter",
         encounter_id=sources.encounter_id,
@@ -81,17 +83,17 @@ def build(sources: Sources) -> Packet:
         rulebook_digest=sources.rules.digest,
         identity=sources.identity,
         patient=sources.patient if named else None,
-        case=_about(case, words, sources.view),
+        case=_about(context, words, sources.view),
         denied=answer,
-        narrative=narrative(case, words, named),
+        narrative=narrative(context, words, named),
         therapies=log,
         papers=papers,
         eligibility=gates,
         certificates=certificates,
-        authorizations=exhibits.approvals(case, named),
+        authorizations=exhibits.approvals(context, named),
         custody=chain,
         claims=(
-            *(foreign(one, named) for one in billed_elsewhere(case.record)),
+            *(foreign(one, named) for one in billed_elsewhere(context.record)),
             *(billed(version, sources.replies) for version in _claims(sources)),
         ),
     )
@@ -105,21 +107,21 @@ def _claims(sources: Sources) -> Sequence[Version]:
     return (denied, *sources.versions)
 
 
-def _denied(case: Case, sources: Sources, version: Version, among: denial.Exhibits) -> Denied:
-    paid = denial.refused(case, version, sources.replies)
+def _denied(context: EncounterContext, sources: Sources, version: Version, among: denial.Exhibits) -> Denied:
+    paid = denial.refused(context, version, sources.replies)
     if paid is None:
         raise NotDenied(f"no remittance refuses anything of Claim {version.document.key}")
-    return denial.denied(case, version, sources.replies, paid, among)
+    return denial.denied(context, version, sources.replies, paid, among)
 
 
-def _about(case: Case, words: Words, view: Mapping[str, Any]) -> About:
-    referral, places = case.record.referral, case.record.facilities
+def _about(context: EncounterContext, words: Words, view: Mapping[str, Any]) -> About:
+    referral, places = context.record.referral, context.record.facilities
     return About(
-        product=words.product(case.product),
-        generic=words.generic(case.product),
-        indication=words.indication(case.product, case.indication, case.today),
+        product=words.product(context.product),
+        generic=words.generic(context.product),
+        indication=words.indication(context.product, context.indication, context.today),
         diagnosis=referral.data.diagnosis if referral else None,
-        payer=words.payer(case.payer),
+        payer=words.payer(context.payer),
         plan=referral.data.coverage.plan if referral else None,
         collection_facility=words.facility(places.apheresis) if places else None,
         infusion_facility=words.facility(places.infusion) if places else None,

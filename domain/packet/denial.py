@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domain.case import Case
-from domain.claims import denial
-from domain.claims.model import Claim
-from domain.claims.payers import of_first
-from domain.claims.remittance import Remittance, remittance_of
-from domain.claims.reply import Reply, payer_number
+from domain.billing.model import Claim
+from domain.billing.submission import denials
+from domain.billing.submission.payer_order import of_first
+from domain.billing.submission.remittance import Remittance, remittance_of
+from domain.billing.submission.responses import PayerResponse, payer_number
+from domain.encounter.context import EncounterContext
+from domain.encounter.facts import Fact
 from domain.events.care import ToxicityAssessed
-from domain.facts import Fact
 from domain.packet.billing import Version, mine
 from domain.packet.model import Asked, Certificate, Chain, Denied, Judgement, Named, Paper, Submission, Therapy
 from domain.rulebook.rows import Code, Denial, Payer
@@ -27,7 +27,7 @@ Found = tuple[str, tuple[str, ...]]
 class Exhibits:
     """What a submission can be found among."""
 
-    case: Case
+    context: EncounterContext
     claim: Claim
     therapies: Sequence[Therapy]
     papers: Sequence[Paper]
@@ -36,22 +36,24 @@ class Exhibits:
     chain: Chain
 
 
-def refused(case: Case, version: Version, replies: Sequence[Reply]) -> Remittance | None:
+def refused(context: EncounterContext, version: Version, replies: Sequence[PayerResponse]) -> Remittance | None:
     """What the payer refused of a version; None when it refused nothing."""
-    paid = remittance_of(mine(version, replies), case.rules, version.document.statement_through)
+    paid = remittance_of(mine(version, replies), context.rules, version.document.statement_through)
     return paid if paid.denied or paid.refused > 0 or paid.taken_back else None
 
 
-def denied(case: Case, version: Version, replies: Sequence[Reply], paid: Remittance, among: Exhibits) -> Denied:
+def denied(
+    context: EncounterContext, version: Version, replies: Sequence[PayerResponse], paid: Remittance, among: Exhibits
+) -> Denied:
     """The answer to a denial. Reasons that fit no denial of the guide leave `denials` empty; the reasons still stand."""
     claim, heard = version.document, mine(version, replies)
     on = claim.statement_through
     last = paid.last or heard[-1].at
-    judged_on = case.day(last, claim.facility)
-    payer = case.rules.maybe(Payer, on, key=claim.payer)
+    judged_on = context.day(last, claim.facility)
+    payer = context.rules.maybe(Payer, on, key=claim.payer)
     codes = [diagnosis.code for diagnosis in claim.diagnoses]
-    rows = denial.rows(case.rules, on, paid.refused_reasons, paid.remarks, codes, paid.refused_codes)
-    submissions = tuple(_submission(row, among) for one in rows for row in _asked(case, one, claim))
+    rows = denials.rows(context.rules, on, paid.refused_reasons, paid.remarks, codes, paid.refused_codes)
+    submissions = tuple(_submission(row, among) for one in rows for row in _asked(context, one, claim))
     return Denied(
         claim=claim.key,
         version=version.version,
@@ -83,9 +85,9 @@ def _named(row: Denial) -> Named:
     )
 
 
-def _asked(case: Case, row: Denial, claim: Claim) -> Sequence[Row]:
+def _asked(context: EncounterContext, row: Denial, claim: Claim) -> Sequence[Row]:
     """What the fix of a denial says to submit, for this indication, in its order."""
-    found = case.rules.find(Row, claim.statement_through, denial=row.number, indication=case.indication)
+    found = context.rules.find(Row, claim.statement_through, denial=row.number, indication=context.indication)
     return sorted(found, key=lambda one: one.number)
 
 
@@ -143,15 +145,15 @@ def _whole(among: Exhibits, name: str) -> Found | None:
 
 
 def _doses(among: Exhibits, name: str) -> Found | None:
-    doses = tuple(fact.event_id for fact in among.case.record.lymphodepletion)
+    doses = tuple(fact.event_id for fact in among.context.record.lymphodepletion)
     return ("Narrative, doses as charted", doses) if doses else None
 
 
 def _assessed(among: Exhibits) -> Sequence[Fact[ToxicityAssessed]]:
     """The assessments of the days that the claim bills."""
-    claim, case = among.claim, among.case
+    claim, context = among.claim, among.context
     days = (claim.statement_from, claim.statement_through)
-    return [f for f in case.record.toxicities if days[0] <= case.day(f.occurred, claim.facility) <= days[1]]
+    return [f for f in context.record.toxicities if days[0] <= context.day(f.occurred, claim.facility) <= days[1]]
 
 
 def _grades(among: Exhibits, name: str) -> Found | None:
@@ -165,7 +167,7 @@ def _coded(among: Exhibits, name: str) -> Found | None:
     events: list[str] = []
     for role in ("crs", "icans"):
         highest = max((getattr(fact.data, f"{role}_grade") or 0 for fact in _assessed(among)), default=0)
-        codes = among.case.rules.find(Code, among.claim.statement_through, role=role, grade=str(highest))
+        codes = among.context.rules.find(Code, among.claim.statement_through, role=role, grade=str(highest))
         mine = [others[row.code] for row in codes if row.code in others and row.grade == str(highest)]
         if highest and not mine:
             return None
@@ -174,13 +176,13 @@ def _coded(among: Exhibits, name: str) -> Found | None:
 
 
 def _label(among: Exhibits, name: str) -> Found | None:
-    labels = tuple(infusion.last.event_id for infusion in among.case.record.given)
+    labels = tuple(infusion.last.event_id for infusion in among.context.record.given)
     return ("Chain of identity, label scanned at the bedside", labels) if labels else None
 
 
 def _product_line(among: Exhibits, name: str) -> Found | None:
     """The product's line with the code and the carton of the product that was given."""
-    row = among.case.product_row(among.claim.statement_through)
+    row = among.context.product_row(among.claim.statement_through)
     lines = [one for one in among.claim.lines if row and one.hcpcs == row.hcpcs and one.ndc]
     events = tuple(dict.fromkeys(event for one in lines for event in one.reason.events))
     return (f"Claim {among.claim.key}, lines", events) if lines else None
@@ -188,14 +190,14 @@ def _product_line(among: Exhibits, name: str) -> Found | None:
 
 def _procedure(among: Exhibits, name: str) -> Found | None:
     on = among.claim.statement_through
-    rows = among.case.rules.find(Code, on, role="cell_administration_pcs", product=among.case.product)
+    rows = among.context.rules.find(Code, on, role="cell_administration_pcs", product=among.context.product)
     found = [p for p in among.claim.procedures if p.code in {row.code for row in rows}]
     events = tuple(dict.fromkeys(event for one in found for event in one.reason.events))
     return (f"Claim {among.claim.key}, procedures", events) if found else None
 
 
 def _drg(among: Exhibits, name: str) -> Found | None:
-    groups = among.case.rules.find(Code, among.claim.statement_through, role="car_t_drg")
+    groups = among.context.rules.find(Code, among.claim.statement_through, role="car_t_drg")
     return (f"Claim {among.claim.key}, DRG", ()) if among.claim.drg in {row.code for row in groups} else None
 
 

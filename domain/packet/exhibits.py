@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from domain.case import Case
-from domain.decide import services
+from domain.decision.decide import services
+from domain.encounter.context import EncounterContext
+from domain.encounter.gates.readiness import CERTIFICATES, certificate, holder_of, layers
 from domain.events.base import Stage
-from domain.gates.readiness import CERTIFICATES, certificate, holder_of, layers
 from domain.packet.model import Approval, Asked, Certificate, Chain, Judgement, Link, Paper, Therapy
-from domain.packet.words import Words
+from domain.packet.wording import Words
 
 CERTIFIED = frozenset({Stage.APHERESIS, Stage.INFUSION})
 SCANNED = ("coi_id", "bag_id", "din", "lot", "ndc", "container", "waybill", "logger", "certificate")
@@ -39,9 +39,9 @@ class Kept:
     first_broken: int | None
 
 
-def therapies(case: Case, words: Words, named: bool) -> tuple[Therapy, ...]:
+def therapies(context: EncounterContext, words: Words, named: bool) -> tuple[Therapy, ...]:
     """The prior therapy log as the referral gives it, with what each line does not say."""
-    referral = case.record.referral
+    referral = context.record.referral
     if referral is None:
         return ()
     return tuple(
@@ -65,7 +65,7 @@ def therapies(case: Case, words: Words, named: bool) -> tuple[Therapy, ...]:
     )
 
 
-def papers(case: Case, words: Words, named: bool) -> tuple[Paper, ...]:
+def papers(context: EncounterContext, words: Words, named: bool) -> tuple[Paper, ...]:
     """Every paper on file, oldest first."""
     return tuple(
         Paper(
@@ -76,7 +76,7 @@ def papers(case: Case, words: Words, named: bool) -> tuple[Paper, ...]:
             document=paper.document if named else None,
             event=event,
         )
-        for paper, event in case.record.evidence
+        for paper, event in context.record.evidence
     )
 
 
@@ -107,16 +107,16 @@ def judgements(view: Mapping[str, Any]) -> tuple[Judgement, ...]:
     )
 
 
-def certificates(case: Case, words: Words, named: bool) -> tuple[Certificate, ...]:
+def certificates(context: EncounterContext, words: Words, named: bool) -> tuple[Certificate, ...]:
     """For collection and infusion, each certificate the rulebook asks for, and the one that counted on the day."""
-    return tuple(_certificates(case, words, named))
+    return tuple(_certificates(context, words, named))
 
 
-def _certificates(case: Case, words: Words, named: bool) -> Iterator[Certificate]:
-    for module, service in services(case):
+def _certificates(context: EncounterContext, words: Words, named: bool) -> Iterator[Certificate]:
+    for module, service in services(context):
         if module.STAGE not in CERTIFIED:
             continue
-        then = case.as_of(service)
+        then = context.as_of(service)
         for row in layers(then, service):
             if row.layer not in CERTIFICATES:
                 continue
@@ -139,7 +139,7 @@ def _certificates(case: Case, words: Words, named: bool) -> Iterator[Certificate
             )
 
 
-def approvals(case: Case, named: bool) -> tuple[Approval, ...]:
+def approvals(context: EncounterContext, named: bool) -> tuple[Approval, ...]:
     """Every authorization, in the order of its decision."""
     return tuple(
         Approval(
@@ -152,7 +152,7 @@ def approvals(case: Case, named: bool) -> tuple[Approval, ...]:
             follows_another=one.replaces is not None,
             events=one.events,
         )
-        for one in case.record.authorizations
+        for one in context.record.authorizations
     )
 
 

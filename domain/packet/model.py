@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.claims.model import Attachment, CodedValue, Diagnosis, Edit, Line, Procedure
+from domain.billing.model import Attachment, CodedValue, Diagnosis, Edit, Line, Procedure
 
 Identity = Literal["shown", "withheld", "unknown", "erased"]
 
@@ -30,7 +30,7 @@ class Person(_Part):
     address: str
 
 
-class Case(_Part):
+class PacketSubject(_Part):
     """What the packet is about, in the words of the rulebook and the site file."""
 
     product: str
@@ -274,7 +274,7 @@ class Packet(_Part):
     rulebook_digest: str
     identity: Identity
     patient: Person | None
-    case: Case
+    case: PacketSubject
     denied: Denied | None
     narrative: tuple[Sentence, ...]
     therapies: tuple[Therapy, ...]

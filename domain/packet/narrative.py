@@ -5,45 +5,45 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Any
 
-from domain.case import Case
 from domain.days import age_on
+from domain.encounter.context import EncounterContext
+from domain.encounter.facts import Fact
 from domain.events import EventData, access, care, cells, cutover, governance
-from domain.facts import Fact
 from domain.packet.model import Sentence
-from domain.packet.words import Words
+from domain.packet.wording import Words
 
 
-def narrative(case: Case, words: Words, named: bool) -> tuple[Sentence, ...]:
+def narrative(context: EncounterContext, words: Words, named: bool) -> tuple[Sentence, ...]:
     """Every fact that has something to tell. With identity withheld, an age is told against that of the indication."""
     told: list[Sentence] = []
-    for fact in case.record.facts.all:
-        text = tell(fact.data, Told(case, words, fact, named))
+    for fact in context.record.facts.all:
+        text = tell(fact.data, Told(context, words, fact, named))
         if text:
-            told.append(_sentence(case, fact, text))
+            told.append(_sentence(context, fact, text))
     return tuple(told)
 
 
 class Told:
     """What a sentence may ask for besides the data of its event."""
 
-    def __init__(self, case: Case, words: Words, fact: Fact[Any], named: bool) -> None:
-        self.case, self.words, self.fact, self.named = case, words, fact, named
+    def __init__(self, context: EncounterContext, words: Words, fact: Fact[Any], named: bool) -> None:
+        self.context, self.words, self.fact, self.named = context, words, fact, named
 
     def day(self, moment: Any, facility: str | None = None) -> str:
-        return self.case.day(moment, facility).isoformat()
+        return self.context.day(moment, facility).isoformat()
 
     def clock(self, moment: Any, facility: str | None = None) -> str:
-        return f"{moment.astimezone(self.case.zone(facility)):%Y-%m-%d %H:%M}"
+        return f"{moment.astimezone(self.context.zone(facility)):%Y-%m-%d %H:%M}"
 
 
-def _sentence(case: Case, fact: Fact[EventData], text: str) -> Sentence:
+def _sentence(context: EncounterContext, fact: Fact[EventData], text: str) -> Sentence:
     events = (fact.event_id, *fact.corrected_by)
     corrected = " The record was corrected; this is what stands." if fact.corrected_by else ""
     return Sentence(
-        on=case.day(fact.occurred, _facility(fact)),
+        on=context.day(fact.occurred, _facility(fact)),
         text=text + corrected,
         events=events,
-        imported=fact.event_id in case.record.attested,
+        imported=fact.event_id in context.record.attested,
     )
 
 
@@ -60,7 +60,7 @@ def tell(data: EventData, about: Told) -> str:
 
 @tell.register
 def _(data: access.ReferralReceived, about: Told) -> str:
-    words, on = about.words, about.case.day(about.fact.occurred)
+    words, on = about.words, about.context.day(about.fact.occurred)
     least = words.age_least(data.product, data.indication, on)
     aged = _age(age_on(data.patient.birth_date, on), least, about.named)
     return (

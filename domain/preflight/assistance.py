@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
-from domain.case import Case
+from domain.encounter.context import EncounterContext
 from domain.preflight.answer import Help
 from domain.rulebook import ANY
 from domain.rulebook.rows import Assistance
 
 
-def assistance(case: Case, on: date) -> tuple[Help, ...]:
+def assistance(context: EncounterContext, on: date) -> tuple[Help, ...]:
     """The programmes this patient's coverage may use; each says what to check before it is promised."""
     return tuple(
         Help(
@@ -21,16 +21,16 @@ def assistance(case: Case, on: date) -> tuple[Help, ...]:
             distance_miles=row.distance_miles,
             citation=row.citation,
         )
-        for row in case.rules.find(Assistance, on)
-        if _open_to(case, row, on)
+        for row in context.rules.find(Assistance, on)
+        if _open_to(context, row, on)
     )
 
 
-def _open_to(case: Case, row: Assistance, on: date) -> bool:
-    product = case.product_row(on)
+def _open_to(context: EncounterContext, row: Assistance, on: date) -> bool:
+    product = context.product_row(on)
     maker = product.manufacturer if product else None
     return (
-        case.payer_class in row.payer_classes
-        and row.indication in (ANY, case.indication)
+        context.payer_class in row.payer_classes
+        and row.indication in (ANY, context.indication)
         and (not row.manufacturers or maker in row.manufacturers)
     )

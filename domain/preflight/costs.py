@@ -11,9 +11,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from domain.case import Case, Service
+from domain.encounter.context import EncounterContext, Service
+from domain.encounter.gates.readiness import layers
 from domain.events.base import Setting, Stage
-from domain.gates.readiness import layers
 from domain.preflight.answer import Cost
 from domain.rulebook.rows import Code, DrugCode, Payment, Product
 
@@ -22,30 +22,32 @@ NO_LIMIT = "invoice + 6 % or wholesale acquisition cost"
 """What is paid for a drug that has no payment limit of its quarter (G400)."""
 
 
-def costs(case: Case, day0: date, today: date) -> tuple[Cost, ...]:
+def costs(context: EncounterContext, day0: date, today: date) -> tuple[Cost, ...]:
     """The stack for an infusion on the planned day 0, by the planned setting."""
-    product = case.product_row(day0)
+    product = context.product_row(day0)
     if product is None:
         return ()
     return (
-        *_product(case, product, day0, today),
-        *_stay(case, day0, today),
-        *_add_on(case, product, day0, today),
-        *_lymphodepletion(case, day0, today),
-        *_reserve(case, day0, today),
+        *_product(context, product, day0, today),
+        *_stay(context, day0, today),
+        *_add_on(context, product, day0, today),
+        *_lymphodepletion(context, day0, today),
+        *_reserve(context, day0, today),
     )
 
 
-def _inpatient(case: Case) -> bool:
-    return case.record.planned_setting is Setting.INPATIENT
+def _inpatient(context: EncounterContext) -> bool:
+    return context.record.planned_setting is Setting.INPATIENT
 
 
-def _product(case: Case, product: Product, day0: date, today: date) -> Iterator[Cost]:
+def _product(context: EncounterContext, product: Product, day0: date, today: date) -> Iterator[Cost]:
     """The payment limit of the quarter, and what one dose costs this site."""
-    where = "paid inside the stay's group, not beside it" if _inpatient(case) else "paid beside the outpatient group"
+    where = "paid inside the stay's group, not beside it" if _inpatient(context) else "paid beside the outpatient group"
     unit = f"{product.claim_units} therapeutic dose"
-    yield _drug(case, "product", product.brand, product.hcpcs, unit, day0, today, where, _charge(case, "cell_product"))
-    invoice = case.site.product_invoice_cost.get(product.key)
+    yield _drug(
+        context, "product", product.brand, product.hcpcs, unit, day0, today, where, _charge(context, "cell_product")
+    )
+    invoice = context.site.product_invoice_cost.get(product.key)
     yield Cost(
         part="product",
         what=f"{product.brand}, acquisition",
@@ -61,12 +63,12 @@ def _product(case: Case, product: Product, day0: date, today: date) -> Iterator[
     )
 
 
-def _stay(case: Case, day0: date, today: date) -> Iterator[Cost]:
+def _stay(context: EncounterContext, day0: date, today: date) -> Iterator[Cost]:
     """The group of an inpatient stay, or every outpatient group that may apply."""
-    kind = "drg" if _inpatient(case) else "apc"
-    found, on, note = _rows(case, kind, day0, today)
+    kind = "drg" if _inpatient(context) else "apc"
+    found, on, note = _rows(context, kind, day0, today)
     if kind == "drg":
-        groups = {row.code for row in case.rules.find(Code, on, role="car_t_drg")}
+        groups = {row.code for row in context.rules.find(Code, on, role="car_t_drg")}
         found = tuple(row for row in found if row.code in groups)
     for row in found:
         yield Cost(
@@ -97,11 +99,11 @@ def _rate(row: Payment, kind: str) -> str:
     return f"{weight} times the hospital's own base rate, which is not recorded here"
 
 
-def _add_on(case: Case, product: Product, day0: date, today: date) -> Iterator[Cost]:
+def _add_on(context: EncounterContext, product: Product, day0: date, today: date) -> Iterator[Cost]:
     """The new technology add-on of an inpatient stay, or that there is none (G397-410)."""
-    if not _inpatient(case):
+    if not _inpatient(context):
         return
-    found, on, note = _rows(case, "ntap", day0, today, product.hcpcs)
+    found, on, note = _rows(context, "ntap", day0, today, product.hcpcs)
     for row in found:
         yield Cost(
             part="add_on",
@@ -120,27 +122,31 @@ def _add_on(case: Case, product: Product, day0: date, today: date) -> Iterator[C
         yield _unknown("add_on", "new technology add-on", day0, "none on file: verify in the final rule")
 
 
-def _lymphodepletion(case: Case, day0: date, today: date) -> Iterator[Cost]:
+def _lymphodepletion(context: EncounterContext, day0: date, today: date) -> Iterator[Cost]:
     """The drugs that the label's regimen names, each for one billing unit. No dose is worked out."""
-    regimen = case.regimen(day0)
+    regimen = context.regimen(day0)
     where = "billed by the milligrams charted; given before an admission it may fold into the stay (payment window)"
     for name in dict.fromkeys(dose.drug for dose in regimen.doses) if regimen else ():
-        yield from _drugs(case, "lymphodepletion", name, day0, today, where)
+        yield from _drugs(context, "lymphodepletion", name, day0, today, where)
 
 
-def _reserve(case: Case, day0: date, today: date) -> Iterator[Cost]:
+def _reserve(context: EncounterContext, day0: date, today: date) -> Iterator[Cost]:
     """Drugs kept at hand for toxicity: billed only when given, by their own administration (G187, G230)."""
-    service = Service(Stage.INFUSION, day0, False, False, case.infusion_facility, case.record.planned_setting, None)
-    doses = max((row.minimum for row in layers(case, service) if row.minimum is not None), default=None)
+    service = Service(
+        Stage.INFUSION, day0, False, False, context.infusion_facility, context.record.planned_setting, None
+    )
+    doses = max((row.minimum for row in layers(context, service) if row.minimum is not None), default=None)
     stock = f"at least {doses} doses at hand" if doses is not None else "kept at hand"
-    names = [row.drug for row in case.rules.find(DrugCode, day0) if row.administration == "therapeutic"]
+    names = [row.drug for row in context.rules.find(DrugCode, day0) if row.administration == "therapeutic"]
     for name in dict.fromkeys(names):
-        yield from _drugs(case, "reserve", name, day0, today, f"{stock}; billed only when given, by milligrams charted")
+        yield from _drugs(
+            context, "reserve", name, day0, today, f"{stock}; billed only when given, by milligrams charted"
+        )
 
 
-def _drugs(case: Case, part: Part, name: str, day0: date, today: date, where: str) -> Iterator[Cost]:
+def _drugs(context: EncounterContext, part: Part, name: str, day0: date, today: date, where: str) -> Iterator[Cost]:
     """A drug under its general code; codes that hang on the NDC are named."""
-    rows = sorted(case.rules.find(DrugCode, day0, drug=name), key=lambda row: (bool(row.ndc_prefixes), row.id))
+    rows = sorted(context.rules.find(DrugCode, day0, drug=name), key=lambda row: (bool(row.ndc_prefixes), row.id))
     if not rows:
         yield _unknown(part, name, day0, "no billing code on file for this day")
         return
@@ -148,11 +154,11 @@ def _drugs(case: Case, part: Part, name: str, day0: date, today: date, where: st
     notes = [where, f"or {', '.join(others)}, by the NDC charted" if others else "", row.doubt]
     unit = f"{row.mg_per_unit} mg"
     told = "; ".join(note for note in notes if note)
-    yield _drug(case, part, name, row.hcpcs, unit, day0, today, told, _charge(case, name))
+    yield _drug(context, part, name, row.hcpcs, unit, day0, today, told, _charge(context, name))
 
 
 def _drug(
-    case: Case,
+    context: EncounterContext,
     part: Part,
     what: str,
     code: str,
@@ -163,7 +169,7 @@ def _drug(
     charge: Decimal | None,
 ) -> Cost:
     """A drug with its payment limit; without one the basis says what is paid instead (G400)."""
-    found, on, note = _rows(case, "asp", day0, today, code)
+    found, on, note = _rows(context, "asp", day0, today, code)
     row = found[0] if found else None
     amount = row.amount if row else None
     why = (
@@ -187,14 +193,14 @@ def _drug(
 
 
 def _rows(
-    case: Case, kind: str, day0: date, today: date, code: str | None = None
+    context: EncounterContext, kind: str, day0: date, today: date, code: str | None = None
 ) -> tuple[tuple[Payment, ...], date, str]:
     """The rows of the planned day; else those of the judged day with a note that says so."""
     narrow = {"kind": kind} | ({"code": code} if code else {})
-    found = case.rules.find(Payment, day0, **narrow)
+    found = context.rules.find(Payment, day0, **narrow)
     if found or day0 == today:
         return found, day0, ""
-    earlier = case.rules.find(Payment, today, **narrow)
+    earlier = context.rules.find(Payment, today, **narrow)
     if not earlier:
         return (), day0, ""
     return earlier, today, f"of {today.isoformat()}, for orientation: none is on file yet for {day0.isoformat()}"
@@ -204,8 +210,8 @@ def _joined(assumption: str, note: str, row: Payment) -> str:
     return "; ".join(part for part in (assumption, note, row.doubt, row.citation) if part)
 
 
-def _charge(case: Case, service: str) -> Decimal | None:
-    item = case.site.price(service)
+def _charge(context: EncounterContext, service: str) -> Decimal | None:
+    item = context.site.price(service)
     return item.amount if item else None
 
 

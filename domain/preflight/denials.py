@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from domain.case import Case
-from domain.decision import Enforcement, Requirement
-from domain.gates.authorization import required
+from domain.encounter.context import EncounterContext
+from domain.encounter.gates.authorization import required
+from domain.encounter.model import Enforcement, Requirement
 from domain.preflight.answer import Paper, RiskedDenial
 from domain.rulebook.rows import Denial, EditRule
 
@@ -20,13 +20,15 @@ class _Risk:
     holds: bool
 
 
-def denials(case: Case, on: date, unmet: Sequence[Requirement], papers: Sequence[Paper]) -> tuple[RiskedDenial, ...]:
+def denials(
+    context: EncounterContext, on: date, unmet: Sequence[Requirement], papers: Sequence[Paper]
+) -> tuple[RiskedDenial, ...]:
     """By number, each with everything that invites it."""
-    risks = [*_of_requirements(unmet), *_of_papers(case, on, papers)]
+    risks = [*_of_requirements(unmet), *_of_papers(context, on, papers)]
     return tuple(
         _told(row, [risk for risk in risks if risk.number == row.number])
         for number in sorted({risk.number for risk in risks})
-        if (row := case.rules.maybe(Denial, on, number=number))
+        if (row := context.rules.maybe(Denial, on, number=number))
     )
 
 
@@ -47,12 +49,12 @@ def _of_requirements(unmet: Sequence[Requirement]) -> Iterator[_Risk]:
             yield _Risk(requirement.denial, requirement.key, requirement.enforcement is Enforcement.HOLD)
 
 
-def _of_papers(case: Case, on: date, papers: Sequence[Paper]) -> Iterator[_Risk]:
+def _of_papers(context: EncounterContext, on: date, papers: Sequence[Paper]) -> Iterator[_Risk]:
     """Papers that a request would lack; each kind prevents the denial that its claim edit names."""
-    if not required(case):
+    if not required(context):
         return
     for paper in papers:
         for kind in paper.lacking:
-            row = case.rules.maybe(EditRule, on, edit=f"paper_{kind}")
+            row = context.rules.maybe(EditRule, on, edit=f"paper_{kind}")
             if row is not None and row.denial is not None:
                 yield _Risk(row.denial, f"papers.{kind}", False)

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
-from domain.case import Case, Service
-from domain.decision import Gate, Requirement
+from domain.decision.holds import judge
+from domain.encounter.checks.body_measures import questions
+from domain.encounter.context import EncounterContext, Service
+from domain.encounter.facts import Fact, fold
+from domain.encounter.gates.authorization import required
+from domain.encounter.gates.product import overlap
+from domain.encounter.model import Gate, Requirement
+from domain.encounter.record import Record
+from domain.encounter.stages import apheresis, infusion, lymphodepletion
+from domain.encounter.stages.stage_module import StageModule
 from domain.events import EventData
 from domain.events.access import ReferralReceived
 from domain.events.base import Stage
-from domain.facts import Fact, fold
-from domain.gates.authorization import required
-from domain.gates.product import overlap
-from domain.holds import judge
-from domain.measures import questions
 from domain.preflight.answer import JudgedGate, Missing, Preflight
 from domain.preflight.assistance import assistance
 from domain.preflight.costs import costs
 from domain.preflight.denials import denials
-from domain.preflight.papers import papers
+from domain.preflight.documents import papers
 from domain.preflight.schedule import Schedule, schedule
-from domain.record import Record
 from domain.rulebook import Rulebook
 from domain.site import Site
-from domain.stages import apheresis, infusion, lymphodepletion
-from domain.stages.shape import StageModule
 
 PREFLIGHT_EVENT = "preflight"
 NOT_YET = frozenset({"product", "identity"})
@@ -48,46 +48,46 @@ def preflight(
         NoRule: the rulebook lacks a window or an alert kind that the stages need.
     """
     fact: Fact[EventData] = Fact(PREFLIGHT_EVENT, PREFLIGHT_EVENT, PREFLIGHT_EVENT, now, now, referral)
-    case = Case(Record(fold([fact])), site, rules, now, tuple(holders))
-    plan = schedule(case)
-    gates = tuple(_gates(case, plan))
+    context = EncounterContext(Record(fold([fact])), site, rules, now, tuple(holders))
+    plan = schedule(context)
+    gates = tuple(_gates(context, plan))
     on, unmet = gates[0].on, tuple(_unmet(gates))
-    listed = papers(case, gates[0])
+    listed = papers(context, gates[0])
     return Preflight(
         cleared=gates[0].open,
-        product=case.product,
-        indication=case.indication,
-        payer=case.payer,
-        payer_class=case.payer_class,
-        authorization_required=required(case),
+        product=context.product,
+        indication=context.indication,
+        payer=context.payer,
+        payer_class=context.payer_class,
+        authorization_required=required(context),
         judged_for=on,
         gates=tuple(JudgedGate(gate=gate.stage.value, on=gate.on, open=gate.open) for gate in gates),
         missing=tuple(_missing(gate, requirement) for gate, requirement in unmet),
-        denials=denials(case, on, [requirement for _, requirement in unmet], listed),
+        denials=denials(context, on, [requirement for _, requirement in unmet], listed),
         papers=listed,
         dates=plan.dates,
-        assistance=assistance(case, on),
-        costs=costs(case, plan.infusion or on, on),
-        assumptions=tuple(_assumptions(case, plan)),
-        advisories=(*overlap(case, on), *(f"{text}: ask which is right" for text in questions(case))),
+        assistance=assistance(context, on),
+        costs=costs(context, plan.infusion or on, on),
+        assumptions=tuple(_assumptions(context, plan)),
+        advisories=(*overlap(context, on), *(f"{text}: ask which is right" for text in questions(context))),
         edition=rules.edition,
         rulebook_digest=rules.digest,
     )
 
 
-def _gates(case: Case, plan: Schedule) -> Iterator[Gate]:
+def _gates(context: EncounterContext, plan: Schedule) -> Iterator[Gate]:
     """The gate of the collection on the judged day, then the later ones on their planned days."""
-    yield judge(case, apheresis, apheresis.service(case))
+    yield judge(context, apheresis, apheresis.service(context))
     if plan.lymphodepletion:
-        yield _ahead(case, lymphodepletion, plan.lymphodepletion)
+        yield _ahead(context, lymphodepletion, plan.lymphodepletion)
     if plan.infusion:
-        yield _ahead(case, infusion, plan.infusion)
+        yield _ahead(context, infusion, plan.infusion)
 
 
-def _ahead(case: Case, module: StageModule, on: date) -> Gate:
-    setting = case.record.planned_setting if module.STAGE is Stage.INFUSION else None
-    service = Service(module.STAGE, on, False, False, case.infusion_facility, setting, None)
-    gate = judge(case, module, service)
+def _ahead(context: EncounterContext, module: StageModule, on: date) -> Gate:
+    setting = context.record.planned_setting if module.STAGE is Stage.INFUSION else None
+    service = Service(module.STAGE, on, False, False, context.infusion_facility, setting, None)
+    gate = judge(context, module, service)
     return Gate(gate.stage, gate.on, tuple(r for r in gate.requirements if r.kind not in NOT_YET))
 
 
@@ -115,16 +115,16 @@ def _missing(gate: Gate, requirement: Requirement) -> Missing:
     )
 
 
-def _assumptions(case: Case, plan: Schedule) -> Iterator[str]:
+def _assumptions(context: EncounterContext, plan: Schedule) -> Iterator[str]:
     """What the whole answer rests on; parts name their own."""
     yield "nothing is booked: the collection is judged for today, later stages for their planned days"
-    if case.payer_row is None:
+    if context.payer_row is None:
         yield "the rulebook does not know this payer: authorization and help are not judged"
-    elif required(case):
+    elif required(context):
         yield "an authorization is asked for; it must cover the day of the infusion"
     else:
         yield "this payer asks for no authorization; the papers stay in the chart and support the claim"
-    if case.payer_class != "medicare_ffs":
+    if context.payer_class != "medicare_ffs":
         yield "amounts are those of fee-for-service Medicare; the contract with this payer decides"
     if plan.infusion is None:
         yield "no day after the collection is planned: the rulebook does not know this product"

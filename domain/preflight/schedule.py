@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from domain.case import Case
+from domain.encounter.context import EncounterContext
 from domain.preflight.answer import PlannedDate
 from domain.rulebook.rows import Regimen
 
@@ -22,32 +22,32 @@ class Schedule:
     infusion: date | None = None
 
 
-def schedule(case: Case) -> Schedule:
+def schedule(context: EncounterContext) -> Schedule:
     """Collection today, release by the product's window, product at the centre, lymphodepletion, day 0, monitoring.
 
     Raises:
         NoRule: a span that the plan needs is not in the rulebook.
     """
-    collection = _day("collection", case.today, "on the judged day: nothing is booked")
-    if case.product_row(case.today) is None or case.indication_row(case.today) is None:
+    collection = _day("collection", context.today, "on the judged day: nothing is booked")
+    if context.product_row(context.today) is None or context.indication_row(context.today) is None:
         return Schedule((collection,))
-    coming = tuple(_coming(case))
+    coming = tuple(_coming(context))
     ready = coming[-1].last + timedelta(days=1)
-    regimen = case.regimen(ready)
+    regimen = context.regimen(ready)
     if regimen is None:
         zero = ready
-        return Schedule((collection, *coming, _zero(zero, None), *_monitoring(case, zero)), None, zero)
+        return Schedule((collection, *coming, _zero(zero, None), *_monitoring(context, zero)), None, zero)
     zero = ready - timedelta(days=_days(regimen)[0])
     doses = _lymphodepletion(regimen, zero)
-    return Schedule((collection, *coming, doses, _zero(zero, regimen), *_monitoring(case, zero)), doses.first, zero)
+    return Schedule((collection, *coming, doses, _zero(zero, regimen), *_monitoring(context, zero)), doses.first, zero)
 
 
-def _coming(case: Case) -> Iterator[PlannedDate]:
+def _coming(context: EncounterContext) -> Iterator[PlannedDate]:
     """Release, where the product has a window of its own, and arrival at the centre."""
-    product, start = case.product_row(case.today), case.today
+    product, start = context.product_row(context.today), context.today
     assert product is not None
     if product.vein_to_vein_days is None:
-        row = case.window("vein_to_vein", start)
+        row = context.window("vein_to_vein", start)
         last = start + timedelta(days=row.days or 0)
         yield PlannedDate(
             what="product at the centre", first=start, last=last, assumption=f"{row.title} ({row.citation})"
@@ -61,7 +61,7 @@ def _coming(case: Case) -> Iterator[PlannedDate]:
         assumption=f"the product's window of {shortest} to {longest} days from the collection ({product.citation})",
     )
     yield release
-    shipped, received = case.window("shipped", release.last), case.window("site_receipt", release.last)
+    shipped, received = context.window("shipped", release.last), context.window("site_receipt", release.last)
     way = (shipped.days or 0) + (received.days or 0)
     yield PlannedDate(
         what="product at the centre",
@@ -92,9 +92,9 @@ def _zero(zero: date, regimen: Regimen | None) -> PlannedDate:
     return _day("infusion (day 0)", zero, why)
 
 
-def _monitoring(case: Case, zero: date) -> Iterator[PlannedDate]:
+def _monitoring(context: EncounterContext, zero: date) -> Iterator[PlannedDate]:
     for key in MONITORING:
-        row = case.window(key, zero)
+        row = context.window(key, zero)
         yield PlannedDate(
             what=row.title,
             first=zero + timedelta(days=1),

@@ -1,6 +1,6 @@
 """Medicare's quarterly payment limits: checks on the published table and the `payments` rows that come of it.
 
-Pure: the cells come in as text (`activities.asp` reads the file), rows and problems go out. Nothing is written while a
+Pure: the cells come in as text (`intake.asp_prices` reads the file), rows and problems go out. Nothing is written while a
 problem stands, so the old prices stay.
 """
 

@@ -74,7 +74,7 @@ class Code(Row):
     grade: str = ANY
 
 
-class Place(Row):
+class PlaceOfService(Row):
     """Stage and setting to claim form, type of bill, place of service and payment mechanism (G283-290)."""
 
     table = "places"

@@ -13,12 +13,12 @@ from domain.rulebook.billing_rows import (
     Package,
     Payer,
     Payment,
-    Place,
+    PlaceOfService,
     Policy,
     SiteOfCare,
 )
-from domain.rulebook.keeping_rows import Assistance, Correction, Guideline, Refresh
 from domain.rulebook.packet_rows import Submission
+from domain.rulebook.reference_rows import Assistance, Correction, Guideline, Refresh
 from domain.rulebook.row import ANY, Cadence, Edition, Row, Status
 from domain.rulebook.treatment_rows import (
     AlertKind,
@@ -57,7 +57,7 @@ __all__ = [
     "Package",
     "Payer",
     "Payment",
-    "Place",
+    "PlaceOfService",
     "Policy",
     "Product",
     "Refresh",
@@ -78,7 +78,7 @@ TABLES: tuple[type[Row], ...] = (
     DrugCode,
     Package,
     Code,
-    Place,
+    PlaceOfService,
     FormLocation,
     Certification,
     Eligibility,

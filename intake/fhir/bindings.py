@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from intake.hl7.faults import NotUsable
+from intake.faults import NotUsable
 
 Json = Mapping[str, Any]
 

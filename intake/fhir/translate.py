@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from activities.store.matching import Hint
 from domain.events.care import AdmissionClass
+from intake.faults import NotUsable
 from intake.fhir.bindings import check_form
-from intake.hl7.faults import NotUsable
-from intake.hl7.mapping import FhirFeed, Location
-from intake.hl7.mapping import Mapping as SiteMapping
+from intake.site_mapping import FhirFeed, Location
+from intake.site_mapping import SiteMapping as SiteMapping
+from store.identifiers import Hint
 
 Json = Mapping[str, Any]
 Step = tuple[str, dict[str, Any]]

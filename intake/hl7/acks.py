@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from intake.hl7.faults import Fault
+from intake.faults import Fault
 from intake.hl7.message import CODE as EVENT
 from intake.hl7.message import Message
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from intake.hl7.faults import NotHl7
+from intake.faults import NotHl7
 
 CLOSING = {b"FHS": b"FTS", b"BHS": b"BTS"}
 _MARK = b"\xef\xbb\xbf"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from intake.hl7.faults import Fault, NotHl7
+from intake.faults import Fault, NotHl7
 
 UNSAID = frozenset({"", "ASCII"})
 """Systems write ASCII by default and send what they have: read as if nothing were said."""

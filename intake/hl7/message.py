@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 
 import hl7
 
+from intake.faults import Fault, NotHl7, NotUsable
 from intake.hl7.charsets import text_of
-from intake.hl7.faults import NotHl7, NotUsable
+from intake.site_mapping import parse_path
 
 DELIMITERS = 5
 NULL = '""'
@@ -28,7 +29,6 @@ CODE = re.compile(r"^[A-Z][A-Z0-9]{2}$", re.ASCII)
 """A message code or trigger event (HL7 tables 0076 and 0003)."""
 
 _TIME = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,4})?)?)?)?([+-]\d{4})?$", re.ASCII)
-_PATH = re.compile(r"^([A-Z][A-Z0-9]{2})-(\d{1,2})(?:\.(\d{1,2}))?$", re.ASCII)
 _NAME = re.compile(r"^[A-Z][A-Za-z0-9]{2}$", re.ASCII)
 _ESCAPE = re.compile(r"\\([FSTRE]|X[0-9A-Fa-f]+|\.br|H|N)\\")
 
@@ -96,6 +96,11 @@ class Message:
         return self.get("MSH-10") or ""
 
     @property
+    def sender(self) -> tuple[str | None, str | None]:
+        """Sending application and facility (MSH-3.1, MSH-4.1)."""
+        return self.get("MSH-3.1"), self.get("MSH-4.1")
+
+    @property
     def trigger(self) -> tuple[str, str]:
         """Message code and trigger event, for example ("SIU", "S12")."""
         return self.get("MSH-9.1") or "", self.get("MSH-9.2") or self.get("EVN-1") or ""
@@ -110,18 +115,6 @@ def _at(value: Any, number: int) -> Any:
     if isinstance(value, str):
         return value if number == 1 else ""
     return value[number - 1] if number <= len(value) else ""
-
-
-def parse_path(path: str) -> tuple[str, int, int]:
-    """Segment, field and component of a path such as `PID-3` or `SCH-8.1`.
-
-    Raises:
-        ValueError: it is not of that form.
-    """
-    found = _PATH.match(path)
-    if found is None:
-        raise ValueError("a field path is written like SCH-8.1")
-    return found.group(1), int(found.group(2)), int(found.group(3) or 1)
 
 
 def read(data: bytes) -> Message:
@@ -197,3 +190,16 @@ def _offset(text: str, path: str) -> timezone:
         raise NotUsable(f"{path}: no such offset")
     offset = timedelta(hours=hours, minutes=minutes)
     return timezone(-offset if text[0] == "-" else offset)
+
+
+def first(message: Message, paths: tuple[str, ...], what: str) -> str:
+    """The value at the first of the paths that has one.
+
+    Raises:
+        NotUsable: none has.
+    """
+    for path in paths:
+        value = message.get(path)
+        if value is not None:
+            return value
+    raise NotUsable(f"{' or '.join(paths)}: {what} is missing", Fault.MISSING)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from activities.store.matching import Hint
-from intake.hl7.faults import Fault, NotUsable
-from intake.hl7.mapping import Feed
+from intake.faults import Fault, NotUsable
 from intake.hl7.message import Message
+from intake.site_mapping import Feed
+from store.identifiers import Hint
 
 AUTHORITY, TYPE = 4, 5
 """Components of CX."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from activities.store.matching import Hint
 from domain.events import InvalidEvent, parse
-from intake.hl7.faults import Fault, NotListed, NotUsable, Unsupported
-from intake.hl7.mapping import Feed, Location, Mapping, first
-from intake.hl7.message import CODE, Message, moment
+from intake.faults import Fault, NotListed, NotUsable, Unsupported
+from intake.hl7.message import CODE, Message, first, moment
 from intake.hl7.patient import merged, record_number
+from intake.site_mapping import REORDERED, Feed, Location, SiteMapping
+from store.identifiers import Hint
 
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1")
 NUMBER_WIDTH = 20
@@ -56,7 +56,7 @@ class NotOurs(Exception):
     """What the site's mapping says to let pass: it has nothing to do with CAR-T."""
 
 
-def translate(message: Message, feed: Feed, mapping: Mapping) -> Translation:
+def translate(message: Message, feed: Feed, mapping: SiteMapping) -> Translation:
     """The events a message stands for, each of which fits the catalogue; all of them are applied or none.
 
     Raises:
@@ -112,15 +112,15 @@ Step = tuple[str, str, Json]
 """Event type, subject and data."""
 
 
-def _booked(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _booked(message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     return _scheduled("cart.appointment.booked", message, feed, mapping)
 
 
-def _moved(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _moved(message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     return _scheduled("cart.appointment.rescheduled", message, feed, mapping)
 
 
-def _scheduled(event_type: str, message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _scheduled(event_type: str, message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     stage = _stage(message, feed, mapping)
     place = _location(message, feed, mapping)
     starts = first(message, feed.starts_at, "the start of the appointment")
@@ -134,21 +134,21 @@ def _scheduled(event_type: str, message: Message, feed: Feed, mapping: Mapping) 
     return [(event_type, _order(message, feed) or data["appointment_id"], data)]
 
 
-def _cancelled(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _cancelled(message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     return _ended_appointment("cart.appointment.cancelled", message, feed, mapping)
 
 
-def _missed(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _missed(message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     return _ended_appointment("cart.appointment.missed", message, feed, mapping)
 
 
-def _ended_appointment(event_type: str, message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _ended_appointment(event_type: str, message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     _stage(message, feed, mapping)
     appointment = _appointment_id(message, feed)
     return [(event_type, _order(message, feed) or appointment, {"appointment_id": appointment})]
 
 
-def _admitted(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _admitted(message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     data = {
         "admission_id": _visit(message, feed),
         "facility": _location(message, feed, mapping).facility,
@@ -160,7 +160,7 @@ def _admitted(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
     return [("cart.admission.started", *_stay(message, feed, data))]
 
 
-def _discharged(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _discharged(message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     status = first(message, ("PV1-36.1",), "the discharge disposition")
     data = {
         "admission_id": _visit(message, feed),
@@ -170,7 +170,7 @@ def _discharged(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
     return [("cart.admission.ended", *_stay(message, feed, data))]
 
 
-def _changed(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _changed(message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     data = {
         "admission_id": _visit(message, feed),
         "facility": _location(message, feed, mapping).facility,
@@ -181,7 +181,7 @@ def _changed(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
     return [("cart.admission.changed", *_stay(message, feed, data))]
 
 
-def _coverage(message: Message, mapping: Mapping) -> Json:
+def _coverage(message: Message, mapping: SiteMapping) -> Json:
     """Who pays first by the plan of the first IN1 segment, where the mapping lists it."""
     insurance = next(message.all("IN1"), None)
     if insurance is None:
@@ -193,7 +193,7 @@ def _coverage(message: Message, mapping: Mapping) -> Json:
     return {"coverage": {"payer": known.payer} | ({"plan": known.plan} if known.plan else {})}
 
 
-def _converted(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
+def _converted(message: Message, feed: Feed, mapping: SiteMapping) -> list[Step]:
     """A06 and A07: the class of a visit changes, and where the hospital numbers visits by class, its number, too.
 
     Under a new number an outpatient visit stands beside the stay that follows it; an inpatient stay that became an
@@ -210,17 +210,17 @@ def _converted(message: Message, feed: Feed, mapping: Mapping) -> list[Step]:
     return steps
 
 
-def _admission_cancelled(message: Message, feed: Feed, _mapping: Mapping) -> list[Step]:
+def _admission_cancelled(message: Message, feed: Feed, _mapping: SiteMapping) -> list[Step]:
     data = {"admission_id": _visit(message, feed), "what": "admission"}
     return [("cart.admission.cancelled", *_stay(message, feed, data))]
 
 
-def _discharge_cancelled(message: Message, feed: Feed, _mapping: Mapping) -> list[Step]:
+def _discharge_cancelled(message: Message, feed: Feed, _mapping: SiteMapping) -> list[Step]:
     data = {"admission_id": _visit(message, feed), "what": "discharge"}
     return [("cart.admission.cancelled", *_stay(message, feed, data))]
 
 
-TRIGGERS: dict[tuple[str, str], Callable[[Message, Feed, Mapping], list[Step]]] = {
+TRIGGERS: dict[tuple[str, str], Callable[[Message, Feed, SiteMapping], list[Step]]] = {
     ("SIU", "S12"): _booked,
     ("SIU", "S13"): _moved,
     ("SIU", "S14"): _moved,
@@ -245,17 +245,15 @@ TAKEN = frozenset({*TRIGGERS, MERGE})
 _TAKEN = "; ".join(
     f"{code} {', '.join(sorted(event for kind, event in TAKEN if kind == code))}" for code in ("SIU", "ADT")
 )
-REORDERED = timedelta(days=2)
-"""How long the end of a stay waits for its beginning, where messages overtake each other."""
 
 
-def place_of(message: Message, feed: Feed, mapping: Mapping) -> Location | None:
+def place_of(message: Message, feed: Feed, mapping: SiteMapping) -> Location | None:
     """The listed location of a message, or None."""
     name = next((value for path in feed.location if (value := message.get(path))), None)
     return mapping.location(name) if name else None
 
 
-def stage_of(message: Message, feed: Feed, mapping: Mapping) -> str | None:
+def stage_of(message: Message, feed: Feed, mapping: SiteMapping) -> str | None:
     """The stage that a message's appointment type stands for, or None."""
     kind = next((value for path in feed.appointment_type if (value := message.get(path))), None)
     known = mapping.appointment(kind) if kind else None
@@ -267,7 +265,7 @@ def _stay(message: Message, feed: Feed, data: Json) -> tuple[str, Json]:
     return _order(message, feed) or str(data["admission_id"]), data
 
 
-def _codes(message: Message, mapping: Mapping) -> Json:
+def _codes(message: Message, mapping: SiteMapping) -> Json:
     """Type and source of an admission as FL 14 and FL 15 have them, where the message carries them."""
     found = (
         ("type", message.get("PV1-4.1"), mapping.admission_types),
@@ -276,7 +274,7 @@ def _codes(message: Message, mapping: Mapping) -> Json:
     return {field: codes.get(value, value) for field, value, codes in found if value is not None}
 
 
-def _stage(message: Message, feed: Feed, mapping: Mapping) -> str:
+def _stage(message: Message, feed: Feed, mapping: SiteMapping) -> str:
     known = mapping.appointment(first(message, feed.appointment_type, "the appointment type"))
     if known is None:
         if mapping.whole_hospital:
@@ -287,7 +285,7 @@ def _stage(message: Message, feed: Feed, mapping: Mapping) -> str:
     return known.stage.value
 
 
-def _location(message: Message, feed: Feed, mapping: Mapping) -> Location:
+def _location(message: Message, feed: Feed, mapping: SiteMapping) -> Location:
     """The listed location. An appointment of a listed type elsewhere is a patient's here, of the whole hospital too; a stay
     there does not come this far.
     """
@@ -297,7 +295,7 @@ def _location(message: Message, feed: Feed, mapping: Mapping) -> Location:
     return known
 
 
-def _class(message: Message, mapping: Mapping) -> str:
+def _class(message: Message, mapping: SiteMapping) -> str:
     known = mapping.patient_classes.get(first(message, ("PV1-2.1",), "the patient class"))
     if known is None:
         raise NotUsable("PV1-2: this patient class is not in the mapping file", Fault.TABLE)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from activities.advice import CURES, UNEXPECTED, advised
-from activities.store.keys import SealBroken
+from app.process.failure_hints import CURES, UNEXPECTED, advised
 from domain.rulebook import NoRule
+from store.keys import SealBroken
 
 SECRET = "MRN-778899"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
-from activities.asp import import_asp
 from domain.rulebook import Rulebook, load
 from domain.rulebook.asp import AspFileError
+from intake.asp_prices import import_asp
 
 ROWS = [
     ["Payment Allowance Limits for Medicare Part B Drugs", "", "", ""],

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from activities import transmission
-from activities.batches import take_place
-from activities.store.tables import Batch, ClaimVersion, Transmission
-from domain.claims.x12.check import guide_findings
-from domain.plan import ClaimMoment, ClaimStanding
-from intake.replies.taking import Taker
+from activities.billing import transmit
+from activities.billing.batches import take_place
+from domain.billing.x12.validation import guide_findings
+from intake.payer_files.importer import PayerFileImporter
+from store.tables import Batch, ClaimVersion, Transmission
 from tests.activities.test_transmission import LATER, encounter_of, files
 from tests.contract.recording import SITE, Recorder, recorder
+from workflows.messages import ClaimFollowUp, ClaimMoment
 
 WINDOW = 30
 AFTER = LATER + timedelta(minutes=WINDOW)
@@ -41,12 +41,12 @@ def batching(tmp_path: Path) -> Opened:
     return opened
 
 
-def send(r: Recorder, encounter: str, letter: str, now: datetime = LATER) -> ClaimStanding:
-    return r.hands.claim_life.transmit_claim(ClaimMoment(encounter=encounter, letter=letter, ordinal=1, now=now))
+def send(r: Recorder, encounter: str, letter: str, now: datetime = LATER) -> ClaimFollowUp:
+    return r.activities.claim_life.transmit_claim(ClaimMoment(encounter=encounter, letter=letter, ordinal=1, now=now))
 
 
 def sent(r: Recorder) -> list[tuple[str, int, int]]:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         rows = session.exec(select(Transmission).order_by(Transmission.interchange, Transmission.set_number)).all()
     return [(row.letter, row.interchange, row.set_number) for row in rows]
 
@@ -64,7 +64,9 @@ async def test_claims_of_one_partner_share_an_interchange_that_is_written_when_i
             assert (standing.due, standing.due_title) == (AFTER, "the batch of the trading partner closes")
         assert files(r) == []
         assert sent(r) == [("A", 1, 1), ("B", 1, 2), ("C", 1, 3)]
-        assert r.hands.claim_life.follow_claim(ClaimMoment(encounter=encounter, letter="B", ordinal=1, now=AFTER)).send
+        assert r.activities.claim_life.follow_claim(
+            ClaimMoment(encounter=encounter, letter="B", ordinal=1, now=AFTER)
+        ).send
         assert send(r, encounter, "B", AFTER).send is False
         (path,) = files(r)
         assert path.name == "EXMACJK-000000001.x12"
@@ -74,7 +76,7 @@ async def test_claims_of_one_partner_share_an_interchange_that_is_written_when_i
         for letter in "ABC":
             assert send(r, encounter, letter, AFTER + timedelta(hours=1)).send is False
         assert (path.read_bytes(), path.stat().st_ino) == before
-        with r.mind.db.read() as session:
+        with r.service.db.read() as session:
             assert all(row.written_at for row in session.exec(select(Transmission)))
             assert [batch.written_at for batch in session.exec(select(Batch))] == [AFTER]
 
@@ -95,7 +97,7 @@ async def test_a_batch_that_closed_takes_no_more_and_the_next_one_has_the_next_n
 async def test_another_form_or_partner_has_its_own_interchange(batching: Opened) -> None:
     async with batching() as r:
         asked = [("EXMACJK", "medicare", "UB-04"), ("EXMACJK", "medicare", "CMS-1500"), ("EXCLEAR01", "aetna", "UB-04")]
-        with r.mind.db.write() as session:
+        with r.service.db.write() as session:
             given = [take_place(session, "shadow", *one, WINDOW, LATER).interchange for one in (*asked, asked[0])]
         assert given == [1, 2, 1, 1]
 
@@ -123,13 +125,13 @@ async def test_a_crash_between_writing_and_reporting_leaves_one_file_and_a_full_
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr(transmission, "write_once", full)
+            patched.setattr(transmit, "write_once", full)
             with pytest.raises(OSError, match="No space"):
                 send(r, encounter, "A", AFTER)
         assert send(r, encounter, "C", AFTER).due == AFTER + timedelta(minutes=WINDOW)
         send(r, encounter, "B", AFTER)
         (path,) = files(r)
-        with r.mind.db.write() as session:
+        with r.service.db.write() as session:
             session.exec(select(Batch).where(Batch.interchange == 1)).one().written_at = None
             for row in session.exec(select(Transmission)):
                 row.written_at = None
@@ -142,13 +144,13 @@ async def test_a_version_that_was_superseded_in_an_open_batch_still_goes_out(bat
     async with batching() as r:
         encounter = await encounter_of(r)
         send(r, encounter, "C")
-        with r.mind.db.write() as session:
+        with r.service.db.write() as session:
             first = session.get_one(ClaimVersion, (encounter, "C", 1, 1))
             values = first.model_dump() | {"version": 2, "frequency": "7", "state": "emitted", "standing": {}}
             session.add(ClaimVersion(**values | {"control_number": "CE0000000099", "content_hash": "other"}))
             first.state = "superseded"
         moment = ClaimMoment(encounter=encounter, letter="C", ordinal=1, now=AFTER)
-        assert r.hands.claim_life.follow_claim(moment).send
+        assert r.activities.claim_life.follow_claim(moment).send
         send(r, encounter, "C", AFTER)
         assert [places(path) for path in files(r)] == [["0001"]]
         assert sent(r) == [("C", 1, 1)]
@@ -162,7 +164,7 @@ async def test_a_999_answers_the_one_claim_of_a_batch_that_it_names_and_a_refuse
         for letter in "ABC":
             send(r, encounter, letter)
         send(r, encounter, "A", AFTER)
-        taker = Taker(r.mind.db, r.mind.keys, r.mind.shelf.site)
+        taker = PayerFileImporter(r.service.db, r.service.keys, r.service.config.site)
         one = (SAMPLES / "accepted.999.x12").read_text().replace("@INTERCHANGE@", "1")
         numbers = {row.letter: row.control_number for row in _rows(r)}
 
@@ -175,5 +177,5 @@ async def test_a_999_answers_the_one_claim_of_a_batch_that_it_names_and_a_refuse
 
 
 def _rows(r: Recorder) -> list[Transmission]:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         return list(session.exec(select(Transmission)))

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from activities.rules import Shelf
-from activities.store.tables import AlertRecord, ClaimVersion, Encounter
-from domain.plan import ClaimMoment, ClaimQuestion, ClaimStanding, Question
+from store.config import ConfigCache
+from store.tables import AlertRecord, ClaimVersion, Encounter
 from tests.contract.recording import NOW, SITE, Recorder, feed, live_site, recorder
+from workflows.messages import ClaimFollowUp, ClaimMoment, ClaimQuestion, Question
 
 SENT = NOW + timedelta(days=5)
 Event = dict[str, Any]
@@ -33,36 +33,36 @@ class Life:
 
     def decide(self) -> None:
         self.now += timedelta(hours=1)
-        with self.r.mind.db.read() as session:
+        with self.r.service.db.read() as session:
             upto = session.get_one(Encounter, self.encounter).next_sequence - 1
-        plan = self.r.hands.decide(Question(encounter=self.encounter, up_to_sequence=upto, now=self.now))
+        plan = self.r.activities.decide(Question(encounter=self.encounter, up_to_sequence=upto, now=self.now))
         wanted = {intent.letter: intent.content for intent in plan.claims}
         if wanted.get(self.letter) != getattr(self, "content", None):
             self.content = wanted.get(self.letter)
-            self.r.hands.build_claim(
+            self.r.activities.build_claim(
                 ClaimQuestion(
                     encounter=self.encounter, letter=self.letter, ordinal=1, up_to_sequence=upto, now=self.now
                 )
             )
 
-    def look(self, days: float = 0) -> ClaimStanding:
+    def look(self, days: float = 0) -> ClaimFollowUp:
         """What the claim's workflow does each time: follow, and send what is to be sent."""
         self.now += timedelta(days=days)
         moment = ClaimMoment(encounter=self.encounter, letter=self.letter, ordinal=1, now=self.now)
-        standing = self.r.hands.claim_life.follow_claim(moment)
-        return self.r.hands.claim_life.transmit_claim(moment) if standing.send else standing
+        standing = self.r.activities.claim_life.follow_claim(moment)
+        return self.r.activities.claim_life.transmit_claim(moment) if standing.send else standing
 
-    def again(self, standing: ClaimStanding) -> None:
+    def again(self, standing: ClaimFollowUp) -> None:
         """What the claim's workflow does once a void is out."""
         assert standing.again is not None
         self.now += timedelta(hours=1)
-        self.r.hands.build_claim(
+        self.r.activities.build_claim(
             ClaimQuestion(
                 encounter=self.encounter, letter=self.letter, ordinal=1, up_to_sequence=standing.again, now=self.now
             )
         )
 
-    async def answered(self, kind: str, row: ClaimVersion, source: str = "/x12/EXMACJK", **data: Any) -> ClaimStanding:
+    async def answered(self, kind: str, row: ClaimVersion, source: str = "/x12/EXMACJK", **data: Any) -> ClaimFollowUp:
         self.count += 1
         body = {"kind": kind, "accepted": True} if kind != "835" else {"status": "1", "paid": "0"}
         await self.say(
@@ -136,20 +136,20 @@ class Life:
 
     def rows(self) -> list[ClaimVersion]:
         query = select(ClaimVersion).where(ClaimVersion.letter == self.letter).order_by(ClaimVersion.version)  # type: ignore[arg-type]
-        with self.r.mind.db.read() as session:
+        with self.r.service.db.read() as session:
             return list(session.exec(query))
 
     def story(self) -> list[tuple[str, str]]:
         return [(row.frequency, row.state) for row in self.rows()]
 
     def files(self) -> list[str]:
-        paths = self.r.hands.claim_life.outbox.rglob("*.x12")
+        paths = self.r.activities.claim_life.outbox.rglob("*.x12")
         texts = [path.read_text() for path in sorted(paths)]
         mine = {row.control_number for row in self.rows()}
         return [text for text in texts if text.split("CLM*")[1].split("*")[0] in mine]
 
     def alerts(self) -> set[str]:
-        with self.r.mind.db.read() as session:
+        with self.r.service.db.read() as session:
             rows = session.exec(select(AlertRecord).where(AlertRecord.state != "resolved")).all()
         return {row.kind for row in rows if row.key.startswith(f"claim.{self.letter}/1.")}
 
@@ -285,7 +285,7 @@ async def test_an_original_whose_forerunner_was_taken_in_after_all_waits_for_its
     await life.answered("277CA", first, **REJECTED)
     await life.charged("104.00")
     assert life.story()[-1] == ("1", "emitted")
-    with life.r.mind.db.write() as session:
+    with life.r.service.db.write() as session:
         outpatient = session.merge(life.rows()[0])
         outpatient.document = {**outpatient.document, "type_of_bill": "131"}
     await life.answered("277CA", first, payer_claim_number="LATE1")
@@ -349,9 +349,9 @@ async def test_nobody_replaces_a_claim_because_the_patient_moved(life: Life) -> 
 
 async def test_no_identifier_leaves_the_vault_by_the_marks(life: Life) -> None:
     await life.named(member_id="9ZZ9TE9MK99")
-    with life.r.mind.db.read() as session:
+    with life.r.service.db.read() as session:
         upto = session.get_one(Encounter, life.encounter).next_sequence - 1
-    plan = life.r.hands.decide(Question(encounter=life.encounter, up_to_sequence=upto, now=life.now))
+    plan = life.r.activities.decide(Question(encounter=life.encounter, up_to_sequence=upto, now=life.now))
     assert "9ZZ9TE9MK99" not in plan.model_dump_json()
 
 
@@ -361,19 +361,19 @@ async def test_a_provider_corrected_in_the_site_file_sends_a_rejected_claim_agai
     line = next(line for line in text.splitlines() if line.startswith("taxonomy"))
     site = tmp_path / "site.toml"
     site.write_text(text.replace(line, 'taxonomy = "282NC0060X"'))
-    life.r.mind.shelf = Shelf("current", None, site)
+    life.r.service.config = ConfigCache("current", None, site)
     standing = life.look(days=1)
     assert standing.state == "emitted"
     assert life.story() == [("1", "superseded"), ("1", "emitted")]
     life.look(days=5)
     assert len(life.files()) == 2
-    life.r.mind.shelf = Shelf("current", None, SITE)
+    life.r.service.config = ConfigCache("current", None, SITE)
     life.look(days=1)
     assert life.story()[-1] == ("1", "transmitted")
 
 
 async def test_an_edit_against_a_claim_that_the_payer_has_is_heard_of(life: Life) -> None:
-    with life.r.mind.db.write() as session:
+    with life.r.service.db.write() as session:
         row = session.exec(select(ClaimVersion).where(ClaimVersion.letter == "C")).one()
         finding = {**row.document["edits"][0]} if row.document["edits"] else {}
         finding |= {
@@ -404,24 +404,24 @@ async def test_money_for_the_replaced_version_is_not_money_for_its_replacement(l
 
 
 async def test_an_older_decision_on_the_same_facts_cannot_overwrite_a_newer_one(life: Life) -> None:
-    with life.r.mind.db.read() as session:
+    with life.r.service.db.read() as session:
         upto = session.get_one(Encounter, life.encounter).next_sequence - 1
     newer, older = (
         Question(encounter=life.encounter, up_to_sequence=upto, now=moment)
         for moment in (datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 5, 20, tzinfo=UTC))
     )
-    life.r.hands.raise_alerts(newer)
+    life.r.activities.raise_alerts(newer)
     before = _all_alerts(life)
-    life.r.hands.raise_alerts(older)
+    life.r.activities.raise_alerts(older)
     assert _all_alerts(life) == before
-    life.r.hands.show_encounter(newer)
-    life.r.hands.show_encounter(older)
-    with life.r.mind.db.read() as session:
+    life.r.activities.show_encounter(newer)
+    life.r.activities.show_encounter(older)
+    with life.r.service.db.read() as session:
         assert session.get_one(Encounter, life.encounter).decided_at == newer.now
 
 
 def _all_alerts(life: Life) -> list[tuple[str, str]]:
-    with life.r.mind.db.read() as session:
+    with life.r.service.db.read() as session:
         return sorted((row.key, row.state) for row in session.exec(select(AlertRecord)))
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from activities.claims import current, keep_claim, version_at_payer, versions_of
-from activities.store.tables import ClaimVersion
-from app.outcomes import scenarios
-from domain.claims.expected import expected
-from domain.claims.model import Claim, Edit, EditSeverity, Form
-from domain.plan import ClaimBuilt, ClaimQuestion
+from activities.billing.claim_versions import current, keep_claim, version_at_payer
+from app.tools.scenario_expectations import scenarios
+from domain.billing.model import Claim, Edit, EditSeverity, Form
+from domain.billing.submission.expected_payment import expected
+from store.claims import versions_of
+from store.tables import ClaimVersion
 from tests.contract.recording import NOW, Recorder, feed, recorder
+from workflows.messages import ClaimBuilt, ClaimQuestion
 
 
 @pytest.fixture
@@ -33,14 +34,14 @@ class Desk:
         self.claim = Claim.model_validate(self.rows()[-1].document)
 
     def rows(self) -> list[ClaimVersion]:
-        with self.r.mind.db.read() as session:
+        with self.r.service.db.read() as session:
             return versions_of(session, self.encounter, "C", 1)
 
     def keep(self, claim: Claim | None, later: int = 1, now: datetime = NOW) -> ClaimBuilt:
         self.sequence += later
         question = ClaimQuestion(encounter=self.encounter, letter="C", ordinal=1, up_to_sequence=self.sequence, now=now)
-        with self.r.mind.db.write() as session:
-            return keep_claim(session, question, claim, self.r.hands.claim_life.same_file(session))
+        with self.r.service.db.write() as session:
+            return keep_claim(session, question, claim, self.r.activities.claim_life.same_file(session))
 
     def changed(self, remarks: str) -> Claim:
         return self.claim.model_copy(update={"remarks": remarks})
@@ -57,7 +58,7 @@ class Desk:
         return self.claim.model_copy(update=said)
 
     def payer_says(self, state: str) -> None:
-        with self.r.mind.db.write() as session:
+        with self.r.service.db.write() as session:
             row = current(versions_of(session, self.encounter, "C", 1))
             assert row is not None
             row.state, row.standing = state, {"state": state}
@@ -210,7 +211,7 @@ def test_every_emission_has_a_number_of_its_own(desk: Desk) -> None:
 
 
 def test_what_a_payer_should_come_to(desk: Desk) -> None:
-    rules, site = desk.r.mind.shelf.rules(), desk.r.mind.shelf.site()
+    rules, site = desk.r.service.config.rules(), desk.r.service.config.site()
     assert len(scenarios()) == 6
     assert expected(desk.claim, rules, site) is None
     base = Decimal("7000.00")

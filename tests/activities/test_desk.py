@@ -17,10 +17,9 @@ import pytest
 from pydantic import AnyHttpUrl
 from sqlmodel import select
 
-from activities import courier
-from activities.courier import LONGEST_PAUSE, deliver
-from activities.desk import escalate, work
-from activities.destinations import (
+from activities.alerting import deliver as delivery
+from activities.alerting.deliver import LONGEST_PAUSE, deliver
+from activities.alerting.destinations import (
     LASTS,
     SAID_AGAIN,
     Destination,
@@ -28,9 +27,10 @@ from activities.destinations import (
     DestinationsError,
     read_destinations,
 )
-from activities.store.engine import Database
-from activities.store.tables import AlertDelivery, AlertRecord
+from activities.alerting.escalate import escalate, work
 from app.api.webhooks import Webhook
+from store.engine import Database
+from store.tables import AlertDelivery, AlertRecord
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AGAIN = timedelta(hours=4)
@@ -280,7 +280,7 @@ class Silent:
 
 
 def test_a_try_ends_though_its_answer_drips(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "TIMEOUT_SECONDS", 0.4)
+    monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 0.4)
     silent = Silent(0.05)
     put(db, alert("a"))
     look(db, only(webhook(silent.url)))

@@ -18,27 +18,28 @@ WORKER = """
 import os, signal, sys
 from datetime import datetime
 from pathlib import Path
-from activities import transmission
-from activities.claim_life import ClaimLife
-from activities.mind import Mind
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import read_keyring
-from domain.plan import ClaimMoment
+from activities.billing import transmit
+from activities.claim import ClaimActivities
+from activities.decisions import DecisionService
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import read_keyring
+from workflows.messages import ClaimMoment
 
 directory, site, encounter, now, when = sys.argv[1:]
-write = transmission.write_once
+write = transmit.write_once
 
 def killed(path, text):
     if when == "after the file":
         write(path, text)
     os.kill(os.getpid(), signal.SIGKILL)
 
-transmission.write_once = killed
+transmit.write_once = killed
 home = Path(directory)
-mind = Mind(Database(f"sqlite:///{home / 'encounters.db'}"), read_keyring(home / "keys.json"), Shelf("current", None, Path(site)))
+db = Database(f"sqlite:///{home / 'encounters.db'}")
+service = DecisionService(db, read_keyring(home / "keys.json"), ConfigCache("current", None, Path(site)))
 moment = ClaimMoment(encounter=encounter, letter="C", ordinal=1, now=datetime.fromisoformat(now))
-ClaimLife(mind, home / "outbox").transmit_claim(moment)
+ClaimActivities(service, home / "outbox").transmit_claim(moment)
 """
 
 

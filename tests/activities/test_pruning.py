@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from sqlmodel import SQLModel, func, select
 
-from activities.pruning import Pruned, prune
-from activities.store.tables import AuditEntry, ClaimVersion, ReplyFile
-from activities.store.vault import audit
 from domain.rulebook import load
 from domain.rulebook.treatment_rows import Window
+from store.pruning import Pruned, prune
+from store.tables import AuditEntry, ClaimVersion, ReplyFile
+from store.vault import audit
 from tests.activities.test_transmission import LATER, encounter_of, files, send
 from tests.conftest import rulebook_texts
 from tests.contract.recording import NOW, Recorder, recorder
@@ -28,23 +28,23 @@ async def r(tmp_path: Path) -> AsyncIterator[Recorder]:
 
 
 def span(r: Recorder, key: str) -> timedelta:
-    return r.mind.shelf.rules().one(Window, NOW.date(), key=key).span
+    return r.service.config.rules().one(Window, NOW.date(), key=key).span
 
 
 def pruned(r: Recorder, inbox: Path, now: datetime, *, dry_run: bool = False) -> Pruned:
-    rules = r.mind.shelf.rules()
-    return prune(r.mind.db, rules, r.hands.claim_life.outbox, inbox, now, "operator", dry_run=dry_run)
+    rules = r.service.config.rules()
+    return prune(r.service.db, rules, r.activities.claim_life.outbox, inbox, now, "operator", dry_run=dry_run)
 
 
 def put(r: Recorder, encounter: str, state: str, untold: bool, standing: str = "") -> None:
-    with r.mind.db.write() as session:
+    with r.service.db.write() as session:
         row = session.get_one(ClaimVersion, (encounter, "C", 1, 1))
         row.state, row.standing = state, row.standing | {"untold": untold, "state": standing or state}
         session.add(row)
 
 
 def counts(r: Recorder) -> dict[str, int]:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         tables = SQLModel.metadata.sorted_tables
         return {table.name: session.exec(select(func.count()).select_from(table)).one() for table in tables}
 
@@ -89,7 +89,7 @@ async def test_a_payers_file_goes_when_it_was_taken_in_and_no_other(r: Recorder,
     for name in (f"processed/{DIGEST[:24]}.x12", "processed/strange.x12", "quarantine/torn.x12", "new.835"):
         (inbox / name).parent.mkdir(parents=True, exist_ok=True)
         (inbox / name).write_text("ISA")
-    with r.mind.db.write() as session:
+    with r.service.db.write() as session:
         session.add(ReplyFile(digest=DIGEST, taken_at=NOW, moved_at=NOW))
         session.add(ReplyFile(digest="e" * 64, taken_at=NOW))
     assert pruned(r, inbox, NOW + timedelta(days=1)).reply_files == 0
@@ -103,11 +103,11 @@ async def test_who_read_what_stays_for_its_years_and_the_pruning_itself_is_on_re
 ) -> None:
     kept = span(r, "keep_access_records")
     assert kept >= timedelta(days=6 * 365)
-    with r.mind.db.write() as session:
+    with r.service.db.write() as session:
         audit(session, "biller", "claim", "enc_old", "read", NOW)
         audit(session, "biller", "claim", "enc_new", "read", NOW + timedelta(days=2))
     assert pruned(r, tmp_path, NOW + kept + timedelta(days=1)).access_records == 1
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         rows = {(row.action, row.target) for row in session.exec(select(AuditEntry))}
     assert ("claim", "enc_new") in rows
     assert ("claim", "enc_old") not in rows
@@ -119,5 +119,5 @@ async def test_a_span_without_length_removes_nothing(r: Recorder, tmp_path: Path
     key = 'key = "keep_exchanged_files"\n'
     texts = {name: text.replace(f"{key}days = 180\n", f"{key}count = 1\n") for name, text in rulebook_texts().items()}
     with pytest.raises(ValueError, match="keep_exchanged_files: give it days"):
-        prune(r.mind.db, load(texts, "current"), r.hands.claim_life.outbox, tmp_path, LATER, "operator")
+        prune(r.service.db, load(texts, "current"), r.activities.claim_life.outbox, tmp_path, LATER, "operator")
     assert len(files(r)) == 1

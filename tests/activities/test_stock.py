@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import select
 
-from activities.store.tables import STOCK_NOTICE, Encounter, EncounterEvent
+from store.tables import STOCK_NOTICE, Encounter, EncounterEvent
 from tests.contract.recording import Recorder, feed, recorder
 
 BEFORE = datetime(2026, 6, 9, 12, tzinfo=UTC)
@@ -41,9 +41,9 @@ def dose(number: int, subject: str, time: str) -> dict[str, Any]:
 
 
 def missing(r: Recorder, encounter: str) -> str:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         upto = session.exec(select(Encounter).where(Encounter.encounter_id == encounter)).one().next_sequence - 1
-    gates = r.mind.decision(encounter, upto, BEFORE.replace(microsecond=len(_asked))).gates
+    gates = r.service.decision(encounter, upto, BEFORE.replace(microsecond=len(_asked))).gates
     _asked.append(encounter)
     infusion = next(gate for gate in gates if gate.stage.value == "infusion")
     return next(one.missing for one in infusion.requirements if one.key.startswith("readiness.tocilizumab_on_hand"))
@@ -55,7 +55,7 @@ _asked: list[str] = []
 
 def told(r: Recorder, encounter: str) -> int:
     """How often the encounter was woken by another patient's doses."""
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         mine = select(EncounterEvent).where(EncounterEvent.encounter_id == encounter)
         return len(session.exec(mine.where(EncounterEvent.type == STOCK_NOTICE)).all())
 

@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
-from activities import transmission
-from activities.store.tables import AlertRecord, ClaimVersion, Counter, Encounter, Transmission
-from activities.transmission import write_once
-from domain.claims.x12 import validate
-from domain.plan import ClaimMoment, ClaimQuestion, ClaimStanding
+from activities.billing import transmit
+from domain.billing.x12 import validate
+from store.outbox import write_once
+from store.tables import AlertRecord, ClaimVersion, Counter, Encounter, Transmission
 from tests.contract.recording import NOW, SITE, Recorder, feed, recorder
 from tests.store.databases import Outage, postgres_url
+from workflows.messages import ClaimFollowUp, ClaimMoment, ClaimQuestion
 
 LATER = NOW + timedelta(days=5)
 
@@ -38,23 +38,23 @@ async def encounter_of(r: Recorder) -> str:
     return encounter
 
 
-def send(r: Recorder, encounter: str, letter: str = "C", now: datetime = LATER) -> ClaimStanding:
+def send(r: Recorder, encounter: str, letter: str = "C", now: datetime = LATER) -> ClaimFollowUp:
     moment = ClaimMoment(encounter=encounter, letter=letter, ordinal=1, now=now)
-    return r.hands.claim_life.transmit_claim(moment)
+    return r.activities.claim_life.transmit_claim(moment)
 
 
 def sent(r: Recorder) -> list[Transmission]:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         return list(session.exec(select(Transmission).order_by(Transmission.interchange)))
 
 
 def open_titles(r: Recorder) -> list[str]:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         return list(session.exec(select(AlertRecord.title).where(AlertRecord.state == "open")))
 
 
 def files(r: Recorder) -> list[Path]:
-    return sorted(path for path in r.hands.claim_life.outbox.rglob("*") if path.is_file())
+    return sorted(path for path in r.activities.claim_life.outbox.rglob("*") if path.is_file())
 
 
 async def test_the_hold_is_kept_and_the_file_says_who_it_is_from_nobody_it_is_about(r: Recorder) -> None:
@@ -63,7 +63,7 @@ async def test_the_hold_is_kept_and_the_file_says_who_it_is_from_nobody_it_is_ab
     assert files(r) == []
     assert send(r, encounter).state == "transmitted"
     (path,) = files(r)
-    assert path.relative_to(r.hands.claim_life.outbox).as_posix() == "shadow/medicare/EXMACJK-000000001.x12"
+    assert path.relative_to(r.activities.claim_life.outbox).as_posix() == "shadow/medicare/EXMACJK-000000001.x12"
     assert path.stat().st_mode & 0o077 == 0
     assert validate(path.read_text()) == []
 
@@ -85,7 +85,7 @@ async def test_a_full_outbox_keeps_the_number_and_the_retry_writes_the_same_file
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(transmission, "write_once", full)
+        patched.setattr(transmit, "write_once", full)
         with pytest.raises(OSError, match="No space"):
             send(r, encounter)
     assert [row.written_at for row in sent(r)] == [None]
@@ -102,13 +102,13 @@ async def test_killed_between_writing_and_reporting_the_file_stays_as_it_is(r: R
     send(r, encounter)
     (path,) = files(r)
     before = (path.read_bytes(), path.stat().st_ino)
-    with r.mind.db.write() as session:
+    with r.service.db.write() as session:
         session.exec(select(Transmission)).one().written_at = None
     send(r, encounter, now=LATER + timedelta(days=1))
     assert (path.read_bytes(), path.stat().st_ino) == before
     assert sent(r)[0].written_at is not None
     path.unlink()
-    with r.mind.db.write() as session:
+    with r.service.db.write() as session:
         session.exec(select(Transmission)).one().written_at = None
     send(r, encounter, now=LATER + timedelta(days=2))
     assert path.read_bytes() == before[0]
@@ -129,7 +129,7 @@ async def test_a_file_that_does_not_pass_takes_no_number_and_somebody_hears_of_i
 ) -> None:
     encounter = await encounter_of(r)
     with monkeypatch.context() as patched:
-        patched.setattr(transmission, "validate", lambda _file: ["NM109 is missing"])
+        patched.setattr(transmit, "validate", lambda _file: ["NM109 is missing"])
         standing = send(r, encounter)
     assert standing.state == "emitted"
     assert standing.send
@@ -142,17 +142,19 @@ async def test_a_file_that_does_not_pass_takes_no_number_and_somebody_hears_of_i
 
 async def test_building_again_or_by_two_at_a_time_makes_one_version_with_one_number(r: Recorder) -> None:
     encounter = await encounter_of(r)
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         upto = session.get_one(Encounter, encounter).next_sequence - 1
 
     def build(letter: str) -> None:
-        r.hands.build_claim(ClaimQuestion(encounter=encounter, letter=letter, ordinal=1, up_to_sequence=upto, now=NOW))
+        r.activities.build_claim(
+            ClaimQuestion(encounter=encounter, letter=letter, ordinal=1, up_to_sequence=upto, now=NOW)
+        )
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(build, "CBACBACBA"))
     await r.post(feed("a_mcl_medicare_inpatient"))
     r.decide(encounter, NOW)
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         rows = session.exec(select(ClaimVersion)).all()
         counted = session.get_one(Counter, "claim control number").value
     assert sorted((row.letter, row.version) for row in rows) == [("A", 1), ("B", 1), ("C", 1)]
@@ -191,7 +193,7 @@ async def test_a_database_that_is_gone_for_a_while_costs_neither_a_number_nor_a_
             outage.begins()
 
         with monkeypatch.context() as patched:
-            patched.setattr(transmission, "write_once", written_as_the_power_goes)
+            patched.setattr(transmit, "write_once", written_as_the_power_goes)
             with pytest.raises(OperationalError):
                 send(r, encounter, "B")
         outage.ends()
@@ -219,7 +221,7 @@ async def test_a_file_goes_live_only_where_payer_and_facility_do_and_each_outbox
         assert send(r, encounter).state == "transmitted"
         (path,) = files(r)
         folder = "live" if mark == "P" else "shadow"
-        assert path.relative_to(r.hands.claim_life.outbox).as_posix() == f"{folder}/medicare/EXMACJK-000000001.x12"
+        assert path.relative_to(r.activities.claim_life.outbox).as_posix() == f"{folder}/medicare/EXMACJK-000000001.x12"
         assert path.read_text().splitlines()[0].split("*")[15] == mark
         preview = await r.http.get(f"/v1/encounters/{encounter}/claims/A", headers={"accept": "application/edi-x12"})
         assert preview.text.splitlines()[0].split("*")[15] == mark

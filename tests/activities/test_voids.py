@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from app.api.actors import Actor
-from app.billing import worklist
+from app.api.claim_worklists import worklist
 from tests.activities.test_claim_life import REJECTED, Life, life, mode  # noqa: F401 the fixtures
 
 
@@ -69,7 +69,7 @@ async def test_a_claim_behind_a_void_that_waits_stands_among_the_unbilled_with_i
     life.look(days=20)
     assert life.story()[-1] == ("8", "emitted")
     assert life.alerts() == {"claim_replacement_waiting"}
-    with life.r.mind.db.read() as session:
+    with life.r.service.db.read() as session:
         (entry,) = [
             one for one in worklist(session, "unbilled", Actor("biller"), life.now).entries if one.claim == "C/1"
         ]

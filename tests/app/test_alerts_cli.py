@@ -15,16 +15,16 @@ import uvicorn
 from pydantic import AnyHttpUrl
 from typer.testing import CliRunner
 
-from activities.courier import deliver
-from activities.desk import work
-from activities.destinations import Destination, Destinations
-from activities.store.engine import Database
-from activities.store.keys import create_keyring
-from activities.store.tables import AlertRecord
+from activities.alerting.deliver import deliver
+from activities.alerting.destinations import Destination, Destinations
+from activities.alerting.escalate import work
 from app.api.access import Access
-from app.cli import cli
+from app.cli.main import cli
 from app.client import ApiError
-from app.gateway import create_gateway
+from app.process.gateway import create_gateway
+from store.engine import Database
+from store.keys import create_keyring
+from store.tables import AlertRecord
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NOBODY = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(32))

@@ -8,17 +8,17 @@ from typing import Any, cast
 
 import pytest
 
-from app import bell
-from app.bell import Bell
-from intake import health
-from intake.fhir import asking
-from intake.fhir.asking import Asker
-from intake.health import FeedWatch
+from app.process import alert_poller
+from app.process.alert_poller import AlertPoller
+from intake import feed_health
+from intake.feed_health import FeedWatch
+from intake.fhir import missed_notifications
+from intake.fhir.missed_notifications import Asker
 
 RUNS: list[tuple[Any, str, str, Callable[[], Any]]] = [
-    (bell, "LOOK_SECONDS", "look", lambda: Bell(cast(Any, None), cast(Any, None))),
-    (health, "CHECK_SECONDS", "check", lambda: FeedWatch(cast(Any, None), {}, lambda: cast(Any, None))),
-    (asking, "CHECK_SECONDS", "ask", lambda: Asker.__new__(Asker)),
+    (alert_poller, "LOOK_SECONDS", "look", lambda: AlertPoller(cast(Any, None), cast(Any, None))),
+    (feed_health, "CHECK_SECONDS", "check", lambda: FeedWatch(cast(Any, None), {}, lambda: cast(Any, None))),
+    (missed_notifications, "CHECK_SECONDS", "ask", lambda: Asker.__new__(Asker)),
 ]
 
 

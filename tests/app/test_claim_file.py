@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlmodel import select
 
-from activities.store.tables import AuditEntry
-from domain.claims.x12 import validate
+from domain.billing.x12 import validate
+from store.tables import AuditEntry
 from tests.contract.recording import NOW, Recorder, feed, recorder
 
 X12 = {"accept": "application/edi-x12"}
@@ -34,7 +34,7 @@ async def test_a_claim_is_given_as_its_837_and_that_is_on_record(tmp_path: Path)
         assert "NM1*IL*1*" in answer.text
         again = await r.http.get(f"/v1/encounters/{encounter}/claims/C/1", headers=X12)
         assert again.text == answer.text
-        with r.mind.db.read() as session:
+        with r.service.db.read() as session:
             entries = session.exec(select(AuditEntry).where(AuditEntry.action == "claim_file")).all()
         assert [entry.target for entry in entries] == [encounter] * 4
 

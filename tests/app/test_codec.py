@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from google.protobuf.json_format import MessageToJson, Parse
 from temporalio.api.common.v1 import Payload, Payloads
 
-from activities.payloads import SealedPayloads
 from app.api.access import digest
 from app.api.actors import Actor
 from app.api.roles import Role
-from app.codec import codec_path, install_codec
+from app.process.codec import codec_path, install_codec
+from app.process.payload_encryption import SealedPayloads
 from tests.contract.recording import TOKEN, recorder
 from tests.replay.keys import RECORDING_KEYS
 
@@ -74,10 +74,10 @@ async def test_a_body_that_is_none_gets_an_answer(client: httpx.AsyncClient, bod
 async def test_a_ui_with_a_login_passes_its_reader_on(tmp_path: Path) -> None:
     """Every reader of timelines may look; no token, another role and another page may not."""
     async with recorder(tmp_path) as r:
-        install_codec(r.api, r.mind.keys, (UI,))
+        install_codec(r.api, r.service.keys, (UI,))
         actors = r.api.state.parts.access.actors
         actors[digest("token-of-a-feed")] = Actor("feed", frozenset({Role.FEED}))
-        body = MessageToJson(Payloads(payloads=await SealedPayloads(r.mind.keys).encode([PLAIN])))
+        body = MessageToJson(Payloads(payloads=await SealedPayloads(r.service.keys).encode([PLAIN])))
 
         async def ask(token: str, origin: str = UI) -> httpx.Response:
             headers = {"origin": origin, "authorization": f"Bearer {token}"}

@@ -12,8 +12,8 @@ import pytest
 from sqlmodel import select
 from typer.testing import CliRunner
 
-from activities.store.tables import AlertRecord, Inbox
-from app.cli import cli
+from app.cli.main import cli
+from store.tables import AlertRecord, Inbox
 from tests.app.test_packets import served
 from tests.contract.recording import TOKEN, Recorder, recorder
 
@@ -34,7 +34,7 @@ def run(*args: str) -> Any:
 
 
 def events(r: Recorder) -> int:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         return len(session.exec(select(Inbox.event_id)).all())
 
 
@@ -69,7 +69,7 @@ async def test_an_import_opens_the_encounter_where_it_stands_and_asks_for_nothin
     assert shown["stage"] == "infusion"
     assert {gate["stage"] for gate in shown["gates"] if not gate["open"]} <= {"infusion", "monitoring"}
     assert [hold for hold in shown["holds"] if hold["gate"] != "infusion"] == []
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         assert [a.kind for a in session.exec(select(AlertRecord)) if a.kind.endswith(("_overdue", "_missing"))] == []
     claims = (await r.http.get(f"/v1/encounters/{encounter}/claims")).json()
     assert [(one["letter"], one["ordinal"], one["number"]) for one in claims["elsewhere"]] == [("A", 1, "PB-2026-0517")]

@@ -8,8 +8,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-from app.children import OLDER_LOGS, turn_over
-from app.logs import told
+from app.process.child_processes import OLDER_LOGS, turn_over
+from app.process.logs import told
 
 CANARY = "Quetzalcoatl 1961-04-05"
 
@@ -32,8 +32,8 @@ def test_libraries_threads_and_a_dying_process_repeat_no_message_and_every_line_
     program = f"""
         import asyncio, logging, threading
         import structlog
-        from activities.store.telling import tell
-        from app.logs import be_discreet
+        from store.step_log import tell
+        from app.process.logs import be_discreet
         be_discreet("worker")
         def fail():
             raise ValueError({CANARY!r})

@@ -22,12 +22,12 @@ from pypdf import PdfReader
 from sqlmodel import select
 from typer.testing import CliRunner
 
-from activities.store.tables import AuditEntry
 from app.api.access import digest
 from app.api.actors import Actor
 from app.api.roles import SEE_IDENTITY, TABLE, Right, Role
-from app.cli import cli
-from app.packet.lettering import printable
+from app.cli.main import cli
+from app.pdf.fonts_styles import printable
+from store.tables import AuditEntry
 from tests.contract.recording import TOKEN, Recorder, feed, recorder
 
 LATER = datetime(2026, 9, 1, tzinfo=UTC)
@@ -79,7 +79,7 @@ def text_of(body: bytes) -> str:
 
 
 def entries(r: Recorder) -> list[AuditEntry]:
-    with r.mind.db.read() as session:
+    with r.service.db.read() as session:
         return list(session.exec(select(AuditEntry).order_by(AuditEntry.at)))
 
 

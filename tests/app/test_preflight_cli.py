@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.main import cli
 from app.client import ApiError
 from tests.conftest import RULEBOOK
 from tests.domain.preflight import referrals as r

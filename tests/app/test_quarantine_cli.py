@@ -6,9 +6,9 @@ import json
 
 from typer.testing import CliRunner
 
-from activities.store.inbox import receive
-from activities.store.keys import read_keyring
-from app.cli import cli
+from app.cli.main import cli
+from intake.inbox.receive import receive
+from store.keys import read_keyring
 from tests.app.test_alerts_cli import NOW, Desk, desk  # noqa: F401 the fixture
 from tests.store import examples as e
 

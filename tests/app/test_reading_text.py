@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from app.reading_text import claim_lines, encounter_lines, hold_lines, moment, receipt_lines, timeline_lines
+from app.cli.encounter_text import (
+    claim_lines,
+    encounter_lines,
+    hold_lines,
+    moment,
+    receipt_lines,
+    timeline_lines,
+)
 from tests.contract.recording import ANSWERS
 
 

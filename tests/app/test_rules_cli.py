@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import domain.rulebook
-from app.rules_cli import rules_app
+from app.cli.rules import rules_app
 
 TABLES = Path(domain.rulebook.__file__).parent
 

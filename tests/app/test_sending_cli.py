@@ -9,15 +9,15 @@ import pytest
 from sqlmodel import select
 from typer.testing import CliRunner
 
-from activities.store.engine import Database
-from activities.store.keys import read_keyring
-from activities.store.tables import Encounter
 from app.api.access import Access
-from app.billing_cli import reply_lines
-from app.cli import cli
-from app.gateway import create_gateway
-from app.installation import install
+from app.cli.main import cli
+from app.cli.worklists import reply_lines
+from app.process.gateway import create_gateway
+from app.process.installation import install
 from app.settings import Settings
+from store.engine import Database
+from store.keys import read_keyring
+from store.tables import Encounter
 from tests.intake.sockets import listening
 
 FEED = "tests/scenarios/a_mcl_medicare_inpatient.json"

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
+from app.cli.main import main
 from app.metrics import free_port
+from app.process.operator_errors import in_one_line
+from app.process.supervisor import served_database
 from app.settings import Settings
-from app.supervisor import served_database
-from app.troubles import in_one_line
 
 
 def run(tmp_path: Path, *words: str, cwd: Path | None = None, **environment: str) -> tuple[int, str]:
     if cwd:
         cwd.mkdir(exist_ok=True)
     answer = subprocess.run(
-        [sys.executable, "-m", "app.cli", *words],
+        [sys.executable, "-m", "app.cli.main", *words],
         capture_output=True,
         text=True,
         timeout=60,

@@ -8,12 +8,12 @@ import pytest
 from sqlmodel import select
 from typer.testing import CliRunner
 
-from activities.store import quarantine
-from activities.store.engine import Database
-from activities.store.inbox import receive
-from activities.store.keys import create_keyring, read_keyring
-from activities.store.tables import AuditEntry
-from app.vault_cli import vault_app
+from app.cli.vault import vault_app
+from intake.inbox import quarantine
+from intake.inbox.receive import receive
+from store.engine import Database
+from store.keys import create_keyring, read_keyring
+from store.tables import AuditEntry
 from tests.store import examples as e
 
 MESSAGE = "MSH|^~\\&|CADENCE\rPID|1||MRN-CANARY-77\r"

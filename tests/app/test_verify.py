@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from activities.store.chain import append_custody
-from activities.store.engine import Database
-from activities.store.keys import create_keyring
-from activities.store.matching import alias_key
-from activities.store.tables import Alias, Encounter
-from app.cli import cli
-from app.custody_file import EntryLine, LinkLine, write_lines
+from app.cli.custody_file import EntryLine, LinkLine, write_lines
+from app.cli.main import cli
+from app.cli.verify import verify_file
 from app.settings import Settings
-from app.verify import verify_file
-from domain.decision import CustodyEntry
-from domain.ledger import GENESIS, entry_hash, link_hash
+from domain.custody.entries import CustodyEntry
+from domain.custody.ledger import GENESIS, entry_hash, link_hash
+from store.chain import append_custody
+from store.engine import Database
+from store.identifiers import alias_key
+from store.keys import create_keyring
+from store.tables import Alias, Encounter
 from tests.replay.keys import RECORDING_KEYS
 
 AT = datetime(2026, 6, 1, 9, tzinfo=UTC)

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlmodel import select
 
-from activities.store.tables import ClaimVersion
-from app.billing_cli import worklist_lines
-from domain.plan import ClaimMoment
+from app.cli.worklists import worklist_lines
+from store.tables import ClaimVersion
 from tests.activities.test_claim_life import Life
 from tests.contract.recording import NOW, Recorder, feed, live_site, recorder
+from workflows.messages import ClaimMoment
 
 NAMES = ("unbilled", "held", "unacknowledged", "denied")
 
@@ -45,7 +45,7 @@ async def denied(r: Recorder) -> Life:
 
 
 def mark(r: Recorder, letter: str, state: str, **standing: Any) -> None:
-    with r.mind.db.write() as session:
+    with r.service.db.write() as session:
         row = session.exec(select(ClaimVersion).where(ClaimVersion.letter == letter)).one()
         row.state, row.standing = state, {"state": state, **standing}
         session.add(row)
@@ -63,7 +63,7 @@ async def test_a_claim_moves_from_list_to_list(tmp_path: Path) -> None:
         days = [entry["days"] for entry in unbilled["entries"]]
         assert days == sorted(days, reverse=True)
         moment = ClaimMoment(encounter=encounter, letter="A", ordinal=1, now=NOW + timedelta(days=5))
-        r.hands.claim_life.transmit_claim(moment)
+        r.activities.claim_life.transmit_claim(moment)
         mark(r, "B", "held")
         mark(r, "C", "denied", refused="1200.00", appeal_by="2026-07-05", remitted_at="2026-06-20T00:00:00+00:00")
         assert await lists(r) == {
@@ -115,7 +115,7 @@ async def test_a_claim_is_unacknowledged_until_its_payer_says_that_it_has_it(tmp
 async def test_a_void_is_no_unbilled_money(tmp_path: Path) -> None:
     async with recorder(tmp_path, site=live_site(tmp_path)) as r:
         life = await sent(r)
-        with r.mind.db.write() as session:
+        with r.service.db.write() as session:
             row = session.exec(select(ClaimVersion).where(ClaimVersion.letter == "C")).one()
             row.state, row.frequency = "emitted", "8"
             session.add(row)

@@ -23,12 +23,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlmodel import select
 
-from activities.store.tables import AlertRecord, ClaimVersion, Encounter
 from app.api.access import Access, digest
 from app.api.actors import Actor
-from app.gateway import create_gateway
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS
+from app.process.gateway import create_gateway
+from store.tables import AlertRecord, ClaimVersion, Encounter
 from tests.deploy.cohort_world import AT, play
 from tests.deploy.panels import BUILD, PANELS, answers, watched
 from tests.deploy.store_world import World
@@ -68,7 +68,7 @@ def _content(world: World) -> str:
 
 def _registry(world: World) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(StoreMetrics(world.db, world.shelf, world.keys, clock=lambda: AT))
+    registry.register(StoreMetrics(world.db, world.config, world.keys, clock=lambda: AT))
     return registry
 
 
@@ -106,7 +106,7 @@ async def _pages(world: World) -> list[str]:
         keys=world.keys,
         access=Access({digest(TOKEN): Actor("measurement")}),
         site=world.site(),
-        rules=world.shelf.rules,
+        rules=world.config.rules,
         clock=lambda: AT,
     )
     with world.db.read() as session:

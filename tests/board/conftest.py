@@ -14,12 +14,12 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from activities.store.engine import Database
-from activities.store.facts import open_body
-from activities.store.tables import AuditEntry, Inbox
 from app.api.access import digest
 from app.api.actors import Actor
 from app.api.roles import Role
+from store.engine import Database
+from store.facts import open_body
+from store.tables import AuditEntry, Inbox
 from tests.contract.recording import NOW, TOKEN, Recorder, feed, recorder
 
 ROLES = {role.value: Actor(f"the {role.value}", frozenset({role})) for role in Role}
@@ -50,7 +50,7 @@ class Board:
 
     @property
     def db(self) -> Database:
-        return self.recorder.mind.db
+        return self.recorder.service.db
 
     async def sign_in(self, token: str = TOKEN) -> httpx.Response:
         self.http.cookies.clear()
@@ -83,7 +83,7 @@ class Board:
     def last_event(self) -> dict[str, Any]:
         with self.db.read() as session:
             row = session.exec(select(Inbox).where(Inbox.feed.startswith("board:"))).all()[-1]  # type: ignore[attr-defined]
-            return open_body(self.recorder.mind.keys, row)
+            return open_body(self.recorder.service.keys, row)
 
     def events(self) -> int:
         with self.db.read() as session:

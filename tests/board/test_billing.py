@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import unescape
 
-from activities.store.tables import ClaimVersion
+from store.tables import ClaimVersion
 from tests.board.conftest import Board
 
 

@@ -13,8 +13,8 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from activities.store.tables import AlertRecord
 from deploy.browser import opened, program, sign_in
+from store.tables import AlertRecord
 from tests.board.conftest import Board
 from tests.contract.recording import NOW, TOKEN
 

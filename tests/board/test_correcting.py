@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from activities.store.tables import Inbox
+from store.tables import Inbox
 from tests.board.conftest import Board
 from tests.board.markup import problems
 from tests.board.test_forms import FILLED, path_of

@@ -7,10 +7,10 @@ from html import unescape
 
 import pytest
 
-from activities.store.tables import Encounter
 from app.api.roles import Role
 from app.board.forms import EVIDENCE, FORMS
 from app.board.rights import BOARD_TABLE
+from store.tables import Encounter
 from tests.board.conftest import Board
 from tests.board.markup import problems
 from tests.contract.recording import TOKEN
@@ -443,7 +443,7 @@ async def test_the_papers_that_a_gate_lacks_are_marked(board: Board, monkeypatch
         gates = [{"requirements": [{"key": key, "met": good} for key, good in met]}]
         return Encounter(encounter_id=encounter_id, view={"gates": gates, "holds": []}, facilities=[])
 
-    monkeypatch.setattr("app.board.entering.encounter_for", lacking)
+    monkeypatch.setattr("app.board.event_entry.encounter_for", lacking)
     shown = (await board.get(f"/encounters/{board.held}/forms/evidence")).text
     assert re.findall(r'kind=(\w+)">[^<]+</a> <span class="tag tag-shut">missing', shown) == ["cns_status"]
 

@@ -8,13 +8,13 @@ from html import unescape
 import pytest
 from sqlmodel import select
 
-from activities.store import signals
-from activities.store.inbox import receive
-from activities.store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter, Quarantine
 from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
 from app.board.worklists import DESKS
 from domain.rulebook import Rulebook
+from intake import alerts
+from intake.inbox.receive import receive
+from store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter, Quarantine
 from tests.board.conftest import Board
 from tests.board.markup import problems
 from tests.contract.recording import NOW
@@ -289,7 +289,7 @@ def house_alert(alert_id: str) -> AlertRecord:
         key="silent",
         kind="feed_silent",
         severity="warning",
-        owner=signals.OWNER,
+        owner=alerts.OWNER,
         title="A feed is silent",
         action="Ask its owner.",
         citation="design section 4",
@@ -303,7 +303,7 @@ def house_alert(alert_id: str) -> AlertRecord:
 def test_every_owner_of_the_rulebook_has_a_desk(rules: Rulebook) -> None:
     owners = {str(row.owner) for table in rules.rows.values() for row in table if getattr(row, "owner", None)}
     assert len(owners) > 5
-    assert owners | {signals.OWNER} <= {owner for desk in DESKS.values() for owner in desk.owners}
+    assert owners | {alerts.OWNER} <= {owner for desk in DESKS.values() for owner in desk.owners}
 
 
 async def test_alerts_stand_by_cause_and_a_cause_is_taken_at_once(board: Board) -> None:
@@ -385,7 +385,7 @@ async def test_the_form_of_a_claim_is_one_step_from_its_encounter_and_its_readin
     assert answer.status_code == 200
     assert "FL 4 type of bill" in answer.text
     assert not any(secret in answer.text for secret in board.secret)
-    with board.recorder.mind.db.read() as store:
+    with board.recorder.service.db.read() as store:
         seen = store.exec(select(AuditEntry).where(AuditEntry.action == "claim form")).all()
     assert [entry.target for entry in seen] == [board.whole]
     assert (await board.get(f"/encounters/{board.whole}/claims/C/9")).status_code == 404
@@ -393,7 +393,7 @@ async def test_the_form_of_a_claim_is_one_step_from_its_encounter_and_its_readin
 
 async def test_what_was_kept_is_tried_again_and_closed_from_the_page(board: Board) -> None:
     stray = e.custody("c-9", subject="COI-NOBODYS", coi="COI-NOBODYS")
-    receive(board.db, board.recorder.mind.keys, stray, NOW, "lab")
+    receive(board.db, board.recorder.service.keys, stray, NOW, "lab")
     page = (await board.get("/quarantine")).text
     assert problems(page) == []
     entry = re.search(r'action="/quarantine/(qua_[^/]+)/replay"', page)

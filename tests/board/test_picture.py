@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.picture import STARTS, WIDTH, draw, timeline_svg
+from app.board.timeline_svg import STARTS, WIDTH, draw, timeline_svg
 
 START = datetime(2026, 5, 1, 9, tzinfo=UTC)
 SVG = "{http://www.w3.org/2000/svg}"

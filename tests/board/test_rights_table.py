@@ -9,13 +9,13 @@ from itertools import product
 import pytest
 from fastapi.routing import APIRoute
 
-from activities.store.tables import AlertRecord, Encounter
 from app.api.access import digest
 from app.api.actors import Actor
 from app.api.roles import TABLE, Right, Role
-from app.board import alerts, claim, entering, packing, pages, quarantine, routes
+from app.board import alerts, claim, event_entry, packet_download, pages, quarantine, routes
 from app.board.forms import FORMS
 from app.board.rights import BOARD_TABLE, BoardRight
+from store.tables import AlertRecord, Encounter
 from tests.board.conftest import Board
 from tests.intake.test_access import alert
 
@@ -113,7 +113,7 @@ async def test_a_caller_whose_claims_give_no_facility_sees_no_more_than_one_of_a
 
 async def test_no_form_is_taken_without_the_secret_of_the_session_or_from_another_site(board: Board) -> None:
     """Every address that changes something, whatever is added to the board later."""
-    routers = (module.router for module in (pages, entering, alerts, routes, claim, packing, quarantine))
+    routers = (module.router for module in (pages, event_entry, alerts, routes, claim, packet_download, quarantine))
     found = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
     posts = {route.path for route in found if "POST" in (route.methods or set())} - OPEN
     assert len(posts) >= 9

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import event
 from sqlmodel import select
 
-from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
+from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
 from tests.board.conftest import Board
 
 ENCOUNTERS, UNDER_WAY = 60, 20

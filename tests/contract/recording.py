@@ -21,23 +21,24 @@ from pydantic import AnyHttpUrl
 from sqlmodel import select
 from temporalio.client import Client
 
-from activities.courier import deliver
-from activities.desk import work
-from activities.destinations import Destination, Destinations
-from activities.encounter import Activities
-from activities.mind import Mind
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import create_keyring
-from activities.store.tables import Encounter
-from app import contract
+from activities.alerting.deliver import deliver
+from activities.alerting.destinations import Destination, Destinations
+from activities.alerting.escalate import work
+from activities.claim import ClaimActivities
+from activities.decisions import DecisionService
+from activities.encounter import EncounterActivities
 from app.api.access import Access
-from app.gateway import create_gateway
-from app.outcomes import SCENARIOS
+from app.process.gateway import create_gateway
+from app.tools import contract
+from app.tools.scenario_expectations import SCENARIOS
 from domain.events.care import InfusionStarted
-from domain.plan import ClaimQuestion, Question
-from intake.feeds import expand, load_feed
-from intake.hl7.mapping import parse_mapping
+from intake.scenario_feeds import expand, load_feed
+from intake.site_mapping import parse_mapping
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import create_keyring
+from store.tables import Encounter
+from workflows.messages import ClaimQuestion, Question
 
 ANSWERS = contract.ROOT / "answers"
 SITE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
@@ -84,12 +85,21 @@ NOTIFICATION: dict[str, Any] = {
 """A notification as a FHIR server sends it: one follow-up appointment, the first event of its subscription."""
 
 
+class WorkerActivities(EncounterActivities):
+    """The worker's activities without a worker."""
+
+    def __init__(self, service: DecisionService, outbox: Path) -> None:
+        super().__init__(service, cast(Client, None))
+        self.claim_life = ClaimActivities(service, outbox)
+        self.build_claim = self.claim_life.build_claim
+
+
 class Recorder:
     """A gateway without a socket, and the worker's hands without a workflow."""
 
-    def __init__(self, api: FastAPI, http: httpx.AsyncClient, mind: Mind, outbox: Path) -> None:
-        self.api, self.http, self.mind = api, http, mind
-        self.hands = Activities(mind, cast(Client, None), outbox)
+    def __init__(self, api: FastAPI, http: httpx.AsyncClient, service: DecisionService, outbox: Path) -> None:
+        self.api, self.http, self.service = api, http, service
+        self.activities = WorkerActivities(service, outbox)
         self.answers: dict[str, Any] = {}
 
     async def send(self, name: str | None, method: str, path: str, body: object = None) -> Any:
@@ -104,18 +114,18 @@ class Recorder:
 
     def decide(self, encounter: str, now: datetime) -> None:
         """What the workflow would have done: custody, alerts, reading side, claims."""
-        with self.mind.db.read() as session:
+        with self.service.db.read() as session:
             upto = session.exec(select(Encounter).where(Encounter.encounter_id == encounter)).one().next_sequence - 1
         question = Question(encounter=encounter, up_to_sequence=upto, now=now)
-        plan = self.hands.decide(question)
-        self.hands.keep_custody(question)
-        self.hands.raise_alerts(question)
+        plan = self.activities.decide(question)
+        self.activities.keep_custody(question)
+        self.activities.raise_alerts(question)
         for intent in plan.claims:
             letter, ordinal = intent.letter, intent.ordinal
-            self.hands.build_claim(
+            self.activities.build_claim(
                 ClaimQuestion(encounter=encounter, letter=letter, ordinal=ordinal, up_to_sequence=upto, now=now)
             )
-        self.hands.show_encounter(question)
+        self.activities.show_encounter(question)
 
 
 def live_site(directory: Path) -> Path:
@@ -132,22 +142,22 @@ async def recorder(directory: Path, url: str | None = None, site: Path = SITE) -
     db.migrate()
     keys = create_keyring(directory / "keys.json")
     (directory / "token").write_text(TOKEN, encoding="utf-8")
-    mind = Mind(db, keys, Shelf("current", None, site))
+    service = DecisionService(db, keys, ConfigCache("current", None, site))
     mapping = parse_mapping(HL7.read_text(encoding="utf-8"))
     server = mapping.fhir_feeds[0]
     api = create_gateway(
         db=db,
         keys=keys,
         access=Access.from_token_file(directory / "token"),
-        site=mind.shelf.site(),
-        rules=mind.shelf.rules,
+        site=service.config.site(),
+        rules=service.config.rules,
         clock=lambda: NOW,
         mapping=mapping.model_copy(update={"fhir_feeds": (server.model_copy(update={"name": "token"}),)}),
     )
     headers = {"Authorization": f"Bearer {TOKEN}"}
     transport = httpx.ASGITransport(api)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as http:
-        yield Recorder(api, http, mind, directory / "outbox")
+        yield Recorder(api, http, service, directory / "outbox")
     db.close()
 
 
@@ -204,9 +214,9 @@ async def _told(r: Recorder) -> None:
     """The desk tells an address where nobody answers."""
     nobody = Destination(name="paging", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9/"), secret=bytes(24))
     nowhere = Destinations(destinations=(nobody,))
-    with r.mind.db.write() as session:
+    with r.service.db.write() as session:
         work(session, nowhere, NOW, timedelta(hours=4))
-    await asyncio.to_thread(deliver, r.mind.db, nowhere, NOW)
+    await asyncio.to_thread(deliver, r.service.db, nowhere, NOW)
     await r.send("deliveries", "GET", "/v1/alerts/deliveries?state=waiting")
     await r.send(
         "delivery", "POST", f"/v1/alerts/deliveries/{r.answers['deliveries']['deliveries'][0]['delivery_id']}/retry"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from app import contract
+from app.tools import contract
 from tests.contract.recording import ANSWERS, record, recorder
 
 NAMES = sorted(contract.ANSWERS)
@@ -41,7 +41,9 @@ def test_every_answer_has_one_schema_and_one_example_and_nothing_else_stands_the
 def test_the_schema_on_disk_is_the_schema_of_the_code(name: str) -> None:
     written = json.loads((ANSWERS / f"{name}.schema.json").read_text(encoding="utf-8"))
 
-    assert written == contract.answer_schema(name, contract.ANSWERS[name]), "run `python -m app.contract` and commit"
+    assert written == contract.answer_schema(name, contract.ANSWERS[name]), (
+        "run `python -m app.tools.contract` and commit"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
-from app import contract
+from app.tools import contract
 from domain.events import CATALOGUE, InvalidEvent, parse
 
 EVENTS = contract.ROOT / "events"
@@ -37,7 +37,7 @@ def test_every_type_has_one_schema_and_one_example_and_nothing_else_stands_there
 def test_the_schema_on_disk_is_the_schema_of_the_code(event_type: str) -> None:
     written = json.loads((EVENTS / f"{event_type}.schema.json").read_text(encoding="utf-8"))
 
-    assert written == contract.event_schema(event_type), "run `python -m app.contract` and commit what it changes"
+    assert written == contract.event_schema(event_type), "run `python -m app.tools.contract` and commit what it changes"
 
 
 @pytest.mark.parametrize("event_type", TYPES)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.events import HOLDER_TYPES
-from intake.feeds import expand, load_feed
+from intake.scenario_feeds import expand, load_feed
 
 FEEDS = Path(__file__).resolve().parents[1] / "scenarios"
 ANCHOR = date(2026, 6, 10)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from domain.claims.model import Claim
-from domain.decide import decide
-from domain.decision import Decision, Hold
+from domain.billing.model import Claim
+from domain.decision.decide import decide
+from domain.decision.model import Decision
+from domain.encounter.facts import Fact, fold
+from domain.encounter.model import Hold
 from domain.events import HOLDER_TYPES, parse
-from domain.facts import Fact, fold
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Denial
 from domain.site import Site, parse_site

@@ -7,20 +7,20 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import update
 from sqlmodel import select
 
-from activities.alerts import reconcile_alerts
-from activities.claims import keep_claim
-from activities.desk import work
-from activities.destinations import NOWHERE
-from activities.encounter import view_of
-from activities.mind import Mind
-from activities.store.chain import append_custody
-from activities.store.inbox import Disposition, receive
-from activities.store.tables import Encounter, EncounterEvent
+from activities.alerting.destinations import NOWHERE
+from activities.alerting.escalate import work
+from activities.billing.claim_versions import keep_claim
+from activities.decisions import DecisionService
+from activities.encounter_view import view_of
 from activities.watch import watch
-from app.simulate import cohort
-from domain.plan import ClaimQuestion
-from domain.watch import again_after
+from app.cli.simulate import cohort
+from domain.alerts.watch import again_after
+from intake.inbox.receive import Disposition, receive
+from store.alerts import reconcile_alerts
+from store.chain import append_custody
+from store.tables import Encounter, EncounterEvent
 from tests.deploy.store_world import World
+from workflows.messages import ClaimQuestion
 
 UNTIL = date(2026, 11, 20)
 AT = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
@@ -38,22 +38,22 @@ def play(world: World, encounters: int, seed: int, days: int) -> int:
             receipt = receive(world.db, world.keys, event, AT, "simulation")
             assert receipt.disposition is Disposition.ACCEPTED, (event["id"], receipt)
             taken += 1
-    mind = Mind(world.db, world.keys, world.shelf)
+    service = DecisionService(world.db, world.keys, world.config)
     with world.db.read() as session:
         last = {row.encounter_id: row.next_sequence - 1 for row in session.exec(select(Encounter))}
     for name, sequence in last.items():
-        _decide(world, mind, name, sequence)
+        _decide(world, service, name, sequence)
     with world.db.write() as session:
         session.execute(update(EncounterEvent).values(delivered_at=AT))
-    rules = world.shelf.rules()
+    rules = world.config.rules()
     with world.db.write() as session:
         watch(session, world.keys, world.site(), rules, AT)
         work(session, NOWHERE, AT + timedelta(hours=1), again_after(rules, AT))
     return taken
 
 
-def _decide(world: World, mind: Mind, name: str, sequence: int) -> None:
-    decision = mind.decision(name, sequence, AT)
+def _decide(world: World, service: DecisionService, name: str, sequence: int) -> None:
+    decision = service.decision(name, sequence, AT)
     due = decision.next_deadline
     with world.db.write() as session:
         append_custody(session, world.keys, name, decision.custody, AT)

@@ -55,7 +55,7 @@ PANELS = [(dashboard["name"], panel) for dashboard in BUILD.definitions() for pa
 def watched(world: World, now: datetime, directory: Path, binary: str) -> Iterator[str]:
     """A Prometheus with the repository's rules and consoles that has scraped the store often enough for a rate."""
     registry = CollectorRegistry()
-    registry.register(StoreMetrics(world.db, world.shelf, world.keys, clock=lambda: now))
+    registry.register(StoreMetrics(world.db, world.config, world.keys, clock=lambda: now))
     port = free_port()
     store, _ = start_http_server(port, "127.0.0.1", registry)
     memory = "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes 9e7\n"

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from app.metrics.catalogue import process_metrics
 from app.metrics.definitions import DEFINITIONS
 from app.metrics.sdk_names import PROMETHEUS, SDK
+from app.tools.metrics_catalogue import process_metrics
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))

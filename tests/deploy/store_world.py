@@ -7,10 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring, create_keyring
-from activities.store.tables import (
+from domain.custody.ledger import GENESIS, entry_hash, link_hash
+from domain.site import Site, parse_site
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import Keyring, create_keyring
+from store.tables import (
     AlertRecord,
     CertificationRow,
     ClaimVersion,
@@ -22,8 +24,6 @@ from activities.store.tables import (
     InboxConflict,
     Quarantine,
 )
-from domain.ledger import GENESIS, entry_hash, link_hash
-from domain.site import Site, parse_site
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SITE_FILE = Path(__file__).parents[2] / "deploy" / "site.example.toml"
@@ -39,7 +39,7 @@ class World:
         self.db.migrate()
         self.site_file = directory / "site.toml"
         self.site_file.write_text(SITE_FILE.read_text())
-        self.shelf = Shelf("current", None, self.site_file)
+        self.config = ConfigCache("current", None, self.site_file)
         self._number = 0
         self.entries: list[str] = []
 

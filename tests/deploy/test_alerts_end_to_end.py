@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry, start_http_server
 from pydantic import AnyHttpUrl
 from sqlmodel import select
 
-from activities.courier import deliver
-from activities.desk import work
-from activities.destinations import Destination, Destinations
-from activities.store.tables import AlertRecord
+from activities.alerting.deliver import deliver
+from activities.alerting.destinations import Destination, Destinations
+from activities.alerting.escalate import work
 from app.metrics import StoreMetrics, free_port
+from store.tables import AlertRecord
 from tests.deploy.monitoring import (
     Exposition,
     Program,
@@ -57,7 +57,7 @@ def watch(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactor
     world = World(directory)
     spoil(world)
     registry = CollectorRegistry()
-    registry.register(StoreMetrics(world.db, world.shelf, world.keys, cache_seconds=0, chain_cache_seconds=0))
+    registry.register(StoreMetrics(world.db, world.config, world.keys, cache_seconds=0, chain_cache_seconds=0))
     store_port = free_port()
     store, _ = start_http_server(store_port, "127.0.0.1", registry)
     sdk, receiver = Exposition(SDK_TEXT), Receiver()

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.cli.simulate import cohort
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS
-from app.simulate import cohort
 from tests.deploy.cohort_world import AT, UNTIL, play
 from tests.deploy.store_world import World
 
@@ -24,7 +24,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[dict
     world = World(directory)
     play(world, ENCOUNTERS, 7, 240)
     registry = CollectorRegistry()
-    registry.register(StoreMetrics(world.db, world.shelf, world.keys, clock=lambda: AT))
+    registry.register(StoreMetrics(world.db, world.config, world.keys, clock=lambda: AT))
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
         for sample in family.samples:

@@ -11,8 +11,8 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from typer.testing import CliRunner
 
-from activities.store.tables import EncounterEvent
-from app.deployment import deploy_app, register, wake_encounters
+from app.process.deployment import deploy_app, register, wake_encounters
+from store.tables import EncounterEvent
 from tests.deploy.store_world import NOW, World
 from workflows.search_attributes import MEANING, REGISTRY
 

@@ -12,8 +12,8 @@ import pytest
 import typer.main
 import yaml
 
-from app.cli import cli
-from app.serving import GatewaySettings, access_of
+from app.cli.main import cli
+from app.process.serving import GatewaySettings, access_of
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from app.cli import cli
-from app.deployment import register, type_name
+from app.cli.main import cli
+from app.process.deployment import register, type_name
 from tests.deploy.queries import documented
 from tests.deploy.test_deployment import connected
 from tests.deploy.test_rules import ALERTS

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from sqlmodel import select
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.inbox import receive
-from activities.store.keys import create_keyring, read_keyring
-from activities.store.tables import ClaimVersion
-from app.connect import Home, connect_temporal
-from app.deployment import register
+from app.process.connect import Home, connect_temporal
+from app.process.deployment import register
+from app.process.worker import build_worker
 from app.settings import Settings, WorkerRole
-from app.worker import build_worker
 from intake.delivery import Deliverer
-from intake.feeds import expand, load_feed
-from intake.temporal_door import TemporalDoor
+from intake.inbox.receive import receive
+from intake.scenario_feeds import expand, load_feed
+from intake.workflow_client import TemporalDoor
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import create_keyring, read_keyring
+from store.tables import ClaimVersion
 from tests.deploy.test_deployment import connected
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,11 +39,11 @@ async def test_a_claim_waits_for_the_worker_that_may_touch_the_world(server: str
     keys = read_keyring(settings.key_file)
     db = Database(settings.database)
     db.migrate()
-    shelf = Shelf("current", None, ROOT / "deploy" / "site.example.toml")
+    config = ConfigCache("current", None, ROOT / "deploy" / "site.example.toml")
     client = await connect_temporal(settings, keys)
 
     def of(role: WorkerRole) -> Home:
-        return Home(settings.model_copy(update={"worker_role": role}), keys, db, shelf)
+        return Home(settings.model_copy(update={"worker_role": role}), keys, db, config)
 
     for event in expand(load_feed(FEED), date(2026, 8, 3)):
         receive(db, keys, event, datetime.now(UTC), str(event["source"]))

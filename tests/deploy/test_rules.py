@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.metrics.catalogue import markdown
 from app.metrics.definitions import DEFINITIONS
+from app.tools.metrics_catalogue import markdown
 from tests.deploy.queries import DEPLOY, RULES, documented, metrics_in, recorded, rules
 
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.test.yml"))
@@ -29,7 +29,7 @@ def run(*command: str | Path) -> None:
 
 def test_the_documented_metrics_are_those_of_the_program() -> None:
     written = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    assert written == markdown(), "run: python -m app.metrics.catalogue docs/metrics.md"
+    assert written == markdown(), "run: python -m app.tools.metrics_catalogue docs/metrics.md"
     assert all(f"`{each.name}`" in written for each in DEFINITIONS)
 
 

@@ -38,7 +38,7 @@ def read(port: int, path: str) -> tuple[int, str]:
 def test_one_page_holds_the_store_and_the_sdk(world: World) -> None:
     core = Exposition(CORE)
     port = free_port()
-    server = serve_metrics("127.0.0.1", port, world.db, core.server.server_port, world.shelf, world.keys)
+    server = serve_metrics("127.0.0.1", port, world.db, core.server.server_port, world.config, world.keys)
     try:
         status, text = read(port, "/metrics")
         names = [family.name for family in text_string_to_metric_families(text)]

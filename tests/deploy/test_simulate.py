@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from app.cli import cli
-from app.cohort import draw, read_rates, tell
-from app.cohort.drawing import Course, Journey
-from app.cohort.telling import Teller
-from app.simulate import cohort
+from app.cli.main import cli
+from app.cli.simulate import cohort
+from app.tools.cohort import draw, read_rates, tell
+from app.tools.cohort.feeds import Teller
+from app.tools.cohort.sampling import Course, Journey
 from domain.events import parse
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Code, Payer
@@ -53,7 +53,7 @@ def test_every_event_is_valid_unique_and_not_after_the_last_day(seed: int, numbe
 
 
 def rules() -> Rulebook:
-    from activities.rules import read_rulebook
+    from store.config import read_rulebook
 
     return read_rulebook("current")
 

@@ -10,16 +10,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from activities.store.tables import AlertDelivery, FeedHeard
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS, BY_NAME, DEFINITIONS, OTHER
+from store.tables import AlertDelivery, FeedHeard
 from tests.deploy.store_world import MRN, NAME, NOW, NPI, World, furnish
 from tests.store.databases import postgres_server, postgres_url
 
 
 def scrape_text(world: World, **options: object) -> str:
     registry = CollectorRegistry()
-    registry.register(StoreMetrics(world.db, world.shelf, world.keys, clock=lambda: NOW, **options))  # type: ignore[arg-type]
+    registry.register(StoreMetrics(world.db, world.config, world.keys, clock=lambda: NOW, **options))  # type: ignore[arg-type]
     return generate_latest(registry).decode()
 
 
@@ -73,7 +73,7 @@ def test_a_changed_view_is_read_again(world: World) -> None:
     collector = StoreMetrics(world.db, cache_seconds=0, clock=lambda: NOW)
     list(collector.collect())
     with world.db.write() as session:
-        from activities.store.tables import Encounter
+        from store.tables import Encounter
 
         row = session.get_one(Encounter, name)
         row.view = {"holds": [{"kind": "identity", "owner": "cell_lab", "scope": "encounter"}]}

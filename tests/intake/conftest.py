@@ -13,13 +13,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from activities.store.engine import Database
-from activities.store.keys import Keyring, create_keyring
 from app.api.access import Access, digest
 from app.api.actors import Actor
-from app.gateway import create_gateway
+from app.process.gateway import create_gateway
 from domain.rulebook import Rulebook
 from domain.site import parse_site
+from store.engine import Database
+from store.keys import Keyring, create_keyring
 from tests.store import examples as e
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from app.serving import GatewaySettings, server_of
+from app.process.serving import GatewaySettings, server_of
 
 
 @contextmanager

@@ -13,13 +13,13 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from activities.store.tables import AlertRecord, AuditEntry, Encounter, Inbox
 from app.api import webhooks
 from app.api.access import AccessError, digest
 from app.api.access_file import parse_access, read_access_file
 from app.api.actors import Actor, Limits
 from app.api.roles import TABLE, Right, Role
 from app.api.webhooks import Webhook
+from store.tables import AlertRecord, AuditEntry, Encounter, Inbox
 from tests.intake.conftest import DEPLOY, Gateway
 from tests.intake.test_gateway import claim_row
 from tests.store import examples as e

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from app.api.access import digest
 from app.api.access_watch import AccessOfFile
-from app.gateway import create_gateway
+from app.process.gateway import create_gateway
 from tests.intake.test_access import REFERRAL, hook_headers
 from tests.store import examples as e
 

@@ -15,15 +15,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from sqlmodel import select
 
-from activities.store.engine import Database
-from activities.store.hearing import last_heard
-from activities.store.inbox import receive
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, AuditEntry, FhirSubscription, Inbox
-from intake.fhir.asking import Asker
-from intake.fhir.door import FhirDoor
+from intake.feed_last_seen import last_heard
+from intake.fhir.missed_notifications import Asker
 from intake.fhir.notification import read_notification
-from intake.hl7.mapping import FhirFeed, Mapping, parse_mapping
+from intake.fhir.receiver import FhirDoor
+from intake.inbox.receive import receive
+from intake.site_mapping import FhirFeed, SiteMapping, parse_mapping
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import AlertRecord, AuditEntry, FhirSubscription, Inbox
 from tests.intake.conftest import DEPLOY
 from tests.intake.test_fhir import PATIENT, appointment, r4b
 from tests.store import examples as e
@@ -64,7 +64,7 @@ async def hospital() -> AsyncIterator[Hospital]:
 class World:
     """The door and the asker on one store, with a clock to be moved."""
 
-    def __init__(self, db: Database, keys: Keyring, feed: FhirFeed, mapping: Mapping) -> None:
+    def __init__(self, db: Database, keys: Keyring, feed: FhirFeed, mapping: SiteMapping) -> None:
         self.db, self.feed, self.now, self.woken = db, feed, e.NOW, 0
         mapping = mapping.model_copy(update={"fhir_feeds": (feed,)})
         self.door = FhirDoor(db, keys, mapping)

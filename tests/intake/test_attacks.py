@@ -11,13 +11,13 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from activities.store.facts import open_body
-from activities.store.quarantine import open_body as open_original
-from activities.store.tables import Inbox, Quarantine
 from app.api import actors, reading
 from app.api.access import digest
 from app.api.actors import Actor, Limits
 from app.api.roles import Role
+from store.facts import open_body
+from store.originals import open_body as open_original
+from store.tables import Inbox, Quarantine
 from tests.intake.conftest import Gateway
 from tests.store import examples as e
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from app.api.access import digest
 from app.api.actors import Actor
 from app.api.roles import Role
-from app.cli import cli
+from app.cli.main import cli
 from tests.intake.conftest import TOKEN, Gateway
 from tests.intake.sockets import listening
 from tests.store import examples as e

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from activities.store.chain import append_custody
-from domain.decision import CustodyEntry
-from intake.hl7.door import Hl7Door
-from intake.hl7.mapping import parse_mapping
+from domain.custody.entries import CustodyEntry
+from intake.hl7.receiver import Hl7Door
+from intake.site_mapping import parse_mapping
+from store.chain import append_custody
 from tests.intake.conftest import DEPLOY, Gateway
 from tests.intake.hl7.conftest import recorded
 from tests.store import examples as e

@@ -9,14 +9,14 @@ from collections import Counter, defaultdict
 import pytest
 from sqlmodel import col, select
 
-from activities.store.engine import Database
-from activities.store.inbox import receive
-from activities.store.keys import Keyring
-from activities.store.tables import EncounterEvent
-from domain.plan import Note
 from intake import delivery
 from intake.delivery import Deliverer
+from intake.inbox.receive import receive
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import EncounterEvent
 from tests.store import examples as e
+from workflows.messages import Note
 
 Store = tuple[Database, Keyring]
 

@@ -11,15 +11,15 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlmodel import select
 
-from activities.store.facts import load_facts
-from activities.store.inbox import receive
-from activities.store.tables import AlertRecord, Encounter, Inbox, Quarantine
 from app.api.access import digest
 from app.api.actors import Actor
-from domain.facts import fold
-from domain.record import Record
-from intake.hl7.mapping import parse_mapping
-from intake.rereading import reader_of
+from domain.encounter.facts import fold
+from domain.encounter.record import Record
+from intake.inbox.receive import receive
+from intake.replay import reader_of
+from intake.site_mapping import parse_mapping
+from store.facts import load_facts
+from store.tables import AlertRecord, Encounter, Inbox, Quarantine
 from tests.intake.conftest import DEPLOY, TOKEN, Gateway
 from tests.store import examples as e
 

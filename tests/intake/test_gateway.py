@@ -12,11 +12,11 @@ from cloudevents.core.bindings.http import to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 from sqlmodel import select
 
-from activities.store.chain import append_custody
-from activities.store.tables import AlertRecord, AuditEntry, ClaimVersion, Encounter, EncounterEvent, Inbox
 from app.api.access import digest
 from app.api.actors import Actor, Limits
-from domain.decision import CustodyEntry
+from domain.custody.entries import CustodyEntry
+from store.chain import append_custody
+from store.tables import AlertRecord, AuditEntry, ClaimVersion, Encounter, EncounterEvent, Inbox
 from tests.intake.conftest import TOKEN, Gateway
 from tests.store import examples as e
 

@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 
 from sqlmodel import select
 
-from activities.store.engine import Database
-from activities.store.hearing import Hearing, last_heard
-from activities.store.inbox import receive
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord
-from intake.health import FeedWatch
-from intake.hl7.door import Hl7Door
-from intake.hl7.mapping import parse_mapping
+from intake.feed_health import FeedWatch
+from intake.feed_last_seen import Hearing, last_heard
 from intake.hl7.message import read
+from intake.hl7.receiver import Hl7Door
+from intake.inbox.receive import receive
+from intake.site_mapping import parse_mapping
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import AlertRecord
 from tests.intake.conftest import DEPLOY
 from tests.intake.hl7.conftest import recorded
 from tests.store import examples as e

@@ -18,12 +18,12 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from sqlmodel import select
 
-from activities.store.tables import AuditEntry, Inbox, Staff
-from activities.store.vault import person_of
 from app.api import jwks
 from app.api.access import AccessError
 from app.api.access_file import parse_access
 from app.api.jwks import KeysAway, UrlKeys, read_jwks
+from store.tables import AuditEntry, Inbox, Staff
+from store.vault import person_of
 from tests.intake.conftest import DEPLOY, Gateway
 from tests.intake.identity_provider import AUDIENCE, ISSUER, NOW, RSA, Provider, new_key, serving, token
 from tests.store import examples as e

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlmodel import select
 
-from activities.store.tables import Inbox
+from store.tables import Inbox
 from tests.intake.conftest import TOKEN, Gateway
 from tests.intake.sockets import listening
 from tests.store import examples as e

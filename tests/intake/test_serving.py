@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from app.api.access import digest
-from app.cli import cli
-from app.connect import open_home
-from app.installation import CannotStart, install
-from app.serving import GatewaySettings, access_of, build_gateway, is_loopback, mapping_of
+from app.cli.main import cli
+from app.process.connect import open_home
+from app.process.installation import install
+from app.process.serving import GatewaySettings, access_of, build_gateway, is_loopback, mapping_of
+from app.settings import CannotStart
 from intake.hl7.framing import END, RETURN, START
 from tests.intake.conftest import DEPLOY
 from tests.intake.hl7.conftest import recorded

@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from sqlmodel import select
 
-from activities.store.tables import Encounter, Inbox, Quarantine
 from intake.cloudevents import BATCH, STRUCTURED, NotReadable, read_http
+from store.tables import Encounter, Inbox, Quarantine
 from tests.intake.conftest import TOKEN, Gateway
 from tests.intake.test_fhir import PATIENT, appointment, fhir, r4b
 from tests.store import examples as e

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from activities.store.keys import Keyring
+from store.keys import Keyring
 
 RECORDING_KEYS = Keyring((bytes(range(32)),), bytes(range(32, 64)))

@@ -13,12 +13,12 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from activities.payloads import data_converter
-from tests.domain.stages.paths import TAKE
+from app.process.payload_encryption import data_converter
+from tests.domain.encounter.paths import TAKE
 from tests.replay.keys import RECORDING_KEYS
 from tests.workflows.test_paths import HISTORY, slug
+from workflows.alert_escalation import AlertEscalation
 from workflows.claim import ClaimLifecycle
-from workflows.desk import AlertDesk
 from workflows.encounter import CarTEncounter
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json.gz"))
@@ -29,7 +29,9 @@ def text_of(path: Path) -> str:
 
 
 def replayer() -> Replayer:
-    return Replayer(workflows=[CarTEncounter, ClaimLifecycle, AlertDesk], data_converter=data_converter(RECORDING_KEYS))
+    return Replayer(
+        workflows=[CarTEncounter, ClaimLifecycle, AlertEscalation], data_converter=data_converter(RECORDING_KEYS)
+    )
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.name.split(".")[0])

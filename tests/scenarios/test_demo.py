@@ -13,12 +13,12 @@ import httpx
 import pytest
 from rich.console import Console
 
-from app.demo import run_demo
-from app.demo_player import Course, DemoFailed, Gateway
-from app.demo_report import summary
-from app.demo_stack import RunningStack, start_stack
-from app.installation import CannotStart
-from app.outcomes import Scenario, scenarios
+from app.settings import CannotStart
+from app.tools.demo import run_demo
+from app.tools.demo_player import Course, DemoFailed, Gateway
+from app.tools.demo_report import summary
+from app.tools.demo_stack import RunningStack, start_stack
+from app.tools.scenario_expectations import Scenario, scenarios
 
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract" / "answers"
 STACK = RunningStack(Path("somewhere"), 4711, "http://h:1", "http://h:2", "http://h:3/metrics", "h:4", "token")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import parse
-from intake.feeds import Feed, FeedError, expand, load_feed
+from intake.scenario_feeds import Feed, FeedError, expand, load_feed
 
 ANCHOR = date(2026, 3, 9)
 

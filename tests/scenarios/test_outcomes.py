@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.outcomes import SCENARIOS, differences, scenarios
+from app.tools.scenario_expectations import SCENARIOS, differences, scenarios
 
 ANCHOR = date(2026, 6, 10)
 

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.outcomes import Scenario, differences, scenarios
-from domain.decide import decide
-from domain.decision import Decision
+from app.tools.scenario_expectations import Scenario, differences, scenarios
+from domain.decision.decide import decide
+from domain.decision.model import Decision
+from domain.encounter.facts import Fact, fold
+from domain.encounter.record import Record
+from domain.encounter.timeline import vein_to_vein_days
 from domain.events import HOLDER_TYPES, EventData, parse
-from domain.facts import Fact, fold
-from domain.record import Record
 from domain.rulebook import Rulebook
 from domain.site import Site, parse_site
-from domain.timeline import vein_to_vein_days
-from intake.feeds import expand
+from intake.scenario_feeds import expand
 
 ROOT = Path(__file__).resolve().parents[2]
 ANCHOR = date(2026, 6, 10)

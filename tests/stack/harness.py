@@ -36,7 +36,16 @@ class Stack:
 
     def start(self) -> Stack:
         ports = [f"--{name}-port=0" for name in ("http", "mllp", "temporal", "ui", "metrics")]
-        command = [sys.executable, "-m", "app.cli", "up", "--data-dir", str(self.data_dir), *ports, *self.arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "app.cli.main",
+            "up",
+            "--data-dir",
+            str(self.data_dir),
+            *ports,
+            *self.arguments,
+        ]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **self.environment}
         )
@@ -69,7 +78,7 @@ class Stack:
         self.process.kill()
         self.process.wait(20)
         self._close()
-        eventually(lambda: not self.pids("temporal") and not self.pids("app.cli"), "children are gone")
+        eventually(lambda: not self.pids("temporal") and not self.pids("app.cli.main"), "children are gone")
 
     def _close(self) -> None:
         assert self.process is not None

@@ -24,13 +24,13 @@ from sqlmodel import select
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
-from activities.payloads import SealedPayloads
-from activities.store.engine import Database
-from activities.store.keys import Keyring, read_keyring
-from activities.store.tables import Inbox, sealed_for
-from app.outcomes import scenarios
-from intake.feeds import expand
+from app.process.payload_encryption import SealedPayloads
+from app.tools.scenario_expectations import scenarios
 from intake.hl7.framing import END, RETURN, START
+from intake.scenario_feeds import expand
+from store.engine import Database
+from store.keys import Keyring, read_keyring
+from store.tables import Inbox, sealed_for
 from tests.stack.harness import Stack, eventually
 
 ANCHOR = date(2026, 9, 14)

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.outcomes import Scenario, differences, scenarios
-from intake.feeds import expand
+from app.tools.scenario_expectations import Scenario, differences, scenarios
+from intake.scenario_feeds import expand
 from tests.stack.harness import Stack, eventually
 
 SCENARIOS = {scenario.feed.name[0]: scenario for scenario in scenarios()}
@@ -152,6 +152,6 @@ def kill(stack: Stack, victim: str) -> None:
         stack.kill()
         stack.start()
         return
-    pattern = "server start-dev" if victim == "temporal" else f"app.cli {victim}"
+    pattern = "server start-dev" if victim == "temporal" else f"app.cli.main {victim}"
     for pid in stack.pids(pattern):
         os.kill(pid, signal.SIGKILL)

@@ -27,13 +27,13 @@ import pytest
 from hl7.client import MLLPClient
 from sqlmodel import col, select
 
-from activities.store.engine import Database
-from activities.store.facts import load_facts
-from activities.store.keys import read_keyring
-from activities.store.matching import look_up
-from activities.store.tables import Encounter, EncounterEvent, Inbox, Quarantine
-from domain.facts import fold
-from domain.record import Record
+from domain.encounter.facts import fold
+from domain.encounter.record import Record
+from store.engine import Database
+from store.facts import load_facts
+from store.identifiers import look_up
+from store.keys import read_keyring
+from store.tables import Encounter, EncounterEvent, Inbox, Quarantine
 from tests.stack.harness import Stack, eventually
 from tests.store import examples as e
 from tests.store.databases import postgres_url
@@ -202,9 +202,9 @@ def test_killed_while_eight_send_every_acknowledged_event_is_applied_once(
     with database(stack) as kill_database:
         stack.start()
         victims = {
-            "gateway": kill_9(stack, "app.cli gateway"),
+            "gateway": kill_9(stack, "app.cli.main gateway"),
             "temporal": kill_9(stack, "server start-dev"),
-            "worker": kill_9(stack, "app.cli worker"),
+            "worker": kill_9(stack, "app.cli.main worker"),
             **({"database": kill_database} if kill_database else {}),
         }
         senders = [Sender(stack, sent, tally) for sent in by_sender.values()]

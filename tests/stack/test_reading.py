@@ -13,7 +13,7 @@ from tests.stack.test_encounters import SCENARIOS, events_of
 
 
 def ask(stack: Stack, *words: str) -> str:
-    command = [sys.executable, "-m", "app.cli", *words, "--data-dir", str(stack.data_dir)]
+    command = [sys.executable, "-m", "app.cli.main", *words, "--data-dir", str(stack.data_dir)]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 

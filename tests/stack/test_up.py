@@ -14,15 +14,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.installation import install
+from app.process.installation import install
+from app.process.supervisor import StackOptions, _children
 from app.settings import Settings
-from app.supervisor import StackOptions, _children
 from tests.stack.harness import Stack, eventually
 
 
 def up(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ports = [f"--{name}-port=0" for name in ("http", "mllp", "temporal", "ui", "metrics")]
-    command = [sys.executable, "-m", "app.cli", "up", "--data-dir", str(data_dir), *ports, *arguments]
+    command = [sys.executable, "-m", "app.cli.main", "up", "--data-dir", str(data_dir), *ports, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -49,10 +49,10 @@ def test_it_stops_cleanly_in_under_ten_seconds_and_starts_again_on_its_data(stop
 
 def test_a_killed_worker_or_gateway_is_started_again(own_stack: Stack) -> None:
     for name in ("worker", "gateway"):
-        before = own_stack.pids(f"app.cli {name}")
+        before = own_stack.pids(f"app.cli.main {name}")
         assert len(before) == 1
         os.kill(before[0], signal.SIGKILL)
-        eventually(lambda n=name, b=before: (p := own_stack.pids(f"app.cli {n}")) and p != b, f"a new {name}")
+        eventually(lambda n=name, b=before: (p := own_stack.pids(f"app.cli.main {n}")) and p != b, f"a new {name}")
     eventually(lambda: reachable(own_stack.ready["http"] + "/readyz"), "the gateway is ready again")
 
 
@@ -79,7 +79,7 @@ def test_a_missing_server_binary_is_named(tmp_path: Path) -> None:
     (lonely / "python").symlink_to(sys.executable)
     ports = [f"--{name}-port=0" for name in ("http", "mllp", "temporal", "ui", "metrics")]
     ended = subprocess.run(
-        [str(lonely / "python"), "-m", "app.cli", "up", "--data-dir", str(tmp_path / "data"), *ports],
+        [str(lonely / "python"), "-m", "app.cli.main", "up", "--data-dir", str(tmp_path / "data"), *ports],
         capture_output=True,
         text=True,
         timeout=60,

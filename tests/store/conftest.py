@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.store.engine import Database
-from activities.store.keys import Keyring, create_keyring
+from store.engine import Database
+from store.keys import Keyring, create_keyring
 from tests.store.databases import postgres_server, postgres_url
 
 

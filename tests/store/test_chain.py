@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
-from activities.store import chain
-from activities.store.engine import Database
-from activities.store.inbox import receive
-from activities.store.keys import Keyring
-from activities.store.tables import CustodyIndex, CustodyRecord, Encounter, Staff
-from app.verify import chains_of
-from domain.decision import CustodyEntry
-from domain.ledger import check_chain, check_ledger
+from app.cli.verify import chains_of
+from domain.custody.entries import CustodyEntry
+from domain.custody.ledger import check_chain, check_ledger
+from intake.inbox.receive import receive
+from store import chain
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import CustodyIndex, CustodyRecord, Encounter, Staff
 from tests.store import examples as e
 
 ENCOUNTER = "enc_test"

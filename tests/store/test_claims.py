@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.store.engine import Database
+from store.engine import Database
 from tests.activities import test_transmission as claims
 from tests.contract.recording import Recorder, recorder
 

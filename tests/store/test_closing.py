@@ -5,19 +5,20 @@ from __future__ import annotations
 import pytest
 from sqlmodel import select
 
-from activities.store.closing import Decision, NotOpen, close, told
-from activities.store.inbox import Disposition, replay, serialise
-from activities.store.quarantine import NeverApplied, UnknownEntry
-from activities.store.tables import AlertRecord, AuditEntry, Quarantine
+from intake.inbox.closing import ClosingReason, NotOpen, close, told
+from intake.inbox.quarantine import NeverApplied, UnknownEntry
+from intake.inbox.receive import Disposition, replay
+from store.engine import serialize
+from store.tables import AlertRecord, AuditEntry, Quarantine
 from tests.store import examples as e
 from tests.store.test_inbox import Post, post  # noqa: F401 the fixture
 
-MEANT = Decision("coordinator", "corrected", "Xiomara was sent anew", "the caller")
+MEANT = ClosingReason("coordinator", "corrected", "Xiomara was sent anew", "the caller")
 
 
 def closed(post: Post, quarantine_id: str | None) -> Quarantine:  # noqa: F811
     with post.db.write() as session:
-        serialise(session)
+        serialize(session)
         return close(session, post.keys, str(quarantine_id), MEANT, e.NOW)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from activities.store.engine import Database
-from activities.store.hearing import Hearing, last_heard
-from activities.store.inbox import receive
-from activities.store.keys import Keyring
+from intake.feed_last_seen import Hearing, last_heard
+from intake.inbox.receive import receive
+from store.engine import Database
+from store.keys import Keyring
 from tests.store import examples as e
 
 

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from activities.store.aside import let_go
-from activities.store.engine import Database
-from activities.store.facts import identity_of, load_facts, load_facts_in
-from activities.store.inbox import Disposition, ReceiptResult, receive, receive_all
-from activities.store.keys import Keyring
-from activities.store.matching import claim_key, look_up
-from activities.store.merging import merge_records
-from activities.store.quarantine import release
-from activities.store.sharing import shared_identifiers
-from activities.store.tables import (
+from domain.encounter.facts import fold
+from domain.events.governance import CorrectionMade
+from intake.inbox.merge_records import merge_records
+from intake.inbox.quarantine import release
+from intake.inbox.receive import Disposition, ReceiptResult, receive, receive_all
+from intake.inbox.retention import let_go
+from store.engine import Database
+from store.facts import identity_of, load_facts, load_facts_in
+from store.identifiers import claim_key, look_up
+from store.keys import Keyring
+from store.shared_identifiers import shared_identifiers
+from store.tables import (
     NOTICE,
     AlertRecord,
     Alias,
@@ -30,8 +32,6 @@ from activities.store.tables import (
     Patient,
     Quarantine,
 )
-from domain.events.governance import CorrectionMade
-from domain.facts import fold
 from tests.store import examples as e
 
 LAST = 10_000

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from sqlmodel import select
 
-from activities.store.engine import Database
-from activities.store.erasure import erase_patient
-from activities.store.facts import identity_of
-from activities.store.inbox import Disposition, receive
-from activities.store.keys import Keyring
-from activities.store.matching import Hint
-from activities.store.merging import merge_records
-from activities.store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
+from intake.inbox.merge_records import merge_records
+from intake.inbox.receive import Disposition, receive
+from store.engine import Database
+from store.erasure import erase_patient
+from store.facts import identity_of
+from store.identifiers import Hint
+from store.keys import Keyring
+from store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
 from tests.store import examples as e
 from tests.store.test_order import fresh
 

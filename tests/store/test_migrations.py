@@ -17,12 +17,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, Numeric, text
 from sqlmodel import SQLModel, col, func, select
 
-from activities.desk import untold
-from activities.store import tables
-from activities.store.engine import MIGRATIONS, Database
-from activities.store.tables import AlertRecord, CustodyIndex, CustodyRecord, Inbox
-from app.verify import chains_of
-from domain.ledger import GENESIS, check_ledger
+from activities.alerting.escalate import untold
+from app.cli.verify import chains_of
+from domain.custody.ledger import GENESIS, check_ledger
+from store import tables
+from store.engine import MIGRATIONS, Database
+from store.tables import AlertRecord, CustodyIndex, CustodyRecord, Inbox
 from tests.store import examples as e
 from tests.store.databases import postgres_url
 

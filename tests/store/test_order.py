@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from activities.store.engine import Database
-from activities.store.facts import load_facts
-from activities.store.inbox import Disposition, receive
-from activities.store.keys import Keyring
-from activities.store.tables import Alias, Encounter, EncounterEvent, Inbox, Patient, Quarantine
-from domain.facts import fold
+from domain.encounter.facts import fold
+from intake.inbox.receive import Disposition, receive
+from store.engine import Database
+from store.facts import load_facts
+from store.keys import Keyring
+from store.tables import Alias, Encounter, EncounterEvent, Inbox, Patient, Quarantine
 from tests.store import examples as e
 
 Seen = list[tuple[Any, ...]]
@@ -113,9 +113,9 @@ def test_eight_senders_at_once_lose_nothing_and_count_nothing_twice(db: Database
 SENDER = """
 import json, sys
 from pathlib import Path
-from activities.store.engine import Database
-from activities.store.inbox import receive
-from activities.store.keys import read_keyring
+from store.engine import Database
+from intake.inbox.receive import receive
+from store.keys import read_keyring
 from tests.store import examples as e
 db, keys = Database(sys.argv[1]), read_keyring(Path(sys.argv[2]))
 for line in sys.stdin:
@@ -125,7 +125,7 @@ for line in sys.stdin:
 
 
 def test_killed_in_the_middle_every_acknowledged_event_is_there_once(sqlite_template: Path, tmp_path: Path) -> None:
-    from activities.store.keys import create_keyring
+    from store.keys import create_keyring
 
     keys = create_keyring(tmp_path / "keys.json")
     db = fresh(sqlite_template, tmp_path)

@@ -11,21 +11,21 @@ from pathlib import Path
 from pydantic import AnyHttpUrl
 from sqlmodel import Session, select
 
-from activities.batches import take_place
-from activities.claims import next_count
-from activities.desk import work
-from activities.destinations import Destination, Destinations
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring
-from activities.store.tables import AlertDelivery, AlertRecord, Encounter, Staff
-from activities.store.vault import pseudonym
+from activities.alerting.destinations import Destination, Destinations
+from activities.alerting.escalate import work
+from activities.billing.batches import take_place
 from activities.watch import deadlines_near, watch
+from store.claims import next_count
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import AlertDelivery, AlertRecord, Encounter, Staff
+from store.vault import pseudonym
 from tests.store import examples as e
 
 PAGER = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(24))
 DAY = timedelta(days=1)
-SHELF = Shelf("current", None, Path(__file__).parents[2] / "deploy" / "site.example.toml")
+SHELF = ConfigCache("current", None, Path(__file__).parents[2] / "deploy" / "site.example.toml")
 
 
 def side_by_side(db: Database, once: Callable[[Session], object]) -> None:

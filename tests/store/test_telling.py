@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from activities.store.engine import Database
-from activities.store.inbox import receive
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, ClaimVersion
-from activities.store.telling import log
+from intake.inbox.receive import receive
+from store.engine import Database
+from store.keys import Keyring
+from store.step_log import log
+from store.tables import AlertRecord, ClaimVersion
 from tests.store.examples import NOW, booking, referral
 
 Lines = list[tuple[str, dict[str, object]]]

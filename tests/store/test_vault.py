@@ -13,17 +13,17 @@ import pytest
 from sqlalchemy import LargeBinary, inspect
 from sqlmodel import SQLModel, select
 
-from activities.store import rotation
-from activities.store.chain import append_custody, first_break
-from activities.store.engine import Database
-from activities.store.erasure import StillOpen, erase_patient
-from activities.store.facts import identity_of, load_facts
-from activities.store.inbox import Disposition, receive
-from activities.store.keys import KeyFileError, Keyring, SealBroken, create_keyring
-from activities.store.quarantine import keep_raw
-from activities.store.tables import AuditEntry, ClaimVersion, CustodyRecord, Encounter, Quarantine, sealed_for
-from domain.decision import CustodyEntry
-from domain.facts import fold
+from domain.custody.entries import CustodyEntry
+from domain.encounter.facts import fold
+from intake.inbox.quarantine import keep_raw
+from intake.inbox.receive import Disposition, receive
+from store import rotation
+from store.chain import append_custody, first_break
+from store.engine import Database
+from store.erasure import StillOpen, erase_patient
+from store.facts import identity_of, load_facts
+from store.keys import KeyFileError, Keyring, SealBroken, create_keyring
+from store.tables import AuditEntry, ClaimVersion, CustodyRecord, Encounter, Quarantine, sealed_for
 from tests.intake.test_access import alert
 from tests.intake.test_gateway import claim_row
 from tests.store import examples as e

@@ -14,13 +14,13 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 from temporalio.testing._timeskipping import TimeSkippingConfig
 
-from activities.payloads import data_converter
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.keys import Keyring
-from app.connect import Home
+from app.process.connect import Home
+from app.process.payload_encryption import data_converter
+from app.process.worker import build_worker
 from app.settings import Settings
-from app.worker import build_worker
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import Keyring
 from tests.contract.recording import live_site
 from tests.replay.keys import RECORDING_KEYS
 from tests.workflows.faults import Faults
@@ -72,17 +72,17 @@ async def working(
     server: WorkflowEnvironment,
     database: Database,
     keys: Keyring,
-    shelf: Shelf,
+    config: ConfigCache,
     home: Path,
     recording: Path | None = None,
 ) -> AsyncIterator[World]:
     """A worker on a server."""
-    parts = Home(Settings(data_dir=home), keys, database, shelf)
+    parts = Home(Settings(data_dir=home), keys, database, config)
     faults = Faults()
     client = Client(**{**server.client.config(), "interceptors": [faults]})
     with ThreadPoolExecutor(8) as pool:
         async with build_worker(client, parts, pool):
-            yield World(server, database, keys, parts.mind, parts.settings.outbox, recording, faults)
+            yield World(server, database, keys, parts.service, parts.settings.outbox, recording, faults)
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +100,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
-    return Shelf("current", None, live_site(tmp_path_factory.mktemp("site")))
+def config(tmp_path_factory: pytest.TempPathFactory) -> ConfigCache:
+    return ConfigCache("current", None, live_site(tmp_path_factory.mktemp("site")))
 
 
 @pytest.fixture(scope="session")
@@ -109,12 +109,12 @@ async def world(
     server: WorkflowEnvironment,
     database: Database,
     keys: Keyring,
-    shelf: Shelf,
+    config: ConfigCache,
     pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[World]:
     """A worker on the server; encounters of different tests share it and nothing else."""
     asked = pytestconfig.getoption("--record-histories")
     recording = ROOT / "tests" / "replay" / "histories" if asked else None
-    async with working(server, database, keys, shelf, tmp_path_factory.mktemp("world"), recording) as made:
+    async with working(server, database, keys, config, tmp_path_factory.mktemp("world"), recording) as made:
         yield made

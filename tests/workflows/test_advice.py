@@ -9,11 +9,11 @@ from sqlalchemy.exc import OperationalError
 from temporalio import activity
 from temporalio.worker import Worker
 
-from activities.advice import Advice
-from domain.plan import Moment
+from app.process.failure_hints import Advice
 from tests.workflows.world import World
+from workflows.certification_watch import CertificationWatch
+from workflows.messages import Moment
 from workflows.names import WATCH_TYPE
-from workflows.watch import CertificationWatch
 
 
 @activity.defn(name="watch")

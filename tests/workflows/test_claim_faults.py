@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from activities import transmission
-from domain.claims.x12 import validate
+from activities.billing import transmit
+from domain.billing.x12 import validate
 from tests.workflows.test_claim_lifecycle import (
     emitted,
     file_of,
@@ -72,7 +72,7 @@ async def test_a_full_outbox_keeps_the_claims_number_until_there_is_room(
             tries.append(path)
             raise OSError(28, "No space left on device")
 
-        patched.setattr(transmission, "write_once", full)
+        patched.setattr(transmit, "write_once", full)
         await pass_days(world, encounter, 5)
         await world.eventually(lambda: len(tries) > 1, "it was tried again")
         assert [row.written_at for row in sent(world, encounter)] == [None]

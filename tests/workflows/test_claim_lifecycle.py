@@ -9,11 +9,11 @@ from typing import Any
 from sqlmodel import select
 from temporalio.client import WorkflowHandle
 
-from activities.store.tables import AlertRecord, ClaimVersion, Transmission
-from domain.claims.x12 import validate
-from domain.claims.x12.check import guide_findings
-from intake.feeds import expand
-from tests.workflows.shelves import copied, read_by
+from domain.billing.x12 import validate
+from domain.billing.x12.validation import guide_findings
+from intake.scenario_feeds import expand
+from store.tables import AlertRecord, ClaimVersion, Transmission
+from tests.workflows.configs import copied, read_by
 from tests.workflows.test_scenarios import SCENARIOS
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id

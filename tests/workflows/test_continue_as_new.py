@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.inbox import receive
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, EncounterEvent
-from domain.ledger import check_chain
-from domain.plan import Note, Receipt
-from tests.domain.stages.paths import told
+from domain.custody.ledger import check_chain
+from intake.inbox.receive import receive
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import AlertRecord, EncounterEvent
+from tests.domain.encounter.paths import told
 from tests.workflows.conftest import temporal_server, working
 from tests.workflows.test_paths import Event, events_of
 from tests.workflows.world import World
+from workflows.messages import Note, Receipt
 from workflows.names import encounter_workflow_id
 
 EVENTS_A_RUN = 120
@@ -29,11 +29,13 @@ EVENTS_A_RUN = 120
 
 
 @pytest.fixture(scope="module")
-async def short_runs(database: Database, keys: Keyring, shelf: Shelf, tmp_path_factory: Any) -> AsyncIterator[World]:
+async def short_runs(
+    database: Database, keys: Keyring, config: ConfigCache, tmp_path_factory: Any
+) -> AsyncIterator[World]:
     home: Path = tmp_path_factory.mktemp("short-runs")
     async with (
         temporal_server(keys, suggestContinueAsNew=EVENTS_A_RUN) as server,
-        working(server, database, keys, shelf, home) as world,
+        working(server, database, keys, config, home) as world,
     ):
         yield world
 
@@ -71,7 +73,7 @@ async def test_nothing_is_lost_over_many_runs(short_runs: World) -> None:
     row = await world.settled(encounter)
 
     assert await runs(world, encounter) >= 4
-    decision = world.mind.decision(encounter, row.decided_sequence, row.decided_at or datetime.now(UTC))
+    decision = world.service.decision(encounter, row.decided_sequence, row.decided_at or datetime.now(UTC))
     assert row.decided_sequence == len([*events, *more]) == row.next_sequence - 1
     assert row.stage == decision.stage
     assert row.next_due == (decision.next_deadline.due if decision.next_deadline else None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from intake.feeds import expand
+from intake.scenario_feeds import expand
 from tests.workflows.test_deadlines import CUSTODY, Event, Stop, cut, kind
 from tests.workflows.test_scenarios import SCENARIOS
 from tests.workflows.world import World

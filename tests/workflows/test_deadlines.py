@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from intake.feeds import expand
+from intake.scenario_feeds import expand
 from tests.workflows.test_scenarios import SCENARIOS
 from tests.workflows.world import World
 from workflows.names import encounter_workflow_id

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from activities.store.tables import AlertRecord
-from app.bell import Bell
+from app.process.alert_poller import AlertPoller
+from store.tables import AlertRecord
 from tests.workflows.world import World
 from workflows.names import DESK_ID
 
@@ -35,7 +35,7 @@ def escalations(world: World, alert_id: str) -> int:
 async def test_an_alert_nobody_takes_is_escalated_at_its_time(world: World) -> None:
     """The next timer of the desk ends with the alert's time to acknowledge: no schedule looks every hour."""
     now = datetime.now(UTC)
-    bell = Bell(world.db, world.server.client)
+    bell = AlertPoller(world.db, world.server.client)
     with world.db.write() as session:
         session.add(alert("alr_late", now - timedelta(minutes=1)))
         session.add(alert("alr_soon", now + timedelta(minutes=30)))

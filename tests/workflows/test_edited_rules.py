@@ -9,10 +9,10 @@ from typing import Any
 
 from temporalio.worker import Replayer
 
-from activities.payloads import data_converter
-from app.worker import WORKFLOWS
-from intake.feeds import expand, load_feed
-from tests.workflows.shelves import Files, copied, read_by
+from app.process.payload_encryption import data_converter
+from app.process.worker import WORKFLOWS
+from intake.scenario_feeds import expand, load_feed
+from tests.workflows.configs import Files, copied, read_by
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id, encounter_workflow_id
 
@@ -39,14 +39,14 @@ async def test_the_next_decision_uses_the_new_row_by_date_of_service(world: Worl
     anchor = datetime.now(UTC).date() - timedelta(days=40)
     events = expand(feed, anchor, suffix="-edited")
     first_dose = next(i for i, e in enumerate(events) if e["type"] == "cart.lymphodepletion.administered")
-    with read_by(world, files) as shelf:
+    with read_by(world, files) as config:
         encounter = await world.post(*events[:first_dose])
         await world.settled(encounter)
         await emitted(world, encounter, "A/1")
-        before = shelf.rules().digest
+        before = config.rules().digest
 
         from_day(files, anchor - timedelta(days=4))
-        after = shelf.rules().digest
+        after = config.rules().digest
         await world.post(*events[first_dose:])
         await world.settled(encounter)
         for key in ("B/1", "C/1", "D/1"):
@@ -99,7 +99,7 @@ async def test_a_rulebook_that_does_not_load_stops_no_encounter_for_good(world: 
     """A slip of the editor: the decision is tried again until the file is mended; no old row is used in its place."""
     files = copied(tmp_path)
     events = expand(load_feed(FEED), datetime.now(UTC).date() - timedelta(days=40), suffix="-slip")
-    with read_by(world, files) as shelf:
+    with read_by(world, files) as config:
         encounter = await world.post(events[0])
         await world.settled(encounter)
         known = world.encounter(encounter).decided_sequence
@@ -113,4 +113,4 @@ async def test_a_rulebook_that_does_not_load_stops_no_encounter_for_good(world: 
         await posting
         row = await world.settled(encounter)
         assert row.decided_sequence > known
-        assert row.rulebook_digest == shelf.rules().digest
+        assert row.rulebook_digest == config.rules().digest

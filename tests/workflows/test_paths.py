@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from domain.decide import decide
-from domain.decision import Decision
+from domain.decision.decide import decide
+from domain.decision.model import Decision
+from domain.encounter.facts import Fact, fold
 from domain.events import parse
-from domain.facts import Fact, fold
-from tests.domain.stages.paths import AT, TAKE, told
-from tests.domain.stages.stories import Story
+from tests.domain.encounter.paths import AT, TAKE, told
+from tests.domain.encounter.stories import Story
 from tests.workflows.world import World
 from workflows.names import encounter_workflow_id
 
@@ -65,7 +65,7 @@ def expected(world: World, events: list[Event], now: datetime) -> Decision:
     for number, event in enumerate(events):
         envelope, data = parse(event)
         facts.append(Fact(f"ev{number}", envelope.source, envelope.id, envelope.time, now, data))
-    return decide(fold(facts), world.mind.shelf.site(), world.mind.shelf.rules(), now)
+    return decide(fold(facts), world.service.config.site(), world.service.config.rules(), now)
 
 
 @pytest.mark.parametrize("path", sorted(TAKE))

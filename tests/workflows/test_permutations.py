@@ -27,19 +27,19 @@ from sqlmodel import col, select
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.rules import Shelf
-from activities.store.engine import Database
-from activities.store.inbox import Disposition, receive
-from activities.store.keys import Keyring
-from activities.store.tables import NOTICES, AlertRecord, ClaimVersion, Encounter, EncounterEvent, Inbox, Quarantine
-from app.connect import Home
-from app.outcomes import scenarios
+from app.process.connect import Home
+from app.process.worker import build_worker
 from app.settings import Settings
-from app.worker import build_worker
+from app.tools.scenario_expectations import scenarios
 from domain.events import HOLDER_TYPES
 from intake.delivery import Deliverer
-from intake.feeds import Feed, expand
-from intake.temporal_door import TemporalDoor
+from intake.inbox.receive import Disposition, receive
+from intake.scenario_feeds import Feed, expand
+from intake.workflow_client import TemporalDoor
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import NOTICES, AlertRecord, ClaimVersion, Encounter, EncounterEvent, Inbox, Quarantine
 from tests.workflows.conftest import temporal_server
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id, encounter_workflow_id
@@ -65,8 +65,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Worlds:
     """Makes a world for some examples, and takes it away again."""
 
-    def __init__(self, server: WorkflowEnvironment, keys: Keyring, shelf: Shelf, template: Path, where: Path) -> None:
-        self.server, self.keys, self.shelf, self.template, self.where = server, keys, shelf, template, where
+    def __init__(
+        self, server: WorkflowEnvironment, keys: Keyring, config: ConfigCache, template: Path, where: Path
+    ) -> None:
+        self.server, self.keys, self.config, self.template, self.where = server, keys, config, template, where
 
     @asynccontextmanager
     async def new(self, name: str) -> AsyncIterator[World]:
@@ -74,13 +76,13 @@ class Worlds:
         directory.mkdir()
         shutil.copy(self.template, directory / "encounters.db")
         db = Database(f"sqlite:///{directory / 'encounters.db'}")
-        home = Home(Settings(data_dir=directory), self.keys, db, self.shelf)
+        home = Home(Settings(data_dir=directory), self.keys, db, self.config)
         with ThreadPoolExecutor(8) as pool:
             async with build_worker(self.server.client, home, pool):
                 delivering = asyncio.create_task(
                     Deliverer(db, TemporalDoor(self.server.client).deliver, poll_seconds=0.05).run()
                 )
-                world = World(self.server, db, self.keys, home.mind, home.settings.outbox)
+                world = World(self.server, db, self.keys, home.service, home.settings.outbox)
                 yield world
                 delivering.cancel()
                 await asyncio.gather(delivering, return_exceptions=True)
@@ -107,8 +109,8 @@ async def server(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
 
 
 @pytest.fixture
-def worlds(server: WorkflowEnvironment, keys: Keyring, shelf: Shelf, template: Path, tmp_path: Path) -> Worlds:
-    return Worlds(server, keys, shelf, template, tmp_path)
+def worlds(server: WorkflowEnvironment, keys: Keyring, config: ConfigCache, template: Path, tmp_path: Path) -> Worlds:
+    return Worlds(server, keys, config, template, tmp_path)
 
 
 async def play(world: World, parts: list[list[Event]]) -> dict[str, Any]:
@@ -140,7 +142,7 @@ def _decided(world: World, encounter: str) -> bool:
 def _claims_follow(world: World, encounter: str) -> bool:
     """The decision on all facts and the store agree on every claim that is due."""
     row = world.encounter(encounter)
-    decision = world.mind.decision(encounter, row.decided_sequence, row.decided_at or datetime.now(UTC))
+    decision = world.service.decision(encounter, row.decided_sequence, row.decided_at or datetime.now(UTC))
     due = {claim.key: claim.content_hash for claim in decision.claims if claim.ready}
     kept = {key: claim.content_hash for key, claim in world.claims(encounter).items() if claim.state not in GONE}
     return due == kept

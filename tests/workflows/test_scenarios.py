@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.outcomes import scenarios
-from intake.feeds import expand
+from app.tools.scenario_expectations import scenarios
+from intake.scenario_feeds import expand
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id, encounter_workflow_id
 

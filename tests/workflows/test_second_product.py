@@ -6,10 +6,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from activities.rules import rulebook_directory
-from intake.feeds import Feed, expand, load_feed
+from intake.scenario_feeds import Feed, expand, load_feed
+from store.config import rulebook_directory
 from tests.domain.rulebook.test_second_product import translated
-from tests.workflows.shelves import SITE, Files, copied, read_by
+from tests.workflows.configs import SITE, Files, copied, read_by
 from tests.workflows.test_scenarios import play
 from tests.workflows.world import World
 

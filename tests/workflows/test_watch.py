@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from activities.store.tables import AlertRecord, ClaimVersion, Encounter
-from app import worker
-from app.worker import keep_schedule
-from domain.decision import Severity
+from app.process import worker
+from app.process.worker import keep_schedule
+from domain.alerts.model import Severity
+from domain.alerts.watch import Deadline, UnderWay, WatchedCertificate, bands, near, watch_alerts
 from domain.rulebook import Rulebook
-from domain.watch import Deadline, Standing, UnderWay, bands, near, watch_alerts
+from store.tables import AlertRecord, ClaimVersion, Encounter
 from tests.workflows.world import World
 from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 
@@ -40,7 +40,7 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 def test_a_certificate_is_told_of_in_its_tightest_band(
     rules: Rulebook, left: int, kind: str | None, band: str | None
 ) -> None:
-    paper = Standing("fact", None, "a" * 40, NOW.date() + timedelta(days=left))
+    paper = WatchedCertificate("fact", None, "a" * 40, NOW.date() + timedelta(days=left))
     found = [alert for alert in watch_alerts([paper], rules, NOW) if alert.kind.startswith("certificate")]
     assert [alert.kind for alert in found] == ([kind] if kind else [])
     assert all(alert.key.endswith(f".{band}") and alert.owner and alert.action for alert in found)
@@ -48,7 +48,7 @@ def test_a_certificate_is_told_of_in_its_tightest_band(
 
 @given(st.dates(date(2020, 1, 1), date(2040, 1, 1)))
 def test_a_certificate_has_one_alert_or_none_and_one_without_an_end_has_none(rules: Rulebook, end: date) -> None:
-    papers = [Standing("fact", None, "a" * 40, end), Standing("fact", None, "b" * 40, None)]
+    papers = [WatchedCertificate("fact", None, "a" * 40, end), WatchedCertificate("fact", None, "b" * 40, None)]
     found = [alert for alert in watch_alerts(papers, rules, NOW) if alert.kind.startswith("certificate")]
     assert len(found) == ((end - NOW.date()).days <= max(bands(rules, NOW.date())))
 
@@ -74,7 +74,7 @@ def under_way(encounter: str, planned: date | None, **changes: Any) -> UnderWay:
 
 def test_the_end_of_a_certificate_names_the_encounters_planned_after_it(rules: Rulebook) -> None:
     end = NOW.date() + timedelta(days=20)
-    paper = Standing("fact", None, "a" * 40, end)
+    paper = WatchedCertificate("fact", None, "a" * 40, end)
     before, after = under_way("enc_b", end), under_way("enc_a", end + timedelta(days=1))
     others = [
         under_way("enc_c", end + timedelta(days=9), holders=frozenset({"b" * 40})),
@@ -92,7 +92,7 @@ def test_the_end_of_a_certificate_names_the_encounters_planned_after_it(rules: R
 
 
 def test_a_certificate_of_another_product_concerns_nobody(rules: Rulebook) -> None:
-    paper = Standing("fact", "another", "a" * 40, NOW.date() + timedelta(days=20))
+    paper = WatchedCertificate("fact", "another", "a" * 40, NOW.date() + timedelta(days=20))
     (found,) = (a for a in watch_alerts([paper], rules, NOW, [under_way("enc", None)]) if a.layer == "fact")
     assert "no encounter under way needs it" in found.title
 

@@ -14,14 +14,14 @@ from sqlmodel import col, select
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.claims import versions_of
-from activities.mind import Mind
-from activities.store.engine import Database
-from activities.store.inbox import Disposition, receive
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
+from activities.decisions import DecisionService
 from intake.delivery import Deliverer
-from intake.temporal_door import TemporalDoor
+from intake.inbox.receive import Disposition, receive
+from intake.workflow_client import TemporalDoor
+from store.claims import versions_of
+from store.engine import Database
+from store.keys import Keyring
+from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
 from tests.workflows.faults import Faults
 from workflows.names import encounter_workflow_id
 
@@ -36,7 +36,7 @@ class World:
     server: WorkflowEnvironment
     db: Database
     keys: Keyring
-    mind: Mind
+    service: DecisionService
     outbox: Path
     recording: Path | None = None
     faults: Faults = field(default_factory=Faults)

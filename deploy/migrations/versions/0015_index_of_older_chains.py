@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import sqlalchemy as sa
 from alembic import op
 
-from domain.ledger import GENESIS, check_chain, entry_hash, link_hash
+from domain.custody.ledger import GENESIS, check_chain, entry_hash, link_hash
 
 revision = "0015"
 down_revision = "0014"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.domain.stages.stories import Story, holds, kinds
+from tests.domain.encounter.stories import Story, holds, kinds
 
 UHC = {"payer": "uhc", "member_id": "X"}
 

@@ -8,17 +8,17 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from activities.encounter import view_of
-from domain.claims.reply import Reply
-from domain.decision import CustodyEntry
+from activities.encounter_view import view_of
+from domain.billing.submission.responses import PayerResponse
+from domain.custody.entries import CustodyEntry
+from domain.encounter.facts import fold
 from domain.events.revenue import Adjustment
-from domain.facts import fold
 from domain.packet import Packet, Sources, build
 from domain.packet.billing import Version
 from domain.packet.exhibits import Kept
 from domain.packet.model import Person
 from domain.rulebook.rows import Denial
-from tests.domain.stages.stories import Story, rulebook
+from tests.domain.encounter.stories import Story, rulebook
 
 PERSON = Person(
     family="Nováková",
@@ -79,7 +79,7 @@ def denied(story: Story, number: int, letter: str = "C", **changes: Any) -> Pack
     version = next(v for v in made.versions if v.document.letter == letter)
     row = next(row for row in made.rules.table(Denial) if row.number == number)
     amounts = [Adjustment(group="CO", carc=carc, amount=Decimal("10.00")) for carc in row.carc]
-    reply = Reply(
+    reply = PayerResponse(
         event="evt_reply",
         control=version.control_number or "",
         at=made.as_of,

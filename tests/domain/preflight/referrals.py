@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from domain.encounter.facts import Fact
 from domain.events.access import ReferralReceived
-from domain.facts import Fact
 from domain.preflight import Preflight, preflight, read_referral
 from domain.rulebook import Rulebook
 from domain.site import Site
-from intake.feeds import expand, load_feed
+from intake.scenario_feeds import expand, load_feed
 
 FEEDS = Path(__file__).resolve().parents[2] / "scenarios"
 ANCHOR = date(2026, 6, 10)

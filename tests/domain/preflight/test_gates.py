@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.decide import decide
+from domain.decision.decide import decide
+from domain.encounter.facts import Fact, fold
 from domain.events import InvalidEvent, parse_data
 from domain.events.base import Stage
-from domain.facts import Fact, fold
 from domain.preflight import read_referral
 from domain.rulebook import Rulebook
 from domain.site import Site

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from domain.decide import decide
-from domain.decision import Decision
+from domain.decision.decide import decide
+from domain.decision.model import Decision
+from domain.encounter.facts import Fact, fold
 from domain.events import parse
-from domain.facts import Fact, fold
 from domain.rulebook import Rulebook, load
 from domain.site import Site, parse_site
-from intake.feeds import expand, load_feed
+from intake.scenario_feeds import expand, load_feed
 
 ROOT = Path(__file__).resolve().parents[3]
 ANCHOR = date(2026, 6, 10)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from activities.store.engine import Database
-from activities.store.keys import Keyring
 from intake.hl7.batch import messages_of
-from intake.hl7.door import Hl7Door
 from intake.hl7.framing import END, RETURN, START
-from intake.hl7.mapping import Mapping, parse_mapping
 from intake.hl7.message import Message, read
 from intake.hl7.mllp import MllpServer
+from intake.hl7.receiver import Hl7Door
+from intake.site_mapping import SiteMapping, parse_mapping
+from store.engine import Database
+from store.keys import Keyring
 from tests.store import examples as e
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -72,12 +72,12 @@ class Mllp:
 
 
 @pytest.fixture(scope="session")
-def mapping() -> Mapping:
+def mapping() -> SiteMapping:
     return parse_mapping((DEPLOY / "hl7.example.toml").read_text())
 
 
 @pytest.fixture
-async def mllp(store: tuple[Database, Keyring], mapping: Mapping) -> AsyncIterator[Mllp]:
+async def mllp(store: tuple[Database, Keyring], mapping: SiteMapping) -> AsyncIterator[Mllp]:
     db, keys = store
     woken: list[int] = []
     door = Hl7Door(db, keys, mapping, lambda: e.NOW, lambda: woken.append(1))

@@ -14,21 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from activities.store.inbox import Disposition, replay
-from activities.store.keys import Keyring
-from activities.store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
 from app.api.access import Access, digest
 from app.api.actors import Actor
-from app.gateway import create_gateway
+from app.process.gateway import create_gateway
+from intake.faults import NotHl7, NotUsable
 from intake.hl7 import mllp as transport
-from intake.hl7.check import check
-from intake.hl7.door import Hl7Door
-from intake.hl7.faults import NotHl7, NotUsable
 from intake.hl7.framing import END, LARGEST, RETURN, START, Framer
-from intake.hl7.mapping import Mapping, MappingError, parse_mapping
+from intake.hl7.mapping_check import check
 from intake.hl7.message import moment, read
 from intake.hl7.mllp import MllpServer, tls_context
-from intake.rereading import reader_of
+from intake.hl7.receiver import Hl7Door
+from intake.inbox.receive import Disposition, replay
+from intake.replay import reader_of
+from intake.site_mapping import MappingError, SiteMapping, parse_mapping
+from store.keys import Keyring
+from store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
 from tests.intake.hl7.certificates import make as make_certificates
 from tests.intake.hl7.conftest import DEPLOY, PATIENCE, Client, Mllp, framed, recorded
 from tests.store import examples as e
@@ -193,7 +193,7 @@ async def test_the_database_away_is_a_refusal_to_be_sent_again(mllp: Mllp) -> No
     await client.close()
 
 
-async def test_a_conflict_is_an_error_and_a_facility_of_others_is_refused(mllp: Mllp, mapping: Mapping) -> None:
+async def test_a_conflict_is_an_error_and_a_facility_of_others_is_refused(mllp: Mllp, mapping: SiteMapping) -> None:
     assert read(mllp.door.take(GOOD)).get("MSA-1") == "AA"
     other = read(mllp.door.take(GOOD.replace(b"20260302090000", b"20260304090000")))
     assert (other.get("MSA-1"), "content" in str(other.get("MSA-3"))) == ("AE", True)
@@ -202,7 +202,7 @@ async def test_a_conflict_is_an_error_and_a_facility_of_others_is_refused(mllp: 
     assert read(mllp.door.take(recorded("story")[4])).get("MSA-1") == "AR"
 
 
-async def test_a_kept_message_is_replayed_by_the_mapping_of_today(mllp: Mllp, mapping: Mapping) -> None:
+async def test_a_kept_message_is_replayed_by_the_mapping_of_today(mllp: Mllp, mapping: SiteMapping) -> None:
     knee = recorded("broken")[0]
     assert read(mllp.door.take(knee)).get("MSA-1") == "AE"
     api = create_gateway(
@@ -228,7 +228,7 @@ async def test_a_kept_message_is_replayed_by_the_mapping_of_today(mllp: Mllp, ma
 
 
 def test_a_discharge_whose_code_the_mapping_lacks_is_kept_and_replayed_once_it_is_listed(
-    mllp: Mllp, mapping: Mapping
+    mllp: Mllp, mapping: SiteMapping
 ) -> None:
     unlisted = next(m for m in recorded("story") if b"ADT^A03" in m).replace(b"|HOME", b"|LEFT7")
     assert b"LEFT7" in unlisted
@@ -248,7 +248,7 @@ def test_a_discharge_whose_code_the_mapping_lacks_is_kept_and_replayed_once_it_i
     assert waiting.type == "cart.admission.ended"
 
 
-def test_a_merge_the_mapping_could_not_read_is_made_by_its_replay(mllp: Mllp, mapping: Mapping) -> None:
+def test_a_merge_the_mapping_could_not_read_is_made_by_its_replay(mllp: Mllp, mapping: SiteMapping) -> None:
     merge = next(m for m in recorded("merge") if b"ADT^A40" in m)
     other = tuple(feed.model_copy(update={"record_number_type": "XX"}) for feed in mapping.feeds)
     mllp.door.mapping = mapping.model_copy(update={"feeds": other})
@@ -263,7 +263,9 @@ def test_a_merge_the_mapping_could_not_read_is_made_by_its_replay(mllp: Mllp, ma
         assert len(session.exec(select(RecordMerge)).all()) == 1
 
 
-def test_an_unlisted_type_passes_where_the_site_says_so_and_a_listed_one_elsewhere_is_kept(mapping: Mapping) -> None:
+def test_an_unlisted_type_passes_where_the_site_says_so_and_a_listed_one_elsewhere_is_kept(
+    mapping: SiteMapping,
+) -> None:
     lenient = mapping.model_copy(update={"unmapped": "ignore"})
     data = b"".join(recorded("broken")[:2])
     assert [finding.outcome for finding in check(data, lenient)] == ["ignored", "quarantined"]
@@ -287,7 +289,7 @@ def test_a_mapping_that_does_not_fit_names_what_is_wrong(change: tuple[str, str]
         parse_mapping(text.replace(*change))
 
 
-def test_times_of_the_site_know_their_clock_changes(mapping: Mapping) -> None:
+def test_times_of_the_site_know_their_clock_changes(mapping: SiteMapping) -> None:
     zone = mapping.feeds[0].zone
     assert moment("202603081000", zone, "x").utcoffset() == moment("202607010000", zone, "x").utcoffset()
     for text in ("20260308023000", "20260302", "2026-03-02", "202613010000", "202603020900+9900"):
@@ -303,7 +305,7 @@ def test_escapes_and_own_delimiters_are_read() -> None:
 
 
 async def test_tls_asks_every_client_for_its_certificate(
-    store: tuple[object, Keyring], mapping: Mapping, tmp_path: Path
+    store: tuple[object, Keyring], mapping: SiteMapping, tmp_path: Path
 ) -> None:
     make_certificates(tmp_path)
     door = Hl7Door(store[0], store[1], mapping, lambda: e.NOW, lambda: None)  # type: ignore[arg-type]

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from activities.store.inbox import receive
-from activities.store.matching import Hint
-from activities.store.quarantine import open_body
-from activities.store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
+from intake.faults import NotHl7, NotUsable, Unsupported
 from intake.hl7.acks import NEWEST
 from intake.hl7.batch import messages_of
-from intake.hl7.check import check
-from intake.hl7.faults import NotHl7, NotUsable, Unsupported
-from intake.hl7.mapping import Feed, Mapping
+from intake.hl7.mapping_check import check
 from intake.hl7.message import Message, moment, read
 from intake.hl7.translate import translate
-from intake.rereading import reader_of
+from intake.inbox.receive import receive
+from intake.replay import reader_of
+from intake.site_mapping import Feed, SiteMapping
+from store.identifiers import Hint
+from store.originals import open_body
+from store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
 from tests.intake.hl7.conftest import Mllp, recorded
 from tests.store import examples as e
 
@@ -27,7 +27,7 @@ BOOKING, MOVE, CANCEL, ADMISSION = (recorded("story")[number] for number in (0, 
 MRN = b"MRN-CANARY-77^^^STMARY^MR"
 
 
-def feed_of(mapping: Mapping, **changes: Any) -> tuple[Feed, Mapping]:
+def feed_of(mapping: SiteMapping, **changes: Any) -> tuple[Feed, SiteMapping]:
     """The registration feed with changes."""
     feed = mapping.feeds[1].model_copy(update=changes)
     return feed, mapping.model_copy(update={"feeds": (mapping.feeds[0], feed)})
@@ -43,7 +43,7 @@ def stay(trigger: str, visit: str = "VISIT-2", kind: str = "I", prior: str = "",
     ).encode()
 
 
-def steps(data: bytes, feed: Feed, mapping: Mapping) -> list[tuple[str, dict[str, Any]]]:
+def steps(data: bytes, feed: Feed, mapping: SiteMapping) -> list[tuple[str, dict[str, Any]]]:
     return [(event["type"], event["data"]) for event in translate(read(data), feed, mapping).events]
 
 
@@ -74,7 +74,7 @@ def test_bytes_that_are_not_of_their_character_set_are_refused(charset: str, dat
         read(text.encode() + data + b"\r")
 
 
-def test_a_kept_message_of_another_character_set_is_read_again_as_it_was(mllp: Mllp, mapping: Mapping) -> None:
+def test_a_kept_message_of_another_character_set_is_read_again_as_it_was(mllp: Mllp, mapping: SiteMapping) -> None:
     accented = BOOKING.replace(b"|P|2.3.1", b"|P|2.3.1||||||8859/1").replace(b"CARTAPH", b"KN\xc9E")
     assert read(mllp.door.take(accented)).get("MSA-1") == "AE"
     known = mapping.appointments[0].model_copy(update={"type": "KNÉE"})
@@ -91,7 +91,7 @@ def test_an_escape_cannot_claim_memory_nor_reach_the_log(caplog: pytest.LogCaptu
     assert caplog.records == []
 
 
-def test_own_segments_are_let_pass_and_may_carry_the_order(mapping: Mapping) -> None:
+def test_own_segments_are_let_pass_and_may_carry_the_order(mapping: SiteMapping) -> None:
     feed = mapping.feeds[0].model_copy(update={"order": ("ZCT-2.1", "SCH-26.1")})
     own = BOOKING.replace(b"RGS|1", b"ZCT|1|ORD-Z^X\rZPD|~^&|\rRGS|1")
     assert translate(read(own), feed, mapping).events[0]["subject"] == "ORD-Z"
@@ -110,13 +110,13 @@ def test_own_segments_are_let_pass_and_may_carry_the_order(mapping: Mapping) -> 
     ],
 )
 def test_the_hour_that_comes_twice_is_its_first_pass_unless_it_has_an_offset(
-    mapping: Mapping, value: str, zoned: str
+    mapping: SiteMapping, value: str, zoned: str
 ) -> None:
     assert moment(value, mapping.feeds[0].zone, "x").isoformat() == zoned
 
 
 @pytest.mark.parametrize("value", ["99991231235959", "٢٠٢٦٠٣٠١٠٩٠٠", "2026030109 "])
-def test_a_time_that_is_none_is_never_a_crash(mapping: Mapping, value: str) -> None:
+def test_a_time_that_is_none_is_never_a_crash(mapping: SiteMapping, value: str) -> None:
     with pytest.raises(NotUsable, match="PV1-44") as refused:
         moment(value, mapping.feeds[0].zone, "PV1-44")
     assert value not in str(refused.value)
@@ -144,7 +144,7 @@ AUTHORITIES = {"STMARY": "st_mary", "1.2.3": "lakeside"}
     ],
 )
 def test_the_record_number_is_the_one_of_the_mapped_type_and_authority(
-    mapping: Mapping, identifiers: bytes, authorities: dict[str, str], expected: Hint | None
+    mapping: SiteMapping, identifiers: bytes, authorities: dict[str, str], expected: Hint | None
 ) -> None:
     feed, changed = feed_of(mapping, record_authorities=authorities)
     message = read(stay("A01").replace(MRN, identifiers))
@@ -206,13 +206,15 @@ def test_a_merge_that_does_not_name_one_number_is_kept(mllp: Mllp) -> None:
 
 
 @pytest.mark.parametrize(("trigger", "kind", "found"), [("A06", "I", "inpatient"), ("A07", "O", "outpatient")])
-def test_a_conversion_changes_the_class_at_its_moment(mapping: Mapping, trigger: str, kind: str, found: str) -> None:
+def test_a_conversion_changes_the_class_at_its_moment(
+    mapping: SiteMapping, trigger: str, kind: str, found: str
+) -> None:
     [(event, data)] = steps(stay(trigger, kind=kind), *feed_of(mapping))
     assert (event, data["class"], data["at"]) == ("cart.admission.changed", found, "2026-04-01T17:30:00-04:00")
     assert steps(stay(trigger, kind=kind, prior="VISIT-2"), *feed_of(mapping)) == [(event, data)]
 
 
-def test_a_conversion_under_a_new_number_begins_a_stay_and_an_undone_one_never_was(mapping: Mapping) -> None:
+def test_a_conversion_under_a_new_number_begins_a_stay_and_an_undone_one_never_was(mapping: SiteMapping) -> None:
     [(event, data)] = steps(stay("A06", visit="V-IN", prior="V-OUT"), *feed_of(mapping))
     assert (event, data["admission_id"], data["class"]) == ("cart.admission.started", "V-IN", "inpatient")
     began, undone = steps(stay("A07", visit="V-OUT", kind="O", prior="V-IN"), *feed_of(mapping))
@@ -249,7 +251,7 @@ def test_both_events_of_a_conversion_are_taken_or_none(mllp: Mllp) -> None:
         ("", None),
     ],
 )
-def test_the_plan_of_registration_names_the_payer(mapping: Mapping, insurance: str, payer: str | None) -> None:
+def test_the_plan_of_registration_names_the_payer(mapping: SiteMapping, insurance: str, payer: str | None) -> None:
     message = stay("A01") + (f"{insurance}\r".encode() if insurance else b"")
     [(_, data)] = steps(message, *feed_of(mapping))
     assert data.get("coverage", {}).get("payer") == payer
@@ -262,7 +264,7 @@ def test_the_plan_of_registration_names_the_payer(mapping: Mapping, insurance: s
 
 
 @pytest.mark.parametrize("mode", ["T", "D"])
-def test_a_test_message_does_not_book(mllp: Mllp, mapping: Mapping, mode: str) -> None:
+def test_a_test_message_does_not_book(mllp: Mllp, mapping: SiteMapping, mode: str) -> None:
     answer = read(mllp.door.take(BOOKING.replace(b"|P|2.3.1", f"|{mode}|2.3.1".encode())))
     assert (answer.get("MSA-1"), answer.get("ERR-1.3"), answer.get("ERR-1.4")) == ("AR", "11", "202")
     feed, changed = feed_of(mapping, processing_ids=frozenset({"P", mode}))
@@ -288,7 +290,7 @@ def test_the_error_is_named_as_the_version_names_it(mllp: Mllp, version: str) ->
         assert [answer.get(f"ERR-1.{part}") for part in (1, 2, 3, 4)] == ["SCH", "1", "8", "103"]
 
 
-def test_unsupported_is_said_by_the_translation(mapping: Mapping) -> None:
+def test_unsupported_is_said_by_the_translation(mapping: SiteMapping) -> None:
     with pytest.raises(Unsupported, match="MSH-12"):
         translate(read(MOVE.replace(b"|2.4", b"|2.8")), mapping.feeds[0], mapping)
 
@@ -337,7 +339,7 @@ def test_a_batch_that_is_not_whole_is_refused_and_nothing_of_it_is_taken(mllp: M
         assert session.exec(select(Inbox)).all() == []
 
 
-def test_the_checker_reads_files_of_batches_and_frames(mapping: Mapping) -> None:
+def test_the_checker_reads_files_of_batches_and_frames(mapping: SiteMapping) -> None:
     framed = b"\x0b" + BOOKING + b"\x1c\r\x0b" + MOVE + b"\x1c\r"
     assert [finding.outcome for finding in check(WHOLE + framed, mapping)] == [
         "cart.appointment.booked",

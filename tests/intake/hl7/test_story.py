@@ -17,16 +17,16 @@ import pytest
 from hl7.client import MLLPClient
 from sqlmodel import select
 
-from activities.store.engine import Database
-from activities.store.facts import load_facts
-from activities.store.inbox import receive
-from activities.store.keys import Keyring, create_keyring
-from activities.store.matching import look_up
-from activities.store.tables import AuditEntry, Encounter, Inbox, Quarantine
-from domain.facts import fold
-from domain.record import Record
+from domain.encounter.facts import fold
+from domain.encounter.record import Record
 from intake.hl7.framing import END, RETURN, START
 from intake.hl7.message import Message, read
+from intake.inbox.receive import receive
+from store.engine import Database
+from store.facts import load_facts
+from store.identifiers import look_up
+from store.keys import Keyring, create_keyring
+from store.tables import AuditEntry, Encounter, Inbox, Quarantine
 from tests.intake.hl7.conftest import Mllp, framed, recorded
 from tests.store import examples as e
 

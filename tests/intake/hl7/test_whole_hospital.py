@@ -11,23 +11,23 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlmodel import select
 
-from activities.store.engine import Database
-from activities.store.facts import load_facts
-from activities.store.hearing import last_heard
-from activities.store.inbox import receive, replay
-from activities.store.keys import Keyring
-from activities.store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
+from domain.encounter.facts import fold
+from domain.encounter.record import Record
 from domain.events.care import AdmissionClass
-from domain.facts import fold
-from domain.record import Record
 from intake.delivery import Deliverer
-from intake.hl7.check import check
-from intake.hl7.door import Hl7Door
-from intake.hl7.faults import Unsupported
-from intake.hl7.mapping import Mapping
+from intake.faults import Unsupported
+from intake.feed_last_seen import last_heard
+from intake.hl7.mapping_check import check
 from intake.hl7.message import read
-from intake.hl7.translate import REORDERED, translate
-from intake.rereading import reader_of
+from intake.hl7.receiver import Hl7Door
+from intake.hl7.translate import translate
+from intake.inbox.receive import receive, replay
+from intake.replay import reader_of
+from intake.site_mapping import REORDERED, SiteMapping
+from store.engine import Database
+from store.facts import load_facts
+from store.keys import Keyring
+from store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
 from tests.intake.hl7.conftest import recorded
 from tests.intake.hl7.test_messages import merge, stay
 from tests.store import examples as e
@@ -40,7 +40,7 @@ DISCHARGE = b"|" * 17 + b"HOME"
 class Hospital:
     """A door for a feed of the whole hospital, and what it kept."""
 
-    def __init__(self, db: Database, keys: Keyring, mapping: Mapping) -> None:
+    def __init__(self, db: Database, keys: Keyring, mapping: SiteMapping) -> None:
         self.db, self.keys = db, keys
         self.mapping = mapping.model_copy(update={"unmapped": "ignore"})
         self.now = e.NOW
@@ -67,7 +67,7 @@ class Hospital:
 
 
 @pytest.fixture
-def hospital(store: tuple[Database, Keyring], mapping: Mapping) -> Hospital:
+def hospital(store: tuple[Database, Keyring], mapping: SiteMapping) -> Hospital:
     return Hospital(*store, mapping)
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_trigger_is_refused_also_there(hospital: Hospital, kind: byte
     assert hospital.take(message).startswith("AR MSH-9")
 
 
-def test_without_the_setting_the_refusal_lists_what_is_taken_in(mapping: Mapping) -> None:
+def test_without_the_setting_the_refusal_lists_what_is_taken_in(mapping: SiteMapping) -> None:
     with pytest.raises(Unsupported, match=r"SIU S12, S13, S14, S15, S26; ADT A01, .*A13, A40"):
         translate(read(stay("A02")), mapping.feeds[1], mapping)
 
@@ -273,7 +273,7 @@ async def _nobody(_encounter: str, _note: object) -> None:
     raise AssertionError("nothing is delivered")
 
 
-def test_the_setting_stands_in_the_example(mapping: Mapping) -> None:
+def test_the_setting_stands_in_the_example(mapping: SiteMapping) -> None:
     text = (Path(__file__).parents[3] / "deploy" / "hl7.example.toml").read_text()
     assert "aside_days" in text
     assert mapping.aside_days == 30

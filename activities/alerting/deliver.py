@@ -1,0 +1,210 @@
+"""Delivering messages about alerts: to webhooks, signed, and to Alertmanager; tried again, given up at last, never lost.
+
+A receiver may get a message twice, when its answer was lost: `webhook-id` is the same, Alertmanager counts it once by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any, Final
+
+import httpx
+from prometheus_client import Counter as Metric
+from sqlmodel import col, select
+
+from activities.alerting import signing
+from activities.alerting.destinations import LASTS, Destination, Destinations
+from store.engine import Database
+from store.tables import AlertDelivery, AlertRecord
+
+TRIES = Metric(
+    "cart_alert_delivery_tries_total", "Tries to deliver a message about alerts.", ["destination", "outcome"]
+)
+
+FIRST_PAUSE: Final = timedelta(seconds=15)
+LONGEST_PAUSE: Final = timedelta(minutes=15)
+FOR_GOOD: Final = frozenset({400, 404, 405, 410, 413, 415, 422})
+"""Answers that no repetition changes: the message is a dead letter at once."""
+
+TIMEOUT_SECONDS: Final = 10.0
+"""For the whole of one try: a receiver that lets its answer drip must not keep a thread."""
+
+BUDGET_SECONDS: Final = 120.0
+PATHS: Final[Mapping[str, str]] = {"alertmanager": "/api/v2/alerts"}
+OURS: Final = frozenset({"key", "events", "acknowledged_note", "told_state", "told_severity", "told_escalations"})
+"""What of an alert stays here."""
+
+
+class NotDelivered(Exception):
+    """The destination did not take the message; `for_good` when trying again cannot help."""
+
+    def __init__(self, reason: str, for_good: bool = False) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
+
+
+def deliver(db: Database, destinations: Destinations, now: datetime) -> int:
+    """Try every message that is due; returns how many were delivered or refused for good.
+
+    A destination that fails does not hold up others, nor does a message that its destination fails at: those tried less often
+    come first.
+    """
+    by_name = {each.name: each for each in destinations.destinations}
+    until, delivered = monotonic() + BUDGET_SECONDS, 0
+    for name, waiting in _due(db, now).items():
+        for delivery_id in waiting:
+            if name not in by_name or monotonic() > until:
+                break
+            if not _try(db, destinations, by_name[name], delivery_id, now):
+                _postpone(db, waiting, delivery_id)
+                break
+            delivered += 1
+    return delivered
+
+
+def _due(db: Database, now: datetime) -> dict[str, list[str]]:
+    query = select(AlertDelivery.destination, AlertDelivery.delivery_id).where(
+        AlertDelivery.state == "waiting", col(AlertDelivery.next_attempt_at) <= now
+    )
+    found: dict[str, list[str]] = {}
+    with db.read() as session:
+        order = (col(AlertDelivery.attempts), col(AlertDelivery.created_at), col(AlertDelivery.delivery_id))
+        for name, delivery_id in session.exec(query.order_by(*order)):
+            found.setdefault(name, []).append(delivery_id)
+    return found
+
+
+def _try(db: Database, every: Destinations, destination: Destination, delivery_id: str, now: datetime) -> bool:
+    """False when the destination itself seems to be away."""
+    with db.read() as session:
+        message = session.get_one(AlertDelivery, delivery_id)
+        query = select(AlertRecord).where(col(AlertRecord.alert_id).in_(message.alert_ids))
+        alerts = session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)).all()
+    try:
+        _send(every, destination, message, alerts, now)
+        failure = None
+    except NotDelivered as error:
+        failure = error
+    with db.write() as session:
+        row = session.get(AlertDelivery, delivery_id, with_for_update=True)
+        if row is not None and row.state == "waiting":
+            _note(row, destination, failure, now)
+            session.add(row)
+            TRIES.labels(destination=destination.name, outcome="delivered" if failure is None else row.state).inc()
+    return failure is None or failure.for_good
+
+
+def _note(row: AlertDelivery, destination: Destination, failure: NotDelivered | None, now: datetime) -> None:
+    row.attempts += 1
+    if failure is None:
+        row.state, row.delivered_at, row.last_error = "delivered", now, ""
+        return
+    row.last_error = str(failure)
+    too_old = now - row.created_at >= timedelta(hours=destination.give_up_hours)
+    if failure.for_good or too_old:
+        row.state = "dead"
+    else:
+        row.next_attempt_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(row.attempts - 1, 10))
+
+
+def _postpone(db: Database, waiting: Sequence[str], tried: str) -> None:
+    """The rest of a destination that is away waits as long as the one that was tried; it costs them no try."""
+    with db.write() as session:
+        first = session.get(AlertDelivery, tried)
+        for delivery_id in waiting[waiting.index(tried) + 1 :]:
+            row = session.get(AlertDelivery, delivery_id, with_for_update=True)
+            if first is not None and row is not None and row.state == "waiting":
+                row.next_attempt_at = max(first.next_attempt_at, row.next_attempt_at)
+                row.last_error = first.last_error
+                session.add(row)
+
+
+def _send(
+    every: Destinations,
+    destination: Destination,
+    message: AlertDelivery,
+    alerts: Sequence[AlertRecord],
+    now: datetime,
+) -> None:
+    body = for_alertmanager(every, alerts, now) if destination.said_again else for_webhook(every, message, alerts)
+    content = json.dumps(body, separators=(",", ":")).encode()
+    headers = {"content-type": "application/json"}
+    if destination.secret is not None:
+        stamp = str(int(now.timestamp()))
+        headers |= {signing.ID: message.delivery_id, signing.TIMESTAMP: stamp}
+        headers[signing.SIGNATURE] = signing.signature(destination.secret, message.delivery_id, stamp, content)
+    if destination.bearer is not None:
+        headers["authorization"] = f"Bearer {destination.bearer}"
+    url = str(destination.url).rstrip("/") + PATHS.get(destination.kind, "")
+    try:
+        status = asyncio.run(_posted(url, content, headers))
+    except (httpx.HTTPError, TimeoutError) as error:
+        raise NotDelivered(f"no answer: {type(error).__name__}") from None
+    if not httpx.codes.is_success(status):
+        raise NotDelivered(f"answered {status}", status in FOR_GOOD)
+
+
+async def _posted(url: str, content: bytes, headers: Mapping[str, str]) -> int:
+    """The status of the answer. Its body is not read: nothing in it counts, and it may have no end."""
+    async with (
+        asyncio.timeout(TIMEOUT_SECONDS),
+        httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client,
+        client.stream("POST", url, content=content, headers=headers) as answer,
+    ):
+        return answer.status_code
+
+
+def for_webhook(every: Destinations, message: AlertDelivery, alerts: Sequence[AlertRecord]) -> dict[str, Any]:
+    """The body of a webhook: the change, its cause, and each alert as it stands now. No identifier of a person."""
+    return {
+        "id": message.delivery_id,
+        "change": message.change,
+        "cause": message.cause,
+        "created_at": message.created_at.isoformat(),
+        "alerts": [_plain(alert) | {"link": every.link(alert.encounter_id)} for alert in alerts],
+    }
+
+
+def _plain(alert: AlertRecord) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(alert.model_dump_json(exclude=set(OURS)))
+    return plain
+
+
+def for_alertmanager(every: Destinations, alerts: Sequence[AlertRecord], now: datetime) -> list[dict[str, Any]]:
+    """The body for Alertmanager's API: one alert for each, its labels the same from opening to end."""
+    return [_labelled(every, alert, now) for alert in alerts]
+
+
+def _labelled(every: Destinations, alert: AlertRecord, now: datetime) -> dict[str, Any]:
+    link = every.link(alert.encounter_id)
+    return {
+        "labels": {
+            "alertname": "CartEncounterAlert",
+            "alert": alert.alert_id,
+            "kind": alert.kind,
+            "layer": alert.layer or "",
+            "owner": alert.owner,
+            "severity": _route(alert),
+        },
+        "annotations": {
+            "summary": alert.title,
+            "next_step": alert.action,
+            "citation": alert.citation,
+            "state": alert.state,
+            "escalations": str(alert.escalations),
+            "encounter": alert.encounter_id or "",
+            "runbook": "deploy/runbooks/CartEncounterAlert.md",
+        },
+        "startsAt": min(alert.opened_at, now).isoformat(),
+        "endsAt": (min(alert.resolved_at or now, now) if alert.state == "resolved" else now + LASTS).isoformat(),
+        **({"generatorURL": link} if link else {}),
+    }
+
+
+def _route(alert: AlertRecord) -> str:
+    """`page` calls somebody now: what is critical and nobody has taken. A change of the route is a new alert there."""
+    return "page" if alert.severity == "critical" else "ticket"

@@ -1,0 +1,128 @@
+"""The plan of an encounter: the keys, times and hashes of a decision that its workflow sees."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from domain.alerts.model import Alert
+from domain.custody.entries import CustodyEntry
+from domain.decision.model import Decision
+from workflows.messages import (
+    AlertIntent,
+    ClaimIntent,
+    Closure,
+    Plan,
+    Question,
+)
+
+
+def plan_of(decision: Decision, question: Question) -> Plan:
+    """The keys, moments and hashes of a decision that a workflow sees."""
+    deadline = decision.next_deadline
+    closed = decision.outcome is not None
+    return Plan(
+        sequence=question.up_to_sequence,
+        decided_at=question.now,
+        stage=decision.stage.value,
+        product=decision.product,
+        payer_class=decision.payer_class,
+        holds=tuple(hold.id for hold in decision.holds if hold.stands),
+        hold_kinds=tuple(sorted({hold.kind for hold in decision.holds if hold.stands})),
+        alerts=tuple(
+            AlertIntent(key=_alert_key(alert), severity=alert.severity.value, since=alert.since)
+            for alert in decision.alerts
+        ),
+        claims=tuple(
+            ClaimIntent(letter=claim.letter, ordinal=claim.ordinal, content=claim.content_hash)
+            for claim in decision.claims
+            if claim.ready
+        ),
+        custody_content=custody_fingerprint(decision.custody),
+        deadline=deadline.due if deadline else None,
+        deadline_title=deadline.title if deadline else None,
+        details=details_of(decision),
+        rulebook_digest=decision.rulebook_digest,
+        closure=Closure(outcome=decision.outcome.value, at=question.now) if closed and decision.outcome else None,
+    )
+
+
+def details_of(decision: Decision) -> str:
+    """The panel of the Temporal UI, half a screen wide: short lists (its tables have no gaps), nothing that names a person."""
+    due = decision.next_deadline
+    standing = [hold for hold in decision.holds if hold.stands]
+    parts = [
+        f"**Stage: {decision.stage.value}** · {decision.product} · {decision.payer_class}",
+        f"Next: {due.title} by {due.due:%Y-%m-%d %H:%M} UTC" if due else "Next: nothing is waited for",
+        _listed("Holds", [f"**{hold.title}** ({_words(hold.owner)}): {hold.fix}" for hold in standing]),
+        _listed(
+            "Alerts",
+            [f"**{alert.severity.value}** {alert.title} ({_words(alert.owner)})" for alert in decision.alerts],
+        ),
+        _listed(
+            "Claims",
+            [
+                f"**{claim.key}** {_claim_state(claim.ready, bool(claim.errors))}, ${claim.total:,.2f}"
+                for claim in decision.claims
+            ],
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def with_replies(plan: Plan, marks: Mapping[str, str]) -> Plan:
+    """The plan with what payers answered as part of each claim's content, so that an answer wakes the claim's workflow.
+
+    A claim that is no longer due and has an answer is in it, too: its void is followed to the end.
+    """
+    if not marks:
+        return plan
+    due = {intent.key: intent for intent in plan.claims}
+    answered = [key for key in sorted(marks) if key not in due]
+    gone = [ClaimIntent(letter=key.split("/")[0], ordinal=int(key.split("/")[1]), content="") for key in answered]
+    claims = [
+        intent.model_copy(update={"content": f"{intent.content}+{marks[intent.key]}"})
+        if intent.key in marks
+        else intent
+        for intent in (*plan.claims, *gone)
+    ]
+    return plan.model_copy(update={"claims": tuple(claims)})
+
+
+def _alert_key(alert: Alert) -> str:
+    """The alert and what it says: a standing alert whose text or severity changed is written again."""
+    said = (alert.severity.value, alert.title, alert.action, alert.events, alert.denial, alert.layer, alert.owner)
+    return f"{alert.key}#{hashlib.sha256(repr(said).encode()).hexdigest()[:12]}"
+
+
+def custody_fingerprint(entries: tuple[CustodyEntry, ...]) -> str:
+    """Changes when any custody record's key or content changes."""
+    body = [(entry.key, entry.content) for entry in entries]
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+MOST_SHOWN = 8
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
+    shown = [*lines[:MOST_SHOWN], *more] or ["none"]
+    return "\n".join((f"**{title}**", "", *(f"- {line}" for line in shown)))
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _claim_state(ready: bool, errors: bool) -> str:
+    if not ready:
+        return "waiting"
+    return "held" if errors else "due"
+
+
+def with_obsolete_claims(plan: Plan, standing: Sequence[tuple[str, int]]) -> Plan:
+    """Name the claims that stand in the store and are no longer due: a run after closure does not remember them."""
+    due = {(intent.letter, intent.ordinal) for intent in plan.claims}
+    gone = [ClaimIntent(letter=letter, ordinal=n, content="") for letter, n in standing if (letter, n) not in due]
+    return plan.model_copy(update={"claims": (*plan.claims, *gone)})

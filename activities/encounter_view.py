@@ -1,0 +1,42 @@
+"""The view of an encounter: what the decision showed, as JSON for the API, the board and the command line."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from domain.decision.model import Decision
+
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+def view_of(decision: Decision) -> dict[str, Any]:
+    """The reading side: gates, holds, milestones, deadlines and what claims wait for, as JSON."""
+    body = {
+        "stage": decision.stage,
+        "cleared": sorted(stage.value for stage in decision.cleared),
+        "gates": [asdict(gate) | {"open": gate.open} for gate in decision.gates],
+        "holds": [asdict(hold) for hold in decision.holds],
+        "milestones": [asdict(milestone) for milestone in decision.milestones],
+        "deadlines": [asdict(deadline) for deadline in decision.deadlines],
+        "advisories": list(decision.advisories),
+        "outcome": decision.outcome,
+        "vein_to_vein_days": decision.vein_to_vein_days,
+        "toxicity": decision.toxicity,
+        "claims_waiting": [
+            {"claim": claim.key, "waiting_for": list(claim.waiting_for), "total": str(claim.total)}
+            for claim in decision.claims
+            if not claim.ready
+        ],
+        "unbilled": [
+            {"letter": claim.letter, "total": str(claim.total), "through": claim.statement_through.isoformat()}
+            for claim in decision.claims
+            if not claim.ready
+        ],
+        "edition": decision.edition,
+        "rulebook_digest": decision.rulebook_digest,
+    }
+    plain: dict[str, Any] = _JSON.dump_python(body, mode="json")
+    return plain

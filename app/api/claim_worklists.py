@@ -1,0 +1,189 @@
+"""What billers have to work on: claims not billed, held, not answered or denied, with days, money, owner and next step.
+
+One reading for the HTTP interface and the board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from sqlmodel import Session, col, select
+
+from activities.billing.claim_versions import BEHIND
+from app.api.actors import Actor
+from app.api.answers import Worklist, WorklistEntry
+from domain.billing.submission.versions import VOID, State
+from store.tables import AlertRecord, ClaimVersion, Encounter, Transmission
+
+Name = Literal["unbilled", "held", "unacknowledged", "denied"]
+
+STATES: Final[Mapping[str, frozenset[str]]] = {
+    "unbilled": frozenset({State.HELD, State.EMITTED, State.REJECTED}),
+    "held": frozenset({State.HELD}),
+    "unacknowledged": frozenset({State.TRANSMITTED, State.ACKNOWLEDGED, State.VOIDED}),
+    "denied": frozenset({State.DENIED, State.PARTLY_PAID}),
+}
+PAYERS_WORD: Final = frozenset({"277CA", "835"})
+"""Answers by which a payer says that it has the claim; a 999 only says that the file could be read."""
+
+CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
+    "unbilled": (
+        "claim_void_rejected",
+        "claim_rejected",
+        "claim_unsendable",
+        "claim_replacement_waiting",
+        "claim_filing_ending",
+    ),
+    "held": ("claim_filing_ending",),
+    "unacknowledged": ("claim_277ca_overdue", "claim_999_overdue"),
+    "denied": ("claim_denied", "claim_taken_back", "claim_appeal_ending"),
+}
+"""Alerts of a claim that say what to do about it, the first that stands."""
+
+WAITING, BILLER, CODER = "waiting", "biller", "coder"
+
+
+def worklist(session: Session, name: Name, actor: Actor, now: datetime) -> Worklist:
+    """A worklist for a caller, the longest waiting first; what presses by a deadline comes before that."""
+    entries = sorted(_entries(session, name, actor, now), key=_order)
+    total = sum((entry.total for entry in entries), Decimal(0))
+    return Worklist(name=name, as_of=now, claims=len(entries), total=total, entries=entries)
+
+
+def _order(entry: WorklistEntry) -> tuple[int, str, str]:
+    return (-entry.days, entry.encounter_id, entry.claim)
+
+
+def _entries(session: Session, name: str, actor: Actor, now: datetime) -> Iterator[WorklistEntry]:
+    seen = {row.encounter_id: row for row in session.exec(select(Encounter)) if actor.sees(row.facilities)}
+    rows = session.exec(select(ClaimVersion).where(col(ClaimVersion.state).in_(STATES[name]))).all()
+    mine = [row for row in rows if row.encounter_id in seen and _belongs(name, row)]
+    alerts = _alerts(session, name, {row.encounter_id for row in mine})
+    for row in mine:
+        yield _entry(session, name, row, alerts.get((row.encounter_id, f"{row.letter}/{row.ordinal}"), {}), now)
+    if name == "unbilled":
+        for encounter in seen.values():
+            yield from _waiting(encounter, now)
+
+
+def _belongs(name: str, row: ClaimVersion) -> bool:
+    """A void bills nothing, but a claim may wait behind it; one that only a 999 answered is not acknowledged by its payer."""
+    if name == "unbilled":
+        return row.frequency != VOID or bool(row.standing.get(BEHIND))
+    if name != "unacknowledged":
+        return True
+    return not row.standing.get("untold") and not PAYERS_WORD & set(row.standing.get("heard", ()))
+
+
+def _alerts(session: Session, name: str, encounters: Collection[str]) -> dict[tuple[str, str], dict[str, AlertRecord]]:
+    """The standing alerts of the claims of a list, by encounter and claim, then by kind."""
+    query = select(AlertRecord).where(AlertRecord.state != "resolved", col(AlertRecord.kind).in_(CAUSES[name]))
+    found: dict[tuple[str, str], dict[str, AlertRecord]] = {}
+    for alert in session.exec(query):
+        if alert.encounter_id in encounters:
+            claim = alert.key.split(".")[1]
+            found.setdefault((alert.encounter_id or "", claim), {})[alert.kind] = alert
+    return found
+
+
+def _entry(
+    session: Session, name: str, row: ClaimVersion, alerts: Mapping[str, AlertRecord], now: datetime
+) -> WorklistEntry:
+    since, due = _since(session, name, row), _due(name, row)
+    errors = [edit for edit in row.document.get("edits", ()) if edit["severity"] == "error"]
+    cause = next((alerts[kind] for kind in CAUSES[name] if kind in alerts), None)
+    money = Decimal(row.standing["refused"]) if name == "denied" and row.standing.get("refused") else row.total
+    key = f"{row.letter}/{row.ordinal}"
+    waits = (row.standing.get(BEHIND) if row.frequency == VOID else None) or {}
+    return WorklistEntry(
+        encounter_id=row.encounter_id,
+        claim=key,
+        version=row.version,
+        state=row.state,
+        payer=waits.get("payer", row.payer),
+        total=Decimal(waits["total"]) if waits else money,
+        since=since,
+        days=max((now.date() - since).days, 0),
+        owner=_owner(row, errors, cause),
+        waits_for=[*(["the void of the claim before it"] if waits else []), *_waits_for(row, errors, cause)],
+        due=due,
+        days_left=(due - now.date()).days if due else None,
+        reason=cause.title.removeprefix(f"Claim {key}: ") if cause else None,
+        fix=_fix(row, errors, cause),
+        denial=cause.denial if cause else None,
+        citation=_citation(row, errors, cause),
+        paid=Decimal(row.standing["paid"]) if row.standing.get("paid") else None,
+        lines=list(row.standing.get("refused_lines") or ()) if name == "denied" else [],
+        packet=f"/v1/encounters/{row.encounter_id}/claims/{key}/packet" if name == "denied" else None,
+    )
+
+
+def _holding(row: ClaimVersion, errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return errors[0] if errors and row.state == State.HELD else None
+
+
+def _owner(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: AlertRecord | None) -> str:
+    holding = _holding(row, errors)
+    return str(holding["owner"]) if holding else cause.owner if cause else BILLER
+
+
+def _fix(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: AlertRecord | None) -> str | None:
+    holding = _holding(row, errors)
+    return str(holding["fix"]) if holding else cause.action if cause else None
+
+
+def _citation(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: AlertRecord | None) -> str | None:
+    holding = _holding(row, errors)
+    return str(holding["citation"]) if holding else cause.citation if cause else None
+
+
+def _waits_for(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: AlertRecord | None) -> list[str]:
+    """Why the claim stands still, else what is waited for next."""
+    if _holding(row, errors):
+        return [edit["message"] for edit in errors]
+    told = row.standing.get("next")
+    return [told] if told else []
+
+
+def _since(session: Session, name: str, row: ClaimVersion) -> date:
+    """The day from which the list counts: end of service, build, transmission, remittance."""
+    if name == "unbilled":
+        waits = row.standing.get(BEHIND) if row.frequency == VOID else None
+        return date.fromisoformat(waits["through"] if waits else row.document["statement_through"])
+    if name == "unacknowledged":
+        sent = session.get(Transmission, (row.encounter_id, row.letter, row.ordinal, row.version))
+        return (sent.created_at if sent else row.built_at).date()
+    remitted = row.standing.get("remitted_at") if name == "denied" else None
+    return datetime.fromisoformat(remitted).date() if remitted else row.built_at.date()
+
+
+def _due(name: str, row: ClaimVersion) -> date | None:
+    """The last day on which acting still helps: of the appeal, or of timely filing."""
+    told = row.standing.get("appeal_by" if name == "denied" else "file_by")
+    return date.fromisoformat(told) if told else None
+
+
+def _waiting(encounter: Encounter, now: datetime) -> Iterator[WorklistEntry]:
+    """Claims that have no version yet, for their documents are not all here."""
+    view: Mapping[str, Any] = encounter.view
+    for claim, amounts in zip(view.get("claims_waiting", ()), view.get("unbilled", ()), strict=False):
+        through = date.fromisoformat(amounts["through"])
+        if through > now.date():
+            continue
+        yield WorklistEntry(
+            encounter_id=encounter.encounter_id,
+            claim=claim["claim"],
+            version=None,
+            state=WAITING,
+            payer=encounter.payer,
+            total=Decimal(amounts["total"]),
+            since=through,
+            days=(now.date() - through).days,
+            owner=CODER,
+            waits_for=claim["waiting_for"],
+            due=None,
+            days_left=None,
+        )

@@ -1,0 +1,257 @@
+"""`cart-encounter`: one command for every process and every question.
+
+What serves is imported where it is run: a question on the command line should not wait for a web server to load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from app.cli.alerts import alerts_app
+from app.cli.audit import audit
+from app.cli.encounter_text import receipt_lines
+from app.cli.encounters import DataDir, Json, Url, claims, holds, show, timeline
+from app.cli.encounters import tell as tell_answer
+from app.cli.hl7 import hl7_app
+from app.cli.imports import import_
+from app.cli.packets import packet
+from app.cli.preflight import preflight
+from app.cli.quarantine import quarantine_app
+from app.cli.rules import rules_app
+from app.cli.simulate import simulate
+from app.cli.vault import vault_app
+from app.cli.worklists import reply, worklist
+from app.client import ApiError, api_from
+from app.process.deployment import deploy_app
+from app.process.logs import be_discreet, core_log, started
+from app.process.operator_errors import in_one_line
+from app.settings import Settings
+from store.step_log import tell
+
+if TYPE_CHECKING:
+    from app.process.serving import GatewaySettings
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The CAR-T encounter orchestrator.",
+)
+cli.add_typer(rules_app, name="rules")
+cli.add_typer(deploy_app, name="deploy")
+cli.add_typer(vault_app, name="vault")
+cli.add_typer(hl7_app, name="hl7")
+cli.add_typer(alerts_app, name="alerts")
+cli.add_typer(quarantine_app, name="quarantine")
+cli.command()(simulate)
+cli.command()(preflight)
+cli.command()(packet)
+cli.command("import")(import_)
+cli.command()(audit)
+for question in (show, holds, timeline, claims, worklist, reply):
+    cli.command()(question)
+
+
+@cli.command()
+def up(
+    data_dir: DataDir = Path("data"),
+    site: Annotated[Optional[Path], typer.Option(help="site file; the example site if absent")] = None,
+    rules: Annotated[
+        Optional[Path], typer.Option(help="directory of rulebook tables; the packaged ones if absent")
+    ] = None,
+    edition: Annotated[str, typer.Option(help="rulebook edition: current or guide")] = "current",
+    http_port: int = 8700,
+    mllp_port: int = 2575,
+    temporal_port: int = 7233,
+    ui_port: int = 8233,
+    metrics_port: int = 9464,
+    time_skipping: Annotated[bool, typer.Option(help="let a client skip clinical time (demo and tests)")] = False,
+) -> None:
+    """Run the whole embedded stack: Temporal server with its UI, worker, gateway. A port of 0 takes any free one."""
+    from app.process.supervisor import StackOptions, run_stack
+
+    options = StackOptions(
+        data_dir, site, rules, edition, http_port, mllp_port, temporal_port, ui_port, metrics_port, time_skipping
+    )
+    _run(run_stack(options, lambda line: print(line, flush=True)))
+
+
+@cli.command()
+def worker() -> None:
+    """Run one worker against the Temporal server and database of the environment (CART_…)."""
+    settings = Settings()
+    be_discreet("worker", settings.log_level)
+    from app.process.worker import run_worker
+
+    _run(run_worker(settings))
+
+
+@cli.command()
+def gateway() -> None:
+    """Run one gateway: events in over HTTP, answers out, delivery to the encounters."""
+    from app.process.serving import GatewaySettings
+
+    settings = GatewaySettings()
+    be_discreet("gateway", settings.log_level)
+    _run(_serve_gateway(settings))
+
+
+async def _serve_gateway(settings: GatewaySettings) -> None:
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    from app.metrics import register_store_metrics
+    from app.process.connect import open_home, temporal_access
+    from app.process.serving import bound, build_gateway, server_of
+
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_log())))
+    temporal_access(settings)  # a gateway connects at its first delivery: what is wrong with the settings is said now
+    home = open_home(settings)
+    register_store_metrics(home.db, home.config, home.keys)
+    try:
+        server = server_of(settings, build_gateway(settings, home))
+        listening = bound("CART_HTTP_PORT", settings.http_host, settings.http_port)
+        started(settings, http="{}:{}".format(*listening.getsockname()[:2]))
+        await server.serve([listening])
+    finally:
+        tell("process.stopped")
+        home.db.close()
+
+
+@cli.command()
+def post(file: Path, data_dir: DataDir = Path("data"), as_json: Json = None, url: Url = None) -> None:
+    """Send a file of CloudEvents: one event or an array."""
+    answer = api_from(data_dir, url).post("/v1/events", json.loads(file.read_text()))
+    tell_answer(answer, receipt_lines, as_json)
+
+
+@cli.command()
+def feed(
+    file: Path,
+    anchor: Annotated[Optional[str], typer.Option(help="date of day 0, YYYY-MM-DD; today if absent")] = None,
+    subject: Annotated[Optional[str], typer.Option(help="order number; the feed's own if absent")] = None,
+    run: Annotated[
+        str, typer.Option(help="makes another patient of the same feed: stands in every id and number of the feed")
+    ] = "",
+    data_dir: DataDir = Path("data"),
+    as_json: Json = None,
+    url: Url = None,
+) -> None:
+    """Expand a feed (events with day offsets) on an anchor date and send it."""
+    from intake.scenario_feeds import expand, load_feed
+
+    try:
+        day = date.fromisoformat(anchor) if anchor else datetime.now().astimezone().date()
+        events = expand(load_feed(file), day, subject, f"-{run}" if run else "")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from None
+    tell_answer(api_from(data_dir, url).post("/v1/events", events), receipt_lines, as_json)
+
+
+@cli.command()
+def verify(
+    encounter: Annotated[
+        Optional[str], typer.Argument(help="an encounter's id or any identifier of it; all of them if absent")
+    ] = None,
+    data_dir: DataDir = Path("data"),
+    exported: Annotated[
+        Optional[Path], typer.Option("--export", help="check this exported file instead of the database")
+    ] = None,
+    since: Annotated[
+        Optional[str], typer.Option(help="head of the index as noted earlier: nothing before it may be gone")
+    ] = None,
+) -> None:
+    """Check the hash chains of the custody timelines and the index over them; names the first broken record."""
+    from app.cli.verify import verify_file, verify_store
+
+    settings = Settings().model_copy(update={"data_dir": data_dir})
+    sys.exit(
+        verify_file(settings, exported, encounter, since) if exported else verify_store(settings, encounter, since)
+    )
+
+
+@cli.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="the file to write; must not be there yet")],
+    encounter: Annotated[
+        Optional[str], typer.Argument(help="an encounter's id or any identifier of it; all of them if absent")
+    ] = None,
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Write the custody timelines with their hashes to a file that `verify --export` checks without the database."""
+    from app.cli.verify import export_store
+    from store.keys import KeyFileError
+
+    try:
+        code = export_store(Settings().model_copy(update={"data_dir": data_dir}), file, encounter)
+    except (KeyFileError, FileExistsError) as error:
+        raise typer.BadParameter(str(error)) from None
+    sys.exit(code)
+
+
+@cli.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="leave the stack serving when the demo is done")] = False,
+    data_dir: Annotated[
+        Optional[Path], typer.Option(help="where to keep the demo's data; a fresh one if absent")
+    ] = None,
+) -> None:
+    """Play every scenario over HTTP against a stack that skips clinical time, and compare with what is expected."""
+    from app.tools.demo import run_demo
+
+    _run(run_demo(keep=keep, data_dir=data_dir))
+
+
+@cli.command()
+def site(file: Path) -> None:
+    """Check a site file; names every field at fault."""
+    from domain.site import SiteError, parse_site
+
+    try:
+        parsed = parse_site(file.read_text())
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from None
+    except SiteError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        sys.exit(1)
+    print(
+        f"{parsed.name}: {len(parsed.facilities)} facilities, {len(parsed.payers)} payers, {len(parsed.charges)} charges"
+    )
+
+
+def _run(coroutine: Any) -> None:
+    """Run to the end."""
+
+    async def whole() -> int:
+        try:
+            return int(await coroutine or 0)
+        finally:
+            # The SDK's core may crash the interpreter when it exits at once.
+            await asyncio.sleep(0.05)
+
+    sys.exit(asyncio.run(whole()))
+
+
+def main() -> None:
+    """Entry point of the console script: what an operator can cure is said in one line; exit 1, or 2 at a start."""
+    try:
+        cli()
+    except Exception as error:
+        told = in_one_line(error)
+        if told is None:
+            raise
+        print(f"cart-encounter: {told}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, ApiError) else 2)
+
+
+if __name__ == "__main__":
+    main()

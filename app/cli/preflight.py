@@ -1,0 +1,69 @@
+"""`cart-encounter preflight FILE`: asked of a running gateway, or answered here when no stack runs. Nothing is stored."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Optional, cast
+
+import typer
+
+from app.cli.encounters import DataDir, Url
+from app.client import ApiError, api_from
+from app.settings import RUN_FILE, Settings
+from domain.events import InvalidEvent
+from domain.preflight import preflight as judge
+from domain.preflight import read_referral
+from domain.rulebook import NoRule, RulebookError
+from domain.rulebook.rows import Edition
+from domain.site import SiteError
+from store.config import ConfigCache
+
+
+def preflight(
+    file: Annotated[Path, typer.Argument(help="JSON: the data of a referral, or the whole event")],
+    data_dir: DataDir = Path("data"),
+    url: Url = None,
+    site: Annotated[Optional[Path], typer.Option(help="judge here, by this site file")] = None,
+    rules: Annotated[Optional[Path], typer.Option(help="judge here, by this directory of rulebook tables")] = None,
+    edition: Annotated[Optional[str], typer.Option(help="judge here, by this edition: current or guide")] = None,
+) -> None:
+    """What a referral still misses: gates, papers, risked denials, planned days, help, costs. Nothing is stored.
+
+    Without a running stack, or with one of --site, --rules and --edition, it is judged here: then the certificates of the
+    site file count, and no change reported since.
+    """
+    body = _body(file)
+    if url is None and (site or rules or edition or not (data_dir / RUN_FILE).exists()):
+        answer = offline(body, site, rules, edition)
+    else:
+        answer = api_from(data_dir, url).post("/v1/preflight", body)
+    print(json.dumps(answer, indent=2))
+
+
+def offline(body: object, site: Path | None, rules: Path | None, edition: str | None) -> dict[str, Any]:
+    """The answer without a gateway.
+
+    Raises:
+        ApiError: body, site file or rulebook cannot be used; names fields, never values.
+    """
+    settings = Settings()
+    chosen, tables = site or settings.site_file, rules or settings.rules_directory
+    config = ConfigCache(cast(Edition, edition or settings.edition), tables, chosen)
+    print(f"judged without a gateway, by {chosen}", file=sys.stderr)
+    try:
+        found = judge(read_referral(body), config.site(), config.rules(), datetime.now(UTC))
+    except (InvalidEvent, SiteError, RulebookError, NoRule, OSError) as error:
+        raise ApiError(f"preflight: {error}") from None
+    return found.model_dump(mode="json")
+
+
+def _body(file: Path) -> object:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ApiError(f"{file}: line {error.lineno}: not JSON: {error.msg}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ApiError(f"{file}: cannot be read: {type(error).__name__}") from None

@@ -1,0 +1,63 @@
+"""`cart-encounter simulate`: a synthetic cohort, posted through the intake that real senders use."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from app.cli.encounters import DataDir, Url
+from app.client import Api, api_from
+from app.tools.cohort import draw, read_rates
+from app.tools.cohort.feeds import Teller, tell
+from store.config import read_rulebook
+
+FINE = frozenset({"accepted", "duplicate"})
+
+
+def cohort(encounters: int, seed: int, days: int, until: date) -> Iterator[list[dict[str, Any]]]:
+    """The events of every encounter that has begun by `until`, one list for each. The same call gives the same events."""
+    rates, teller = read_rates(), Teller(read_rulebook("current"))
+    for number in range(1, encounters + 1):
+        events = tell(teller, draw(rates, seed, number, until, days), until)
+        if events:
+            yield events
+
+
+def post_cohort(api: Api, encounters: int, seed: int, days: int, until: date) -> Counter[str]:
+    """Send a cohort, one request for each encounter; returns how many events came to which disposition."""
+    outcome: Counter[str] = Counter()
+    for events in cohort(encounters, seed, days, until):
+        outcome.update(receipt["disposition"] for receipt in api.post("/v1/events", events)["receipts"])
+    return outcome
+
+
+def simulate(
+    encounters: Annotated[int, typer.Option("--encounters", min=1, help="how many to draw")],
+    seed: Annotated[int, typer.Option("--seed", help="the same seed and day give the same cohort")],
+    days: Annotated[int, typer.Option("--days", min=1, help="over how many days their infusions lie")] = 365,
+    until: Annotated[
+        Optional[datetime], typer.Option("--until", formats=["%Y-%m-%d"], help="last day told; today if absent")
+    ] = None,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", help="write the events to a file instead of sending them")
+    ] = None,
+    data_dir: DataDir = Path("data"),
+    url: Url = None,
+) -> None:
+    """Draw a synthetic cohort by the guide's rates and send its events: courses, failures, moves, missing papers."""
+    day = until.date() if until else datetime.now().astimezone().date()
+    if out is not None:
+        every = [event for events in cohort(encounters, seed, days, day) for event in events]
+        out.write_text(json.dumps(every, indent=1) + "\n", encoding="utf-8")
+        typer.echo(f"{len(every)} events in {out}")
+        return
+    outcome = post_cohort(api_from(data_dir, url), encounters, seed, days, day)
+    typer.echo(", ".join(f"{count} {name}" for name, count in sorted(outcome.items())) or "nothing has begun yet")
+    if outcome.keys() - FINE:
+        raise typer.Exit(1)

@@ -1,0 +1,60 @@
+"""The codec server: lets the Temporal UI show details, summaries and payloads that are sealed in Temporal.
+
+Two doors. Where the UI has a login it passes the reader's token on (`TEMPORAL_CODEC_PASS_ACCESS_TOKEN`): `/codec/decode` takes
+a caller who may read timelines. The UI of the embedded server has no login and sends no token, so a second path is itself the
+secret: a keyed hash that only holders of the key file can compute. Only pages of the named UI may call either. Nothing that is
+opened here names a patient.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from starlette.middleware.cors import CORSMiddleware
+from temporalio.api.common.v1 import Payloads
+
+from app.api.parts import TimelineReader
+from app.process.payload_encryption import SealedPayloads
+from store.keys import Keyring, SealBroken
+
+LARGEST_BYTES = 4 * 1024 * 1024
+
+
+def codec_path(keys: Keyring) -> str:
+    """The path of the codec server, for the UI's `--ui-codec-endpoint`."""
+    return f"/codec/{keys.digest('codec server')}"
+
+
+def install_codec(api: FastAPI, keys: Keyring, ui_origins: tuple[str, ...]) -> None:
+    """Serve `…/decode` to pages of the UI. There is no `…/encode`: the UI has nothing to send into an encounter."""
+    router = APIRouter(include_in_schema=False)
+    codec = SealedPayloads(keys)
+
+    @router.post("/codec/decode")
+    async def decode_for_a_caller(request: Request, actor: TimelineReader) -> Response:
+        return await opened(request)
+
+    @router.post(f"{codec_path(keys)}/decode")
+    async def decode(request: Request) -> Response:
+        return await opened(request)
+
+    async def opened(request: Request) -> Response:
+        if request.headers.get("origin") not in ui_origins:
+            return Response(status_code=403)
+        body = await request.body()
+        if len(body) > LARGEST_BYTES:
+            return Response(status_code=413)
+        try:
+            sealed = Parse(body, Payloads())
+            found = Payloads(payloads=await codec.decode(sealed.payloads))
+        except (ParseError, SealBroken, UnicodeDecodeError):
+            return Response(status_code=400)
+        return Response(MessageToJson(found), media_type="application/json")
+
+    api.include_router(router)
+    api.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(ui_origins),
+        allow_methods=["POST"],
+        allow_headers=["content-type", "x-namespace", "authorization"],
+    )

@@ -1,0 +1,108 @@
+"""Opening what a process works with: store, keys, shelf, Temporal client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.runtime import Runtime
+from temporalio.service import TLSConfig
+
+from activities.decisions import DecisionService
+from app.process.payload_encryption import data_converter
+from app.settings import CannotStart, Settings
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import Keyring, read_keyring
+
+
+@dataclass(frozen=True)
+class Home:
+    """The open store of a process."""
+
+    settings: Settings
+    keys: Keyring
+    db: Database
+    config: ConfigCache
+
+    @cached_property
+    def service(self) -> DecisionService:
+        return DecisionService(self.db, self.keys, self.config)
+
+
+def open_home(settings: Settings) -> Home:
+    """Open database, keys, rulebook and site.
+
+    Raises:
+        KeyFileError, RulebookError, SiteError: a file does not hold together.
+        CannotStart: the site file cannot be read.
+    """
+    keys = read_keyring(settings.key_file)
+    config = ConfigCache(settings.edition, settings.rules_directory, settings.site_file)
+    config.rules()
+    try:
+        config.site()
+    except OSError as error:
+        raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
+    return Home(settings, keys, Database(settings.database), config)
+
+
+async def connect_temporal(
+    settings: Settings, keys: Keyring, *, lazy: bool = False, runtime: Runtime | None = None
+) -> Client:
+    """A client that seals every payload.
+
+    Raises:
+        CannotStart: a file of the connection is missing or only half of a pair is named.
+    """
+    return await Client.connect(
+        settings.temporal_address,
+        data_converter=data_converter(keys),
+        lazy=lazy,
+        runtime=runtime,
+        identity=settings.deployment,
+        **temporal_access(settings),
+    )
+
+
+def temporal_access(settings: Settings) -> dict[str, Any]:
+    """Namespace, TLS and API key of a connection: a server inside the house may want none, mutual TLS, or a key.
+
+    Raises:
+        CannotStart: a file cannot be read, or only half of a pair is named.
+    """
+    if (settings.temporal_cert_file is None) != (settings.temporal_cert_key_file is None):
+        raise CannotStart(
+            "CART_TEMPORAL_CERT_FILE and CART_TEMPORAL_CERT_KEY_FILE: name both for mutual TLS, or neither"
+        )
+    key = _secret("CART_TEMPORAL_API_KEY_FILE", settings.temporal_api_key_file)
+    authority = _secret("CART_TEMPORAL_CA_FILE", settings.temporal_ca_file)
+    certificate = _secret("CART_TEMPORAL_CERT_FILE", settings.temporal_cert_file)
+    private = _secret("CART_TEMPORAL_CERT_KEY_FILE", settings.temporal_cert_key_file)
+    wanted = settings.temporal_tls or any((key, authority, certificate))
+    tls = TLSConfig(
+        server_root_ca_cert=authority,
+        domain=settings.temporal_server_name,
+        client_cert=certificate,
+        client_private_key=private,
+    )
+    return {
+        "namespace": settings.temporal_namespace,
+        "tls": tls if wanted else False,
+        "api_key": key.decode().strip() if key else None,
+    }
+
+
+def _secret(setting: str, file: Path | None) -> bytes | None:
+    if file is None:
+        return None
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise CannotStart(f"{setting}: {file}: {error.strerror}") from None
+    if not content.strip():
+        raise CannotStart(f"{setting}: {file} is empty")
+    return content

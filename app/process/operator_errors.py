@@ -1,0 +1,57 @@
+"""What an operator is told when a process or a command cannot start: one line with what is wrong, never a trace of values."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from sqlalchemy.exc import OperationalError
+
+from app.client import ApiError
+from app.settings import CannotStart
+from domain.rulebook import RulebookError
+from domain.site import SiteError
+from store.keys import KeyFileError
+
+TEMPORAL_AWAY = "Failed client connect"
+"""How the SDK begins its message when no server answers; it raises a plain RuntimeError."""
+
+
+def in_one_line(error: Exception) -> str | None:
+    """What to tell of an error that an operator can cure; None for one that is a fault of the program."""
+    match error:
+        case CannotStart() | ApiError() | RulebookError():
+            return str(error)
+        case KeyFileError():
+            return f"{error}; a new installation makes one by `cart-encounter deploy keys`"
+        case SiteError():
+            return "site file (CART_SITE_FILE): " + "; ".join(str(problem) for problem in error.problems)
+        case ValidationError():
+            return "; ".join(f"CART_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        case SettingsError():
+            return f'CART_{_field(error).upper()}: not JSON; a list is written ["https://temporal.example.internal"]'
+        case OperationalError():
+            return "the database cannot be reached or opened: check CART_DATABASE_URL, its server and its password file"
+        case tomllib.TOMLDecodeError():
+            return f"not TOML: {error}"
+        case json.JSONDecodeError():
+            return f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        case UnicodeDecodeError():
+            return "a file is not UTF-8 text"
+        case RecursionError():
+            return "a file is nested too deeply to be what is wanted"
+        case OSError():
+            return f"{error.filename or 'file'}: {error.strerror or type(error).__name__}"
+        case RuntimeError() if TEMPORAL_AWAY in str(error):
+            return (
+                "no Temporal server answers: check CART_TEMPORAL_ADDRESS, CART_TEMPORAL_NAMESPACE and its TLS settings"
+            )
+    return None
+
+
+def _field(error: SettingsError) -> str:
+    named = re.search(r'field "(\w+)"', str(error))
+    return named[1] if named else "…"

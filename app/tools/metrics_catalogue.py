@@ -1,0 +1,95 @@
+"""`docs/metrics.md` from the definitions and this program's own counters.
+
+`python -m app.tools.metrics_catalogue docs/metrics.md` writes it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prometheus_client import REGISTRY
+
+import activities.alerting.deliver
+import activities.encounter
+import app.process.gateway
+import intake.counters
+import intake.payer_files.directory
+from app.metrics.definitions import (
+    ALERTS,
+    BOUNDS,
+    BY_NAME,
+    CLAIMS,
+    ENCOUNTERS,
+    INTAKE,
+    OTHER,
+    PAPERS,
+    SERVICE,
+    Definition,
+)
+from app.metrics.sdk_names import PROMETHEUS, SDK
+
+COUNTING_MODULES = (
+    activities.alerting.deliver,
+    activities.encounter,
+    app.process.gateway,
+    intake.counters,
+    intake.payer_files.directory,
+)
+"""Imported so that their counters stand in the registry."""
+
+PREFIX = "cart_"
+HEAD = """# Metrics
+
+Written by `python -m app.tools.metrics_catalogue docs/metrics.md`; a test compares. Worker and gateway serve `/metrics`. What
+comes from the database is the same on every process: put it together with `max without (instance, job)`, never with `sum`.
+
+No metric has a label that names a person, an encounter, an event or a claim. Every label has a bound on its values (in
+brackets); what comes beyond is counted as `{other}`.
+"""
+
+
+def markdown() -> str:
+    """The whole document."""
+    parts = [HEAD.format(other=OTHER)]
+    for title, definitions in (
+        ("Service", SERVICE),
+        ("Intake", INTAKE),
+        ("Encounters", ENCOUNTERS),
+        ("Alerts", ALERTS),
+        ("Claims", CLAIMS),
+        ("Certificates and rulebook", PAPERS),
+        ("Counted by each process", tuple(process_metrics())),
+        ("Of the Temporal SDK, as rules and dashboards use them", SDK),
+        ("Of Prometheus and Python", PROMETHEUS),
+    ):
+        parts.append("\n".join([f"## {title}", "", *_table(definitions)]))
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def process_metrics() -> Iterator[Definition]:
+    """The counters that modules of this program keep in the process's registry."""
+    named = {each.name: each for each in REGISTRY.collect() if each.name.startswith(PREFIX)}
+    labels = {
+        collector._name: collector._labelnames  # type: ignore[attr-defined]
+        for collector in list(REGISTRY._collector_to_names)
+        if getattr(collector, "_name", "").startswith(PREFIX)
+    }
+    for name, family in sorted(named.items()):
+        if name in labels:
+            counter = family.type == "counter"
+            full = f"{name}_total" if counter else name
+            yield Definition(full, "counter" if counter else "gauge", tuple(labels[name]), family.documentation)
+
+
+def _table(definitions: Iterable[Definition]) -> Iterator[str]:
+    yield "| metric | type | labels | meaning |"
+    yield "|---|---|---|---|"
+    for each in definitions:
+        labels = ", ".join(f"{name} ({BOUNDS[name]})" if each.name in BY_NAME else name for name in each.labels)
+        yield f"| `{each.name}` | {each.kind} | {labels} | {each.meaning} |"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(markdown(), encoding="utf-8")

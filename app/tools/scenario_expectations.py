@@ -1,0 +1,146 @@
+"""Expected outcomes of the scenario feeds: what stands beside each feed, compared with what an encounter came to.
+
+Days are offsets from the anchor, money decimal texts, and a service line is one row:
+`[revenue code, service code, modifiers, units, day, charge]`. Keys that an expectation leaves out are not compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from intake.scenario_feeds import Feed, load_feed
+
+SCENARIOS: Final = Path(__file__).resolve().parents[2] / "tests" / "scenarios"
+EXPECTED: Final = ".expected.json"
+
+Seen = Mapping[str, Any]
+"""An encounter as it was seen: stage, holds, alerts, claims by key and the rest, as the HTTP interface answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A feed with the outcome that stands beside it."""
+
+    feed: Feed
+    expected: Mapping[str, Any]
+
+    @property
+    def checkpoints(self) -> Mapping[str, Mapping[str, Any]]:
+        """What should be seen after a part of the feed, by the name of the part."""
+        return dict(self.expected.get("checkpoints", {}))
+
+
+def scenarios(directory: Path = SCENARIOS) -> list[Scenario]:
+    """Every feed of a directory with its expected outcome, in order of file name.
+
+    Raises:
+        FeedError: a feed cannot be used.
+        OSError: a feed has no expected outcome beside it.
+    """
+    feeds = sorted(path for path in directory.glob("*.json") if not path.name.endswith(EXPECTED))
+    return [
+        Scenario(load_feed(path), json.loads(path.with_suffix("").with_suffix(EXPECTED).read_text(encoding="utf-8")))
+        for path in feeds
+    ]
+
+
+def differences(expected: Mapping[str, Any], seen: Seen, anchor: date) -> list[str]:
+    """Every way in which what was seen differs from what was expected, in words; empty when they agree."""
+    found: list[str] = []
+    for key, wanted in expected.items():
+        if key == "claims":
+            found += _claims(wanted, seen["claims"], anchor)
+        elif key in _VIEWS:
+            found += _unequal(key, wanted, _VIEWS[key](seen))
+    return found
+
+
+def _alerts(seen: Seen, severity: str | None = None) -> list[str]:
+    chosen = [a["kind"] for a in seen["alerts"] if severity is None or a["severity"] == severity]
+    return sorted(set(chosen))
+
+
+def _standing(seen: Seen) -> list[Mapping[str, Any]]:
+    return [hold for hold in seen["holds"] if not hold.get("override")]
+
+
+def _of_holds(field: str) -> Callable[[Seen], list[str]]:
+    return lambda seen: sorted({str(hold[field]) for hold in _standing(seen) if hold.get(field)})
+
+
+_VIEWS: Final[Mapping[str, Callable[[Seen], object]]] = {
+    "stage": lambda seen: seen["stage"],
+    "outcome": lambda seen: seen.get("outcome"),
+    "cleared": lambda seen: sorted(seen.get("cleared", [])),
+    "holds": lambda seen: sorted(str(hold["rule"]) for hold in _standing(seen)),
+    "hold_kinds": _of_holds("kind"),
+    "hold_layers": _of_holds("layer"),
+    "hold_rules": _of_holds("rule"),
+    "open_alerts": _alerts,
+    "critical_alerts": lambda seen: _alerts(seen, "critical"),
+    "vein_to_vein_days": lambda seen: seen.get("vein_to_vein_days"),
+    "custody_verified": lambda seen: seen.get("custody_verified"),
+}
+
+
+def _unequal(key: str, wanted: object, got: object) -> list[str]:
+    return [] if wanted == got else [f"{key}: expected {_short(wanted)}, got {_short(got)}"]
+
+
+def _short(value: object) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _claims(wanted: Mapping[str, Any] | Sequence[str], got: Mapping[str, Mapping[str, Any]], anchor: date) -> list[str]:
+    found = _unequal("claims", sorted(wanted), sorted(got))
+    if not isinstance(wanted, Mapping):
+        return found
+    for key, claim in wanted.items():
+        if key in got:
+            shown = _claim(got[key], anchor)
+            for field, value in claim.items():
+                compare = _lines if field == "lines" else _unequal
+                found += compare(f"{key} {field}", value, shown[field])
+    return found
+
+
+def _claim(claim: Mapping[str, Any], anchor: date) -> dict[str, Any]:
+    """A claim's document as an expectation writes it."""
+    diagnoses = [d for d in claim["diagnoses"] if d["role"] != "admitting"]
+    return {
+        "state": claim["state"],
+        "form": claim["form"],
+        "type_of_bill": claim["type_of_bill"],
+        "statement": [_day(claim["statement_from"], anchor), _day(claim["statement_through"], anchor)],
+        "principal": next((d["code"] for d in diagnoses if d["role"] == "principal"), None),
+        "diagnoses": [d["code"] for d in diagnoses],
+        "procedures": [[p["code"], _day(p["date"], anchor)] for p in claim["procedures"]],
+        "drg": claim["drg"],
+        "codes": sorted([c["kind"], c["code"], c["amount"]] for c in claim["codes"]),
+        "lines": [_line(line, anchor) for line in claim["lines"]],
+        "total": claim["total"],
+    }
+
+
+def _line(line: Mapping[str, Any], anchor: date) -> list[Any]:
+    day = _day(line["date_of_service"], anchor)
+    return [line["revenue_code"], line["hcpcs"], list(line["modifiers"]), line["units"], day, line["charge"]]
+
+
+def _day(text: str, anchor: date) -> int:
+    return (date.fromisoformat(text) - anchor).days
+
+
+def _lines(key: str, wanted: Iterable[Sequence[Any]], got: Iterable[Sequence[Any]]) -> list[str]:
+    """Lines that are missing and lines too many; their order on the claim is not compared."""
+    left, right = [_short(line) for line in wanted], [_short(line) for line in got]
+    for line in list(left):
+        if line in right:
+            left.remove(line)
+            right.remove(line)
+    return [f"{key}: missing {line}" for line in left] + [f"{key}: too many {line}" for line in right]

@@ -1,0 +1,109 @@
+"""What alerts are about at bottom: many alerts of one cause are told, shown and worked together.
+
+One certificate that ended holds every encounter of a centre, and each encounter says so several times: the paper is missing,
+the booking is not cleared, the claim is held. Whoever files the paper ends all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from domain.alerts.model import Severity
+
+CERTIFICATE: Final = "certificate."
+CONSEQUENCES: Final = frozenset(
+    {"uncleared_collection_booked", "uncleared_service_booked", "performed_uncleared", "claim_held"}
+)
+"""Alerts that another one of the same encounter explains: they end with it."""
+
+GRAVE: Final = (Severity.CRITICAL.value, Severity.WARNING.value, Severity.INFO.value)
+OPEN: Final = "open"
+
+
+class Told(Protocol):
+    """An alert as far as its cause needs it."""
+
+    alert_id: str
+    encounter_id: str | None
+    kind: str
+    severity: str
+    owner: str
+    title: str
+    action: str
+    citation: str
+    layer: str | None
+    denial: int | None
+    opened_at: datetime
+    acknowledge_by: datetime
+    state: str
+    escalations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Alerts of one cause, the gravest first. The first of them speaks for all."""
+
+    cause: str
+    alerts: tuple[Told, ...]
+
+    @property
+    def severity(self) -> str:
+        return self.alerts[0].severity
+
+    @property
+    def open(self) -> int:
+        return sum(alert.state == OPEN for alert in self.alerts)
+
+    @property
+    def encounters(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(alert.encounter_id for alert in self.alerts if alert.encounter_id))
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(alert.owner for alert in self.alerts))
+
+    @property
+    def oldest(self) -> datetime:
+        return min(alert.opened_at for alert in self.alerts)
+
+    @property
+    def acknowledge_by(self) -> datetime | None:
+        """The earliest time by which somebody must take one of them; None when all are taken."""
+        return min((alert.acknowledge_by for alert in self.alerts if alert.state == OPEN), default=None)
+
+
+def grouped(alerts: Iterable[Told]) -> tuple[Group, ...]:
+    """The alerts by cause: critical before warning before info, then what must be taken first."""
+    every = tuple(alerts)
+    causes = causes_of(every)
+    found: dict[str, list[Told]] = {}
+    for alert in sorted(every, key=_urgency):
+        found.setdefault(causes[alert.alert_id], []).append(alert)
+    groups = [Group(cause, tuple(members)) for cause, members in found.items()]
+    return tuple(sorted(groups, key=lambda group: (*_urgency(group.alerts[0]), group.cause)))
+
+
+def causes_of(alerts: Sequence[Told]) -> Mapping[str, str]:
+    """The cause of every alert, by its id. A consequence has the cause of what it follows from, where that stands too."""
+    roots: dict[tuple[str, int], str] = {}
+    for alert in sorted(alerts, key=lambda one: one.alert_id):
+        if alert.kind not in CONSEQUENCES and alert.encounter_id and alert.denial is not None:
+            roots.setdefault((alert.encounter_id, alert.denial), _own(alert))
+    return {alert.alert_id: _cause(alert, roots) for alert in alerts}
+
+
+def _cause(alert: Told, roots: Mapping[tuple[str, int], str]) -> str:
+    if alert.kind in CONSEQUENCES and alert.layer is None and alert.encounter_id and alert.denial is not None:
+        return roots.get((alert.encounter_id, alert.denial), _own(alert))
+    return _own(alert)
+
+
+def _own(alert: Told) -> str:
+    return f"{CERTIFICATE}{alert.layer}" if alert.layer else alert.kind
+
+
+def _urgency(alert: Told) -> tuple[int, bool, datetime, str]:
+    return GRAVE.index(alert.severity), alert.state != OPEN, alert.acknowledge_by, alert.alert_id

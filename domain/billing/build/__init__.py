@@ -1,0 +1,5 @@
+"""Builders: the lines, codes and amounts of one claim from documented services.
+
+Belongs here: one module per kind of service or part of the form. Does not belong here: which claims exist (`claims_due`),
+edits, X12.
+"""

@@ -1,0 +1,148 @@
+"""What a payer answered to one claim: acknowledgements, remittances and recoupments in one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from domain.encounter.facts import Fact, Facts
+from domain.events import EventData
+from domain.events.revenue import Adjustment, ClaimAcknowledged, ClaimRecouped, ClaimRemitted, RemittedLine
+
+RECOUPMENT = "PLB"
+DENIED = "4"
+REVERSAL = "22"
+NOT_OURS = "23"
+PRICED_ONLY = "25"
+"""CLP02 (005010X221A1): denied; a former payment reversed; another payer's claim, forwarded; priced without payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayerResponse:
+    """One answer. `kind` is 999, 277CA, 835 or PLB; amounts are United States dollars; `status` is CLP02 of an 835.
+
+    `withheld` is what a PLB took from a transfer for this claim; `trace` names the transfer.
+
+    `place` is where its sender put it: answers of one file have one time, and stand in the order of their places.
+
+    `payer` tells the money of one payer from that of another; `crossover` names who a claim was passed on to.
+    """
+
+    event: str
+    control: str
+    at: datetime
+    kind: str
+    accepted: bool
+    codes: tuple[str, ...] = ()
+    payer_number: str | None = None
+    status: str = ""
+    paid: Decimal = Decimal(0)
+    patient: Decimal = Decimal(0)
+    adjustments: tuple[Adjustment, ...] = ()
+    remarks: tuple[str, ...] = ()
+    place: tuple[str, str] = ("", "")
+    trace: str = ""
+    withheld: Decimal = Decimal(0)
+    lines: tuple[RemittedLine, ...] = ()
+    drg: str | None = None
+    crossover: str | None = None
+
+    @property
+    def payer(self) -> str:
+        """Who sent the money: the source of its event, which for a file of remittances is who made the payment (TRN03)."""
+        return self.place[0]
+
+    @property
+    def order(self) -> tuple[datetime, str, bool, tuple[str, str], str]:
+        """A reversal comes before the correction that its transfer pairs it with."""
+        return (self.at, self.trace, self.status != REVERSAL, self.place, self.event)
+
+    @property
+    def adjudication(self) -> tuple[datetime, str]:
+        """Parts of a claim in one transfer are one adjudication."""
+        return (self.at, self.trace)
+
+
+REPLIES = (ClaimAcknowledged, ClaimRemitted, ClaimRecouped)
+"""What answers a claim; each carries `control_number`."""
+
+
+def replies(facts: Facts) -> tuple[PayerResponse, ...]:
+    """Every reply among the facts, corrections applied, in the order of their own time.
+
+    A recoupment that names the payer's number stands under the control number that the payer gave that number to.
+    """
+    found = [
+        *map(_acknowledged, facts.of(ClaimAcknowledged)),
+        *map(_remitted, facts.of(ClaimRemitted)),
+        *map(_recouped, facts.of(ClaimRecouped)),
+    ]
+    ordered = sorted(found, key=lambda reply: reply.order)
+    named = {reply.payer_number: reply.control for reply in ordered if reply.payer_number}
+    return tuple(
+        replace(reply, control=named.get(reply.control, reply.control)) if reply.kind == RECOUPMENT else reply
+        for reply in ordered
+    )
+
+
+def payer_number(heard: Sequence[PayerResponse]) -> str | None:
+    """The payer's own number of the claim, as the newest reply that names it says (REF*1K, CLP07)."""
+    return next((reply.payer_number for reply in reversed(heard) if reply.payer_number), None)
+
+
+def is_reply(data: EventData) -> bool:
+    return isinstance(data, REPLIES)
+
+
+def _acknowledged(fact: Fact[ClaimAcknowledged]) -> PayerResponse:
+    data = fact.data
+    return PayerResponse(
+        event=fact.event_id,
+        control=data.control_number,
+        at=fact.time,
+        place=(fact.source, fact.id),
+        kind=data.kind,
+        accepted=data.accepted,
+        codes=data.status_codes,
+        payer_number=data.payer_claim_number,
+    )
+
+
+def _remitted(fact: Fact[ClaimRemitted]) -> PayerResponse:
+    data = fact.data
+    owed = sum((a.amount for a in data.adjustments if a.group == "PR"), Decimal(0))
+    return PayerResponse(
+        event=fact.event_id,
+        control=data.control_number,
+        at=fact.time,
+        place=(fact.source, fact.id),
+        kind="835",
+        accepted=True,
+        payer_number=data.payer_claim_number,
+        status=data.status,
+        paid=data.paid,
+        patient=data.patient_responsibility if data.patient_responsibility is not None else owed,
+        adjustments=data.adjustments,
+        remarks=data.rarc,
+        trace=data.trace_number or "",
+        lines=data.lines,
+        drg=data.drg,
+        crossover=data.crossover,
+    )
+
+
+def _recouped(fact: Fact[ClaimRecouped]) -> PayerResponse:
+    data = fact.data
+    return PayerResponse(
+        event=fact.event_id,
+        control=data.control_number,
+        at=fact.time,
+        place=(fact.source, fact.id),
+        kind=RECOUPMENT,
+        accepted=True,
+        codes=(data.reason,),
+        trace=data.trace_number or "",
+        withheld=data.amount,
+    )

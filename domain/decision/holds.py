@@ -1,0 +1,137 @@
+"""From requirements to gates and holds, with the overrides that stand.
+
+An override stands while it has not run out and no fact that the judgement rests on came after it; of a service that was
+performed, both are asked for the moment of the service. Where the rulebook forbids an override, it changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from domain.billing.model import Claim
+from domain.encounter.context import EncounterContext, Service
+from domain.encounter.facts import Fact
+from domain.encounter.model import Gate, Hold, Override, Requirement
+from domain.encounter.stages.stage_module import StageModule
+from domain.events.base import Stage
+from domain.events.governance import HoldOverridden
+
+DATED_AHEAD: Final = "the record for this is future dated and counts from its date"
+
+
+def hold_id(stage: Stage, requirement: Requirement) -> str:
+    """The stable id that an override names."""
+    return f"{stage.value}.{requirement.key}"
+
+
+def judge(context: EncounterContext, module: StageModule, service: Service) -> Gate:
+    """A stage's gate for the day of a service, as the case stood then."""
+    asked = tuple(module.asks(context.as_of(service), service))
+    if context.ahead and not service.performed:
+        asked = tuple(_by_now(asked, module.asks(context.by_now, service)))
+    overridden = frozenset(r.key for r in asked if not r.met and override_of(context, service, r) is not None)
+    return Gate(module.STAGE, service.on, asked, overridden)
+
+
+def _by_now(asked: Iterable[Requirement], now: Iterable[Requirement]) -> Iterator[Requirement]:
+    """What is dated ahead opens nothing yet, and hides nothing that speaks against the service."""
+    today = {requirement.key: requirement for requirement in now}
+    for requirement in asked:
+        without = today.pop(requirement.key, requirement)
+        if requirement.met and not without.met:
+            evidence = tuple(dict.fromkeys((*without.evidence, *requirement.evidence)))
+            yield replace(without, missing=f"{without.missing}; {DATED_AHEAD}", evidence=evidence)
+        else:
+            yield requirement
+    yield from today.values()
+
+
+def override_of(context: EncounterContext, service: Service, requirement: Requirement) -> Override | None:
+    """The override that stands for a requirement; None when there is none, it fell, or nobody may override it."""
+    signed = signed_for(context, service.stage, requirement)
+    if signed is None or not requirement.overridable or fallen(context, service, requirement, signed):
+        return None
+    return Override(signed.data.role, signed.event_id, signed.data.expires)
+
+
+def signed_for(context: EncounterContext, stage: Stage, requirement: Requirement) -> Fact[HoldOverridden] | None:
+    """The last override that names the hold."""
+    mine = [fact for fact in context.record.overrides if fact.data.hold == hold_id(stage, requirement)]
+    return mine[-1] if mine else None
+
+
+def fallen(context: EncounterContext, service: Service, requirement: Requirement, signed: Fact[HoldOverridden]) -> bool:
+    """It has run out, or a fact that the judgement rests on came after it."""
+    moment = service.moment if service.performed and service.moment else context.now
+    if signed.data.expires <= moment:
+        return True
+    until: datetime | None = moment if service.performed else None
+    newer = [
+        context.by_event[event].time
+        for event in requirement.evidence
+        if event in context.by_event and event not in service.events
+    ]
+    return any(time > signed.time and (until is None or time <= until) for time in newer)
+
+
+def holds(context: EncounterContext, gates: Iterable[tuple[Gate, Service]], current: Stage) -> Iterator[Hold]:
+    """One hold for each unmet requirement that holds.
+
+    The same thing missing for a later plan is said once. Cells and doses that come later in the ordinary course are no
+    hold of a stage that is only booked.
+    """
+    said: set[str] = set()
+    for gate, service in gates:
+        here = service.performed or gate.stage is current
+        for requirement in gate.unmet:
+            if requirement.enforcement.value != "hold" or (requirement.kind == "product" and not here):
+                continue
+            if requirement.key in said and not service.performed:
+                continue
+            said.add(requirement.key)
+            yield _hold(context, gate, service, requirement)
+
+
+def claim_holds(claims: Iterable[Claim]) -> Iterator[Hold]:
+    """One hold for each error edit of a claim that is ready."""
+    for claim in claims:
+        for edit in {edit.id: edit for edit in claim.errors}.values() if claim.ready else ():
+            yield Hold(
+                id=f"claim.{claim.letter}.{claim.ordinal}.{edit.id}",
+                kind="claim",
+                gate="claim",
+                scope=f"claim:{claim.key}",
+                owner=edit.owner,
+                title=edit.message,
+                missing=edit.field,
+                fix=edit.fix,
+                rule=edit.id,
+                citation=edit.citation,
+                denial=edit.denial,
+                releases_on=edit.releases_on,
+                overridable=False,
+            )
+
+
+def _hold(context: EncounterContext, gate: Gate, service: Service, requirement: Requirement) -> Hold:
+    return Hold(
+        id=hold_id(gate.stage, requirement),
+        kind=requirement.kind,
+        gate=gate.stage.value,
+        scope="encounter",
+        owner=requirement.owner,
+        title=requirement.title,
+        missing=requirement.missing,
+        fix=requirement.fix,
+        rule=requirement.rule,
+        citation=requirement.citation,
+        denial=requirement.denial,
+        releases_on=requirement.releases_on,
+        overridable=requirement.overridable,
+        override=override_of(context, service, requirement),
+        layer=requirement.layer,
+        events=requirement.evidence,
+    )

@@ -1,0 +1,153 @@
+"""Authorization: approved, for this product, covering the infusion day; replaced after a failed manufacture (G349, G505).
+
+Both ends of an approval are inclusive. Payers that ask for none (fee-for-service Medicare, G363) yield no requirement.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from domain.encounter.attempts import BEGINNING
+from domain.encounter.context import EncounterContext, Service
+from domain.encounter.gates.checklist import checklist
+from domain.encounter.gates.eligibility import eligibility
+from domain.encounter.gates.requirements import from_alert
+from domain.encounter.model import Enforcement, Requirement
+from domain.encounter.record import Authorization
+from domain.events.access import AuthorizationDecision, BookableStage
+
+RELEASES = ("cart.authorization.submitted", "cart.authorization.decided")
+
+
+def required(context: EncounterContext) -> bool:
+    """The payer asks for an authorization."""
+    return context.payer_row is not None and context.payer_row.authorization_required
+
+
+def authorization(context: EncounterContext, service: Service) -> list[Requirement]:
+    """What the payer's approval must say for the service; nothing where the payer asks for none.
+
+    Before the service the approval must cover the planned infusion (corrections C6); of a service that was performed, the
+    approval must cover its own day.
+    """
+    if context.record.referral is None or not required(context):
+        return []
+    target = service.on if service.performed else infusion_day(context) or service.on
+    usable = [a for a in context.record.authorizations if _names_product(context, a)]
+    covering = [a for a in usable if a.covers(target)]
+    asked = [_approved(context, target, covering)]
+    asked += _papers(context, service) if not covering else []
+    if service.after > BEGINNING:
+        asked += _replacement(context, service, covering)
+    if covering and not any(a.covers(service.on) for a in usable):
+        asked.append(_warning(context, "authorization_service_day", "service_day", "approval that covers this service"))
+    return asked
+
+
+def infusion_day(context: EncounterContext) -> date | None:
+    """The day the infusion was given or is booked for; None before it is booked."""
+    given = context.record.infusions
+    if given:
+        return context.day(given[0].started_at, given[0].facility)
+    booked = context.bookings(BookableStage.INFUSION)
+    return context.day(booked[0].starts_at, booked[0].facility) if booked else None
+
+
+def pended_or_denied(context: EncounterContext) -> Authorization | None:
+    """The last decision, when it is no approval and nothing approved stands beside it."""
+    decided = [a for a in context.record.authorizations if a.decision is not None]
+    if any(a.decision is AuthorizationDecision.APPROVED for a in decided):
+        return None
+    return decided[-1] if decided else None
+
+
+def _names_product(context: EncounterContext, found: Authorization) -> bool:
+    return found.product is None or found.product == context.product
+
+
+def _events(context: EncounterContext) -> tuple[str, ...]:
+    return tuple(event for a in context.record.authorizations for event in a.events)
+
+
+def _approved(context: EncounterContext, target: date, covering: list[Authorization]) -> Requirement:
+    kind, missing = _why(context, target)
+    met = bool(covering)
+    return from_alert(
+        context,
+        kind,
+        "authorization.approved",
+        "authorization",
+        met,
+        "" if met else missing,
+        releases_on=RELEASES,
+        evidence=_events(context),
+    )
+
+
+def _why(context: EncounterContext, target: date) -> tuple[str, str]:
+    """The alert kind and the words for what is wrong with the authorizations on record."""
+    if any(a.covers(target) and not _names_product(context, a) for a in context.record.authorizations):
+        return "authorization_product", "approval for the planned product; the one on record names another"
+    last = pended_or_denied(context)
+    if last is not None and last.decision is AuthorizationDecision.DENIED:
+        return "authorization_denied", "approved authorization; the payer denied the request"
+    if last is not None:
+        return "authorization_pended", "approved authorization; the payer pended the request"
+    if any(a.decision is AuthorizationDecision.APPROVED for a in context.record.authorizations):
+        return (
+            "authorization_missing",
+            "approval with dates that cover the infusion, or this service if no infusion is booked",
+        )
+    return "authorization_missing", "approved authorization from the payer"
+
+
+def _papers(context: EncounterContext, service: Service) -> list[Requirement]:
+    """A request that is under way without all its papers: said before the payer says it."""
+    open_ = [a for a in context.record.authorizations if a.decision is not AuthorizationDecision.APPROVED]
+    if not open_:
+        return []
+    entries = checklist(context, service.on, eligibility(context, service))
+    lacking = [str(entry.row.number) for entry in entries if entry.lacking]
+    if not lacking:
+        return []
+    return [_warning(context, "authorization_incomplete", "papers", f"checklist documents {', '.join(lacking)}")]
+
+
+def _replacement(context: EncounterContext, service: Service, covering: list[Authorization]) -> list[Requirement]:
+    """After a loss: decided since, and referring to the first by `replaces` or by amending the same number."""
+    fresh = [a for a in covering if a.decided_at and a.decided_at > service.after]
+    asked = [
+        from_alert(
+            context,
+            "authorization_replacement",
+            "authorization.replacement",
+            "authorization",
+            bool(fresh),
+            "" if fresh else "new or amended approval since the cells were lost or the product was changed",
+            releases_on=RELEASES,
+            evidence=_events(context),
+        )
+    ]
+    if fresh and not any(a.replaces or _amends(context, service, a) for a in fresh):
+        asked.append(_warning(context, "authorization_reference", "reference", "number of the first authorization"))
+    return asked
+
+
+def _amends(context: EncounterContext, service: Service, found: Authorization) -> bool:
+    """The number was known before the loss and was decided anew after it."""
+    heard = [context.by_event[event].time for event in found.events if event in context.by_event]
+    return bool(heard) and min(heard) <= service.after
+
+
+def _warning(context: EncounterContext, kind: str, what: str, missing: str) -> Requirement:
+    return from_alert(
+        context,
+        kind,
+        f"authorization.{what}",
+        "authorization",
+        False,
+        missing,
+        enforcement=Enforcement.WARN,
+        releases_on=RELEASES,
+        evidence=_events(context),
+    )

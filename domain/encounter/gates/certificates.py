@@ -1,0 +1,75 @@
+"""Which certificates stand on a day: the site file's, and every change reported since.
+
+A suspension or revocation closes the days it covers until a later report reactivates them; an active certificate counts
+on the days it covers, both ends included; the same certificate reported again (same first day) replaces what was
+reported before; a certificate of another product never counts (G195).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from domain.encounter.attempts import BEGINNING
+from domain.encounter.context import EncounterContext
+from domain.events.governance import CertificationChanged, CertificationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report of a certificate: when it was made, and the event it came in (None: the site file)."""
+
+    made: tuple[datetime, str]
+    event: str | None
+    change: CertificationChanged
+
+
+def reports(context: EncounterContext, layer: str, holder: str) -> tuple[Report, ...]:
+    """All that is known of a holder's certificates of one layer, oldest report first."""
+    found = [
+        Report((BEGINNING, ""), None, filed.as_change())
+        for filed in context.site.certifications
+        if filed.layer.value == layer and filed.holder == holder
+    ]
+    found += [
+        Report((fact.time, fact.event_id), fact.event_id, fact.data)
+        for fact in {f.event_id: f for f in (*context.holders, *context.record.facts.all)}.values()
+        if isinstance(fact.data, CertificationChanged) and fact.data.layer.value == layer and fact.data.holder == holder
+    ]
+    return tuple(sorted(found, key=lambda report: report.made))
+
+
+def standing(found: Iterable[Report], product: str | None, on: date) -> Report | None:
+    """The certificate that counts on the day; None when none does. `product` None: the layer is not per product."""
+    mine = [r for r in found if product is None or r.change.product in (None, product)]
+    closings = [r.made for r in mine if not _active(r) and _covers(r.change, on)]
+    closed_at = max(closings, default=None)
+    counting = [
+        r
+        for r in mine
+        if _active(r)
+        and (product is None or r.change.product == product)
+        and _covers(r.change, on)
+        and not _restated(r, mine)
+        and (closed_at is None or r.made > closed_at)
+    ]
+    return max(counting, key=lambda r: (r.change.valid_to or date.max, r.made), default=None)
+
+
+def _active(report: Report) -> bool:
+    return report.change.status is CertificationStatus.ACTIVE
+
+
+def _covers(change: CertificationChanged, on: date) -> bool:
+    return change.valid_from <= on and (change.valid_to is None or on <= change.valid_to)
+
+
+def _restated(report: Report, among: Iterable[Report]) -> bool:
+    """A later report speaks of the same certificate: same product, same first day."""
+    return any(
+        _active(other)
+        and other.made > report.made
+        and (other.change.product, other.change.valid_from) == (report.change.product, report.change.valid_from)
+        for other in among
+    )

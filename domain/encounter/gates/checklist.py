@@ -1,0 +1,106 @@
+"""The eleven papers of an authorization request: which are at hand, and which it would lack (G369-381)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from domain.encounter.context import EncounterContext
+from domain.encounter.gates.certificates import reports, standing
+from domain.encounter.model import Requirement
+from domain.events.access import CertificateEvidence
+from domain.events.governance import Layer
+from domain.rulebook import ANY
+from domain.rulebook.rows import Checklist
+
+REFERRAL, ON_FILE = "referral", "certificate on file"
+
+ALSO = {"imaging": ("imaging", "tumour_burden")}
+"""Kinds that answer a paper of another name (G378: imaging or disease burden)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the checklist, and where each kind of evidence it needs comes from; None where it is lacking."""
+
+    row: Checklist
+    sources: Mapping[str, str | None]
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        return tuple(kind for kind, source in self.sources.items() if source is None)
+
+
+def checklist(context: EncounterContext, on: date, asked: Sequence[Requirement]) -> tuple[Entry, ...]:
+    """Every paper of the indication, in the checklist's order.
+
+    Args:
+        asked: the eligibility requirements of the day. Where they ask for a kind their verdict decides: a paper that is too
+            old or speaks against the request does not serve it.
+    """
+    rows = [row for row in context.rules.find(Checklist, on) if row.indication in (ANY, context.indication)]
+    verdicts = {requirement.key: requirement.met for requirement in asked}
+    return tuple(_entry(context, on, row, verdicts) for row in sorted(rows, key=lambda row: row.number))
+
+
+def _entry(context: EncounterContext, on: date, row: Checklist, verdicts: Mapping[str, bool]) -> Entry:
+    found = {
+        kind: next(_sources(context, on, kind, verdicts.get(f"eligibility.{kind}")), None) for kind in row.evidence
+    }
+    return Entry(row, found)
+
+
+def _sources(context: EncounterContext, on: date, kind: str, verdict: bool | None) -> Iterator[str]:
+    """Where a kind of evidence comes from, the referral first."""
+    wanted = _certificates(context, kind)
+    if verdict is not None:
+        if verdict:
+            yield REFERRAL
+        return
+    if wanted is None:
+        if context.record.papers(*ALSO.get(kind, (kind,))) or (kind == "prior_therapy_log" and _therapies(context)):
+            yield REFERRAL
+        return
+    if all(_filed(context, on, kind, holder, product) for _, holder, product in wanted):
+        yield REFERRAL
+    if all(_on_file(context, on, layer, holder, product) for layer, holder, product in wanted):
+        yield ON_FILE
+
+
+def _therapies(context: EncounterContext) -> bool:
+    return context.record.referral is not None and bool(context.record.referral.data.prior_therapies)
+
+
+Wanted = tuple[Layer, str | None, str | None]
+
+
+def _certificates(context: EncounterContext, kind: str) -> tuple[Wanted, ...] | None:
+    """Of a certificate paper: layers, holders and product it must show; None for every other paper (G371-372)."""
+    prescriber = context.record.referral.data.prescriber_npi if context.record.referral else None
+    match kind:
+        case "fact_certificate":
+            return ((Layer.FACT, context.infusion_facility, None),)
+        case "rems_letter":
+            return (
+                (Layer.REMS_FACILITY, context.infusion_facility, context.product),
+                (Layer.REMS_PRESCRIBER, prescriber, context.product),
+            )
+    return None
+
+
+def _filed(context: EncounterContext, on: date, kind: str, holder: str | None, product: str | None) -> bool:
+    """A copy came with the referral: of this holder and product, valid on the day."""
+    return any(
+        isinstance(paper, CertificateEvidence)
+        and paper.values.holder == holder
+        and (product is None or paper.values.product == product)
+        and paper.values.valid_from <= on
+        and (paper.values.valid_to is None or on <= paper.values.valid_to)
+        for paper, _ in context.record.papers(kind)
+    )
+
+
+def _on_file(context: EncounterContext, on: date, layer: Layer, holder: str | None, product: str | None) -> bool:
+    """The site file or a reported certificate has it, so that a copy can be attached."""
+    return holder is not None and standing(reports(context, layer.value, holder), product, on) is not None

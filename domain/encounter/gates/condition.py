@@ -1,0 +1,136 @@
+"""Condition of the bag: temperature, seal, acceptance, specification, dose, thaw clock, the two at the bedside (corrections G).
+
+A broken condition goes with a correction of the facts or with a signed disposition that accepts the bag. A missing second
+person goes with a correction only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+from domain.encounter.context import EncounterContext, Service
+from domain.encounter.gates.chain import HandOver, Violation, hand_overs, limit
+from domain.events.base import Stage
+from domain.events.cells import CustodyStep
+
+
+def conditions(context: EncounterContext, service: Service, until: datetime | None) -> Iterator[Violation]:
+    """Every broken condition up to the service."""
+    for fact in hand_overs(context, until):
+        yield from _hand_over(context, fact)
+    yield from _specification(context, until)
+    yield from _certificate(context, service, until)
+    if service.stage is Stage.INFUSION:
+        yield from _bedside(context, service.on)
+        yield from _thaw(context)
+
+
+def thaw_end(context: EncounterContext, fact: HandOver) -> datetime | None:
+    """When the thaw clock of a hand-over runs out; a thaw heard of late gets the grace of late feeds."""
+    end = _clock(context, fact)
+    if end is None:
+        return None
+    return end if fact.received_at <= end else fact.received_at + context.grace
+
+
+def _clock(context: EncounterContext, fact: HandOver) -> datetime | None:
+    """When the thaw clock runs out by the time of the thaw; None for other hand-overs."""
+    row = limit(context, CustodyStep.THAW, context.day(fact.occurred))
+    if fact.data.step is not CustodyStep.THAW or row is None or row.hours_max is None:
+        return None
+    return fact.occurred + timedelta(hours=float(row.hours_max))
+
+
+def _hand_over(context: EncounterContext, fact: HandOver) -> Iterator[Violation]:
+    row = limit(context, fact.data.step, context.day(fact.occurred))
+    warmest = row.temperature_max_c if row else None
+    if warmest is not None and fact.data.temperature is not None and fact.data.temperature.max > warmest:
+        yield _broken(context, "temperature", "transport within the temperature limit", fact)
+    if fact.data.seal_intact is False:
+        yield _broken(context, "seal", "intact seal", fact)
+    if fact.data.accepted is False and not _accepted_later(context, fact):
+        yield _broken(context, "refused", "acceptance by the receiver", fact)
+    if fact.data.step is CustodyStep.OUT_OF_SPECIFICATION:
+        yield _out_of_specification(fact.event_id, fact.data.bag_id or context.attempt.bag_id)
+
+
+def _broken(context: EncounterContext, name: str, what: str, fact: HandOver) -> Violation:
+    bag = fact.data.bag_id or context.attempt.bag_id
+    return Violation("broken_chain_condition", name, what, (fact.event_id,), bag, True)
+
+
+def _accepted_later(context: EncounterContext, refused: HandOver) -> bool:
+    """The receiver recorded the same hand-over again and accepted."""
+    same = (refused.data.step, refused.data.bag_id)
+    return any(
+        fact.data.accepted is True and (fact.data.step, fact.data.bag_id) == same and fact.order > refused.order
+        for fact in context.record.custody
+    )
+
+
+def _specification(context: EncounterContext, until: datetime | None) -> Iterator[Violation]:
+    for failure in context.record.failures:
+        current = failure.occurred > context.attempt.since and (until is None or failure.occurred <= until)
+        if failure.data.out_of_specification and current:
+            yield _out_of_specification(failure.event_id, failure.data.bag_id or context.attempt.bag_id)
+
+
+def _out_of_specification(event: str, bag: str | None) -> Violation:
+    return Violation("out_of_specification", "specification", "product within specification", (event,), bag, True)
+
+
+def _certificate(context: EncounterContext, service: Service, until: datetime | None) -> Iterator[Violation]:
+    """Cells on the certificate of analysis against the cap of the label; expiry on the day of infusion."""
+    release = context.attempt.release
+    if release is None or (until is not None and release.occurred > until):
+        return
+    data, events = release.data, (release.event_id,)
+    if _above_cap(context, service.on, data.viable_car_cells):
+        what = "dose within the label maximum on the certificate of analysis"
+        yield Violation("dose_above_cap", "cap", what, events, data.bag_id, True)
+    if service.stage is Stage.INFUSION and data.expires_on < service.on:
+        yield Violation("product_expired", "expiry", "product not expired on the infusion date", events, data.bag_id)
+
+
+def _above_cap(context: EncounterContext, on: date, cells: int | None) -> bool:
+    row = context.indication_row(on)
+    return row is not None and row.cells_cap is not None and cells is not None and cells > row.cells_cap
+
+
+def _bedside(context: EncounterContext, on: date) -> Iterator[Violation]:
+    """Two different people, also where the check is recorded and nothing is infused yet; cells infused within the cap."""
+    row = limit(context, CustodyStep.BEDSIDE_CHECK, on)
+    checked = [fact for fact in hand_overs(context, None) if fact.data.step is CustodyStep.BEDSIDE_CHECK]
+    at_bedside = {fact.data.bag_id: fact.event_id for fact in checked if fact.data.bag_id is not None}
+    at_bedside |= {infusion.bag_id: infusion.last.event_id for infusion in context.record.infusions}
+    for bag, event in at_bedside.items():
+        if row is not None and len(_people(context, bag)) < row.verifiers:
+            what = "second, different person at the bedside check"
+            yield Violation("verifier_missing", "verifiers", what, (event,), bag)
+    for infusion in context.record.infusions:
+        if _above_cap(context, on, infusion.last.data.cells_infused):
+            what = "cells infused within the label maximum"
+            yield Violation("dose_above_cap", "cap.infused", what, (infusion.last.event_id,), infusion.bag_id, True)
+
+
+def _people(context: EncounterContext, bag_id: str) -> set[str]:
+    """Who verified the bag at the bedside: named at the infusion or at the recorded check."""
+    people: set[str] = set()
+    for infusion in context.record.infusions:
+        people |= set(infusion.last.data.verified_by) if infusion.bag_id == bag_id else set()
+    for fact in context.record.custody:
+        if fact.data.step is CustodyStep.BEDSIDE_CHECK and fact.data.bag_id == bag_id:
+            people |= {person for person in (fact.data.by, fact.data.second_verifier) if person}
+    return people
+
+
+def _thaw(context: EncounterContext) -> Iterator[Violation]:
+    for fact in hand_overs(context, None):
+        clock, end = _clock(context, fact), thaw_end(context, fact)
+        if clock is None or end is None:
+            continue
+        ended = [i.ended_at for i in context.record.infusions if i.ended_at and fact.data.bag_id in (None, i.bag_id)]
+        if min(ended) > clock if ended else context.now >= end:
+            bag = fact.data.bag_id or context.attempt.bag_id
+            yield Violation("thaw_clock", "thaw", "infusion within the thaw time limit", (fact.event_id,), bag, True)

@@ -1,0 +1,83 @@
+"""Site of care: whether the payer lets this indication be infused in this setting (G302, G354-363, G442)."""
+
+from __future__ import annotations
+
+from domain.encounter.context import EncounterContext, Service
+from domain.encounter.gates.requirements import from_alert
+from domain.encounter.model import Enforcement, Requirement
+from domain.events import access
+from domain.events.base import Setting, Stage
+from domain.rulebook.rows import SiteOfCare
+
+RELEASES = ("cart.evidence.added", "cart.plan.changed", "cart.appointment.rescheduled", "cart.correction.made")
+
+
+def site_of_care(context: EncounterContext, service: Service) -> list[Requirement]:
+    """The payer's answer for the setting of the infusion: the service's own, else the planned one."""
+    setting = service.setting if service.stage is Stage.INFUSION else None
+    setting = setting or context.record.planned_setting
+    if context.record.referral is None or setting is None:
+        return []
+    row = context.rules.maybe(
+        SiteOfCare,
+        service.on,
+        product=context.product,
+        indication=context.indication,
+        payer=context.payer,
+        setting=setting.value,
+    )
+    return [_unknown(context) if row is None else _judged(context, row, setting)]
+
+
+def _unknown(context: EncounterContext) -> Requirement:
+    return from_alert(
+        context,
+        "site_of_care_unknown",
+        "site_of_care.setting",
+        "site_of_care",
+        False,
+        "rulebook row for this setting",
+        enforcement=Enforcement.WARN,
+        releases_on=RELEASES,
+    )
+
+
+def _judged(context: EncounterContext, row: SiteOfCare, setting: Setting) -> Requirement:
+    missing = _missing(context, row)
+    events = tuple(event for _, event in context.record.papers(*row.documents)) if row.documents else ()
+    met = row.policy == "allowed" or (row.policy == "with_document" and not missing)
+    text = "inpatient setting" if row.policy == "held" else " and ".join(missing)
+    base = from_alert(context, "site_of_care", "", "site_of_care", met, "")
+    return Requirement(
+        key="site_of_care.setting",
+        kind="site_of_care",
+        met=met,
+        enforcement=Enforcement.HOLD,
+        owner=row.owner,
+        title=base.title,
+        missing="" if met else text,
+        fix=row.fix or base.fix,
+        rule=row.id,
+        citation=row.citation,
+        denial=row.denial if row.denial is not None else base.denial,
+        releases_on=RELEASES,
+        evidence=events,
+        alert="site_of_care",
+    )
+
+
+def _missing(context: EncounterContext, row: SiteOfCare) -> list[str]:
+    """The papers that are not there, or whose latest speaks against the setting."""
+    return [kind.replace("_", " ").replace("tumour", "tumor") for kind in row.documents if not _supports(context, kind)]
+
+
+def _supports(context: EncounterContext, kind: str) -> bool:
+    papers = context.record.papers(kind)
+    if not papers:
+        return False
+    match papers[-1][0]:
+        case access.RiskEvidence() as paper:
+            return paper.values.outpatient_acceptable
+        case access.BurdenEvidence() as paper:
+            return paper.values.level == "low"
+    return True

@@ -1,0 +1,144 @@
+"""What gates and stages answer with: requirements, gates, holds, deadlines, milestones, outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Literal
+
+from domain.events.base import Stage
+
+HoldKind = Literal["authorization", "claim", "data", "eligibility", "identity", "product", "readiness", "site_of_care"]
+"""What a hold is about; of a gate's requirement any but `claim`."""
+
+
+class Enforcement(StrEnum):
+    """What an unmet requirement does (corrections D)."""
+
+    HOLD = "hold"
+    WARN = "warn"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A signed decision to go on in spite of a hold. The signer is named by the event, never here."""
+
+    role: str
+    event: str
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One thing a gate asks for, judged for one day.
+
+    Attributes:
+        key: stable within the encounter, e.g. `readiness.fact.apheresis_facility`.
+        met: the facts satisfy it on the day.
+        missing: what is missing, in plain words without any value of a fact.
+        rule: id of the rulebook row that asks for it.
+    """
+
+    key: str
+    kind: HoldKind
+    met: bool
+    enforcement: Enforcement
+    owner: str
+    title: str
+    missing: str
+    fix: str
+    rule: str
+    citation: str
+    denial: int | None = None
+    releases_on: tuple[str, ...] = ()
+    overridable: bool = True
+    layer: str | None = None
+    evidence: tuple[str, ...] = ()
+    alert: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A stage's entry, judged for the day of its service. Open only when nothing that holds is unmet."""
+
+    stage: Stage
+    on: date
+    requirements: tuple[Requirement, ...]
+    overridden: frozenset[str] = frozenset()
+
+    @property
+    def unmet(self) -> tuple[Requirement, ...]:
+        return tuple(r for r in self.requirements if not r.met and r.enforcement is not Enforcement.OFF)
+
+    @property
+    def holding(self) -> tuple[Requirement, ...]:
+        return tuple(r for r in self.unmet if r.enforcement is Enforcement.HOLD and r.key not in self.overridden)
+
+    @property
+    def open(self) -> bool:
+        return not self.holding
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something that must be cured before the encounter or a claim goes on.
+
+    `scope` is `encounter`, or `claim:<letter>/<ordinal>`. A hold that is overridden stays on record with its override.
+    """
+
+    id: str
+    kind: HoldKind
+    gate: str
+    scope: str
+    owner: str
+    title: str
+    missing: str
+    fix: str
+    rule: str
+    citation: str
+    denial: int | None = None
+    releases_on: tuple[str, ...] = ()
+    overridable: bool = True
+    override: Override | None = None
+    layer: str | None = None
+    events: tuple[str, ...] = ()
+
+    @property
+    def stands(self) -> bool:
+        return self.override is None
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment by which something should have happened. When it passes unmet, the alert `kind` opens.
+
+    `due` already contains the grace that a late feed has (design section 3).
+    """
+
+    key: str
+    kind: str
+    due: datetime
+    stage: Stage
+    title: str
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """A dated step on the timeline that people look at: `name` is a stage event, `on` its moment."""
+
+    name: str
+    at: datetime
+    planned: bool
+    events: tuple[str, ...] = ()
+
+
+class Outcome(StrEnum):
+    """How an encounter ends."""
+
+    COMPLETED = "completed"
+    WITHDRAWN = "withdrawn"
+    DECEASED = "deceased"
+    PRODUCT_LOST = "product_lost"

@@ -1,0 +1,231 @@
+"""Bookings and stays: each is what was said of it last, whatever came first.
+
+Scheduling and registration move, cancel, undo and begin anew; each message names the booking or the visit it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from domain.encounter.facts import Fact, Facts
+from domain.events import EventData, access, care
+from domain.events.access import BookableStage
+from domain.events.base import Setting
+from domain.events.care import AdmissionClass
+
+T = TypeVar("T", bound=EventData)
+
+
+_Booked = access.AppointmentBooked | access.AppointmentRescheduled
+_Booking = _Booked | access.AppointmentCancelled | access.AppointmentMissed
+_Admission = care.AdmissionStarted | care.AdmissionChanged | care.AdmissionEnded | care.AdmissionCancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    """A booking as it stands after every move. `status` is booked, cancelled or missed."""
+
+    id: str
+    stage: BookableStage
+    starts_at: datetime
+    facility: str
+    setting: Setting
+    status: str
+    events: tuple[str, ...]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """An admission as it stands. `inpatient_from` is the moment of the inpatient order, None while outpatient.
+
+    `visit` is true of a plain outpatient visit: registration seldom tells its end, and nobody waits for it. `payer` is who
+    pays as registration has it, None where it does not say.
+    """
+
+    id: str
+    facility: str
+    started_at: datetime
+    inpatient_from: datetime | None
+    ended_at: datetime | None
+    type: str
+    source: str
+    discharge_status: str | None
+    attending_npi: str | None
+    events: tuple[str, ...]
+    visit: bool = False
+    payer: str | None = None
+
+    @property
+    def inpatient(self) -> bool:
+        return self.inpatient_from is not None
+
+    def covers(self, moment: datetime) -> bool:
+        """True while the patient is in this stay as an inpatient."""
+        return (
+            self.inpatient_from is not None
+            and self.inpatient_from <= moment
+            and (self.ended_at is None or moment <= self.ended_at)
+        )
+
+
+def appointments(facts: Facts) -> list[Appointment]:
+    """Each booking as what was said of it leaves it: booked again after its cancellation, it is booked."""
+    said: dict[str, list[Fact[_Booking]]] = {}
+    every: tuple[Fact[_Booking], ...] = (
+        *facts.of(access.AppointmentBooked),
+        *facts.of(access.AppointmentRescheduled),
+        *facts.of(access.AppointmentCancelled),
+        *facts.of(access.AppointmentMissed),
+    )
+    for fact in every:
+        said.setdefault(fact.data.appointment_id, []).append(fact)
+    found = (_appointment(ordered) for one in said.values() if (ordered := _from_the_beginning(one, _books)))
+    return [one for one in found if one is not None]
+
+
+def _books(data: object) -> bool:
+    """A booking, or failing one a move that says all that a booking does: its system began to report after it."""
+    return isinstance(data, access.AppointmentBooked) or (
+        isinstance(data, access.AppointmentRescheduled) and None not in (data.stage, data.facility, data.setting)
+    )
+
+
+def _appointment(ordered: list[Fact[_Booking]]) -> Appointment | None:
+    standing: Appointment | None = None
+    for fact in ordered:
+        data = fact.data
+        if isinstance(data, _Booked):
+            stage = data.stage or (standing.stage if standing else None)
+            facility = data.facility or (standing.facility if standing else None)
+            setting = data.setting or (standing.setting if standing else None)
+            if stage is None or facility is None or setting is None:
+                return None
+            standing = Appointment(
+                data.appointment_id,
+                stage,
+                data.starts_at,
+                facility,
+                setting,
+                "booked",
+                (*(standing.events if standing else ()), fact.event_id),
+                max(standing.received_at, fact.received_at) if standing else fact.received_at,
+            )
+        elif standing is not None:
+            standing = replace(
+                standing,
+                status="cancelled" if isinstance(data, access.AppointmentCancelled) else "missed",
+                events=(*standing.events, fact.event_id),
+                received_at=max(standing.received_at, fact.received_at),
+            )
+    return standing
+
+
+def _from_the_beginning(facts: list[Fact[T]], begins: Callable[[object], bool]) -> list[Fact[T]]:
+    """The facts of one thing in the order they were said, its beginning first; empty where it was never begun.
+
+    What is dated before the beginning applies to it all the same: a beginning may be told with a date to come. A move
+    that stands for the beginning says itself what came of all before it.
+    """
+    ordered = sorted(facts, key=lambda fact: (fact.time, fact.order))
+    beginnings = [fact for fact in ordered if begins(fact.data)]
+    if not beginnings:
+        return []
+    first = min(beginnings, key=lambda fact: (not _is_own_beginning(fact.data), fact.time, fact.order))
+    if not _is_own_beginning(first.data):
+        return ordered[ordered.index(first) :]
+    return [first, *(fact for fact in ordered if fact is not first)]
+
+
+def _is_own_beginning(data: object) -> bool:
+    return isinstance(data, access.AppointmentBooked | care.AdmissionStarted)
+
+
+def _admissions(facts: Facts) -> dict[str, list[Fact[_Admission]]]:
+    said: dict[str, list[Fact[_Admission]]] = {}
+    every: tuple[Fact[_Admission], ...] = (
+        *facts.of(care.AdmissionStarted),
+        *facts.of(care.AdmissionChanged),
+        *facts.of(care.AdmissionEnded),
+        *facts.of(care.AdmissionCancelled),
+    )
+    for fact in every:
+        said.setdefault(fact.data.admission_id, []).append(fact)
+    return said
+
+
+def stays(facts: Facts) -> list[Stay]:
+    """Each stay as what was said of it leaves it. One that begins anew after its cancellation stands."""
+    standing: list[Stay] = []
+    for said in _admissions(facts).values():
+        stay: Stay | None = None
+        for fact in _from_the_beginning(said, lambda data: isinstance(data, care.AdmissionStarted)):
+            if isinstance(fact.data, care.AdmissionStarted):
+                stay = _started(stay, fact.data, fact.event_id)
+            elif stay is not None:
+                changed = _changed(stay, fact.data)
+                stay = replace(changed, events=(*stay.events, fact.event_id)) if changed else None
+        if stay is not None:
+            standing.append(stay)
+    return standing
+
+
+def _started(before: Stay | None, s: care.AdmissionStarted, event: str) -> Stay:
+    """A stay that begins, or whose beginning is told again. An end that lies before it belongs to what was before."""
+    ended = before is not None and before.ended_at is not None and before.ended_at >= s.at
+    return Stay(
+        id=s.admission_id,
+        facility=s.facility,
+        started_at=s.at,
+        inpatient_from=s.at if s.admission_class is AdmissionClass.INPATIENT else None,
+        ended_at=before.ended_at if before and ended else None,
+        type=s.type,
+        source=s.source,
+        discharge_status=before.discharge_status if before and ended else None,
+        attending_npi=s.attending_npi or (before.attending_npi if before else None),
+        events=(*(before.events if before else ()), event),
+        visit=s.admission_class is AdmissionClass.OUTPATIENT,
+        payer=s.coverage.payer if s.coverage else (before.payer if before else None),
+    )
+
+
+def _changed(stay: Stay, change: object) -> Stay | None:
+    """The stay after one change; None when the admission itself was cancelled (ADT A11)."""
+    match change:
+        case care.AdmissionEnded():
+            return replace(stay, ended_at=change.at, discharge_status=change.discharge_status)
+        case care.AdmissionCancelled(what="discharge"):
+            return replace(stay, ended_at=None, discharge_status=None)
+        case care.AdmissionCancelled():
+            return None
+        case care.AdmissionChanged():
+            inpatient_from, kind = stay.inpatient_from, change.admission_class
+            if change.admission_class is AdmissionClass.INPATIENT:
+                inpatient_from = inpatient_from or change.at
+            elif change.admission_class is not None:
+                inpatient_from = None
+            return replace(
+                stay,
+                facility=change.facility or stay.facility,
+                inpatient_from=inpatient_from,
+                attending_npi=change.attending_npi or stay.attending_npi,
+                visit=stay.visit if kind is None else kind is AdmissionClass.OUTPATIENT,
+                payer=change.coverage.payer if change.coverage else stay.payer,
+            )
+    raise TypeError(type(change).__name__)
+
+
+def unbegun(facts: Facts) -> tuple[str, ...]:
+    """Events that change or end a booking or a stay of which no beginning was ever reported."""
+    lost = [
+        fact.event_id
+        for said in _admissions(facts).values()
+        if not any(isinstance(fact.data, care.AdmissionStarted | care.AdmissionCancelled) for fact in said)
+        for fact in said
+    ]
+    known = {appointment.id for appointment in appointments(facts)}
+    moves = {fact.data.appointment_id: fact.event_id for fact in facts.of(access.AppointmentRescheduled)}
+    return tuple(lost + [event for number, event in sorted(moves.items()) if number not in known])

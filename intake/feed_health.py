@@ -1,0 +1,62 @@
+"""Feed health: an alert when a sender that should speak is silent. What `/metrics` tells of feeds is `app.metrics.intake`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from intake import alerts
+from intake.feed_last_seen import last_heard
+from store.engine import Database, serialize
+
+CHECK_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class FeedWatch:
+    """Opens an alert when a feed that should speak is silent, resolves it when the feed is heard again.
+
+    Args:
+        expected: for each feed the longest silence that is normal for it.
+    """
+
+    def __init__(self, db: Database, expected: Mapping[str, timedelta], clock: Callable[[], datetime]) -> None:
+        self._db, self._expected, self._clock = db, dict(expected), clock
+        self._since = clock()
+
+    async def run(self) -> None:
+        """Check once a minute until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self.check)
+            except Exception as error:  # noqa: BLE001 a watch that is gone would not be missed: it looks again
+                log.warning("feeds.not_checked", error=type(error).__name__)
+            await asyncio.sleep(CHECK_SECONDS)
+
+    def check(self) -> list[str]:
+        """Open and resolve alerts; returns the feeds that are silent now. A feed never heard counts from our start."""
+        if not self._expected:
+            return []
+        now = self._clock()
+        with self._db.write() as session:
+            serialize(session)
+            heard = last_heard(session)
+            silent = [
+                feed
+                for feed, longest in self._expected.items()
+                if now - _moment(heard.get(feed), self._since) > longest
+            ]
+            for feed in self._expected:
+                if feed in silent:
+                    alerts.feed_silent(session, feed, now)
+                else:
+                    alerts.resolve(session, alerts.silence_key(feed), now)
+        return sorted(silent)
+
+
+def _moment(value: datetime | None, otherwise: datetime) -> datetime:
+    return value if value is not None else otherwise

@@ -1,0 +1,217 @@
+"""Which encounter an event belongs to: by what it corrects, by alias, by record number and facility. Never a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from domain.billing.submission.responses import REPLIES
+from domain.encounter.record import aliases_of
+from domain.events import OPENING_TYPES, Envelope, EventData
+from domain.events.access import ReferralReceived
+from domain.events.governance import CorrectionMade
+from domain.events.revenue import ClaimAcknowledged, ClaimRecouped, ClaimRemitted
+from intake import alerts
+from store.facts import identity_of
+from store.identifiers import CELL_KINDS, MRN, ORDER, SHARED, Hint, alias_key, claim_key, event_key, named
+from store.keys import Keyring
+from store.merged import same_patient
+from store.tables import NOTICES, Alias, ClaimVersion, Encounter, EncounterEvent, Inbox, sealed_for
+from store.vault import mrn_key
+
+PAYER_CLAIM = "payer_claim"
+UNKNOWN = "unknown"
+NEVER_ALONE = frozenset({"lot", "maker"})
+"""Kinds that collide across makers (corrections G): they find no encounter."""
+BOOKING_KINDS = frozenset({"appointment", "admission"})
+
+NO_SUBJECT = "no encounter is known by this subject"
+NO_CLAIM = "no claim has this control number"
+OTHER_PATIENT = "this order belongs to a patient with another record number; correct the order or the record number"
+SEVERAL = "its identifiers name different encounters; correct the subject at the sender and replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The answer of the look-up: an encounter, a new one to open, or the reason why it must wait."""
+
+    encounter_id: str | None = None
+    opens: bool = False
+    reason: str = ""
+    belongs_to: str | None = None
+
+
+def referral_key(keys: Keyring, data: EventData) -> str | None:
+    """The record-number key of a referral."""
+    if isinstance(data, ReferralReceived):
+        return mrn_key(keys, data.patient.mrn, data.facilities.infusion)
+    return None
+
+
+def waiting_keys(keys: Keyring, envelope: Envelope, data: EventData, hint: Hint | None) -> set[str]:
+    """Every key that, once known, may tell where a waiting event belongs."""
+    if isinstance(data, ClaimRecouped):
+        return {claim_key(keys, data.control_number), alias_key(keys, data.control_number)}
+    if isinstance(data, ClaimAcknowledged | ClaimRemitted):
+        return {claim_key(keys, data.control_number)}
+    found = {alias_key(keys, envelope.subject)} | {alias_key(keys, value) for _, value in aliases_of(data)}
+    if isinstance(data, CorrectionMade):
+        found.add(event_key(keys, data.of.source, data.of.id))
+    if hint is not None:
+        found.add(mrn_key(keys, hint.mrn, hint.facility))
+    if (own := referral_key(keys, data)) is not None:
+        found.add(own)
+    return found
+
+
+def find(session: Session, keys: Keyring, envelope: Envelope, data: EventData, hint: Hint | None) -> Match:
+    """Where an event belongs, by the rules of design section 4."""
+    if isinstance(data, ClaimRecouped):
+        return _by_payer_number(session, keys, data.control_number)
+    if isinstance(data, ClaimAcknowledged | ClaimRemitted):
+        return _by_control_number(session, data.control_number)
+    if isinstance(data, CorrectionMade) and (home := _home_of(session, keys, data)):
+        return Match(home)
+    for candidates in _candidates(session, keys, envelope, data, hint):
+        if len(candidates) == 1:
+            return _of_the_same_patient(session, keys, candidates.pop(), data)
+        if candidates:
+            return Match(reason=SEVERAL)
+    if envelope.type in OPENING_TYPES:
+        return Match(opens=True)
+    return Match(reason=NO_SUBJECT)
+
+
+def _of_the_same_patient(session: Session, keys: Keyring, encounter_id: str, data: EventData) -> Match:
+    """An order number that comes again with another patient's record number joins nobody; a merged number is the same."""
+    own = referral_key(keys, data)
+    if isinstance(data, ReferralReceived) and own and not _has_number(session, encounter_id, own):
+        known = identity_of(session, keys, encounter_id)
+        if known and not known["erased"] and str(known["patient"]["mrn"]).strip() != data.patient.mrn.strip():
+            return Match(reason=OTHER_PATIENT, belongs_to=encounter_id)
+    return Match(encounter_id)
+
+
+def _has_number(session: Session, encounter_id: str, key: str) -> bool:
+    numbers = same_patient(session, key)
+    query = select(Alias).where(Alias.encounter_id == encounter_id, Alias.kind == MRN)
+    return session.exec(query.where(col(Alias.alias_key).in_(numbers))).first() is not None
+
+
+def _candidates(
+    session: Session, keys: Keyring, envelope: Envelope, data: EventData, hint: Hint | None
+) -> Sequence[set[str]]:
+    """The encounters each rule names, the strongest rule first."""
+    # Appointment and admission numbers repeat from system to system: alone they do not join a new order to an encounter.
+    weak = BOOKING_KINDS if envelope.type in OPENING_TYPES else frozenset()
+    product = data.product if isinstance(data, ReferralReceived) else None
+    by_mrn = referral_key(keys, data) or (mrn_key(keys, hint.mrn, hint.facility) if hint else None)
+    return (
+        named(session, alias_key(keys, envelope.subject), ORDER),
+        named(session, alias_key(keys, envelope.subject), None),
+        {
+            encounter
+            for kind, value in aliases_of(data)
+            if kind not in weak | NEVER_ALONE
+            for encounter in named(session, alias_key(keys, value), kind)
+        },
+        _open_with(session, by_mrn, product) if by_mrn else set(),
+    )
+
+
+def _open_with(session: Session, key: str, product: str | None) -> set[str]:
+    """Open encounters of a record number; of the same product, or of one that no referral has named yet."""
+    query = (
+        select(Encounter.encounter_id, Encounter.product)
+        .join(Alias, col(Alias.encounter_id) == Encounter.encounter_id)
+        .where(col(Alias.alias_key).in_(same_patient(session, key)), Alias.kind == MRN, Encounter.status == "open")
+    )
+    return {encounter for encounter, mine in session.exec(query) if product is None or mine in (product, UNKNOWN)}
+
+
+def _by_control_number(session: Session, control_number: str) -> Match:
+    found = session.exec(select(ClaimVersion).where(ClaimVersion.control_number == control_number)).first()
+    return Match(found.encounter_id) if found else Match(reason=NO_CLAIM)
+
+
+def _by_payer_number(session: Session, keys: Keyring, number: str) -> Match:
+    """By our number of a claim, else by the payer's, as an earlier answer named it."""
+    own = _by_control_number(session, number)
+    found = named(session, alias_key(keys, number), PAYER_CLAIM)
+    return own if own.encounter_id or len(found) != 1 else Match(found.pop())
+
+
+def knows_claim(session: Session, keys: Keyring, number: str) -> bool:
+    """True when a claim of this store has the number, ours or the payer's."""
+    return _by_payer_number(session, keys, number).encounter_id is not None
+
+
+def _home_of(session: Session, keys: Keyring, correction: CorrectionMade) -> str | None:
+    """The encounter of the event that is corrected; corrections of holder events are not looked for here."""
+    key = event_key(keys, correction.of.source, correction.of.id)
+    return session.exec(
+        select(EncounterEvent.encounter_id)
+        .join(Inbox, col(Inbox.event_id) == EncounterEvent.event_id)
+        .where(Inbox.dedupe_key == key, col(Inbox.holder_event).is_(False), col(EncounterEvent.type).not_in(NOTICES))
+    ).first()
+
+
+def add_aliases(
+    session: Session,
+    keys: Keyring,
+    encounter_id: str,
+    envelope: Envelope,
+    data: EventData,
+    hint: Hint | None,
+    now: datetime,
+) -> set[str]:
+    """Register what an attached event calls its encounter; returns the keys that became known by it."""
+    known: set[str] = set()
+    pairs = [(ORDER, envelope.subject), *aliases_of(data)]
+    if isinstance(data, (CorrectionMade, *REPLIES)):
+        number = getattr(data, "payer_claim_number", None)
+        pairs = [(PAYER_CLAIM, number)] if number else []
+    for kind, value in pairs:
+        known |= _add(session, keys, encounter_id, kind, alias_key(keys, value), value, now)
+    by_mrn = referral_key(keys, data) or (mrn_key(keys, hint.mrn, hint.facility) if hint else None)
+    if by_mrn:
+        known |= _add(session, keys, encounter_id, MRN, by_mrn, "", now)
+        if by_mrn in known:
+            known |= same_patient(session, by_mrn)
+    session.flush()
+    return known
+
+
+def _add(
+    session: Session, keys: Keyring, encounter_id: str, kind: str, key: str, value: str, now: datetime
+) -> set[str]:
+    if session.get(Alias, (key, encounter_id, kind)) is not None:
+        return set()
+    taken = session.exec(select(Alias.encounter_id).where(Alias.alias_key == key, Alias.kind == kind)).first()
+    if taken is not None and kind != MRN:
+        alerts.alias_collision(session, encounter_id, kind, key, kind in CELL_KINDS, now)
+        if kind in CELL_KINDS and session.get(Alias, (key, encounter_id, SHARED + kind)) is None:
+            sealed = keys.seal(value.strip().encode(), sealed_for("aliases.value", key))
+            session.add(Alias(alias_key=key, encounter_id=encounter_id, kind=SHARED + kind, value=sealed))
+        return set()
+    sealed = keys.seal(value.strip().encode(), sealed_for("aliases.value", key))
+    session.add(Alias(alias_key=key, encounter_id=encounter_id, kind=kind, value=sealed))
+    return {key}
+
+
+def keys_of(keys: Keyring, identifiers: Iterable[str], hint: Hint | None) -> set[str]:
+    """The keys under which what carries these waits."""
+    found = {alias_key(keys, value) for value in identifiers}
+    return found | ({mrn_key(keys, hint.mrn, hint.facility)} if hint else set())
+
+
+def knows(session: Session, keys: Keyring, identifiers: Collection[str], hint: Hint | None) -> bool:
+    """True when an encounter carries one of the identifiers, or an open one the record number."""
+    named = [alias_key(keys, value) for value in identifiers]
+    query = select(Alias.encounter_id).where(col(Alias.alias_key).in_(named), Alias.kind != MRN).limit(1)
+    if named and session.exec(query).first() is not None:
+        return True
+    return hint is not None and bool(_open_with(session, mrn_key(keys, hint.mrn, hint.facility), None))

@@ -1,0 +1,82 @@
+"""Kept originals read again by the mapping of today: what a replay of quarantine asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlmodel import Session
+
+from domain.billing.x12 import entries as answers
+from domain.events import InvalidEvent, Problem
+from intake.faults import NotHl7, NotUsable, Unsupported
+from intake.fhir import receiver as fhir
+from intake.fhir import translate as fhir_translate
+from intake.hl7.message import read_text
+from intake.hl7.translate import Merge, translate
+from intake.inbox.merge_records import merge_in
+from intake.inbox.receive import Reader, Reading
+from intake.payer_files.importer import PayerFileImporter
+from intake.site_mapping import Feed, SiteMapping
+from store.keys import Keyring
+
+X12 = "x12"
+NO_EVENT = "the mapping makes no event of it"
+
+
+def reader_of(mapping: Callable[[], SiteMapping], replies: PayerFileImporter | None = None) -> Reader:
+    """A reader of kept HL7 messages, FHIR resources and files of payers' answers; asks for the mapping at each use."""
+
+    def read_again(raw: str, kind: str, feed: str) -> Reading:
+        if kind == X12:
+            return _x12(raw, replies)
+        try:
+            reading = _fhir(raw, feed, mapping()) if kind.startswith(fhir.KIND) else _hl7(raw, mapping())
+        except (NotHl7, NotUsable, Unsupported) as error:
+            raise _invalid(str(error)) from None
+        if not reading.events and reading.merge is None:
+            raise _invalid(NO_EVENT)
+        return reading
+
+    return read_again
+
+
+def _x12(raw: str, replies: PayerFileImporter | None) -> Reading:
+    if replies is None:
+        raise _invalid("this gateway has no site file; files of answers are read by its time zone")
+    try:
+        _, events, _ = replies.events(raw.encode("latin-1"))
+    except answers.NotUsable as error:
+        raise _invalid(str(error)) from None
+    return Reading(tuple(events), None, None)
+
+
+def _hl7(raw: str, mapping: SiteMapping) -> Reading:
+    message = read_text(raw)
+    feed = mapping.feed_of(*message.sender)
+    if feed is None:
+        raise NotUsable("MSH-3 and MSH-4: this sender is not in the mapping file")
+    translated = translate(message, feed, mapping)
+    return Reading(translated.events, translated.hint, feed.facilities, _merge(translated.merge, feed))
+
+
+def _merge(merge: Merge | None, feed: Feed) -> Callable[[Session, Keyring, datetime], int] | None:
+    if merge is None:
+        return None
+    if merge.facility not in feed.facilities:
+        raise NotUsable("PID-3: its sender may not write for this facility")
+    return lambda session, keys, now: merge_in(session, keys, merge.old, merge.new, merge.facility, feed.name, now)
+
+
+def _fhir(raw: str, name: str, mapping: SiteMapping) -> Reading:
+    feed = mapping.fhir_feed(name)
+    if feed is None:
+        raise NotUsable("the mapping file has no fhir_feeds entry of this name")
+    kept = json.loads(raw)
+    events, hint = fhir_translate.translate(kept["resource"], kept["others"], feed, mapping)
+    return Reading(tuple(events), hint, feed.facilities)
+
+
+def _invalid(message: str) -> InvalidEvent:
+    return InvalidEvent((Problem(path="(message)", message=message),))

@@ -1,5 +1,0 @@
-"""Files of payers' answers: a directory is watched, each file becomes events of the catalogue, and leaves the directory.
-
-Belongs here: finding files, telling whole from torn, repeated and foreign ones. Does not belong here: reading X12, that is
-`domain.claims.x12.answers`; what an answer means for a claim, that is `domain.claims.lifecycle`.
-"""

@@ -1,0 +1,101 @@
+"""One database, two engines: SQLite in WAL for the embedded stack, PostgreSQL in production."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, SQLModel, create_engine
+
+from store.step_log import TellingSession
+
+MIGRATIONS = Path(__file__).resolve().parents[1] / "deploy" / "migrations"
+BUSY_MILLISECONDS = 30_000
+
+
+class Database:
+    """Sessions on one engine. `write` takes the write lock at its start, so that no transaction fails half-way."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _engine(url)
+        # SQLite's waiting writers poll and may starve; within a process they queue. PostgreSQL queues by itself.
+        self._turn = threading.Lock() if url.startswith("sqlite") else nullcontext()
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that commits at the end and rolls back on any error; what it committed is told to the log."""
+        with self._turn, TellingSession(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction for reading; takes no write lock on SQLite."""
+        connection = self.engine.connect().execution_options(cart_read_only=True)
+        with connection, Session(connection, expire_on_commit=False) as session:
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision (Alembic)."""
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def take_turn(session: Session, lock: int) -> None:
+    """One transaction of a kind at a time, until it ends: SQLite has its write lock, PostgreSQL an advisory one."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+
+
+def insert_once(session: Session, table: type[SQLModel], **values: object) -> None:
+    """Insert a row unless one of its key is there; where another transaction is inserting it, wait for that one's end."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(insert(table).values(**values).on_conflict_do_nothing())
+
+
+def _engine(url: str) -> Engine:
+    # Parameters stay out of error messages: they end in logs and Temporal failures.
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    waiting = {"timeout": BUSY_MILLISECONDS / 1000, "check_same_thread": False}
+    engine = create_engine(url, connect_args=waiting, hide_parameters=True)
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    # The driver must not open transactions of its own: a deferred one fails at its first write when another got there.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get("cart_read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+INBOX_LOCK = 0x43415231
+
+
+def serialize(session: Session) -> None:
+    """Let one inbox transaction run at a time, so that two events cannot both open an encounter for one subject."""
+    take_turn(session, INBOX_LOCK)

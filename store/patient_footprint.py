@@ -1,0 +1,134 @@
+"""Where a patient left traces beside the vault: how they are recognised, and how they are taken out.
+
+Recognised by numbers that stand alone as a word, or by the family name together with the birth date; a number that is
+part of a longer one is somebody else's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from store.identifiers import ORDER
+from store.keys import Keyring
+from store.tables import AlertRecord, Alias, ClaimVersion, Encounter, Patient, Transmission, sealed_for
+from store.vault import ERASED, identities
+
+SHORTEST_OWN, SHORTEST_OTHER = 4, 6
+"""Fewest characters by which a record or member number, and any other number, is looked for: short ones name many things."""
+
+ALIAS_KINDS = frozenset({ORDER, "appointment", "admission", "visit"})
+"""Identifiers that name a person; cells keep theirs."""
+
+
+@dataclass(frozen=True)
+class Traces:
+    """By what a patient is recognised in a text."""
+
+    numbers: frozenset[str]
+    names: frozenset[tuple[str, str]]
+    """Family name and birth date (ISO)."""
+
+    def in_text(self, text: str) -> bool:
+        """True for a text that is about the patient."""
+        return bool(self._pattern.search(text)) or any(
+            _stands(family, text) and (born in text or born.replace("-", "") in text) for family, born in self.names
+        )
+
+    @property
+    def _pattern(self) -> re.Pattern[str]:
+        words = "|".join(sorted(map(re.escape, self.numbers), key=len, reverse=True))
+        return re.compile(rf"(?<![0-9A-Za-z])(?:{words or '(?!)'})(?![0-9A-Za-z])")
+
+
+def _stands(word: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def traces_of(
+    session: Session, keys: Keyring, patients: Iterable[Patient], encounters: Iterable[str], more: Iterable[str]
+) -> Traces:
+    """What of the vault, of the aliases and of `more` recognises the patient."""
+    others, own = {value.strip() for value in more}, set()
+    names: set[tuple[str, str]] = set()
+    for patient in patients:
+        for identity in identities(keys, patient).values():
+            known = identity.get("patient")
+            own.add(str(identity.get("member_id", "")).strip())
+            if isinstance(known, dict):
+                own.add(str(known.get("mrn", "")).strip())
+                names |= _names(known)
+    aliases = select(Alias).where(col(Alias.encounter_id).in_(list(encounters)), col(Alias.kind).in_(ALIAS_KINDS))
+    others |= {
+        keys.open(row.value, sealed_for("aliases.value", row.alias_key)).decode() for row in session.exec(aliases)
+    }
+    numbers = {n for n in own if len(n) >= SHORTEST_OWN} | {n for n in others if len(n) >= SHORTEST_OTHER}
+    return Traces(frozenset(n for n in numbers if not n.startswith(ERASED)), frozenset(names))
+
+
+def _names(known: Mapping[str, Any]) -> set[tuple[str, str]]:
+    name, born = known.get("name"), str(known.get("birth_date", ""))
+    family = str(name.get("family", "")) if isinstance(name, dict) else ""
+    try:
+        date.fromisoformat(born)
+    except ValueError:
+        return set()
+    return {(family, born)} if len(family) > 1 and family != ERASED else set()
+
+
+def erase_rows(session: Session, encounters: Iterable[str], traces: Traces) -> None:
+    """Take the patient's numbers out of claims, views and alerts; lines, codes, dates and amounts stay."""
+    wanted = list(encounters)
+    for claim in session.exec(select(ClaimVersion).where(col(ClaimVersion.encounter_id).in_(wanted))):
+        claim.document, claim.standing = cleaned(claim.document, traces), cleaned(claim.standing, traces)
+        session.add(claim)
+    for encounter in wanted:
+        row = session.get_one(Encounter, encounter)
+        row.view = cleaned(row.view, traces)
+        session.add(row)
+    for alert in session.exec(select(AlertRecord).where(col(AlertRecord.encounter_id).in_(wanted))):
+        alert.acknowledged_note = None
+        session.add(alert)
+    for sent in session.exec(select(Transmission).where(col(Transmission.encounter_id).in_(wanted))):
+        sent.insured_mark = None
+        session.add(sent)
+
+
+def cleaned(value: Any, traces: Traces) -> Any:
+    """The same structure without the texts that are about the patient."""
+    if isinstance(value, dict):
+        return {key: cleaned(inner, traces) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [cleaned(inner, traces) for inner in value]
+    if not isinstance(value, str):
+        return value
+    # A code or an amount is compared whole: a number in it may be the same by chance.
+    about = traces.in_text(value) if " " in value else value in traces.numbers
+    return ERASED if about else value
+
+
+def erase_files(directories: Iterable[Path], traces: Traces, controls: Iterable[str]) -> int:
+    """Remove claim files and payers' answers that are about the patient, with what was noted beside them; returns how many.
+
+    A payer's file may answer for others, too: what it said of them stands in the database.
+    """
+    known = Traces(traces.numbers | frozenset(controls), traces.names)
+    removed = 0
+    for path in (path for directory in directories for path in sorted(directory.rglob("*")) if path.is_file()):
+        if path.suffix != ".json" and known.in_text(path.read_text(encoding="latin-1")):
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink()
+            removed += 1
+    return removed
+
+
+def controls_of(session: Session, encounters: Iterable[str]) -> list[str]:
+    """The control numbers by which payers' files name the patient's claims."""
+    query = select(ClaimVersion.control_number).where(col(ClaimVersion.encounter_id).in_(list(encounters)))
+    return sorted({number for number in session.exec(query) if number})

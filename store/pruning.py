@@ -1,0 +1,102 @@
+"""What may go after its time: files exchanged with payers, and the record of who read what. Never a fact, a claim or a chain.
+
+A claim file goes when its last claim was answered and its time is over; it can be rendered again from the database. A
+payer's file goes when it was taken in; what it said is an event. What waits for somebody (an unanswered file, a file put
+aside, quarantine) stays whatever its age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import delete, func
+from sqlmodel import Session, col, select
+
+from domain.billing.submission.versions import State
+from domain.rulebook import Rulebook
+from domain.rulebook.treatment_rows import Window
+from store.engine import Database
+from store.outbox import file_path
+from store.tables import AuditEntry, ClaimVersion, ReplyFile, Transmission
+from store.vault import audit
+
+PROCESSED = "processed"
+"""Where the inbox directory keeps what was taken in (`intake.payer_files.directory`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What went, or would go: files with their size in bytes, and entries of the audit."""
+
+    claim_files: int = 0
+    reply_files: int = 0
+    bytes: int = 0
+    access_records: int = 0
+
+
+def prune(
+    db: Database, rules: Rulebook, outbox: Path, inbox: Path, now: datetime, actor: str, *, dry_run: bool = False
+) -> Pruned:
+    """Remove what is past its time. May run beside a running stack and be broken off; that it ran stays on record.
+
+    Raises:
+        NoRule: the rulebook has no span for something.
+        ValueError: a span has no length: all would go.
+        OSError: a file cannot be removed; run it again.
+    """
+    files_before, records_before = (
+        now - _kept_for(rules, now, key) for key in ("keep_exchanged_files", "keep_access_records")
+    )
+    with db.read() as session:
+        sent = [path for path in _answered(session, outbox, files_before) if path.is_file()]
+        taken = [path for path in _taken(session, inbox, files_before) if path.is_file()]
+        old = session.exec(select(func.count()).where(col(AuditEntry.at) < records_before)).one()
+    pruned = Pruned(len(sent), len(taken), sum(path.stat().st_size for path in (*sent, *taken)), old)
+    if dry_run:
+        return pruned
+    for path in (*sent, *taken):
+        path.unlink(missing_ok=True)
+    with db.write() as session:
+        session.execute(delete(AuditEntry).where(col(AuditEntry.at) < records_before))
+        outcome = f"{pruned.claim_files} claim files, {pruned.reply_files} payers' files, {old} access records"
+        audit(session, actor, "prune", "(store)", outcome, now)
+    return pruned
+
+
+def _kept_for(rules: Rulebook, now: datetime, key: str) -> timedelta:
+    row = rules.one(Window, now.astimezone(UTC).date(), key=key)
+    if row.span <= timedelta(0):
+        raise ValueError(f"{row.id}: give it days; a span without length would remove everything")
+    return row.span
+
+
+def _answered(session: Session, outbox: Path, before: datetime) -> Iterator[Path]:
+    """Files whose every claim was written before that moment and is no longer waited for."""
+    rows = session.exec(
+        select(Transmission, ClaimVersion.state, ClaimVersion.standing).join(
+            ClaimVersion,
+            (col(ClaimVersion.encounter_id) == col(Transmission.encounter_id))
+            & (col(ClaimVersion.letter) == col(Transmission.letter))
+            & (col(ClaimVersion.ordinal) == col(Transmission.ordinal))
+            & (col(ClaimVersion.version) == col(Transmission.version)),
+        )
+    )
+    done: dict[Path, bool] = {}
+    for sent, state, standing in rows:
+        path = file_path(outbox, sent)
+        # Also where another version took its place; a void is voided as soon as it is out, and answered later.
+        stood = {state, standing.get("state")}
+        asked = State.TRANSMITTED in stood or (State.VOIDED in stood and not standing.get("heard"))
+        waits = asked and not standing.get("untold")  # a shadow file nobody answers
+        over = sent.written_at is not None and sent.written_at < before and not waits
+        done[path] = done.get(path, True) and over
+    yield from sorted(path for path, over in done.items() if over)
+
+
+def _taken(session: Session, inbox: Path, before: datetime) -> Iterator[Path]:
+    moved = select(ReplyFile.digest).where(col(ReplyFile.moved_at) < before).order_by(ReplyFile.digest)
+    for digest in session.exec(moved):
+        yield inbox / PROCESSED / f"{digest[:24]}.x12"

@@ -1,0 +1,149 @@
+"""The activities as the workflows see them: a name, a typed question, a typed answer, a retry policy.
+
+Every one is idempotent by key, so all of them are retried until they succeed: an encounter is never given up because a
+database or a disk was away.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.messages import (
+        ClaimBuilt,
+        ClaimFollowUp,
+        ClaimIntent,
+        ClaimMoment,
+        ClaimQuestion,
+        DeskReport,
+        Moment,
+        Plan,
+        Question,
+        WatchReport,
+    )
+
+PATIENT_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
+)
+ATTEMPT = timedelta(seconds=30)
+DELIVERY_ATTEMPT = timedelta(minutes=3)
+
+
+async def decide(question: Question) -> Plan:
+    """What should be, by the facts up to a sequence and the rulebook of this moment. The recorded answer replays."""
+    plan: Plan = await workflow.execute_local_activity(
+        "decide",
+        question,
+        result_type=Plan,
+        start_to_close_timeout=ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary=f"decide on facts 1-{question.up_to_sequence}",
+    )
+    return plan
+
+
+async def keep_custody(question: Question) -> None:
+    """Append what is new to the chain of identity."""
+    await _act("keep_custody", question, "append to the chain of identity")
+
+
+async def raise_alerts(question: Question) -> None:
+    """Open the alerts that should be open, resolve the others."""
+    await _act("raise_alerts", question, "open and resolve alerts")
+
+
+async def show_encounter(question: Question) -> None:
+    """Bring the reading side of the encounter up to date."""
+    await _act("show_encounter", question, "update the reading side")
+
+
+async def open_claim(question: ClaimQuestion, intent: ClaimIntent) -> None:
+    """Tell the claim's own workflow that its facts changed; starts it where it does not run."""
+    await workflow.execute_activity(
+        "open_claim",
+        args=[question, intent],
+        start_to_close_timeout=ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary=f"claim {intent.key} is due",
+    )
+
+
+async def build_claim(question: ClaimQuestion) -> ClaimBuilt:
+    """Build the claim, run its edits, emit or hold it."""
+    built: ClaimBuilt = await workflow.execute_activity(
+        "build_claim",
+        question,
+        result_type=ClaimBuilt,
+        start_to_close_timeout=ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary=f"build claim {question.letter}/{question.ordinal}, run its edits",
+    )
+    return built
+
+
+async def watch(moment: Moment) -> WatchReport:
+    """Look at certificates, rows past review, claims and authorizations near their deadlines."""
+    report: WatchReport = await workflow.execute_activity(
+        "watch",
+        moment,
+        result_type=WatchReport,
+        start_to_close_timeout=ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary="certificates, rows past review, claims and authorizations near their deadlines",
+    )
+    return report
+
+
+async def work_alerts(moment: Moment) -> DeskReport:
+    """Escalate what nobody took in time, queue messages about what changed."""
+    report: DeskReport = await workflow.execute_activity(
+        "work_alerts",
+        moment,
+        result_type=DeskReport,
+        start_to_close_timeout=ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary="escalate alerts, queue messages",
+    )
+    return report
+
+
+async def deliver_alerts(moment: Moment) -> None:
+    """Try every message that is due. What a destination refuses waits in the database, not in a failed activity."""
+    await workflow.execute_activity(
+        "deliver_alerts",
+        moment,
+        start_to_close_timeout=DELIVERY_ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary="deliver messages about alerts",
+    )
+
+
+async def follow_claim(moment: ClaimMoment) -> ClaimFollowUp:
+    """How the claim stands by what was sent and answered; opens and resolves its alerts."""
+    return await _claim("follow_claim", moment, f"follow claim {moment.letter}/{moment.ordinal}")
+
+
+async def transmit_claim(moment: ClaimMoment) -> ClaimFollowUp:
+    """Number the claim's file and put it into the outbox, if its time has come."""
+    return await _claim("transmit_claim", moment, f"transmit claim {moment.letter}/{moment.ordinal}")
+
+
+async def _claim(name: str, moment: ClaimMoment, summary: str) -> ClaimFollowUp:
+    standing: ClaimFollowUp = await workflow.execute_activity(
+        name,
+        moment,
+        result_type=ClaimFollowUp,
+        start_to_close_timeout=ATTEMPT,
+        retry_policy=PATIENT_RETRY,
+        summary=summary,
+    )
+    return standing
+
+
+async def _act(name: str, question: Question, summary: str) -> None:
+    await workflow.execute_activity(
+        name, question, start_to_close_timeout=ATTEMPT, retry_policy=PATIENT_RETRY, summary=summary
+    )

@@ -1,0 +1,170 @@
+"""What a workflow sees of a decision: keys, moments and hashes. Plain data, no rule, no identity."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Note(_Message):
+    """The update that tells an encounter of a new fact. `key` is the HMAC of source and id."""
+
+    key: str
+    type: str
+    sequence: int
+
+
+class Receipt(_Message):
+    """The encounter has noted the fact."""
+
+    sequence: int
+    noted: int
+
+
+class ClaimIntent(_Message):
+    """A claim that is due. `content` is the hash of what it would bill."""
+
+    letter: str
+    ordinal: int
+    content: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.letter}/{self.ordinal}"
+
+
+class AlertIntent(_Message):
+    key: str
+    severity: str
+    since: datetime
+
+
+class Closure(_Message):
+    """How the encounter ended."""
+
+    outcome: str
+    at: datetime
+
+
+class Plan(_Message):
+    """Intent keys, the next deadline and the digest of the rulebook they were decided with."""
+
+    sequence: int
+    decided_at: datetime
+    stage: str
+    product: str
+    payer_class: str
+    holds: tuple[str, ...]
+    hold_kinds: tuple[str, ...]
+    alerts: tuple[AlertIntent, ...]
+    claims: tuple[ClaimIntent, ...]
+    custody_content: str
+    deadline: datetime | None
+    deadline_title: str | None
+    details: str
+    rulebook_digest: str
+    closure: Closure | None
+
+
+class EncounterStart(_Message):
+    """Input of `CarTEncounter`; carried over continue-as-new."""
+
+    encounter: str
+    noted: int = 0
+    carried_claims: dict[str, str] = {}
+    carried_alerts: tuple[str, ...] = ()
+    carried_custody: str = ""
+
+
+class Question(_Message):
+    """Input of `decide` and of everything that acts on its answer: facts up to a sequence, at the workflow's time."""
+
+    encounter: str
+    up_to_sequence: int
+    now: datetime
+
+
+class Moment(_Message):
+    """The workflow's time, for what concerns no single encounter."""
+
+    now: datetime
+
+
+class WatchReport(_Message):
+    """What one look of the watch changed."""
+
+    opened: int
+    resolved: int
+
+
+class DeskReport(_Message):
+    """How the alert desk stands after its work, and the next moment it must look again."""
+
+    escalated: int = 0
+    queued: int = 0
+    open: int = 0
+    standing: int = 0
+    waiting: int = 0
+    dead: int = 0
+    due: datetime | None = None
+    due_title: str = ""
+
+
+class ClaimQuestion(_Message):
+    """Input of the claim activities."""
+
+    encounter: str
+    letter: str
+    ordinal: int
+    up_to_sequence: int
+    now: datetime
+
+
+class ClaimMoment(_Message):
+    """Input of the activities that follow a claim after its emission, at the claim's own time."""
+
+    encounter: str
+    letter: str
+    ordinal: int
+    now: datetime
+
+
+class ClaimFollowUp(_Message):
+    """How a claim stands: whether it goes out now, and the next moment somebody must look at it again.
+
+    `again`: what the payer had is taken back; ask for the claim of the facts up to this sequence, which may be due anew.
+    """
+
+    state: str
+    version: int
+    send: bool = False
+    due: datetime | None = None
+    due_title: str | None = None
+    settled: bool = False
+    alerts: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    again: int | None = None
+
+
+class ClaimStart(_Message):
+    """Input of `ClaimLifecycle`; carried over continue-as-new. `sequence` over 0: the claim was built before."""
+
+    encounter: str
+    letter: str
+    ordinal: int
+    sequence: int = 0
+    built: str = ""
+
+
+class ClaimBuilt(_Message):
+    """What building a claim came to: `state` is emitted, held or withdrawn."""
+
+    state: str
+    version: int
+    content: str
+    errors: tuple[str, ...] = ()
