@@ -6,8 +6,8 @@ import pytest
 
 from domain.encounter.model import Outcome
 from domain.events.base import Stage
-from tests.domain.encounter.paths import told
-from tests.domain.encounter.stories import (
+from tests.kit.paths import told
+from tests.kit.stories import (
     BAG,
     LOT,
     Story,
