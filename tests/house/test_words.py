@@ -26,7 +26,9 @@ CONTRACT = frozenset(
 
 QUOTED = frozenset({"aside", "untold"})
 PATTERN = re.compile(
-    "(?<![A-Za-z])(" + "|".join(re.escape(w).replace(r"\ ", r"\s+").replace(r"\-", "[-_]") for w in BANNED) + ")(?![A-Za-z])",
+    "(?<![A-Za-z])("
+    + "|".join(re.escape(w).replace(r"\ ", r"\s+").replace(r"\-", "[-_]") for w in BANNED)
+    + ")(?![A-Za-z])",
     re.IGNORECASE,
 )
 NAME = re.compile(r"\w+")
@@ -34,7 +36,9 @@ NAME = re.compile(r"\w+")
 
 def files() -> list[Path]:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    return [ROOT / line for line in listed.splitlines() if Path(line).suffix in SUFFIXES and not line.startswith(OTHERS)]
+    return [
+        ROOT / line for line in listed.splitlines() if Path(line).suffix in SUFFIXES and not line.startswith(OTHERS)
+    ]
 
 
 def found(text: str) -> Iterator[str]:
