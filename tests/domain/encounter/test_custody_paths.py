@@ -232,9 +232,9 @@ def test_a_delay_names_what_is_booked_before_the_product(release: int, beyond: b
     found = story.decide(-14).alerts
 
     assert [alert.title for alert in found if alert.kind == "booked_before_product"] == [
-        "Booked before the product can be at the centre: lymphodepletion"
+        "Booked before the product can be at the center: lymphodepletion"
     ]
-    assert ("beyond" in kinds(story.decide(-14))["product_delayed"].title) is beyond
+    assert ("later than" in kinds(story.decide(-14))["product_delayed"].title) is beyond
 
 
 def test_an_approval_that_ends_before_the_delayed_product_is_said_at_once() -> None:

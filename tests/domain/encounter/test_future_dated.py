@@ -11,7 +11,7 @@ from tests.domain.encounter.stories import Story, holds, rulebook
 
 MA = {"payer": "medicare_advantage", "member_id": "1EG4TE5MK73"}
 TODAY, THEN = -30, -26
-AHEAD = "dated ahead"
+AHEAD = "future dated"
 
 
 def _paper(story: Story, day: int) -> None:
