@@ -12,7 +12,7 @@ from domain.encounter.gates.eligibility import SPECIAL
 from domain.events.base import Stage
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Eligibility
-from tests.domain.encounter.stories import Story, holds, kinds, until_infused
+from tests.kit.stories import Story, holds, kinds, until_infused
 
 MA = {"payer": "medicare_advantage", "member_id": "1EG4TE5MK73"}
 AGAINST: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.days import age_on, end_of_day, local_day
 from domain.events.base import Stage
-from tests.domain.encounter.stories import ZONE, Story, holds, kinds
+from tests.kit.stories import ZONE, Story, holds, kinds
 
 
 def born(birth: str, **changes: Any) -> Story:

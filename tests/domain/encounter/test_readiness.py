@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.events.base import Stage
 from domain.site import SiteCertificate
-from tests.domain.encounter.stories import Story, holds, kinds, site, until_received
+from tests.kit.stories import Story, holds, kinds, site, until_received
 
 CENTRE = "readiness.authorized_center.infusion_facility"
 COLLECTING = "readiness.authorized_center.apheresis_facility"

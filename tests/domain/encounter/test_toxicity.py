@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.encounter.checks.toxicity import suggested_crs, suggested_icans
 from domain.events.care import Findings
-from tests.domain.encounter.stories import Story, kinds, until_infused, until_received
+from tests.kit.stories import Story, kinds, until_infused, until_received
 
 
 def seen(**findings: Any) -> Findings:

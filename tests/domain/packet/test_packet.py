@@ -17,8 +17,8 @@ from domain.packet.denial import FINDERS
 from domain.packet.model import Packet
 from domain.packet.narrative import tell
 from domain.rulebook.rows import Denial, Payer, Submission
-from tests.domain.encounter.stories import Story, rulebook, until_infused, whole
 from tests.domain.packet.packets import PERSON, denied, sources
+from tests.kit.stories import Story, rulebook, until_infused, whole
 
 SILENT = {
     "cart.appointment.booked",

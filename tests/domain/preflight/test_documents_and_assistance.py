@@ -15,7 +15,7 @@ from domain.preflight.answer import Cost
 from domain.rulebook import Rulebook, load
 from domain.rulebook.rows import Assistance, Payer
 from domain.site import Site
-from tests.domain.preflight import referrals as r
+from tests.kit import referrals as r
 
 LIMIT = """
 [[payments]]
