@@ -64,12 +64,14 @@ def test_it_is_stopped_with_owner_fix_and_denial(case: Spoiled, site: Site, rule
     hold = hold_of(decided(case.events(), site, rules), case)
 
     assert hold.stands
-    assert hold.denial == case.number
-    assert hold.owner
-    assert hold.releases_on
-    assert hold.citation
-    missing = [words for words in case.fix if words.lower() not in f"{hold.title} {hold.fix}".lower()]
-    assert missing == [], hold.fix
+    assert hold.requirement.denial == case.number
+    assert hold.requirement.owner
+    assert hold.requirement.releases_on
+    assert hold.requirement.citation
+    missing = [
+        words for words in case.fix if words.lower() not in f"{hold.requirement.title} {hold.requirement.fix}".lower()
+    ]
+    assert missing == [], hold.requirement.fix
     row = rules.one(Denial, ANCHOR, number=case.number)
     assert f"G{431 + case.number}" in row.citation
     assert row.fix

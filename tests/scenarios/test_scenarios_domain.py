@@ -68,7 +68,7 @@ def seen(decision: Decision, days: int | None = None) -> dict[str, Any]:
         "outcome": decision.outcome.value if decision.outcome else None,
         "cleared": [stage.value for stage in decision.cleared],
         "holds": [
-            {"rule": hold.rule, "kind": hold.kind, "layer": hold.layer, "override": hold.override}
+            {name: getattr(hold.requirement, name) for name in ("rule", "kind", "layer")} | {"override": hold.override}
             for hold in decision.holds
         ],
         "alerts": [{"kind": alert.kind, "severity": alert.severity.value} for alert in decision.alerts],
@@ -177,6 +177,6 @@ def test_played_live_nothing_is_performed_uncleared(player: Player) -> None:
         known = [event for event in player.events() if datetime.fromisoformat(event["time"]) <= until]
         decision = player.decide(known, until)
         assert "performed_uncleared" not in {alert.kind for alert in decision.alerts}, day
-        if any(hold.stands and hold.kind in ("readiness", "eligibility") for hold in decision.holds):
+        if any(hold.stands and hold.requirement.kind in ("readiness", "eligibility") for hold in decision.holds):
             held.add(day)
     assert held == first_part

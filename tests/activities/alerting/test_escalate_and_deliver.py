@@ -27,8 +27,9 @@ from activities.alerting.destinations import (
     DestinationsError,
     read_destinations,
 )
-from activities.alerting.escalate import escalate, work
+from activities.alerting.escalate import work
 from app.api.webhooks import Webhook
+from store.alerts import escalate
 from store.engine import Database
 from store.tables import AlertDelivery, AlertRecord
 

@@ -316,7 +316,7 @@ def test_a_product_out_of_specification_goes_on_under_expanded_access_alone() ->
 
     assert decision.stage is Stage.LYMPHODEPLETION
     assert Stage.LYMPHODEPLETION in decision.cleared
-    assert not [hold for hold in decision.holds if hold.kind == "identity"]
+    assert not [hold for hold in decision.holds if hold.requirement.kind == "identity"]
 
 
 def test_lymphodepletion_before_the_product_is_there_is_never_shown_as_cleared() -> None:

@@ -94,7 +94,7 @@ def test_a_denial_after_an_approval_closes_the_gate_again() -> None:
     story.authorize(-42, -42, 40)
     assert APPROVED not in holds(story.decide(-41))
     story.tell(-40, "cart.authorization.decided", {"number": "AUTH-1", "decision": "denied"})
-    assert "denied" in holds(story.decide(-39))[APPROVED].missing
+    assert "denied" in holds(story.decide(-39))[APPROVED].requirement.missing
 
 
 def test_an_approval_for_another_product_does_not_count() -> None:
@@ -103,7 +103,7 @@ def test_an_approval_for_another_product_does_not_count() -> None:
 
     decision = story.decide(-41)
 
-    assert "another" in holds(decision)[APPROVED].missing
+    assert "another" in holds(decision)[APPROVED].requirement.missing
     assert kinds(decision)["authorization_product"].denial == 9
 
 

@@ -47,7 +47,7 @@ def test_the_bag_of_a_collection_has_its_own_number() -> None:
     story.hand_over(-24, "packed", bag_id="APH-1", hour=14)
     story.release()
 
-    assert not [hold for hold in story.decide(-7).holds if hold.kind == "identity"]
+    assert not [hold for hold in story.decide(-7).holds if hold.requirement.kind == "identity"]
 
 
 def test_a_mismatch_that_names_no_bag_keeps_the_released_one_in_quarantine() -> None:

@@ -298,7 +298,7 @@ def test_events_may_come_in_any_order_and_the_takeover_first_asks_for_nothing() 
     alone = Story(facts=[fact for fact in story.facts if fact.type == "cart.encounter.imported"])
     first = alone.decide(-6, 13)
     assert (first.alerts, first.holds) == ((), ())
-    assert "data" in {hold.kind for hold in alone.decide(-4).holds}
+    assert "data" in {hold.requirement.kind for hold in alone.decide(-4).holds}
     reordered = dataclasses.replace(story, facts=list(reversed(story.facts)))
     assert reordered.decide(-5) == story.decide(-5)
 

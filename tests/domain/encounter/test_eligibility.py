@@ -52,7 +52,7 @@ def test_the_btk_inhibitor_is_asked_of_mantle_cell_lymphoma() -> None:
     decision = story.decide(-39)
 
     hold = holds(decision)["apheresis.eligibility.btk_inhibitor"]
-    assert (hold.kind, hold.denial, hold.overridable) == ("eligibility", 2, False)
+    assert (hold.requirement.kind, hold.requirement.denial, hold.requirement.overridable) == ("eligibility", 2, False)
     assert "uncleared_collection_booked" in kinds(decision)
     story.add(-35, "btk_inhibitor", FOR["btk_inhibitor"])
     released = story.decide(-34)
@@ -68,7 +68,7 @@ def test_missing_holds_contrary_closes_and_later_evidence_opens(kind: str) -> No
     story.add(-39, kind, FOR[kind])
     assert hold not in holds(story.decide(-38))
     story.add(-37, kind, AGAINST[kind])
-    assert "does not support" in holds(story.decide(-36))[hold].missing
+    assert "does not support" in holds(story.decide(-36))[hold].requirement.missing
     story.add(-35, kind, FOR[kind])
     assert hold not in holds(story.decide(-34))
 
@@ -160,7 +160,7 @@ def test_b_all_as_outpatient_is_held_by_commercial_payers() -> None:
     )
 
     hold = holds(story.decide(-40))["apheresis.site_of_care.setting"]
-    assert (hold.denial, hold.missing) == (11, "inpatient setting")
+    assert (hold.requirement.denial, hold.requirement.missing) == (11, "inpatient setting")
     story.tell(-39, "cart.plan.changed", {"planned_setting": "inpatient", "reason": "payer"})
     assert "apheresis.site_of_care.setting" not in holds(story.decide(-38))
 

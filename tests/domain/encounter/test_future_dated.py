@@ -38,7 +38,7 @@ def test_a_paper_opens_its_gate_on_its_date_and_not_before() -> None:
     _paper(story, THEN)
     before, on_the_day = story.decide(THEN - 1, hour=12), story.decide(THEN)
 
-    assert AHEAD in holds(before)[hold].missing
+    assert AHEAD in holds(before)[hold].requirement.missing
     assert hold not in holds(on_the_day)
     assert any("ahead" in due.key and due.due.date() == story.at(THEN).date() for due in before.deadlines)
 
@@ -58,7 +58,7 @@ def test_a_paper_of_the_referral_counts_from_its_date() -> None:
     story.authorize(-42, -42, 40)
     story.book("apheresis", -20, -40)
 
-    assert AHEAD in holds(story.decide(TODAY))["apheresis.eligibility.lvef"].missing
+    assert AHEAD in holds(story.decide(TODAY))["apheresis.eligibility.lvef"].requirement.missing
     assert holds(story.decide(THEN)) == {}
 
 

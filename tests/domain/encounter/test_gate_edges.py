@@ -125,7 +125,7 @@ class TestCaps:
         above = [hold for hold in story.decide(-5).holds if hold.id == "lymphodepletion.identity.cap"]
 
         assert bool(above) is (more > 0)
-        assert not any(hold.overridable for hold in above)
+        assert not any(hold.requirement.overridable for hold in above)
 
 
 class TestMonotone:

@@ -69,7 +69,7 @@ def test_a_mismatch_blocks_alerts_and_is_never_overridden(name: str) -> None:
 
     found = [hold for hold in decision.holds if hold.id.endswith(f".identity.{name}")]
     assert found
-    assert not any(hold.overridable for hold in found)
+    assert not any(hold.requirement.overridable for hold in found)
     assert kinds(decision)["identity_mismatch"].severity == "critical"
     assert kinds(decision)["quarantined_bag"].severity == "critical"
     assert Stage.INFUSION not in decision.cleared
@@ -103,7 +103,7 @@ def test_a_corrected_label_clears_the_hold() -> None:
 
     decision = story.decide(1)
 
-    assert not [hold for hold in decision.holds if hold.kind == "identity"]
+    assert not [hold for hold in decision.holds if hold.requirement.kind == "identity"]
     assert "identity_mismatch" not in kinds(decision)
 
 
@@ -138,7 +138,9 @@ def test_a_broken_condition_waits_for_a_signed_disposition(name: str) -> None:
 
 
 def test_the_cap_itself_is_allowed() -> None:
-    assert not [hold for hold in released(viable_car_cells=200_000_000).decide(-4).holds if hold.kind == "identity"]
+    assert not [
+        hold for hold in released(viable_car_cells=200_000_000).decide(-4).holds if hold.requirement.kind == "identity"
+    ]
 
 
 @pytest.mark.parametrize(("expires", "open_"), [(0, True), (-1, False)])
@@ -219,7 +221,7 @@ def test_a_destroyed_bag_sends_the_patient_back_to_collection() -> None:
 
     assert decision.stage is Stage.APHERESIS
     assert "manufacturing_failed" in kinds(decision)
-    assert not [hold for hold in decision.holds if hold.kind == "identity"]
+    assert not [hold for hold in decision.holds if hold.requirement.kind == "identity"]
 
 
 def test_bag_and_package_of_one_product_are_one() -> None:
@@ -245,12 +247,12 @@ def test_an_identifier_that_another_patient_carries_blocks_until_it_is_corrected
 
     found = [hold for hold in decision.holds if hold.id.endswith(f".identity.{kind}.shared")]
     assert found
-    assert not any(hold.overridable for hold in found)
+    assert not any(hold.requirement.overridable for hold in found)
     assert kinds(decision)["identity_mismatch"].severity == "critical"
     assert "quarantined_bag" in kinds(decision)
     assert Stage.INFUSION not in decision.cleared
     story.shared = frozenset()
-    assert not [hold for hold in story.decide(1).holds if hold.kind == "identity"]
+    assert not [hold for hold in story.decide(1).holds if hold.requirement.kind == "identity"]
 
 
 def test_a_key_issued_to_two_patients_stops_the_collection() -> None:

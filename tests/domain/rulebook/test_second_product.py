@@ -85,7 +85,7 @@ def test_the_certificates_of_the_sister_product_do_not_clear_it(tmp_path: Path, 
 
     decision = played(tmp_path, site, enabled)
 
-    assert "authorized_center" in {hold.layer for hold in decision.holds}
+    assert "authorized_center" in {hold.requirement.layer for hold in decision.holds}
 
 
 def decision_text(decision: Decision) -> str:
