@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.decisions import DecisionService
 from domain.alerts.model import Alert
 from domain.alerts.watch import PREFIX, Deadline, UnderWay, WatchedCertificate, near, watch_alerts
-from domain.billing.submission.versions import NOT_FILED, State
+from domain.billing.submission.model import NOT_FILED, State
 from domain.events.base import Stage
 from domain.events.governance import CertificationStatus
 from domain.rulebook import Rulebook

@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
-from domain.billing.submission.versions import State
+from domain.billing.submission.model import State
 from domain.rulebook import Rulebook
 from domain.rulebook.treatment_rows import Window
 from store.engine import Database

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from activities.billing.claim_versions import version_at_payer
 from domain.billing.model import Claim, Form
 from domain.billing.submission.change_reason import with_change_reason
-from domain.billing.submission.versions import ORIGINAL, VOID
+from domain.billing.submission.model import ORIGINAL, VOID
 from domain.billing.x12 import Control, Identity, NotWritable, Part, render_batch
 from domain.billing.x12.envelope import text
 from domain.billing.x12.parties import Address

@@ -14,7 +14,7 @@ from activities.billing.claim_versions import version_at_payer
 from activities.billing.render import CannotRender, Numbers, file_of, marks_of, mode_of, payer_of
 from domain.billing.submission.payer_order import of_first
 from domain.billing.submission.responses import PayerResponse, payer_number, replies
-from domain.billing.submission.versions import ORIGINAL, State
+from domain.billing.submission.model import ORIGINAL, State
 from domain.billing.x12 import validate
 from domain.encounter.facts import fold
 from domain.rulebook.book import NoRule

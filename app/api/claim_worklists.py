@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from activities.billing.claim_versions import BEHIND
 from app.api.actors import Actor
 from app.api.answers import Worklist, WorklistEntry
-from domain.billing.submission.versions import VOID, State
+from domain.billing.submission.model import VOID, State
 from store.tables import AlertRecord, ClaimVersion, Encounter, Transmission
 
 Name = Literal["unbilled", "held", "unacknowledged", "denied"]

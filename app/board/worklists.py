@@ -14,7 +14,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from app.board.cards import Card, own_clock
-from domain.billing.submission.versions import State
+from domain.billing.submission.model import State
 from store.tables import AlertRecord, ClaimVersion, CustodyRecord
 
 PAYER_SAID_NO: Final = frozenset({State.DENIED.value, State.PARTLY_PAID.value})

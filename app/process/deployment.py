@@ -20,7 +20,7 @@ from app.process.codec import codec_path
 from app.process.connect import temporal_access
 from app.process.installation import install
 from app.settings import CannotStart, Settings
-from domain.billing.submission.versions import State
+from domain.billing.submission.model import State
 from store.engine import Database
 from store.keys import read_keyring
 from store.tables import ClaimVersion, Encounter, EncounterEvent

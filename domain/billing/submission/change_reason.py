@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domain.billing.model import Claim, CodedValue, Form, Reason
-from domain.billing.submission.versions import ORIGINAL, VOID
+from domain.billing.submission.model import ORIGINAL, VOID
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Code, FormLocation, Payer, Policy
 

@@ -50,6 +50,11 @@ class PayerResponse:
     crossover: str | None = None
 
     @property
+    def cause(self) -> str:
+        """What is shown of a rejection: the kind of response and its status codes."""
+        return " ".join(("by", self.kind, *self.codes))
+
+    @property
     def payer(self) -> str:
         """Who sent the money: the source of its event, which for a file of remittances is who made the payment (TRN03)."""
         return self.place[0]

@@ -3,42 +3,80 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.billing.model import Claim, Form
+from domain.billing.submission import status
+from domain.billing.submission.background import Background, VoidRejected
 from domain.billing.submission.denials import rows
+from domain.billing.submission.expected_payment import Expected
+from domain.billing.submission.model import State
 from domain.billing.submission.payer_order import of_first, of_further
+from domain.billing.submission.payer_view import reported
 from domain.billing.submission.remittance import remittance_of
 from domain.billing.submission.responses import PayerResponse, payer_number
-from domain.billing.submission.status import standing
-from domain.billing.submission.versions import Bill, RebillAfterVoid, Refusal, State
+from domain.billing.submission.status import Judgment
+from domain.billing.submission.versions import ClaimStatus, ClaimVersion, RebillAfterVoid, SentFile
 from domain.events.revenue import Adjustment, RemittedLine
 from domain.rulebook import Rulebook
-from tests.domain.billing.stories import rulebook
+from domain.site import Site
+from tests.domain.billing.stories import rulebook, site
 
 T0 = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOLD = 4
 
 
-def bill(**values: Any) -> Bill:
-    given_: dict[str, Any] = {
-        "key": "C/1",
-        "built": State.EMITTED,
-        "frequency": "1",
-        "payer": "medicare",
-        "total": Decimal(1000),
-        "through": date(2026, 6, 30),
-        "zone": UTC,
-        "emitted_at": T0,
-        "sent_at": T0 + timedelta(days=HOLD),
-    }
-    return Bill(**(given_ | values))
+@cache
+def place() -> Site:
+    """The example site on one clock with the payers, live."""
+    there = site().facilities[0].model_copy(update={"time_zone": "UTC"})
+    payers = tuple(payer.model_copy(update={"mode": "live"}) for payer in site().payers)
+    return site().model_copy(update={"facilities": (there,), "payers": payers, "bill_hold_days": HOLD})
+
+
+def version(
+    state: State = State.EMITTED,
+    frequency: str = "1",
+    sent: datetime | None = T0 + timedelta(days=HOLD),
+    rebill: RebillAfterVoid | None = None,
+    **claim: Any,
+) -> ClaimVersion:
+    day = date(2026, 6, 30)
+    given_: dict[str, Any] = {"payer": "medicare", "statement_from": day, "statement_through": day, "drg": None}
+    made = Claim(
+        letter="C",
+        ordinal=1,
+        form=Form.UB04,
+        type_of_bill="111",
+        place_of_service=None,
+        facility="st_mary",
+        setting="inpatient",
+        ready=True,
+        total=Decimal(1000),
+        edition="current",
+        rulebook_digest="",
+        **(given_ | claim),
+    )
+    return ClaimVersion(
+        number=1,
+        claim=made,
+        frequency=frequency,
+        state=state,
+        sequence=1,
+        built_at=T0,
+        emitted_at=None if state is State.HELD else T0,
+        control_number="CE1",
+        sent=SentFile(sent, written=True) if sent else None,
+        status=ClaimStatus(rebill=rebill),
+    )
 
 
 def heard(kind: str, day: int, **values: Any) -> PayerResponse:
@@ -98,8 +136,19 @@ def part(status: str, paid: int, refused: int = 0) -> PayerResponse:
     return heard("835", 20, event=f"evt_{status}_{paid}_{refused}", status=status, paid=Decimal(paid), adjustments=cut)
 
 
-def judge(replies: list[PayerResponse], day: float = 21, **values: Any) -> Any:
-    return standing(bill(**values), replies, rulebook(), HOLD, T0 + timedelta(days=day))
+BACKGROUND = {field.name for field in fields(Background)}
+
+
+def judge(responses: list[PayerResponse], day: float = 21, **values: Any) -> Judgment:
+    """The judgment of one version; values are of its background, of its file or of its claim."""
+    around = Background(**{name: value for name, value in values.items() if name in BACKGROUND})
+    own = version(**{name: value for name, value in values.items() if name not in BACKGROUND})
+    (one,) = reported((own,), responses, rulebook())
+    return status.judge(one, around, rulebook(), place(), T0 + timedelta(days=day))
+
+
+def amount(total: int, *lines: tuple[str, Decimal]) -> Expected:
+    return Expected(Decimal(total), "example", (), lines)
 
 
 @pytest.mark.parametrize(
@@ -154,19 +203,19 @@ def test_the_state_follows_the_replies_in_any_order(replies: list[PayerResponse]
 def test_nothing_is_sent_before_its_last_day_is_over() -> None:
     """A service that was documented for a day to come is not billed as done."""
     ahead = date(2026, 7, 20)
-    assert not judge([], 19.4, sent_at=None, through=ahead).send
-    assert judge([], 19.5, sent_at=None, through=ahead).send
+    assert not judge([], 19.4, sent=None, statement_through=ahead).send
+    assert judge([], 19.5, sent=None, statement_through=ahead).send
 
 
 def test_nothing_is_sent_before_the_hold_ends_nor_after_an_answer() -> None:
-    assert not judge([], 3.9, sent_at=None).send
-    assert judge([], 4, sent_at=None).send
+    assert not judge([], 3.9, sent=None).send
+    assert judge([], 4, sent=None).send
     assert not judge([], 9).send
-    answered = judge([heard("277CA", 2)], 9, sent_at=None)
+    answered = judge([heard("277CA", 2)], 9, sent=None)
     assert not answered.send
     assert [alert.kind for alert in answered.alerts] == ["claim_answered_unsent"]
-    assert not judge([], 9, sent_at=None, built=State.HELD).send
-    assert not judge([], 9, sent_at=None, frequency="7", number_needed=True).send
+    assert not judge([], 9, sent=None, state=State.HELD).send
+    assert not judge([], 9, sent=None, frequency="7", number_needed=True).send
 
 
 @pytest.mark.parametrize(
@@ -199,13 +248,13 @@ def test_a_wait_that_is_returned_lies_ahead() -> None:
 
 def test_timely_filing_and_appeal_are_pressing_before_their_end() -> None:
     filing = date(2026, 6, 30) + timedelta(days=365)
-    assert judge([]).file_by == filing
+    assert judge([]).status.file_by == filing
     pressing = (filing - date(2026, 7, 1)).days - 28
     assert "claim_filing_ending" in {alert.kind for alert in judge([], pressing).alerts}
     denied = judge([DENIED], 21)
-    assert denied.appeal_by == (T0 + timedelta(days=20)).date() + timedelta(days=120)
+    assert denied.status.appeal_by == (T0 + timedelta(days=20)).date() + timedelta(days=120)
     assert "claim_appeal_ending" in {alert.kind for alert in judge([DENIED], 20 + 108).alerts}
-    assert denied.file_by is None
+    assert denied.status.file_by is None
 
 
 def test_a_rejected_claim_is_looked_at_every_day_and_nobody_is_told_so() -> None:
@@ -214,8 +263,7 @@ def test_a_rejected_claim_is_looked_at_every_day_and_nobody_is_told_so() -> None
         told = judge(replies, day)
         assert told.next is not None
         assert timedelta(0) < told.next.due - (T0 + timedelta(days=day)) <= timedelta(days=1)
-        assert told.announced is not None
-        assert told.announced.title == "timely filing ends"
+        assert told.status.next_title == "timely filing ends"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +276,7 @@ def test_a_rejected_claim_is_looked_at_every_day_and_nobody_is_told_so() -> None
     ],
 )
 def test_timely_filing_is_watched_until_some_version_was_taken_in(values: dict[str, Any], watched: bool) -> None:
-    assert (judge([], **values).file_by is not None) is watched
+    assert (judge([], **values).status.file_by is not None) is watched
 
 
 def test_a_void_of_a_paid_claim_waits_until_the_money_is_taken_back() -> None:
@@ -242,8 +290,8 @@ def test_what_the_patient_owes_is_no_shortfall_of_the_payer() -> None:
     shared = heard(
         "835", 20, status="1", paid=Decimal(700), patient=Decimal(200), adjustments=adjusted(("PR", "2", 200))
     )
-    assert judge([shared], expected=Decimal(900)).shortfall is None
-    assert judge([shared], expected=Decimal(1000)).shortfall == Decimal(100)
+    assert judge([shared], expected=amount(900)).status.shortfall is None
+    assert judge([shared], expected=amount(1000)).status.shortfall == Decimal(100)
 
 
 def test_money_withheld_without_a_reversal_is_heard_of_until_it_is_given_back() -> None:
@@ -263,28 +311,27 @@ def test_money_withheld_without_a_reversal_is_heard_of_until_it_is_given_back() 
 
 def test_more_taken_back_than_was_paid_starts_the_time_to_appeal() -> None:
     told = judge([CUT, heard("PLB", 40, codes=("WO",), withheld=Decimal(600))], 41)
-    assert told.appeal_by == (T0 + timedelta(days=40)).date() + timedelta(days=120)
+    assert told.status.appeal_by == (T0 + timedelta(days=40)).date() + timedelta(days=120)
     (alert,) = told.alerts
     assert alert.kind == "claim_taken_back"
     assert "600.00, more than the 500.00 paid" in alert.title
 
 
 def test_a_balance_passed_on_is_waited_for_and_is_not_the_patients_yet() -> None:
-    told = judge([SHARED], 21, expected=Decimal(1000))
+    told = judge([SHARED], 21, expected=amount(1000))
     assert (told.remittance.forwarded, told.remittance.crossover) == (True, ("A SUPPLEMENT PLAN",))
     assert (told.alerts, told.remittance.balance, told.settled) == ((), Decimal(200), False)
-    assert told.announced is not None
-    assert told.announced.title == "the further payer's remittance of A SUPPLEMENT PLAN"
+    assert told.status.next_title == "the further payer's remittance of A SUPPLEMENT PLAN"
     (overdue,) = judge([SHARED], 20 + 45).alerts
     assert overdue.kind == "claim_crossover_overdue"
     assert judge([replace(SHARED, patient=Decimal(0), adjustments=())], 80).settled
 
 
 def test_what_a_further_payer_paid_is_no_payment_and_no_denial_of_the_first() -> None:
-    told = judge([SHARED, BEHIND], 90, expected=Decimal(1300))
+    told = judge([SHARED, BEHIND], 90, expected=amount(1300))
     assert (told.remittance.paid, told.remittance.paid_by_further) == (Decimal(800), Decimal(150))
     assert told.remittance.balance == Decimal(50)
-    assert (told.remittance.refused, told.shortfall) == (0, Decimal(300))  # its money hides no underpayment either
+    assert (told.remittance.refused, told.status.shortfall) == (0, Decimal(300))  # its money hides no underpayment either
     assert {alert.kind for alert in told.alerts} == {"claim_underpaid"}
     assert judge([SHARED, BEHIND], 90).settled
 
@@ -294,7 +341,7 @@ def test_a_further_payers_refusal_is_told_beside_what_the_first_decided() -> Non
     (alert,) = told.alerts
     assert alert.kind == "claim_further_payer_refused"
     assert "200.00 (CARC 29)" in alert.title
-    assert (told.appeal_by, told.remittance.denied) == (None, False)
+    assert (told.status.appeal_by, told.remittance.denied) == (None, False)
     back = heard("PLB", 70, event="evt_plb", place=NEXT, codes=("WO",), withheld=Decimal(150))
     kinds = {alert.kind for alert in judge([SHARED, BEHIND, back], 90).alerts}
     assert kinds == {"claim_further_payer_took_back"}
@@ -327,16 +374,16 @@ def test_what_one_payer_denies_again_is_its_own_word_and_no_further_payers(
     assert alert.kind == "claim_denied"
     assert f"({reasons})" in alert.title
     assert (told.remittance.refused, told.remittance.further) == (1000, None)
-    assert told.appeal_by == (T0 + appeals_from * DAY).date() + timedelta(days=120)
+    assert told.status.appeal_by == (T0 + appeals_from * DAY).date() + timedelta(days=120)
     after = judge([FIRST_NO, *later, replace(REFUSED_BEHIND, at=T0 + 70 * DAY)], 71)
     assert {one.kind for one in after.alerts} == {"claim_denied", "claim_further_payer_refused"}
 
 
 def test_a_payer_that_says_another_comes_first_is_asked_and_its_amount_compared_with_nothing() -> None:
-    told = judge([BEHIND], 90, expected=Decimal(1000))
+    told = judge([BEHIND], 90, expected=amount(1000))
     (alert,) = told.alerts
     assert alert.kind == "claim_adjudicated_as_further"
-    assert (told.shortfall, told.remittance.paid, told.remittance.refused) == (None, Decimal(150), 0)
+    assert (told.status.shortfall, told.remittance.paid, told.remittance.refused) == (None, Decimal(150), 0)
 
 
 def test_the_number_to_replace_a_claim_by_is_the_first_payers() -> None:
@@ -350,21 +397,21 @@ def test_a_rejected_void_says_that_the_payer_still_has_the_claim() -> None:
     (alert,) = judge(rejected, 7, frequency="8").alerts
     assert alert.kind == "claim_void_rejected"
     assert "by 277CA A3:464" in alert.title
-    after = judge([heard("277CA", 6)], 7, void_refused=Refusal(T0, "by 277CA A3:464", "evt_void"))
+    after = judge([heard("277CA", 6)], 7, void_rejected=VoidRejected(T0, "by 277CA A3:464", "evt_void"))
     assert {alert.kind for alert in after.alerts} == {"claim_void_rejected"}
 
 
 def test_a_claim_behind_a_void_has_its_filing_clock() -> None:
-    behind = RebillAfterVoid("uhc", date(2026, 6, 30))
-    waits = {"frequency": "8", "sent_at": None, "number_needed": True}
-    assert judge([], 20, **waits).file_by is None
-    told = judge([], 20, **waits, behind=behind)
-    assert told.file_by == date(2026, 6, 30) + timedelta(days=90)
-    assert {alert.kind for alert in judge([], 70, **waits, behind=behind).alerts} == {
+    behind = RebillAfterVoid("uhc", date(2026, 6, 30), Decimal(1000))
+    waits: dict[str, Any] = {"frequency": "8", "sent": None, "number_needed": True}
+    assert judge([], 20, **waits).status.file_by is None
+    told = judge([], 20, **waits, rebill=behind)
+    assert told.status.file_by == date(2026, 6, 30) + timedelta(days=90)
+    assert {alert.kind for alert in judge([], 70, **waits, rebill=behind).alerts} == {
         "claim_filing_ending",
         "claim_replacement_waiting",
     }
-    assert judge([], 20, frequency="8", behind=behind).file_by is None  # the void is out
+    assert judge([], 20, frequency="8", rebill=behind).status.file_by is None  # the void is out
 
 
 def test_a_recoupment_is_no_acknowledgement() -> None:
@@ -435,12 +482,12 @@ def test_a_denial_of_another_indication_is_none_of_the_claims(rules: Rulebook) -
 
 
 def test_a_payment_below_what_is_expected_is_seen_and_sequestration_is_not() -> None:
-    assert judge([PAID], expected=Decimal(1000)).shortfall == Decimal(100)
-    assert judge([PAID], expected=Decimal(900)).shortfall is None
-    assert judge([PAID], expected=Decimal(905)).shortfall is None  # within the tolerance
+    assert judge([PAID], expected=amount(1000)).status.shortfall == Decimal(100)
+    assert judge([PAID], expected=amount(900)).status.shortfall is None
+    assert judge([PAID], expected=amount(905)).status.shortfall is None  # within the tolerance
     reduced = heard("835", 20, status="1", paid=Decimal(980), adjustments=adjusted(("CO", "253", 20)))
-    assert judge([reduced], expected=Decimal(1000)).shortfall is None
-    assert judge([CUT], expected=Decimal(1000)).shortfall is None  # the refusal is the finding
+    assert judge([reduced], expected=amount(1000)).status.shortfall is None
+    assert judge([CUT], expected=amount(1000)).status.shortfall is None  # the refusal is the finding
 
 
 def test_each_line_is_compared_where_the_remittance_lists_lines() -> None:
@@ -452,11 +499,11 @@ def test_each_line_is_compared_where_the_remittance_lists_lines() -> None:
         )
         return heard("835", 20, status="1", paid=Decimal(product + room), lines=lines, adjustments=cut)
 
-    wanted = {"expected": Decimal(900), "expected_lines": (("Q2053", Decimal(900)),)}
-    assert judge([paid_lines(600, 500)], **wanted).shortfall == Decimal(300)
-    assert judge([paid_lines(900, 0)], **wanted).shortfall is None
-    assert judge([paid_lines(882, 0, taken=18)], **wanted).shortfall is None
-    assert judge([heard("835", 20, status="1", paid=Decimal(1100))], **wanted).shortfall is None
+    wanted = {"expected": amount(900, ("Q2053", Decimal(900)))}
+    assert judge([paid_lines(600, 500)], **wanted).status.shortfall == Decimal(300)
+    assert judge([paid_lines(900, 0)], **wanted).status.shortfall is None
+    assert judge([paid_lines(882, 0, taken=18)], **wanted).status.shortfall is None
+    assert judge([heard("835", 20, status="1", paid=Decimal(1100))], **wanted).status.shortfall is None
 
 
 @pytest.mark.parametrize(("paid_by", "kinds"), [("018", set()), ("016", {"claim_other_drg"}), (None, set())])
