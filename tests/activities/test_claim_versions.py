@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from activities.billing.claim_versions import current, keep_claim, version_at_payer
+
 from app.tools.scenario_expectations import scenarios
 from domain.billing.model import Claim, Edit, EditSeverity, Form
 from domain.billing.submission.expected_payment import expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from domain.billing.submission.model import AT_PAYER, REPLACEMENT, VOID, State
 from domain.billing.submission.payer_order import of_first
@@ -122,6 +122,10 @@ def _referred(one: Reported, reports: Sequence[Reported], at_payer: Sequence[Rep
     return at_payer[-1] if at_payer else None
 
 
-def with_version(one: Reported, version: ClaimVersion) -> Reported:
-    """The same report on the version as it is now."""
-    return replace(one, version=version)
+def named_number(one: Reported, reports: Sequence[Reported]) -> str | None:
+    """The payer claim control number that the file of a version names."""
+    sent = one.version.sent
+    if sent is None or sent.number_from is None:
+        return None
+    every = (response for other in reports for response in other.responses)
+    return next((response.payer_number for response in every if response.event == sent.number_from), None)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from domain.billing.model import Claim
 from domain.billing.submission.model import ORIGINAL, OUT_OF_USE, REPLACEMENT, VOID, State
-from domain.billing.submission.payer_view import Reported, live, refers_to, reported
+from domain.billing.submission.payer_view import Reported, live, named_number, refers_to, reported
 from domain.billing.submission.responses import PayerResponse
 from domain.billing.submission.same_claim import counted, differences
 from domain.billing.submission.versions import ClaimVersion, Parties, current
@@ -86,7 +86,11 @@ class Situation:
     def rejected_void(self) -> Reported | None:
         """The newest void of what the payer has that it rejected."""
         for one in reversed(self.reports):
-            if one.version.frequency == VOID and one.state is State.REJECTED and refers_to(one, self.reports) is self.has:
+            if (
+                one.version.frequency == VOID
+                and one.state is State.REJECTED
+                and refers_to(one, self.reports) is self.has
+            ):
                 return one
         return None
 
@@ -105,12 +109,3 @@ def _in_its_state(one: Reported) -> ClaimVersion:
     if one.version.state in (State.HELD, State.WITHDRAWN, State.SUPERSEDED):
         return one.version
     return one.version if one.version.state is one.state else replace(one.version, state=one.state)
-
-
-def named_number(one: Reported, reports: Sequence[Reported]) -> str | None:
-    """The payer claim control number that the file of a version names."""
-    sent = one.version.sent
-    if sent is None or sent.number_from is None:
-        return None
-    every = (response for other in reports for response in other.responses)
-    return next((response.payer_number for response in every if response.event == sent.number_from), None)

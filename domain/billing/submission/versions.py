@@ -13,7 +13,7 @@ from domain.billing.submission.model import State
 
 @dataclass(frozen=True, slots=True)
 class RebillAfterVoid:
-    """A claim that cannot go out before a void: its payer, the last day of its statement, its charges in United States dollars."""
+    """A claim that goes out after a void: its payer, the last day of its statement, its charges in United States dollars."""
 
     payer: str
     through: date

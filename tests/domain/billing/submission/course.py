@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import cache
 
 from domain.billing.model import Claim, Edit, EditSeverity, Form
-from domain.billing.submission.model import ORIGINAL, REPLACEMENT, UNCHANGED, VOID, Due, NotDue, State, Wanted
+from domain.billing.submission.model import ORIGINAL, REPLACEMENT, UNCHANGED, VOID, Due, NotDue, Wanted
 from domain.billing.submission.next_step import Step, next_step
 from domain.billing.submission.responses import PayerResponse
 from domain.billing.submission.situation import Around
@@ -182,9 +182,7 @@ class Course:
 
     # What the payers do
 
-    def answer(
-        self, control: str, kind: str, accepted: bool = True, number: bool = True, status: str = "1"
-    ) -> None:
+    def answer(self, control: str, kind: str, accepted: bool = True, number: bool = True, status: str = "1") -> None:
         """A response comes in; the facts wake the claim's workflow, which builds and looks."""
         file = self.files[control]
         self.now += timedelta(hours=1)
@@ -222,5 +220,3 @@ def shuffled(responses: Sequence[PayerResponse], seed: int) -> list[PayerRespons
     found = [*responses, *chance.choices(responses, k=2)] if responses else []
     chance.shuffle(found)
     return found
-
-

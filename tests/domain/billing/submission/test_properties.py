@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +27,8 @@ contents = st.none() | st.integers(0, len(claims()) - 1)
 changes = st.tuples(st.sampled_from(["change", "change and send"]), contents)
 days = st.tuples(st.just("days"), st.sampled_from([1, 5, 40]))
 responses = st.tuples(
-    st.sampled_from(["acknowledge", "number", "number", "reject", "pay", "deny"]), st.sampled_from([0, 0, 0, 1, 1, 2, 3])
+    st.sampled_from(["acknowledge", "number", "number", "reject", "pay", "deny"]),
+    st.sampled_from([0, 0, 0, 1, 1, 2, 3]),
 )
 corrections = st.tuples(st.sampled_from(["insured", "others", "again", "crash"]), st.just(0))
 happenings = st.lists(st.one_of(changes, changes, days, responses, responses, corrections), min_size=4, max_size=18)

@@ -331,7 +331,10 @@ def test_what_a_further_payer_paid_is_no_payment_and_no_denial_of_the_first() ->
     told = judge([SHARED, BEHIND], 90, expected=amount(1300))
     assert (told.remittance.paid, told.remittance.paid_by_further) == (Decimal(800), Decimal(150))
     assert told.remittance.balance == Decimal(50)
-    assert (told.remittance.refused, told.status.shortfall) == (0, Decimal(300))  # its money hides no underpayment either
+    assert (told.remittance.refused, told.status.shortfall) == (
+        0,
+        Decimal(300),
+    )  # its money hides no underpayment either
     assert {alert.kind for alert in told.alerts} == {"claim_underpaid"}
     assert judge([SHARED, BEHIND], 90).settled
 
