@@ -177,7 +177,7 @@ def _keeps_with_errors(found: Situation, latest: Reported, claim: Claim) -> bool
     version = latest.version
     if version.state is State.HELD:
         return found.same(latest, claim)
-    if version.frequency == VOID or version.state in OUT_OF_USE or version.sent is None:
+    if version.sent is None or not found.pending(latest):
         return False
     return not found.differences(latest, claim) & {Difference.BILL, Difference.INSURED}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from domain.billing.model import Claim
-from domain.billing.submission.model import ORIGINAL, OUT_OF_USE, REPLACEMENT, VOID, State
+from domain.billing.submission.model import AT_PAYER, ORIGINAL, OUT_OF_USE, REPLACEMENT, VOID, State
 from domain.billing.submission.payer_view import Reported, live, named_number, refers_to, reported
 from domain.billing.submission.responses import PayerResponse
 from domain.billing.submission.same_claim import counted, differences
@@ -73,15 +73,21 @@ class Situation:
         return REPLACEMENT if self.has and claim.can_replace(self.has.version.claim) else ORIGINAL
 
     def stays(self, one: Reported, claim: Claim) -> bool:
-        """The version is the claim already, and no other file of it is to go out.
+        """A version that the payer does not have is the claim already, and no other file of it is to go out.
 
         A rejected one goes out again where its frequency would be another, too.
         """
-        if one.version.frequency == VOID or one.version.state in (*OUT_OF_USE, State.HELD):
+        if not self.pending(one) or one.version.state is State.HELD:
             return False
         if one.state is State.REJECTED and one.version.frequency != self.frequency_of(claim):
             return False
         return self.same(one, claim)
+
+    def pending(self, one: Reported) -> bool:
+        """A version that bills the claim and that the payer does not have: not sent, rejected, or unanswered in shadow."""
+        if one.version.frequency == VOID or one.version.state in OUT_OF_USE:
+            return False
+        return one.state not in AT_PAYER or one.unanswered_in_shadow
 
     def rejected_void(self) -> Reported | None:
         """The newest void of what the payer has that it rejected."""
