@@ -26,9 +26,9 @@ CLAIMS = {
 """Contents by name; with `!` an error holds them. `aetna` is of another payer, `office` of another form."""
 
 
-def played(text: str, shadow: bool = False) -> Course:
+def played(text: str, shadow: bool = False, course: Course | None = None) -> Course:
     """A course of happenings: `due late; send; accepted 1; not due`. Versions are named by their numbers."""
-    course = Course(shadow=shadow)
+    course = course or Course(shadow=shadow)
     for happening in text.split("; "):
         verb, _, what = happening.partition(" ")
         match verb:
