@@ -213,16 +213,16 @@ def _follow_up(step: Step) -> ClaimFollowUp:
     )
 
 
-def _with_batch(told: ClaimFollowUp, batched: tuple[Transmission, Batch] | None, now: datetime) -> ClaimFollowUp:
+def _with_batch(shown: ClaimFollowUp, batched: tuple[Transmission, Batch] | None, now: datetime) -> ClaimFollowUp:
     """A claim in a batch is looked at when the batch closes: whichever of its claims comes first writes the file."""
     if batched is None:
-        return told
+        return shown
     closes = batched[1].closes_at
     if now >= closes:
-        return told.model_copy(update={"send": True, "settled": False})
-    due = min(told.due, closes) if told.due else closes
-    title = told.due_title if due != closes else "the batch of the trading partner closes"
-    return told.model_copy(update={"due": due, "due_title": title, "settled": False})
+        return shown.model_copy(update={"send": True, "settled": False})
+    due = min(shown.due, closes) if shown.due else closes
+    title = shown.due_title if due != closes else "the batch of the trading partner closes"
+    return shown.model_copy(update={"due": due, "due_title": title, "settled": False})
 
 
 def _run() -> str:

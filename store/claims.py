@@ -343,7 +343,7 @@ def next_number(session: Session, name: str) -> str:
 
 
 def next_count(session: Session, name: str) -> int:
-    """The next value of a counter, taken in the transaction: without it committed, it is not taken."""
+    """The next value of a counter, in the caller's transaction: without its commit the value is not used."""
     one_more = update(Counter).where(col(Counter.name) == name).values(value=Counter.value + 1)
     if session.exec(one_more).rowcount == 0:
         insert_once(session, Counter, name=name, value=0)

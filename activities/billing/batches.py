@@ -35,7 +35,7 @@ def take_place(
 ) -> BatchPosition:
     """A place in the open batch of the partner, or in a new one; without batches, an interchange of the claim's own.
 
-    Numbers are taken in the caller's transaction: without its commit none is taken.
+    Numbers belong to the caller's transaction: without its commit none is used.
     """
     counter = counter_of(mode, receiver)
     if not minutes:

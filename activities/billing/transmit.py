@@ -23,7 +23,7 @@ from store.tables import Transmission
 Key = tuple[str, str, int, int]
 Loaded = Callable[[Session, claims.ClaimKey], ClaimFiles]
 """Loads the files of a claim; the facts of an encounter are read once."""
-LEFT_OUT = "its batch went out without it, since it could not be written any more; void it and bill anew"
+LEFT_OUT = "its batch went out without it, since it could not be written any more; void it and bill again"
 UNKNOWN_NUMBER = "the payer's number of the claim it refers to is not known yet"
 
 

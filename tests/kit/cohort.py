@@ -34,7 +34,7 @@ def play(world: World, encounters: int, seed: int, days: int) -> int:
     """Every event through the inbox, then one decision for each encounter with what follows from it, the watch and the desk.
 
     Returns:
-        How many events were taken in.
+        How many events were accepted.
     """
     taken = 0
     for events in cohort(encounters, seed, days, UNTIL):
@@ -68,7 +68,7 @@ def _decide(world: World, service: DecisionService, name: str, sequence: int) ->
         reconcile_alerts(session, name, decision.alerts, AT)
         for claim in decision.claims:
             if claim.ready:
-                wanted, around = Due(claim, sequence, AT), Around(world.shelf.rules(), world.site(), _unknown)
+                wanted, around = Due(claim, sequence, AT), Around(world.config.rules(), world.site(), _unknown)
                 step = next_step((), wanted, (), around, AT)
                 claims.save(session, (name, claim.letter, claim.ordinal), (), step.versions)
         row = session.get_one(Encounter, name)

@@ -81,7 +81,7 @@ class Step:
         send: the file of the version that counts goes out now.
         names: the response that gave the payer claim control number which that file names.
         due: the next moment to look again.
-        settled: nothing is waited for and nobody has to act.
+        settled: nothing is waited for and no one has to act.
         ask_again: what the payer had is taken back; the claim of the facts up to this sequence may be due as a new one.
     """
 

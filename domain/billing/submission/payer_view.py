@@ -92,7 +92,7 @@ def live(reports: Sequence[Reported]) -> tuple[Reported, ...]:
     """The versions that the payer has, the oldest first; more than one where it accepted an earlier one after all.
 
     A rejected version never was there. A replacement takes the place of what it refers to, a void takes it back; one that
-    is rejected does neither. A file in shadow that nobody answered is not there, and its change is a new original.
+    is rejected does neither. An unanswered file in shadow is not there, and its change is a new original.
     """
     found: list[Reported] = []
     for one in reports:

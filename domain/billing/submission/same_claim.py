@@ -66,7 +66,7 @@ def differences(
 def counted(version: ClaimVersion, state: State) -> frozenset[Difference]:
     """The differences that make a version another claim.
 
-    Nobody replaces a claim that the payer has because the patient moved; after a rejection that may be the correction. A
+    A claim that the payer has is not replaced because the patient moved; after a rejection that may be the correction. A
     void names the insured that the payer knows, whoever it is today.
     """
     if version.state is State.HELD:

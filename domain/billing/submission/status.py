@@ -60,7 +60,7 @@ class Judgment:
 
     @property
     def settled(self) -> bool:
-        """Nothing is waited for and nobody has to act."""
+        """Nothing is waited for and no one has to act."""
         over = self.state in OVER or (self.status.unanswered_in_shadow and self.state is State.TRANSMITTED)
         return over and not self.waiting and not self.alerts
 
@@ -174,7 +174,7 @@ class _Judge:
 
     @property
     def sends(self) -> bool:
-        """The bill hold is over, nothing was sent and nobody answered."""
+        """The bill hold is over, nothing was sent and no response came."""
         ready = self.state is State.EMITTED and not self.background.number_needed
         return ready and self.release is not None and self.release <= self.now
 
@@ -195,7 +195,7 @@ class _Judge:
         if self.paid.forwarded and self.paid.further is None and self.paid.balance > 0 and self.paid.last:
             due = self.paid.last + self._window("claim_crossover")
             whose = f" of {', '.join(self.paid.crossover)}" if self.paid.crossover else ""
-            yield Waiting("claim_crossover_overdue", due, f"the further payer's remittance{whose}")
+            yield Waiting("claim_crossover_overdue", due, f"the secondary payer's remittance{whose}")
         if self.appeal_by is not None:
             due = self._end_of(self.appeal_by) - self._window("claim_appeal_warning")
             yield Waiting("claim_appeal_ending", due, "the time to appeal ends")

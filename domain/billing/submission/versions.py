@@ -27,7 +27,7 @@ class ClaimStatus:
     Attributes:
         state: the state it would have if no other version had taken its place; None while it was never followed.
         response_kinds: the kinds of responses received.
-        unanswered_in_shadow: a test file that nobody answered, and nobody need answer.
+        unanswered_in_shadow: a test file without a response, which needs none.
         next_title, next_due: the next step that people wait for.
         followed_at, run: when, and by which workflow run, the version was last followed.
         rebill: of a void, the claim that goes out after it.

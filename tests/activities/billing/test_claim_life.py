@@ -175,7 +175,7 @@ async def life(tmp_path: Path, mode: str) -> AsyncIterator[Life]:
 REJECTED = {"accepted": False, "status_codes": ["A7:562"]}
 
 
-async def test_an_original_whose_forerunner_was_taken_in_after_all_replaces_it(life: Life) -> None:
+async def test_an_original_replaces_the_version_that_was_accepted_after_all(life: Life) -> None:
     first = life.rows()[0]
     await life.answered("277CA", first, **REJECTED)
     await life.charged("101.00")
@@ -187,7 +187,7 @@ async def test_an_original_whose_forerunner_was_taken_in_after_all_replaces_it(l
     assert "REF*F8*P1~" in life.files()[-1]
 
 
-async def test_medicare_is_told_why_a_claim_is_replaced(life: Life) -> None:
+async def test_medicare_gets_the_reason_of_a_replacement(life: Life) -> None:
     """CMS Claims Processing Manual, chapter 1, section 130.1.2.1: one code, D1 only where charges alone changed."""
     await life.answered("277CA", life.rows()[0], payer_claim_number="MAC1")
     await life.charged("101.00")
@@ -267,7 +267,7 @@ async def test_a_member_number_corrected_while_the_payer_has_the_claim_replaces_
     assert "9ZZ9TE9MK99" in life.files()[1]
 
 
-async def test_nobody_replaces_a_claim_because_the_patient_moved(life: Life) -> None:
+async def test_no_claim_is_replaced_because_the_patient_moved(life: Life) -> None:
     await life.answered("277CA", life.rows()[0], payer_claim_number="P1")
     await life.named(line="77 NEW WAY")
     life.look(days=5)
@@ -346,7 +346,7 @@ async def test_an_older_look_of_the_same_run_changes_nothing(life: Life) -> None
 
 
 @pytest.mark.parametrize("mode", ["shadow"])
-async def test_in_shadow_nobody_need_answer_and_a_change_is_a_new_original(life: Life) -> None:
+async def test_in_shadow_no_response_is_needed_and_a_change_is_a_new_original(life: Life) -> None:
     """The hospital's present process bills: silence and filing limits are that one's, and there is no number to replace."""
     standing = life.look(days=500)
     assert (standing.settled, standing.due, life.alerts()) == (True, None, set())

@@ -17,7 +17,7 @@ async def void_is_out(life: Life) -> None:  # noqa: F811
     life.again(gone)
 
 
-async def test_a_void_rejected_after_the_next_claim_went_out_is_heard_of_until_its_payer_takes_it(
+async def test_a_void_rejected_after_the_next_claim_went_out_keeps_its_alert_until_its_payer_accepts_it(
     life: Life,  # noqa: F811
 ) -> None:
     await void_is_out(life)
@@ -35,7 +35,7 @@ async def test_a_void_rejected_after_the_next_claim_went_out_is_heard_of_until_i
     assert "claim_void_rejected" not in life.alerts()
 
 
-async def test_a_rejected_void_goes_out_anew_under_the_number_that_its_payer_names(life: Life) -> None:  # noqa: F811
+async def test_a_rejected_void_goes_out_again_under_the_number_that_its_payer_names(life: Life) -> None:  # noqa: F811
     first = life.rows()[0]
     await life.answered("277CA", first, payer_claim_number="MAC1")
     await life.moved_to_uhc()
