@@ -89,6 +89,7 @@ class Course:
     files: dict[str, File] = field(default_factory=dict)
     now: datetime = START
     sequence: int = 0
+    decided_at: datetime = START
     claim: Claim | None = None
     insured: str = "insured"
     others: str = "others"
@@ -117,13 +118,19 @@ class Course:
 
     def decided(self, claim: Claim | None) -> None:
         """The facts make another claim due, or none; the claim's workflow builds it and looks at it."""
-        self.claim, self.sequence = claim, self.sequence + 1
+        self.claim, self.sequence, self.decided_at = claim, self.sequence + 1, self.now
         self.build()
 
     def build(self) -> None:
-        wanted = Due(self.claim, self.sequence, self.now) if self.claim else NotDue(self.sequence, self.now)
-        self.asked(wanted)
+        self.asked(self.wanted)
         self.look()
+
+    @property
+    def wanted(self) -> Due | NotDue:
+        """What was decided last."""
+        if self.claim is None:
+            return NotDue(self.sequence, self.decided_at)
+        return Due(self.claim, self.sequence, self.decided_at)
 
     def look(self) -> Step:
         """Follow, send what goes out now, and ask again after a void, as the workflow does."""
@@ -132,8 +139,7 @@ class Course:
             self.transmit(step)
             step = self.asked(UNCHANGED)
         if step.ask_again is not None:
-            wanted = Due(self.claim, self.sequence, self.now) if self.claim else NotDue(self.sequence, self.now)
-            self.asked(wanted)
+            self.asked(self.wanted)
             step = self.asked(UNCHANGED)
         return step
 
@@ -186,6 +192,7 @@ class Course:
         """A response comes in; the facts wake the claim's workflow, which builds and looks."""
         file = self.files[control]
         self.now += timedelta(hours=1)
+        self.decided_at = self.now
         amount = file.claim.total if kind == "835" and status == "1" else Decimal(0)
         event = f"evt_{len(self.responses)}"
         self.responses.append(

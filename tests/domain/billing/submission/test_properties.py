@@ -165,3 +165,15 @@ def test_in_shadow_too(sequence: list[tuple[str, int | None]], seed: int) -> Non
     for happening in sequence:
         play(course, happening)
         check_now(course, seed)
+
+
+@settings(max_examples=max(SEQUENCES // 4, 50), deadline=None, suppress_health_check=list(HealthCheck))
+@given(happenings)
+def test_retries_and_restarts_change_nothing(sequence: list[tuple[str, int | None]]) -> None:
+    once, retried = started(), started()
+    for happening in sequence:
+        play(once, happening)
+        play(retried, happening)
+        retried.look()
+        retried.build()
+        assert retried.versions == once.versions
