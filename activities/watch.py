@@ -12,12 +12,13 @@ from activities.decisions import DecisionService
 from domain.alerts import make
 from domain.alerts.model import Alert, Finding
 from domain.alerts.watch import PREFIX, Deadline, UnderWay, WatchedCertificate, near, watch_findings
-from domain.billing.submission.versions import NOT_FILED, State
+from domain.billing.submission.model import NOT_FILED, State
 from domain.events.base import Stage
 from domain.events.governance import CertificationStatus
 from domain.rulebook import Rulebook
 from domain.site import Site
 from store.alerts import ALERTS_LOCK, reconcile_alerts
+from store.claims import status_of
 from store.engine import Session, take_turn
 from store.keys import Keyring
 from store.queries.watch import certificates, claims_in, encounters_watched, layers_alerted, open_encounters
@@ -150,11 +151,12 @@ def _of_authorizations(view: dict[str, Any]) -> Iterator[Deadline]:
 def _of_claims(session: Session) -> Iterator[tuple[str, Deadline]]:
     """Claims that are not filed, or whose denial is not appealed, with the last day to do so."""
     for row in claims_in(session, set().union(*(states for _, states in CLAIM_ENDS.values()))):
+        status = status_of(row)
         for key, (title, states) in CLAIM_ENDS.items():
-            last = row.standing.get(key)
+            last = status.appeal_by if key == "appeal_by" else status.file_by
             if last and row.state in states:
                 name = f"{row.letter}/{row.ordinal}"
                 yield (
                     row.encounter_id,
-                    Deadline("claim", f"{key}.{name}", f"claim {name}: {title}", date.fromisoformat(last)),
+                    Deadline("claim", f"{key}.{name}", f"claim {name}: {title}", last),
                 )
