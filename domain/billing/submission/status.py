@@ -247,9 +247,9 @@ class _Judge:
         if self.state is State.REJECTED:
             last = next(one for one in reversed(self.responses) if not one.accepted)  # a rejection made it so
             kind = "claim_void_rejected" if self.frequency == VOID else "claim_rejected"
-            yield self._finding(kind, last.at, last.cause, (last.event,))
+            yield self._finding(kind, last.at, f"rejected {last.cause}", (last.event,))
         elif (refused := self.background.void_rejected) is not None:
-            yield self._finding("claim_void_rejected", refused.at, refused.cause, (refused.event,))
+            yield self._finding("claim_void_rejected", refused.at, f"rejected {refused.cause}", (refused.event,))
 
     def _withheld(self) -> str:
         if self.paid.withheld <= 0:

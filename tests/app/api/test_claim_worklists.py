@@ -93,9 +93,9 @@ async def test_a_denied_claim_says_why_what_to_do_by_when_and_where_its_evidence
         life = await denied(r)
         (entry,) = (await r.send(None, "GET", "/v1/worklists/denied"))["entries"]
         assert entry["denial"] == 1
-        assert "J9185: 400.00 (CARC 58)" in entry["reason"]
+        assert entry["reason"] == "Denied in full or in part"
         assert entry["lines"] == ["J9185: 400.00 (CARC 58)"]
-        assert entry["fix"].startswith("Refer to an authorized center")
+        assert "Possible cause: " in entry["fix"] and "Refer to an authorized center" in entry["fix"]
         assert entry["citation"] == "G432"
         assert (entry["total"], entry["paid"], entry["owner"]) == ("400.00", "500.00", "biller")
         assert entry["packet"] == f"/v1/encounters/{life.encounter}/claims/C/1/packet"
