@@ -38,7 +38,7 @@ def two_encounters(encounter_id: str) -> Finding:
 
 def feed_silent(feed: str) -> Finding:
     """No message from a feed for longer than configured: bookings and admissions may be missing."""
-    return Finding("feed_silent", feed, scope=SCOPE)
+    return Finding("feed_silent", feed, detail=f"feed {feed}", scope=SCOPE)
 
 
 def notification_gap(subscription: str) -> Finding:

@@ -56,7 +56,7 @@ class Finding:
     """A condition that a role must act on, before its rulebook row turns it into an alert.
 
     Attributes:
-        name: tells findings of one kind and scope apart.
+        name: distinguishes findings of one kind and scope.
         detail: what was found, as the first sentence of the alert's text; without a period.
         severity, denial: in place of the row's.
         since: when it became true; None where that follows from its events or from the moment it was found.

@@ -61,7 +61,7 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A day by which a role must have acted. `topic` is authorization or claim, `name` tells those of one encounter apart."""
+    """A day by which a role must have acted. `topic` is authorization or claim, `name` distinguishes those of one encounter."""
 
     topic: str
     name: str

@@ -76,9 +76,9 @@ def of_claims(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Fi
 def _of_requirement(context: EncounterContext, gate: Gate, service: Service, asked: Requirement) -> Iterator[Finding]:
     signed = signed_for(context, gate.stage, asked)
     if signed is not None and not asked.overridable:
-        yield Finding("override_refused", hold_id(gate.stage, asked), (signed.event_id,))
+        yield Finding("override_refused", hold_id(gate.stage, asked), (signed.event_id,), f"hold: {asked.title}")
     elif signed is not None and fallen(context, service, asked, signed):
-        yield Finding("override_expired", hold_id(gate.stage, asked), (signed.event_id,))
+        yield Finding("override_expired", hold_id(gate.stage, asked), (signed.event_id,), f"hold: {asked.title}")
     if asked.alert is None or asked.key in gate.overridden or not _due(context, service, asked):
         return
     severity = Severity.CRITICAL if asked.kind == "readiness" else None

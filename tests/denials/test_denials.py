@@ -108,7 +108,7 @@ def test_the_gate_is_closed_before_the_service_is_given(case: Spoiled, site: Sit
     decision = decided(known, site, rules, moment)
 
     stage = case.rule.partition(".")[0]
-    assert hold_of(decision, case).denial == case.number
+    assert hold_of(decision, case).requirement.denial == case.number
     assert stage not in {cleared.value for cleared in decision.cleared}
     if stage == "apheresis":
         assert decision.claims == ()

@@ -510,8 +510,8 @@ def test_a_regimen_of_the_other_indication_is_questioned() -> None:
 
     alert = kinds(story.decide(0))["regimen_mismatch"]
 
-    assert "below the label's" in alert.title
-    assert "other days" in alert.title
+    assert "below the label's" in alert.action.lower()
+    assert "other days" in alert.action
     assert "regimen_mismatch" not in kinds(until_infused().decide(0))
 
 

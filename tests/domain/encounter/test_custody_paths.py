@@ -165,7 +165,7 @@ def test_who_leaves_during_manufacture_has_the_manufacturer_told() -> None:
     story = until_collected()
     story.withdraw(-20, "choice")
 
-    assert "tell the manufacturer" in kinds(story.decide(-20))["withdrawn"].title
+    assert "notify the manufacturer" in kinds(story.decide(-20))["withdrawn"].action
 
 
 def test_a_transferred_patient_waits_for_the_bag_at_the_new_centre() -> None:
@@ -231,10 +231,9 @@ def test_a_delay_names_what_is_booked_before_the_product(release: int, beyond: b
 
     found = story.decide(-14).alerts
 
-    assert [alert.title for alert in found if alert.kind == "booked_before_product"] == [
-        "Booked before the product can be at the center: lymphodepletion"
-    ]
-    assert ("later than" in kinds(story.decide(-14))["product_delayed"].title) is beyond
+    (early,) = (alert for alert in found if alert.kind == "booked_before_product")
+    assert early.action.startswith("Lymphodepletion. ")
+    assert ("later than" in kinds(story.decide(-14))["product_delayed"].action.lower()) is beyond
 
 
 def test_an_approval_that_ends_before_the_delayed_product_is_said_at_once() -> None:
@@ -278,7 +277,7 @@ def test_the_label_s_days_are_named_when_the_infusion_moves() -> None:
     path = told("infusion moved, lymphodepletion booked", "lymphodepletion")
     assert path is not None
     story, day = path
-    assert f"{story.on(2)} to {story.on(4)}" in kinds(story.decide(day))["lymphodepletion_replan"].title
+    assert f"{story.on(2)} to {story.on(4)}" in kinds(story.decide(day))["lymphodepletion_replan"].action
 
 
 def test_a_charge_that_no_service_explains_is_never_lost() -> None:
