@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from datetime import timedelta
-from pathlib import Path
 
 from pydantic import AnyHttpUrl
 from sqlmodel import Session, select
@@ -22,10 +21,11 @@ from store.keys import Keyring
 from store.tables import AlertDelivery, AlertRecord, Encounter, Staff
 from store.vault import pseudonym
 from tests.kit import events as e
+from tests.kit.files import SITE_FILE
 
 PAGER = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(24))
 DAY = timedelta(days=1)
-SHELF = ConfigCache("current", None, Path(__file__).parents[2] / "deploy" / "site.example.toml")
+SHELF = ConfigCache("current", None, SITE_FILE)
 
 
 def side_by_side(db: Database, once: Callable[[Session], object]) -> None:

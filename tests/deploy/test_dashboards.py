@@ -14,9 +14,10 @@ import yaml
 
 from app.metrics.definitions import DEFINITIONS
 from tests.kit.cohort import AT, play
+from tests.kit.files import DEPLOY
 from tests.kit.metrics_store import NOW, World, furnish
 from tests.kit.panels import BUILD, PANELS, answers, watched
-from tests.kit.promql import DEPLOY, documented, metrics_in, recorded, rules
+from tests.kit.promql import documented, metrics_in, recorded, rules
 
 
 def test_the_written_files_are_those_of_the_definitions() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.kit.files import ROOT
+
 ROOMS = ("domain", "store", "workflows", "activities", "intake", "app")
 
 FORBIDDEN_MODULES = {

@@ -17,7 +17,7 @@ from store.keys import Keyring
 from store.tables import AlertRecord
 from tests.intake.hl7.conftest import recorded
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY
+from tests.kit.files import DEPLOY
 
 HOUR = timedelta(hours=1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,11 +15,12 @@ from intake.cloudevents import BATCH, STRUCTURED, NotReadable, read_http
 from store.tables import Encounter, Inbox, Quarantine
 from tests.intake.fhir.test_notifications import PATIENT, appointment, fhir, r4b
 from tests.kit import events as e
+from tests.kit.files import DOCS
 from tests.kit.gateway import TOKEN, Gateway
 
 __all__ = ["fhir"]
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "contract" / "events"
+EXAMPLES = DOCS / "contract" / "events"
 CATALOGUE = {path.name.removesuffix(".example.json"): path for path in sorted(EXAMPLES.glob("*.example.json"))}
 
 

@@ -16,7 +16,8 @@ import httpx
 import yaml
 
 from app.metrics import free_port
-from tests.kit.promql import DEPLOY, RULES
+from tests.kit.files import DEPLOY
+from tests.kit.promql import RULES
 
 
 class Receiver:

@@ -15,9 +15,9 @@ import httpx
 from prometheus_client import CollectorRegistry, start_http_server
 
 from app.metrics import StoreMetrics, free_port
+from tests.kit.files import DEPLOY
 from tests.kit.metrics_store import World
 from tests.kit.monitoring import Exposition, eventually, start_prometheus
-from tests.kit.promql import DEPLOY
 
 PROCESS_TEXT = """# TYPE cart_events_received_total counter
 cart_events_received_total{disposition="accepted"} 40

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,24 +13,15 @@ from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
 from domain.encounter.model import Hold
 from domain.events import HOLDER_TYPES, EventData, parse_data
-from domain.rulebook import Rulebook
-from domain.site import Site, parse_site
-from tests.conftest import load, rulebook_texts
+from domain.rulebook.rows import Edition
+from domain.site import Site
+from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 ZONE = ZoneInfo("America/New_York")
 DAY0 = date(2026, 6, 1)
 NDC, LOT, BAG, COI, DIN, Q_CODE = "71287-219-01", "KTA0001", "BAG-1", "COI-1", "DIN-1", "Q2053"
 PRESCRIBER = "1234560211"
-
-
-@cache
-def rulebook(edition: str = "current") -> Rulebook:
-    return load(rulebook_texts(), edition)  # type: ignore[arg-type]
-
-
-@cache
-def site() -> Site:
-    return parse_site((Path(__file__).parents[2] / "deploy" / "site.example.toml").read_text())
 
 
 @dataclass
@@ -43,7 +32,7 @@ class Story:
     facts: list[Fact[EventData]] = field(default_factory=list)
     holders: list[Fact[EventData]] = field(default_factory=list)
     site: Site = field(default_factory=site)
-    edition: str = "current"
+    edition: Edition = "current"
     shared: frozenset[tuple[str, str]] = frozenset()
 
     def at(self, day: int, hour: int = 9, minute: int = 0) -> datetime:

@@ -1,49 +1,13 @@
-"""Rulebook and site files of a test's own: copies that it may edit while encounters are open."""
+"""While a test lasts, the worker reads rulebook and site files of its own."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
-from store.config import ConfigCache, rulebook_directory
+from store.config import ConfigCache
+from tests.kit.site import Files
 from tests.workflows.world import World
-
-SITE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
-
-
-@dataclass(frozen=True)
-class Files:
-    """Where the copies are, and the shelf that reads them."""
-
-    rules: Path
-    site: Path
-
-    def config(self) -> ConfigCache:
-        return ConfigCache("current", self.rules, self.site)
-
-    def edit(self, table: str, old: str, new: str) -> None:
-        """Change one place of a table, as a person with an editor would."""
-        path = self.rules / table
-        text = path.read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{table}: {text.count(old)} places"
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
-    def tables(self) -> dict[str, str]:
-        return {path.name: path.read_text(encoding="utf-8") for path in sorted(self.rules.iterdir())}
-
-
-def copied(directory: Path) -> Files:
-    """The packaged tables and the example site, copied into a directory."""
-    rules = directory / "rules"
-    rules.mkdir()
-    for table in rulebook_directory().glob("*.toml"):
-        shutil.copy(table, rules / table.name)
-    site = directory / "site.toml"
-    shutil.copy(SITE, site)
-    return Files(rules, site)
 
 
 @contextmanager

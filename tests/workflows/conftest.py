@@ -21,13 +21,14 @@ from app.settings import Settings
 from store.config import ConfigCache
 from store.engine import Database
 from store.keys import Keyring
-from tests.contract.recording import live_site
+from tests.kit.databases import migrated_database
+from tests.kit.files import ROOT
 from tests.kit.keys import RECORDING_KEYS
+from tests.kit.site import live_site
 from tests.workflows.faults import Faults
 from tests.workflows.world import World
 from workflows import search_attributes
 
-ROOT = Path(__file__).resolve().parents[2]
 ATTRIBUTES = [
     search_attributes.STAGE,
     search_attributes.HOLDS,
@@ -93,8 +94,7 @@ async def server(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    db = Database(f"sqlite:///{tmp_path_factory.mktemp('store') / 'encounters.db'}")
-    db.migrate()
+    db = migrated_database(tmp_path_factory.mktemp("store") / "encounters.db")
     yield db
     db.close()
 

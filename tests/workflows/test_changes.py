@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.test_deadlines import Event, Stop, booking, cut, kind
+from tests.kit.feeds import Event, Stop, booking, cut, kind
 from tests.workflows.world import World
 from workflows.names import encounter_workflow_id
 

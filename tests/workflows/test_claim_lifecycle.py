@@ -13,8 +13,9 @@ from domain.billing.x12 import validate
 from domain.billing.x12.validation import guide_findings
 from intake.scenario_feeds import expand
 from store.tables import AlertRecord, ClaimVersion, Transmission
-from tests.workflows.configs import copied, read_by
-from tests.workflows.test_scenarios import SCENARIOS
+from tests.kit.feeds import SCENARIOS
+from tests.kit.site import copied
+from tests.workflows.configs import read_by
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id
 

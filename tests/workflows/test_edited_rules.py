@@ -12,11 +12,13 @@ from temporalio.worker import Replayer
 from app.process.payload_encryption import data_converter
 from app.process.worker import WORKFLOWS
 from intake.scenario_feeds import expand, load_feed
-from tests.workflows.configs import Files, copied, read_by
+from tests.kit.files import SCENARIOS
+from tests.kit.site import Files, copied
+from tests.workflows.configs import read_by
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id, encounter_workflow_id
 
-FEED = Path(__file__).resolve().parents[1] / "scenarios" / "c_mcl_outpatient_crs.json"
+FEED = SCENARIOS / "c_mcl_outpatient_crs.json"
 ROW = 'id = "drugs.fludarabine"\n'
 
 

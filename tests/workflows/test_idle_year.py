@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from tests.workflows.test_deadlines import cut, kind
+from tests.kit.feeds import cut, kind
 from tests.workflows.world import World
 from workflows.names import claim_workflow_id
 

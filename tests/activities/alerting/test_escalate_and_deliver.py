@@ -31,6 +31,8 @@ from activities.alerting.escalate import escalate, work
 from app.api.webhooks import Webhook
 from store.engine import Database
 from store.tables import AlertDelivery, AlertRecord
+from tests.kit.databases import migrated_database
+from tests.kit.files import DEPLOY
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AGAIN = timedelta(hours=4)
@@ -78,8 +80,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'desk.db'}")
-    made.migrate()
+    made = migrated_database(tmp_path / "desk.db")
     yield made
     made.close()
 
@@ -364,5 +365,5 @@ def test_a_file_names_its_secrets_and_says_what_is_wrong(tmp_path: Path) -> None
 
 
 def test_the_example_can_be_read() -> None:
-    example = Path(__file__).parents[3] / "deploy" / "alerts.example.toml"
+    example = DEPLOY / "alerts.example.toml"
     assert [each.kind for each in read_destinations(example).destinations] == ["alertmanager"]

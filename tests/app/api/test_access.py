@@ -22,7 +22,8 @@ from app.api.webhooks import Webhook
 from store.tables import AlertRecord, AuditEntry, Encounter, Inbox
 from tests.app.api.test_gateway import claim_row
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY, Gateway
+from tests.kit.files import DEPLOY
+from tests.kit.gateway import Gateway
 
 SECRET = b"a secret of the tests, long enough"
 REFERRAL = json.dumps(e.referral()).encode()

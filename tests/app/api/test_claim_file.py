@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from domain.billing.x12 import validate
 from store.tables import AuditEntry
-from tests.contract.recording import NOW, Recorder, feed, recorder
+from tests.kit.recorder import NOW, Recorder, feed, recorder
 
 X12 = {"accept": "application/edi-x12"}
 

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from app.api.access import digest
 from app.api.actors import Actor, Limits
 from tests.app.api.test_access import ENDPOINTS, OPEN
-from tests.contract.recording import NOW, TOKEN, feed, recorder
+from tests.kit.recorder import NOW, TOKEN, feed, recorder
 
 UNLIMITED = Actor("token", limits=Limits(rate=1e9, burst=1e9))
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}

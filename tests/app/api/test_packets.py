@@ -28,7 +28,7 @@ from app.api.roles import SEE_IDENTITY, TABLE, Right, Role
 from app.cli.main import cli
 from app.pdf.fonts_styles import printable
 from store.tables import AuditEntry
-from tests.contract.recording import TOKEN, Recorder, feed, recorder
+from tests.kit.recorder import TOKEN, Recorder, feed, recorder
 
 LATER = datetime(2026, 9, 1, tzinfo=UTC)
 NAME = {"family": "Nováková-Żółć", "given": "Zoë Αθηνά Дарья"}

@@ -20,7 +20,7 @@ from app.api.roles import Role
 from store.engine import Database
 from store.facts import open_body
 from store.tables import AuditEntry, Inbox
-from tests.contract.recording import NOW, TOKEN, Recorder, feed, recorder
+from tests.kit.recorder import NOW, TOKEN, Recorder, feed, recorder
 
 ROLES = {role.value: Actor(f"the {role.value}", frozenset({role})) for role in Role}
 ELSEWHERE = Actor("the other house", frozenset({Role.ADMIN}), frozenset({"st_mary_exempt"}))

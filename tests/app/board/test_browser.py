@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from deploy.browser import opened, program, sign_in
 from store.tables import AlertRecord
 from tests.app.board.conftest import Board
-from tests.contract.recording import NOW, TOKEN
+from tests.kit.recorder import NOW, TOKEN
 
 pytestmark = pytest.mark.skipif(
     program() is None and os.environ.get("CI") != "true", reason="no Chromium is installed (CI installs one)"

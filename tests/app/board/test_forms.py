@@ -13,7 +13,7 @@ from app.board.rights import BOARD_TABLE
 from store.tables import Encounter
 from tests.app.board.conftest import Board
 from tests.app.board.markup import problems
-from tests.contract.recording import TOKEN
+from tests.kit.recorder import TOKEN
 
 CUSTODY = {"step": "stored", "coi_id": "COI-D", "at": "2026-06-24T10:15", "location": "Lab 2", "bag_id": "BAG-D-1"}
 INFUSION = {

@@ -25,6 +25,7 @@ from app.process.gateway import create_gateway
 from store.engine import Database
 from store.keys import create_keyring
 from store.tables import AlertRecord
+from tests.kit.databases import migrated_database
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NOBODY = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(32))
@@ -70,8 +71,7 @@ def alert(alert_id: str, **changes: object) -> AlertRecord:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    db = Database(f"sqlite:///{tmp_path / 'cart.db'}")
-    db.migrate()
+    db = migrated_database(tmp_path / "cart.db")
     keys = create_keyring(tmp_path / "keys.json")
     (tmp_path / "token").write_text("a-token-of-the-tests-long-enough")
     with db.write() as session:

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from app.cli.main import cli
 from store.tables import AlertRecord, Inbox
 from tests.app.api.test_packets import served
-from tests.contract.recording import TOKEN, Recorder, recorder
+from tests.kit.files import DOCS
+from tests.kit.recorder import TOKEN, Recorder, recorder
 
-EXAMPLE = Path(__file__).parents[3] / "docs" / "cutover.example.csv"
+EXAMPLE = DOCS / "cutover.example.csv"
 ORDER = "ORDER-1001"
 CUTOVER = datetime(2026, 6, 8, 12, tzinfo=UTC)
 

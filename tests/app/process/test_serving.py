@@ -17,7 +17,7 @@ from app.process.serving import GatewaySettings, access_of, build_gateway, is_lo
 from app.settings import CannotStart
 from intake.hl7.framing import END, RETURN, START
 from tests.intake.hl7.conftest import recorded
-from tests.kit.gateway import DEPLOY
+from tests.kit.files import DEPLOY
 
 CALLERS = f"[[callers]]\nname = 'a'\nroles = ['feed']\ntoken_sha256 = '{digest('t')}'\n"
 

@@ -22,8 +22,8 @@ from store.engine import Database
 from store.keys import create_keyring, read_keyring
 from store.tables import ClaimVersion
 from tests.app.process.test_deployment import connected
+from tests.kit.files import ROOT, SITE_FILE
 
-ROOT = Path(__file__).resolve().parents[3]
 FEED = ROOT / "tests" / "scenarios" / "a_mcl_medicare_inpatient.json"
 
 
@@ -39,7 +39,7 @@ async def test_a_claim_waits_for_the_worker_that_may_touch_the_world(server: str
     keys = read_keyring(settings.key_file)
     db = Database(settings.database)
     db.migrate()
-    config = ConfigCache("current", None, ROOT / "deploy" / "site.example.toml")
+    config = ConfigCache("current", None, SITE_FILE)
     client = await connect_temporal(settings, keys)
 
     def of(role: WorkerRole) -> Home:

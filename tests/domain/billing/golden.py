@@ -16,17 +16,18 @@ from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Claim, Form
 from domain.billing.x12 import Control, Identity, render
 from domain.billing.x12.parties import Address
-from domain.encounter.facts import Fact, fold
+from domain.encounter.facts import fold
 from domain.encounter.record import Record
-from domain.events import EventData, parse
 from domain.rulebook.rows import Edition, Payer
-from domain.site import Site, parse_site
+from domain.site import Site
 from intake.scenario_feeds import expand
 from tests.domain.billing.breaks import office
-from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient, rulebook, site
+from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient, site
+from tests.kit.feeds import fact_of
+from tests.kit.rules import rulebook
+from tests.kit.site import site as example_site
 
 FOLDER = Path(__file__).parent / "golden"
-EXAMPLE = Path(__file__).resolve().parents[3] / "deploy" / "site.example.toml"
 INFUSION = date(2026, 6, 10)
 MADE = datetime(2026, 8, 1, 12, tzinfo=UTC)
 PAT = Identity(
@@ -46,19 +47,9 @@ SCENARIOS = {scenario.feed.name: scenario.feed for scenario in scenarios()}
 
 
 @cache
-def example_site() -> Site:
-    return parse_site(EXAMPLE.read_text(encoding="utf-8"))
-
-
-@cache
 def record_of(name: str) -> Record:
     """The encounter of a scenario at its end."""
-    found = [parse(event) for event in expand(SCENARIOS[name], INFUSION)]
-    facts: list[Fact[EventData]] = [
-        Fact(f"evt_{envelope.id}", envelope.source, envelope.id, envelope.time, envelope.time, data)
-        for envelope, data in found
-    ]
-    return Record(fold(facts))
+    return Record(fold(fact_of(event) for event in expand(SCENARIOS[name], INFUSION)))
 
 
 @cache

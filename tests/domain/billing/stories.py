@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,19 +14,14 @@ from domain.billing.model import Claim, Line
 from domain.encounter.facts import Fact, fold
 from domain.encounter.record import Record
 from domain.events import EventData, parse_data
-from domain.rulebook import Rulebook, load
+from domain.rulebook import Rulebook
 from domain.rulebook.rows import Edition
 from domain.site import Site, parse_site
+from tests.kit.rules import rulebook
 
 ZONE = ZoneInfo("America/New_York")
-RULES = Path(__file__).parents[3] / "domain" / "rulebook"
 FLUDARABINE_NDC, CYCLOPHOSPHAMIDE_NDC, TOCILIZUMAB_NDC = "63323-192-02", "10019-955-01", "50242-135-01"
 TECARTUS_NDC, LOT = "71287-219-01", "LOT20260A"
-
-
-@cache
-def rulebook(edition: Edition = "current") -> Rulebook:
-    return load({path.name: path.read_text() for path in RULES.glob("*.toml") if path.name != "coverage.toml"}, edition)
 
 
 _FACILITY = """

@@ -16,16 +16,9 @@ from domain.rulebook import load
 from domain.rulebook.rows import EditRule
 from tests.domain.billing.alterations import ALTERED, Altered
 from tests.domain.billing.breaks import ERRORS, WARNINGS, Charted, outpatient
-from tests.domain.billing.stories import (
-    RULES,
-    Story,
-    b_all_inpatient,
-    edit_ids,
-    error_ids,
-    mcl_inpatient,
-    rulebook,
-    site,
-)
+from tests.domain.billing.stories import Story, b_all_inpatient, edit_ids, error_ids, mcl_inpatient, site
+from tests.kit.files import RULEBOOK
+from tests.kit.rules import rulebook
 
 
 @pytest.mark.parametrize("broken", ERRORS, ids=lambda b: b.what)
@@ -140,7 +133,7 @@ def test_a_corrected_charge_is_billed_as_corrected() -> None:
 
 
 def test_a_missing_row_holds_the_claim_and_names_the_date() -> None:
-    texts = {p.name: p.read_text() for p in RULES.glob("*.toml") if p.name != "coverage.toml"}
+    texts = {p.name: p.read_text() for p in RULEBOOK.glob("*.toml") if p.name != "coverage.toml"}
     texts["codes.toml"] = texts["codes.toml"].replace('code = "38228"', 'code = "38228"\neffective_to = 2026-01-31', 1)
     claim = next(c for c in outpatient().infused("outpatient").claims(rules=load(texts)) if c.key == "C/1")
     edits = [edit for edit in claim.errors if edit.id == "no_rule"]

@@ -6,12 +6,14 @@ import pytest
 
 from tests.domain.billing.alterations import ALTERED, REWRITTEN
 from tests.domain.billing.breaks import ERRORS, WARNINGS
-from tests.domain.billing.reports import DOCS, PAGES
+from tests.domain.billing.reports import CLAIM_PAGES, PAGES
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_is_that_of_the_code(name: str) -> None:
-    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run python -m tests.domain.billing.reports"
+    assert (CLAIM_PAGES / name).read_text(encoding="utf-8") == PAGES[name](), (
+        "run python -m tests.domain.billing.reports"
+    )
 
 
 def test_there_are_more_than_fifty_ways_and_each_is_named_once() -> None:

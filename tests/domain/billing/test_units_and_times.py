@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from domain.billing.build.administration import Given, chemotherapy, further_hours, overlap
 from domain.billing.build.units import per_course, per_line, spread
 from domain.billing.ndc import belongs_to, eleven
-from tests.domain.billing.stories import Story, lines, rulebook
+from tests.domain.billing.stories import Story, lines
+from tests.kit.rules import rulebook
 
 MG = st.decimals(min_value=Decimal("0.001"), max_value=Decimal(5000), places=3)
 WASTE = st.decimals(min_value=0, max_value=Decimal(900), places=3)

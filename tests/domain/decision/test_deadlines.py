@@ -254,7 +254,7 @@ def test_a_decision_between_deadlines_only_changes_at_them() -> None:
 def _at(story: Story, moment: datetime) -> Decision:
     from domain.decision.decide import decide
     from domain.encounter.facts import fold
-    from tests.kit.stories import rulebook
+    from tests.kit.rules import rulebook
 
     return decide(fold(story.facts), story.site, rulebook(), moment, story.holders)
 

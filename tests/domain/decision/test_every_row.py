@@ -9,7 +9,8 @@ import pytest
 from domain.events.base import Stage
 from domain.rulebook.rows import Indication, Payer
 from tests.domain.decision.invariants import check
-from tests.kit.stories import Story, holds, kinds, rulebook, until_infused
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story, holds, kinds, until_infused
 
 
 @pytest.mark.parametrize("edition", ["current", "guide"])

@@ -13,7 +13,9 @@ from domain.encounter.facts import Fact, fold
 from domain.encounter.model import Enforcement
 from domain.events import EventData
 from domain.events.base import Stage
-from tests.kit.stories import Story, rulebook, site, until_infused, whole
+from tests.kit.rules import rulebook
+from tests.kit.site import site
+from tests.kit.stories import Story, until_infused, whole
 
 STAGES = tuple(Stage)
 

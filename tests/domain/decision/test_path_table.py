@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from tests.kit.files import DOCS
 from tests.kit.paths import AT, TAKE, cell, decided
 
-DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "paths.md"
+DOCUMENT = DOCS / "paths.md"
 
 
 def written() -> dict[tuple[str, str], str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 
 from domain.events.cells import CustodyStep
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AlertKind, CustodyRule, Window
+from tests.kit.files import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 ROOMS = tuple(ROOT / room for room in ("domain", "activities", "store", "intake"))
 SOURCES = [path for room in ROOMS for path in room.rglob("*.py") if "rulebook" not in path.parts]
 

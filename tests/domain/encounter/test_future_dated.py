@@ -7,7 +7,8 @@ import random
 from domain.decision.decide import decide
 from domain.encounter.facts import fold
 from domain.events.base import Stage
-from tests.kit.stories import Story, holds, rulebook
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story, holds
 
 MA = {"payer": "medicare_advantage", "member_id": "1EG4TE5MK73"}
 TODAY, THEN = -30, -26

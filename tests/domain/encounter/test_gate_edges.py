@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.events.base import Stage
-from tests.kit.stories import NDC, Story, holds, site, until_received
+from tests.kit.site import site
+from tests.kit.stories import NDC, Story, holds, until_received
 
 MA = {"payer": "medicare_advantage", "member_id": "1EG4TE5MK73"}
 CHANGES = [date(2026, 3, 8), date(2026, 11, 1), date(2027, 3, 14)]

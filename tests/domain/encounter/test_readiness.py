@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from domain.events.base import Stage
 from domain.site import SiteCertificate
-from tests.kit.stories import Story, holds, kinds, site, until_received
+from tests.kit.site import site
+from tests.kit.stories import Story, holds, kinds, until_received
 
 CENTRE = "readiness.authorized_center.infusion_facility"
 COLLECTING = "readiness.authorized_center.apheresis_facility"

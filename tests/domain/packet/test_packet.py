@@ -18,7 +18,8 @@ from domain.packet.model import Packet
 from domain.packet.narrative import tell
 from domain.rulebook.rows import Denial, Payer, Submission
 from tests.domain.packet.packets import PERSON, denied, sources
-from tests.kit.stories import Story, rulebook, until_infused, whole
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story, until_infused, whole
 
 SILENT = {
     "cart.appointment.booked",

@@ -26,7 +26,7 @@ from store.keys import Keyring
 from store.tables import AlertRecord, AuditEntry, FhirSubscription, Inbox
 from tests.intake.fhir.test_notifications import PATIENT, appointment, r4b
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY
+from tests.kit.files import DEPLOY
 
 
 @dataclass

@@ -21,7 +21,8 @@ from intake.site_mapping import parse_mapping
 from store.facts import load_facts
 from store.tables import AlertRecord, Encounter, Inbox, Quarantine
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY, TOKEN, Gateway
+from tests.kit.files import DEPLOY
+from tests.kit.gateway import TOKEN, Gateway
 
 FEED = "st-mary-fhir"
 MRN_SYSTEM = "urn:oid:1.2.36.146.595.217.0.1"

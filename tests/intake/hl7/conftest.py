@@ -18,8 +18,8 @@ from intake.site_mapping import SiteMapping, parse_mapping
 from store.engine import Database
 from store.keys import Keyring
 from tests.kit import events as e
+from tests.kit.files import DEPLOY
 
-DEPLOY = Path(__file__).parents[3] / "deploy"
 FILES = Path(__file__).parent / "messages"
 PATIENCE = 60
 

@@ -26,6 +26,7 @@ from store.facts import load_facts
 from store.keys import Keyring
 from store.tables import Alias, Encounter, EncounterEvent, Inbox, Patient, Quarantine
 from tests.kit import events as e
+from tests.kit.files import ROOT
 
 Seen = list[tuple[Any, ...]]
 
@@ -156,8 +157,8 @@ def _killed_sender(url: str, keys: Path, lines: str, pause: float) -> set[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdin is not None
     assert process.stdout is not None

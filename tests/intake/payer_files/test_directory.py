@@ -21,9 +21,8 @@ from store.facts import load_facts
 from store.keys import Keyring
 from store.tables import AlertRecord, ClaimVersion, EncounterEvent, Quarantine, ReplyFile, Transmission
 from tests.kit import events as e
+from tests.kit.files import SAMPLES, SITE_FILE
 
-SAMPLES = Path(__file__).resolve().parents[2] / "samples"
-SITE = Path(__file__).resolve().parents[3] / "deploy" / "site.example.toml"
 CLAIM = "CE0000000042"
 
 
@@ -106,7 +105,7 @@ def post(store: tuple[Database, Keyring], tmp_path: Path) -> Post:
     db, keys = store
     receipt = receive(db, keys, e.referral(), e.NOW, "tests")
     assert receipt.encounter_id
-    return Post(db, keys, tmp_path / "inbox", receipt.encounter_id, parse_site(SITE.read_text()))
+    return Post(db, keys, tmp_path / "inbox", receipt.encounter_id, parse_site(SITE_FILE.read_text()))
 
 
 @pytest.mark.parametrize(

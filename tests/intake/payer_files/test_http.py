@@ -14,8 +14,8 @@ from intake.replay import reader_of
 from store.tables import AlertRecord, ClaimVersion
 from tests.activities.billing.test_transmission import LATER
 from tests.activities.billing.test_transmission import send as transmit
-from tests.contract.recording import NOW, Recorder, feed, recorder
 from tests.intake.payer_files.made import SAMPLES, claim, remittance
+from tests.kit.recorder import NOW, Recorder, feed, recorder
 
 
 @pytest.fixture

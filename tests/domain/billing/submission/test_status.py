@@ -20,7 +20,7 @@ from domain.billing.submission.status import standing
 from domain.billing.submission.versions import Bill, RebillAfterVoid, Refusal, State
 from domain.events.revenue import Adjustment, RemittedLine
 from domain.rulebook import Rulebook
-from tests.domain.billing.stories import rulebook
+from tests.kit.rules import rulebook
 
 T0 = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOLD = 4
