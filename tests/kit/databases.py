@@ -38,6 +38,11 @@ def migrated_database(path: Path) -> Database:
     return Database(f"sqlite:///{path}")
 
 
+def fresh_database(directory: Path) -> Database:
+    """Another SQLite database in a directory, as often as one is asked for."""
+    return migrated_database(directory / f"{uuid.uuid4().hex}.db")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     directory = Path(tempfile.mkdtemp(prefix="cart-postgres-"))

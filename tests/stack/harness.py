@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.kit.waiting import eventually
 
 READY_SECONDS = 60
 
@@ -132,17 +132,6 @@ class Stack:
     def claims(self, subject: str) -> dict[str, dict[str, Any]]:
         """The current claims by letter/ordinal."""
         return {f"{c['letter']}/{c['ordinal']}": c for c in self.get(f"/v1/encounters/{subject}/claims")["claims"]}
-
-
-def eventually(check: Callable[[], Any], what: str, seconds: float = 120) -> Any:
-    """Poll until true; the one way these tests wait."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = check()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -32,7 +32,8 @@ from store.engine import Database
 from store.keys import Keyring, read_keyring
 from store.tables import Inbox, sealed_for
 from tests.kit.files import SAMPLES, SITE_FILE
-from tests.stack.harness import Stack, eventually
+from tests.kit.waiting import eventually
+from tests.stack.harness import Stack
 
 ANCHOR = date(2026, 9, 14)
 FAMILY, GIVEN, MRN, MEMBER = "Quetzalcoatlus", "Xiomarabella", "CANARYMRN77", "CNRYMBR9XQ1"

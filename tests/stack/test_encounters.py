@@ -13,7 +13,8 @@ import pytest
 
 from app.tools.scenario_expectations import Scenario, differences, scenarios
 from intake.scenario_feeds import expand
-from tests.stack.harness import Stack, eventually
+from tests.kit.waiting import eventually
+from tests.stack.harness import Stack
 
 SCENARIOS = {scenario.feed.name[0]: scenario for scenario in scenarios()}
 ANCHOR = date(2026, 9, 14)

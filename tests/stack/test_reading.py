@@ -9,7 +9,8 @@ from datetime import date
 from typing import Any
 
 from tests.kit.feeds import SCENARIOS
-from tests.stack.harness import Stack, eventually
+from tests.kit.waiting import eventually
+from tests.stack.harness import Stack
 from tests.stack.test_encounters import events_of
 
 

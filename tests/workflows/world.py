@@ -22,11 +22,9 @@ from store.claims import versions_of
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
+from tests.kit.waiting import PATIENCE, eventually_async
 from tests.workflows.faults import Faults
 from workflows.names import encounter_workflow_id
-
-PATIENCE = 120.0
-"""Seconds until a test gives up waiting: each repeated try waits longer, and a busy machine needs more of them."""
 
 
 @dataclass
@@ -73,16 +71,8 @@ class World:
         await self.server.fast_forward(self.handle(encounter), span)
 
     async def eventually(self, check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        pause = 0.02
-        while loop.time() < end:
-            value = await asyncio.to_thread(check)
-            if value:
-                return value
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.3, 0.5)
-        raise AssertionError(f"not within {seconds} s: {what}")
+        """The first true value of a look at the database, which is taken beside the event loop."""
+        return await eventually_async(lambda: asyncio.to_thread(check), what, seconds, pause=0.02)
 
     async def record(self, workflow_id: str, name: str) -> None:
         """Keep a history for the replay tests, when the run was asked to (`--record-histories`)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -266,6 +265,7 @@ class Silent:
     """Takes every connection and sends one byte of an answer's head after another, without end."""
 
     def __init__(self, pause: float) -> None:
+        self.closed = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.pause = pause
@@ -275,9 +275,8 @@ class Silent:
         with suppress(OSError):
             talk, _ = self.listener.accept()
             talk.sendall(b"HTTP/1.1 200 OK\r\nx: ")
-            while True:
+            while not self.closed.wait(self.pause):
                 talk.sendall(b"a")
-                time.sleep(self.pause)
 
 
 def test_a_try_ends_though_its_answer_drips(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,6 +285,7 @@ def test_a_try_ends_though_its_answer_drips(db: Database, monkeypatch: pytest.Mo
     put(db, alert("a"))
     look(db, only(webhook(silent.url)))
     deliver(db, only(webhook(silent.url)), NOW)
+    silent.closed.set()
     silent.listener.close()
     assert [(row.state, row.last_error) for row in messages(db)] == [("waiting", "no answer: TimeoutError")]
 

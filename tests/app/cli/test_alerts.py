@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
 from pydantic import AnyHttpUrl
 from typer.testing import CliRunner
 
@@ -26,6 +24,7 @@ from store.engine import Database
 from store.keys import create_keyring
 from store.tables import AlertRecord
 from tests.kit.databases import migrated_database
+from tests.kit.sockets import listening
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NOBODY = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(32))
@@ -78,17 +77,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         for one in (alert("alr_1"), alert("alr_2"), alert("alr_3", kind="stock_missing", layer=None)):
             session.add(one)
     api = create_gateway(db=db, keys=keys, access=Access.from_token_file(tmp_path / "token"), clock=lambda: NOW)
-    server = uvicorn.Server(uvicorn.Config(api, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            threading.Event().wait(0.02)
-        yield Desk(db, tmp_path, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        db.close()
+    with listening(api) as url:
+        yield Desk(db, tmp_path, url)
+    db.close()
 
 
 def test_alerts_are_listed_with_their_next_step_and_by_cause(desk: Desk) -> None:
