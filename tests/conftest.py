@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, settings
 pytest.register_assert_rewrite("tests.kit")
 pytest_plugins = (
     "tests.kit.databases",
+    "tests.kit.fhir",
     "tests.kit.gateway",
     "tests.kit.metrics_store",
+    "tests.kit.mllp",
     "tests.kit.programs",
     "tests.kit.rules",
     "tests.kit.site",

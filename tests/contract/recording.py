@@ -126,9 +126,7 @@ async def _told(r: Recorder) -> None:
 
 
 async def _whole(r: Recorder) -> None:
-    receipts = await r.post(feed("a_mcl_medicare_inpatient"))
-    encounter = receipts["receipts"][0]["encounter_id"]
-    r.decide(encounter, NOW)
+    encounter = await r.decided(feed("a_mcl_medicare_inpatient"))
     await r.send("timeline", "GET", f"/v1/encounters/{encounter}/timeline")
     await r.send("claims", "GET", f"/v1/encounters/{encounter}/claims")
     await r.send("claim", "GET", f"/v1/encounters/{encounter}/claims/C")

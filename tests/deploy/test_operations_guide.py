@@ -10,10 +10,9 @@ import typer.main
 
 from app.cli.main import cli
 from app.process.deployment import register, type_name
-from tests.app.process.test_deployment import connected
-from tests.deploy.test_rules import ALERTS
 from tests.kit.files import DOCS, ROOT
-from tests.kit.promql import documented
+from tests.kit.programs import connected
+from tests.kit.promql import ALERTS, documented
 from workflows.search_attributes import MEANING, REGISTRY
 
 GUIDE = (DOCS / "operations.md").read_text(encoding="utf-8")

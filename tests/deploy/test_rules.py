@@ -12,10 +12,9 @@ import yaml
 from app.metrics.definitions import DEFINITIONS
 from app.tools.metrics_catalogue import markdown
 from tests.kit.files import DEPLOY
-from tests.kit.promql import RULES, documented, metrics_in, recorded, rules
+from tests.kit.promql import ALERTS, RULES, documented, metrics_in, recorded
 
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.test.yml"))
-ALERTS = {rule["alert"]: rule for rule in rules("alert")}
 SENT = {"CartEncounterAlert"}
 """Sent to Alertmanager by the alert desk."""
 

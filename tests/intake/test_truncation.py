@@ -12,8 +12,8 @@ from sqlmodel import select
 
 from intake.cloudevents import BATCH, STRUCTURED, NotReadable, read_http
 from store.tables import Encounter, Inbox, Quarantine
-from tests.intake.fhir.test_notifications import PATIENT, appointment, fhir, r4b
 from tests.kit import events as e
+from tests.kit.fhir import PATIENT, appointment, fhir, r4b
 from tests.kit.files import DOCS
 from tests.kit.gateway import TOKEN, Gateway
 from tests.kit.sockets import listening

@@ -66,3 +66,22 @@ def cut(letter: str, missing: Stop, run: str) -> tuple[list[Event], Event]:
     anchor = datetime.now(UTC).date() - (last.date() - datetime.now(UTC).date()) - timedelta(days=1)
     events = expand(feed, anchor, suffix=run)
     return [event for event in events[:at] if not missing(event)], events[at]
+
+
+CUSTODY = "cart.custody.recorded"
+
+
+SAME_PATIENT_OTHER_PRODUCT = {
+    '"tecartus"': '"yescarta"',
+    '"mcl"': '"lbcl"',
+    "C83.18": "C83.38",
+    "71287-219": "71287-119",
+    "Q2053": "Q2041",
+    "XW033M7": "XW033H7",
+}
+
+
+def translated(text: str) -> str:
+    for old, new in SAME_PATIENT_OTHER_PRODUCT.items():
+        text = text.replace(old, new)
+    return text

@@ -61,3 +61,6 @@ async def gateway(store: tuple[Database, Keyring], rules: Rulebook) -> AsyncIter
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as http:
         yield Gateway(api, http, db, keys)
+
+
+PROBLEM = "application/problem+json"

@@ -40,3 +40,6 @@ def rules(kind: str) -> Iterator[dict[str, Any]]:
 
 def recorded() -> set[str]:
     return {rule["record"] for rule in rules("record")}
+
+
+ALERTS = {rule["alert"]: rule for rule in rules("alert")}

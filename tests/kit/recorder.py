@@ -1,6 +1,6 @@
 """A gateway without a socket on a real database, and the worker's activities without a worker.
 
-`decided(directory, feed)` is the shortest way to an encounter: its events are posted, and everything the workflow would
+`Recorder.decided(feed)` is the shortest way to an encounter: its events are posted, and everything the workflow would
 have done is done once.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,18 +22,17 @@ from activities.decisions import DecisionService
 from activities.encounter import EncounterActivities
 from app.api.access import Access
 from app.process.gateway import create_gateway
-from intake.scenario_feeds import expand, load_feed
 from intake.site_mapping import parse_mapping
 from store.config import ConfigCache
 from store.engine import Database
 from store.keys import create_keyring
 from store.tables import Encounter
 from tests.kit.databases import migrated_database
-from tests.kit.files import HL7_FILE, SCENARIOS, SITE_FILE
+from tests.kit.feeds import ANCHOR, events_of
+from tests.kit.files import HL7_FILE, SITE_FILE
 from workflows.messages import ClaimQuestion, Question
 
 TOKEN = "a-token-of-the-recording-long-enough"
-ANCHOR = date(2026, 6, 10)
 NOW = datetime(2026, 6, 25, 16, 0, tzinfo=UTC)
 
 
@@ -116,15 +115,6 @@ async def recorder(directory: Path, url: str | None = None, site: Path = SITE_FI
     db.close()
 
 
-@asynccontextmanager
-async def decided(
-    directory: Path, name: str = "a_mcl_medicare_inpatient", site: Path = SITE_FILE
-) -> AsyncIterator[tuple[Recorder, str]]:
-    """A recorder with one decided encounter of a scenario."""
-    async with recorder(directory, site=site) as made:
-        yield made, await made.decided(feed(name))
-
-
 def feed(name: str, parts: Iterable[str] | None = None) -> list[dict[str, Any]]:
     """The events of a scenario, or of some of its parts."""
-    return expand(load_feed(SCENARIOS / f"{name}.json"), ANCHOR, parts=None if parts is None else set(parts))
+    return events_of(name, parts, ANCHOR)

@@ -42,3 +42,13 @@ def guide_rules() -> Rulebook:
 def rulebook_files() -> dict[str, str]:
     """The texts of the tables, to be changed and loaded again."""
     return rulebook_texts()
+
+
+def rules_with(key: str, value: str, **narrow: str) -> Rulebook:
+    """The rulebook with one more policy row, by default of the payer of these stories."""
+    texts = {path.name: path.read_text() for path in RULEBOOK.glob("*.toml") if path.name != "coverage.toml"}
+    columns = narrow or {"payer": "aetna"}
+    extra = "".join(f'{name} = "{text}"\n' for name, text in columns.items())
+    row = f'[[policies]]\nid = "policies.test"\nkey = "{key}"\nvalue = "{value}"\ntitle = "test"\n{extra}'
+    texts["zz.toml"] = row + 'effective_from = 2017-01-01\nsource = ["test"]\nstatus = "verified"\nrefresh = "fixed"\n'
+    return load(texts)

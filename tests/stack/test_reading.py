@@ -10,8 +10,7 @@ from typing import Any
 
 from tests.kit.feeds import SCENARIOS
 from tests.kit.waiting import eventually
-from tests.stack.harness import Stack
-from tests.stack.test_encounters import events_of
+from tests.stack.harness import Stack, events_of
 
 
 def ask(stack: Stack, *words: str) -> str:

@@ -18,7 +18,7 @@ from domain.alerts.watch import Deadline, UnderWay, WatchedCertificate, bands, n
 from domain.rulebook import Rulebook
 from store.tables import AlertRecord, ClaimVersion, Encounter
 from tests.kit.waiting import eventually_async
-from tests.workflows.world import World
+from tests.kit.worker import World
 from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

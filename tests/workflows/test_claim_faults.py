@@ -9,18 +9,8 @@ import pytest
 from activities.billing import transmit
 from domain.billing.x12 import validate
 from tests.kit.waiting import PATIENCE, eventually_async
-from tests.workflows.test_claim_lifecycle import (
-    emitted,
-    file_of,
-    handle,
-    late_charge,
-    pass_days,
-    remitted,
-    reply,
-    sent,
-    state,
-)
-from tests.workflows.world import World
+from tests.kit.worker import World
+from tests.workflows.claims import emitted, file_of, handle, late_charge, pass_days, remitted, reply, sent, state
 from workflows.names import claim_workflow_id
 
 AWAITS = ("build_claim", "follow_claim", "transmit_claim")

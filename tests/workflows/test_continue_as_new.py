@@ -16,11 +16,10 @@ from store.config import ConfigCache
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import AlertRecord, EncounterEvent
+from tests.kit.path_feeds import Event, events_of
 from tests.kit.paths import told
 from tests.kit.waiting import eventually_async
-from tests.workflows.conftest import temporal_server, working
-from tests.workflows.test_paths import Event, events_of
-from tests.workflows.world import World
+from tests.kit.worker import World, temporal_server, working
 from workflows.messages import Note, Receipt
 from workflows.names import encounter_workflow_id
 

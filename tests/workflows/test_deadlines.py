@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.kit.feeds import Event, Stop, booking, cut, kind
-from tests.workflows.world import World
+from tests.kit.feeds import CUSTODY, Event, Stop, booking, cut, kind
+from tests.kit.worker import World
 from workflows.names import encounter_workflow_id
 
-CUSTODY = "cart.custody.recorded"
 OVERDUE: dict[str, tuple[str, Stop]] = {
     # alert: the feed, and the event that does not come
     "authorization_submission_overdue": ("b", kind("cart.authorization.submitted")),

@@ -12,12 +12,11 @@ from temporalio.worker import Replayer
 from app.process.payload_encryption import data_converter
 from app.process.worker import WORKFLOWS
 from intake.scenario_feeds import expand, load_feed
+from tests.kit.faults import last_failure
 from tests.kit.files import SCENARIOS
 from tests.kit.site import Files, copied
 from tests.kit.waiting import eventually_async
-from tests.workflows.configs import read_by
-from tests.workflows.faults import last_failure
-from tests.workflows.world import World
+from tests.kit.worker import World, read_by
 from workflows.names import claim_workflow_id, encounter_workflow_id
 
 FEED = SCENARIOS / "c_mcl_outpatient_crs.json"

@@ -9,9 +9,9 @@ from temporalio import activity
 from temporalio.worker import Worker
 
 from app.process.failure_hints import Advice
+from tests.kit.faults import last_failure
 from tests.kit.waiting import eventually_async
-from tests.workflows.faults import last_failure
-from tests.workflows.world import World
+from tests.kit.worker import World
 from workflows.certification_watch import CertificationWatch
 from workflows.messages import Moment
 from workflows.names import WATCH_TYPE

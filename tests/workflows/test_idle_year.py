@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from tests.kit.feeds import cut, kind
-from tests.workflows.world import World
+from tests.kit.worker import World
 from workflows.names import claim_workflow_id
 
 YEAR = timedelta(days=365)

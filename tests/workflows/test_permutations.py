@@ -40,8 +40,7 @@ from store.config import ConfigCache
 from store.keys import Keyring
 from store.tables import NOTICES, AlertRecord, ClaimVersion, Encounter, EncounterEvent, Inbox, Quarantine
 from tests.kit.databases import migrated_database
-from tests.workflows.conftest import temporal_server
-from tests.workflows.world import World
+from tests.kit.worker import World, temporal_server
 from workflows.names import claim_workflow_id, encounter_workflow_id
 
 EXAMPLES = int(os.environ.get("CART_PERMUTATIONS", "2"))

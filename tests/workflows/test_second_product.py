@@ -8,12 +8,10 @@ from pathlib import Path
 
 from intake.scenario_feeds import Feed, expand, load_feed
 from store.config import rulebook_directory
-from tests.domain.rulebook.test_second_product import translated
+from tests.kit.feeds import translated
 from tests.kit.files import SCENARIOS, SITE_FILE
 from tests.kit.site import Files, copied
-from tests.workflows.configs import read_by
-from tests.workflows.test_scenarios import play
-from tests.workflows.world import World
+from tests.kit.worker import World, play, read_by
 
 FEED = SCENARIOS / "a_mcl_medicare_inpatient.json"
 

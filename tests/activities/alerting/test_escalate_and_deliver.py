@@ -32,6 +32,7 @@ from store.engine import Database
 from store.tables import AlertDelivery, AlertRecord
 from tests.kit.databases import migrated_database
 from tests.kit.files import DEPLOY
+from tests.kit.rows import alert_row
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AGAIN = timedelta(hours=4)
@@ -93,22 +94,7 @@ def only(*destinations: Destination) -> Destinations:
 
 
 def alert(alert_id: str, **changes: Any) -> AlertRecord:
-    defaults = {
-        "encounter_id": None,
-        "key": alert_id,
-        "kind": "evidence_missing",
-        "severity": "warning",
-        "owner": "coordinator",
-        "title": "A paper is missing",
-        "action": "File it.",
-        "citation": "G47",
-        "rule": "alerts.evidence_missing",
-        "since": NOW,
-        "opened_at": NOW,
-        "acknowledge_by": NOW + timedelta(hours=4),
-        "acknowledged_note": b"sealed",
-    }
-    return AlertRecord(alert_id=alert_id, **(defaults | changes))
+    return alert_row(alert_id, now=NOW, **{"acknowledged_note": b"sealed", **changes})
 
 
 def put(db: Database, *alerts: AlertRecord) -> None:
@@ -172,7 +158,7 @@ def test_a_message_is_signed_and_says_what_to_do_and_nothing_that_is_sealed(db: 
     assert not Webhook((bytes(32),)).signed(lower, body)
     assert lower["authorization"] == "Bearer abc"
     said = json.loads(body)["alerts"][0]
-    assert (said["title"], said["action"], said["owner"]) == ("A paper is missing", "File it.", "coordinator")
+    assert (said["title"], said["action"], said["owner"]) == ("A document is missing", "File it.", "coordinator")
     assert not {"acknowledged_note", "told_state", "key"} & said.keys()
 
 

@@ -16,7 +16,7 @@ from activities.billing.batches import take_place
 from domain.billing.x12.validation import guide_findings
 from intake.payer_files.importer import PayerFileImporter
 from store.tables import Batch, ClaimVersion, Transmission
-from tests.activities.billing.test_transmission import LATER, encounter_of, files
+from tests.kit.claims import LATER, encounter_of, files
 from tests.kit.files import SAMPLES, SITE_FILE
 from tests.kit.recorder import Recorder, recorder
 from workflows.messages import ClaimFollowUp, ClaimMoment

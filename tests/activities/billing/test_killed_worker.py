@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.activities.billing.test_transmission import LATER, encounter_of, files, send, sent
+from tests.kit.claims import LATER, encounter_of, files, send, sent
 from tests.kit.files import ROOT, SITE_FILE
 from tests.kit.recorder import Recorder, recorder
 

@@ -38,8 +38,7 @@ async def packed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
         events = feed("c_mcl_outpatient_crs")
         events[0]["data"]["patient"]["name"] = NAME
         events[0]["data"]["coverage"]["member_id"] = "W123456789"
-        encounter = (await r.post(events))["receipts"][0]["encounter_id"]
-        r.decide(encounter, LATER)
+        encounter = await r.decided(events, LATER)
         answer = (await r.http.get(f"/v1/encounters/{encounter}/claims/C")).json()
         denial = {
             "specversion": "1.0",

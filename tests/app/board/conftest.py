@@ -102,10 +102,7 @@ async def opened(directory: Path) -> AsyncIterator[tuple[Recorder, str, str, set
         found, secret = [], set()
         for name, parts in (("a_mcl_medicare_inpatient", None), ("d_missing_tecartus_certificate", {"first"})):
             events = feed(name, parts)
-            receipts = (await r.post(events))["receipts"]
-            encounter = next(one["encounter_id"] for one in receipts if one["encounter_id"])
-            r.decide(encounter, NOW)
-            found.append(encounter)
+            found.append(await r.decided(events))
             secret |= identifiers(events)
         r.api.state.parts.access.actors = {
             digest(TOKEN): Actor("token"),

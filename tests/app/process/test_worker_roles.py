@@ -20,8 +20,8 @@ from store.config import ConfigCache
 from store.engine import Database
 from store.keys import create_keyring, read_keyring
 from store.tables import ClaimVersion
-from tests.app.process.test_deployment import connected
 from tests.kit.files import ROOT, SITE_FILE
+from tests.kit.programs import connected
 from tests.kit.waiting import eventually_async
 
 FEED = ROOT / "tests" / "scenarios" / "a_mcl_medicare_inpatient.json"

@@ -15,6 +15,7 @@ from domain.billing.claims_due import cases
 from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Claim, Form
 from domain.billing.x12 import Control, Identity, render
+from domain.billing.x12.envelope import text
 from domain.billing.x12.parties import Address
 from domain.encounter.facts import fold
 from domain.encounter.record import Record
@@ -82,3 +83,17 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for file_name, text in files():
         (FOLDER / file_name).write_text(text, encoding="ascii")
+
+
+def control(**changes: object) -> Control:
+    data: dict[str, object] = {
+        "interchange": 7,
+        "claim": "ENC1-C1",
+        "created": datetime(2026, 7, 1, 12, tzinfo=UTC),
+        "filing": "MA",
+    }
+    return Control(**{**data, **changes})  # type: ignore[arg-type]
+
+
+def segments(file: str, tag: str) -> list[list[str]]:
+    return [line.rstrip("~").split("*") for line in file.splitlines() if line.split("*")[0] == tag]

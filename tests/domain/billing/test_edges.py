@@ -14,10 +14,9 @@ from domain.billing.model import Claim
 from domain.billing.x12 import render, validate
 from tests.domain.billing import golden
 from tests.domain.billing.breaks import SECONDARY, outpatient, stay
+from tests.domain.billing.golden import control, segments
 from tests.domain.billing.stories import Story, edit_ids, error_ids, lines, mcl_inpatient, site, units
-from tests.domain.billing.test_policies import rules_with
-from tests.domain.billing.test_x12 import control, segments
-from tests.kit.rules import rulebook
+from tests.kit.rules import rulebook, rules_with
 
 SPRING, AUTUMN = date(2026, 3, 13), date(2026, 11, 6)
 """Infusion days whose fifth day before is the one on which New York changes its clocks."""

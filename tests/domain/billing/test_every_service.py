@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from domain.billing.model import Claim
 from domain.billing.x12 import render, validate
 from tests.domain.billing import golden
+from tests.domain.billing.golden import control
 from tests.domain.billing.stories import Story, error_ids, site
-from tests.domain.billing.test_x12 import control
 
 HOUSES = ("st_mary", "st_mary_office", "st_mary_exempt", "lakeside")
 FOLDING = {"duplicate_line", "line_outside_period", "overlapping_claims", "product_twice", "total_mismatch", "no_rule"}

@@ -11,21 +11,10 @@ from hypothesis import strategies as st
 
 from domain.billing import build_claims
 from domain.billing.model import Claim
-from domain.rulebook import Rulebook, load
+from domain.rulebook import Rulebook
 from tests.domain.billing.breaks import outpatient
 from tests.domain.billing.stories import Story, error_ids, mcl_inpatient, site
-from tests.kit.files import RULEBOOK
-from tests.kit.rules import rulebook
-
-
-def rules_with(key: str, value: str, **narrow: str) -> Rulebook:
-    """The rulebook with one more policy row, by default of the payer of these stories."""
-    texts = {path.name: path.read_text() for path in RULEBOOK.glob("*.toml") if path.name != "coverage.toml"}
-    columns = narrow or {"payer": "aetna"}
-    extra = "".join(f'{name} = "{text}"\n' for name, text in columns.items())
-    row = f'[[policies]]\nid = "policies.test"\nkey = "{key}"\nvalue = "{value}"\ntitle = "test"\n{extra}'
-    texts["zz.toml"] = row + 'effective_from = 2017-01-01\nsource = ["test"]\nstatus = "verified"\nrefresh = "fixed"\n'
-    return load(texts)
+from tests.kit.rules import rulebook, rules_with
 
 
 def claim(story: Story, key: str, rules: Rulebook) -> Claim:

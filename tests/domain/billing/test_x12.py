@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.billing.x12 import Control, Identity, NotWritable, render, validate
+from domain.billing.x12 import Identity, NotWritable, render, validate
 from domain.billing.x12.bill_segments import same_bill
 from domain.billing.x12.envelope import number, text
 from domain.billing.x12.parties import Address
 from tests.domain.billing import golden
 from tests.domain.billing.alterations import REWRITTEN, Rewritten
+from tests.domain.billing.golden import control, segments
 from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient, site
 
 PAT = Identity(
@@ -23,16 +24,6 @@ PAT = Identity(
 )
 
 FILES = list(golden.files())
-
-
-def control(**changes: object) -> Control:
-    data: dict[str, object] = {
-        "interchange": 7,
-        "claim": "ENC1-C1",
-        "created": datetime(2026, 7, 1, 12, tzinfo=UTC),
-        "filing": "MA",
-    }
-    return Control(**{**data, **changes})  # type: ignore[arg-type]
 
 
 def files(story: Story, **changes: object) -> dict[str, str]:
@@ -73,10 +64,6 @@ def test_every_claim_passes_the_guide_maps(name: str) -> None:
     found = files(STORIES[name]())
     assert found
     assert {key: validate(file) for key, file in found.items()} == {key: [] for key in found}
-
-
-def segments(file: str, tag: str) -> list[list[str]]:
-    return [line.rstrip("~").split("*") for line in file.splitlines() if line.split("*")[0] == tag]
 
 
 def test_the_stay_is_placed_where_a_clearinghouse_looks_for_it() -> None:

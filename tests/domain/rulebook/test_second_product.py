@@ -11,24 +11,10 @@ from domain.decision.model import Decision
 from domain.rulebook import Rulebook, load
 from domain.site import Site, parse_site
 from intake.scenario_feeds import expand, load_feed
-from tests.kit.feeds import ANCHOR, decided
+from tests.kit.feeds import ANCHOR, decided, translated
 from tests.kit.files import SCENARIOS, SITE_FILE
 
 NOW = datetime(2026, 7, 8, 23, tzinfo=UTC)
-SAME_PATIENT_OTHER_PRODUCT = {
-    '"tecartus"': '"yescarta"',
-    '"mcl"': '"lbcl"',
-    "C83.18": "C83.38",
-    "71287-219": "71287-119",
-    "Q2053": "Q2041",
-    "XW033M7": "XW033H7",
-}
-
-
-def translated(text: str) -> str:
-    for old, new in SAME_PATIENT_OTHER_PRODUCT.items():
-        text = text.replace(old, new)
-    return text
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from intake.site_mapping import FhirFeed, SiteMapping, parse_mapping
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import AlertRecord, AuditEntry, FhirSubscription, Inbox
-from tests.intake.fhir.test_notifications import PATIENT, appointment, r4b
 from tests.kit import events as e
+from tests.kit.fhir import PATIENT, appointment, r4b
 from tests.kit.files import DEPLOY
 from tests.kit.sockets import listening
 

@@ -30,10 +30,10 @@ from intake.replay import reader_of
 from intake.site_mapping import MappingError, SiteMapping, parse_mapping
 from store.keys import Keyring
 from store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
-from tests.intake.hl7.conftest import PATIENCE, Client, Mllp, framed, recorded
 from tests.kit import events as e
 from tests.kit.certificates import make as make_certificates
 from tests.kit.files import DEPLOY
+from tests.kit.mllp import PATIENCE, Client, Mllp, framed, recorded
 
 GOOD = recorded("story")[0]
 

@@ -26,9 +26,9 @@ from store.facts import load_facts
 from store.identifiers import look_up
 from store.keys import Keyring, create_keyring
 from store.tables import AuditEntry, Encounter, Inbox, Quarantine
-from tests.intake.hl7.conftest import Mllp, framed, recorded
 from tests.kit import events as e
 from tests.kit.databases import migrated_database
+from tests.kit.mllp import Mllp, framed, recorded
 
 APPOINTMENT, STAY = "cart.appointment.", "cart.admission."
 

@@ -27,10 +27,10 @@ from store.engine import Database
 from store.facts import load_facts
 from store.keys import Keyring
 from store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
-from tests.intake.hl7.conftest import recorded
-from tests.intake.hl7.test_messages import merge, stay
 from tests.kit import events as e
 from tests.kit.files import HL7_FILE
+from tests.kit.hl7 import merge, stay
+from tests.kit.mllp import recorded
 
 STORY = recorded("story")
 HERE, ELSEWHERE = b"8W^801^A^STMARY", b"ORTHO^2^A^STMARY"
