@@ -70,7 +70,7 @@ async def test_doses_of_another_patient_come_off_the_stock_until_they_are_retrac
         await r.post(event(1, "cart.readiness.changed", "st_mary", "2026-06-07T08:00:00-04:00", report))
         assert missing(r, encounter) == ""
         await r.post([dose(2, "ORD-C", "2026-06-08T08:00:00-04:00"), dose(3, "ORD-C", "2026-06-08T16:00:00-04:00")])
-        assert missing(r, encounter).endswith("2 of the 3 reported were given since")
+        assert missing(r, encounter).endswith("2 of 3 reported doses were given since")
         assert told(r, encounter) == 2, (
             "a gate that closes by another patient's dose must not wait for its own next fact"
         )

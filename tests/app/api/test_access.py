@@ -52,7 +52,7 @@ def test_the_guide_shows_the_access_table_as_it_is() -> None:
     assert [line for line in (*rights, *calls) if line not in guide] == []
     table = [line for line in guide if line.startswith("| ") and line.count("|") == 3]
     assert set(table) - {line for line in table if "`cart-encounter " in line} - {*rights, *calls} == {
-        *("| right | roles |", "| call | right |", "| asked for | how |")
+        *("| right | roles |", "| call | right |", "| to find | use |")
     }
 
 

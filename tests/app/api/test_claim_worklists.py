@@ -91,7 +91,7 @@ async def test_a_denied_claim_says_why_what_to_do_by_when_and_where_its_evidence
         assert entry["denial"] == 1
         assert "J9185: 400.00 (CARC 58)" in entry["reason"]
         assert entry["lines"] == ["J9185: 400.00 (CARC 58)"]
-        assert entry["fix"].startswith("Refer to an authorised centre")
+        assert entry["fix"].startswith("Refer to an authorized center")
         assert entry["citation"] == "G432"
         assert (entry["total"], entry["paid"], entry["owner"]) == ("400.00", "500.00", "biller")
         assert entry["packet"] == f"/v1/encounters/{life.encounter}/claims/C/1/packet"

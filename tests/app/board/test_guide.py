@@ -19,7 +19,7 @@ def test_every_form_stands_in_the_guide_with_its_event_and_roles() -> None:
 
 
 def test_the_guide_names_who_sees_identity() -> None:
-    assert f"Identity is for {', '.join(sorted(BOARD_TABLE[BoardRight.SEE_IDENTITY]))}." in GUIDE
+    assert f"Roles that may see identity: {', '.join(sorted(BOARD_TABLE[BoardRight.SEE_IDENTITY]))}." in GUIDE
 
 
 def test_pictures_are_there_and_small() -> None:

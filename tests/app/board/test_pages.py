@@ -86,7 +86,7 @@ async def test_a_forged_or_altered_cookie_is_no_session(board: Board) -> None:
 async def test_the_board_lists_encounters_by_stage_with_holds_and_days(board: Board) -> None:
     text = unescape((await board.get("/")).text)
     assert text.index("Apheresis") < text.index(board.held) < text.index("Monitoring") < text.index(board.whole)
-    assert "Authorised treatment centre of the product" in text
+    assert "Manufacturer's authorization of the collection center" in text
     assert "15 days in stage" in text
     looks = dict(re.findall(r'<li class="card (\w+)">\s*<h3><a href="/encounters/(\w+)"', text))
     assert looks == {"held": board.held, "clear": board.whole}
@@ -137,7 +137,7 @@ async def test_claims_and_custody_are_for_the_roles_that_may_read_them(board: Bo
     for role, claims, custody in (("lab", False, True), ("biller", True, False), ("coordinator", True, True)):
         await board.sign_in(f"token-of-{role}")
         text = (await board.get(f"/encounters/{board.whole}")).text
-        assert ("Claim A/1" in text, "Chain of identity" in text) == (claims, custody), role
+        assert ("Claim A/1" in text, '<h2 id="custody">' in text) == (claims, custody), role
 
 
 async def test_outside_its_facilities_a_caller_sees_nothing(board: Board) -> None:
@@ -187,7 +187,7 @@ async def test_an_alert_is_acknowledged_from_the_page_and_stays_open_until_its_c
 async def test_worklists_hold_what_their_desk_owns(board: Board) -> None:
     coordinator = (await board.get("/work/coordinator")).text
     assert board.held in coordinator
-    assert "Ask the manufacturer to list the collecting centre" in unescape(coordinator)
+    assert "Have the manufacturer list the collection center" in unescape(coordinator)
     lab = (await board.get("/work/lab")).text
     assert "Where the cells are" in lab
     assert board.whole in lab

@@ -68,7 +68,7 @@ def test_missing_holds_contrary_closes_and_later_evidence_opens(kind: str) -> No
     story.add(-39, kind, FOR[kind])
     assert hold not in holds(story.decide(-38))
     story.add(-37, kind, AGAINST[kind])
-    assert "speaks against" in holds(story.decide(-36))[hold].missing
+    assert "does not support" in holds(story.decide(-36))[hold].missing
     story.add(-35, kind, FOR[kind])
     assert hold not in holds(story.decide(-34))
 
@@ -160,7 +160,7 @@ def test_b_all_as_outpatient_is_held_by_commercial_payers() -> None:
     )
 
     hold = holds(story.decide(-40))["apheresis.site_of_care.setting"]
-    assert (hold.denial, hold.missing) == (11, "an inpatient setting")
+    assert (hold.denial, hold.missing) == (11, "inpatient setting")
     story.tell(-39, "cart.plan.changed", {"planned_setting": "inpatient", "reason": "payer"})
     assert "apheresis.site_of_care.setting" not in holds(story.decide(-38))
 

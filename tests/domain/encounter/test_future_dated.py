@@ -12,7 +12,7 @@ from tests.kit.stories import Story, holds
 
 MA = {"payer": "medicare_advantage", "member_id": "1EG4TE5MK73"}
 TODAY, THEN = -30, -26
-AHEAD = "dated ahead"
+AHEAD = "future dated"
 
 
 def _paper(story: Story, day: int) -> None:

@@ -42,7 +42,7 @@ def test_a_certificate_of_the_sister_product_never_counts() -> None:
     assert Stage.APHERESIS not in decision.cleared
     hold = holds(decision)[f"apheresis.{COLLECTING}"]
     assert (hold.layer, hold.denial, hold.overridable) == ("authorized_center", 1, False)
-    assert "another product is on file" in hold.missing
+    assert "another product's certificate is on file" in hold.missing
     assert kinds(decision)["uncleared_collection_booked"].severity == "critical"
     assert kinds(decision)["certification_missing"].severity == "critical"
     assert decision.claims == ()
