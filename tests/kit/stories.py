@@ -15,13 +15,13 @@ from domain.encounter.model import Hold
 from domain.events import HOLDER_TYPES, EventData, parse_data
 from domain.rulebook.rows import Edition
 from domain.site import Site
+from tests.kit.patient import coverage, referral
 from tests.kit.rules import rulebook
 from tests.kit.site import site
 
 ZONE = ZoneInfo("America/New_York")
 DAY0 = date(2026, 6, 1)
 NDC, LOT, BAG, COI, DIN, Q_CODE = "71287-219-01", "KTA0001", "BAG-1", "COI-1", "DIN-1", "Q2053"
-PRESCRIBER = "1234560211"
 
 
 @dataclass
@@ -60,29 +60,13 @@ class Story:
 
     def refer(self, day: int = -45, **changes: Any) -> str:
         evidence = changes.pop("evidence", None)
-        data: dict[str, Any] = {
-            "product": "tecartus",
-            "indication": "mcl",
-            "diagnosis": "C83.18",
-            "patient": {
-                "mrn": "MRN-1",
-                "name": {"family": "SYNTHETIC", "given": "PATIENT"},
-                "birth_date": "1960-02-29",
-                "sex": "female",
-                "address": {"line": "1 STREET", "city": "ALBANY", "state": "NY", "postal_code": "122070001"},
-            },
-            "coverage": {"payer": "medicare", "member_id": "1EG4TE5MK73"},
-            "facilities": {"apheresis": "st_mary", "infusion": "st_mary"},
-            "prescriber_npi": PRESCRIBER,
-            "planned_setting": "inpatient",
-            "weight_kg": 70,
-            "bsa_m2": 1.85,
+        data = {
             "prior_therapies": [
                 {"regimen": "first", "line": 1, "class": "chemoimmunotherapy", "stop_reason": "progression"}
             ],
             "evidence": self.papers(day - 2) if evidence is None else evidence,
         }
-        return self.tell(day, "cart.referral.received", data | changes)
+        return self.tell(day, "cart.referral.received", referral(**(data | changes)))
 
     def papers(self, day: int, *without: str) -> list[dict[str, Any]]:
         """Every paper of the gate for mantle cell lymphoma, all in favour."""
@@ -236,10 +220,10 @@ class Story:
         return self.tell(day, "cart.hold.overridden", data | {"expires": self.at(expires, 9).isoformat()}, hour=12)
 
 
-def until_collected(payer: str = "medicare", **referral: Any) -> Story:
+def until_collected(payer: str = "medicare", **changes: Any) -> Story:
     """A cleared patient whose cells were collected on day -24."""
     story = Story()
-    story.refer(coverage={"payer": payer, "member_id": "1EG4TE5MK73"}, **referral)
+    story.refer(coverage=coverage(payer), **changes)
     if payer != "medicare":
         story.authorize(-42, -42, 40)
     story.book("apheresis", -24, -40)
@@ -247,17 +231,17 @@ def until_collected(payer: str = "medicare", **referral: Any) -> Story:
     return story
 
 
-def until_received(payer: str = "medicare", **referral: Any) -> Story:
+def until_received(payer: str = "medicare", **changes: Any) -> Story:
     """The product was released on day -8 and accepted at the centre on day -6."""
-    story = until_collected(payer, **referral)
+    story = until_collected(payer, **changes)
     story.release()
     story.receive()
     return story
 
 
-def until_infused(payer: str = "medicare", **referral: Any) -> Story:
+def until_infused(payer: str = "medicare", **changes: Any) -> Story:
     """Lymphodepletion on the label's days, admitted on day -1, infused on day 0."""
-    story = until_received(payer, **referral)
+    story = until_received(payer, **changes)
     story.on_the_way()
     story.deplete()
     story.admit()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from tests.domain.billing.stories import Story, mcl_inpatient
+from tests.kit.patient import patient as named
 
 LABEL = {"coi_id": "COI1", "hcpcs": "Q2053", "ndc": "71287-219-01", "lot": "LOT20260A"}
 
@@ -32,11 +33,6 @@ def collected(**referral: object) -> Story:
 
 def payer(name: str) -> dict[str, str]:
     return {"payer": name, "member_id": "W"}
-
-
-def person(born: str) -> dict[str, object]:
-    address = {"line": "1 Elm", "city": "Columbus", "state": "OH", "postal_code": "43215"}
-    return {"mrn": "M", "name": {"family": "T", "given": "P"}, "birth_date": born, "sex": "male", "address": address}
 
 
 def stay(*others: tuple[str, str | None], principal: str = "C83.18", **changes: object) -> Story:
@@ -90,6 +86,14 @@ def long_ago() -> Story:
 def both_at_nine() -> Story:
     story = Story().referral().dose("fludarabine", -5, "55.5", minutes=60)
     return story.dose("cyclophosphamide", -5, "925", minutes=60)
+
+
+def unlisted_payer() -> Story:
+    """The payer of the referral is in the rulebook and not in the site file."""
+    story = collected(coverage=payer("cigna"))
+    kept = tuple(one for one in story.site.payers if one.key != "cigna")
+    story.site = story.site.model_copy(update={"payers": kept})
+    return story
 
 
 def charted_outpatient() -> Story:
@@ -278,7 +282,9 @@ ERRORS = (
     Charted("a CRS code that does not exist", "code_not_valid", "C/1", lambda: stay(("D89.830", "N"))),
     Charted("a procedure code that does not exist", "code_not_valid", "C/1", lambda: coded_procedure("XW03399")),
     Charted("a diagnosis code without its last digit", "code_not_valid", "A/1", lambda: collected(diagnosis="C83.1")),
-    Charted("a patient under eighteen", "age_product", "A/1", lambda: collected(patient=person("2010-01-01"))),
+    Charted(
+        "a patient under eighteen", "age_product", "A/1", lambda: collected(patient=named(birth_date="2010-01-01"))
+    ),
     Charted("large B-cell lymphoma referred as MCL", "diagnosis_product", "A/1", lambda: collected(diagnosis="C83.30")),
     Charted("leukemia coded on the MCL stay", "diagnosis_product", "C/1", lambda: stay(principal="C91.02")),
     Charted(
@@ -293,7 +299,7 @@ ERRORS = (
         "A/1",
         lambda: Story().referral().collection(facility="x"),
     ),
-    Charted("a payer that is not in the site file", "unknown_payer", "A/1", lambda: collected(coverage=payer("cigna"))),
+    Charted("a payer that is not in the site file", "unknown_payer", "A/1", unlisted_payer),
     Charted(
         "more than 99,999.99 on a professional claim",
         "amount_cap",

@@ -14,26 +14,24 @@ from app.tools.scenario_expectations import scenarios
 from domain.billing.claims_due import cases
 from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Claim, Form
-from domain.billing.x12 import Control, Identity, render
+from domain.billing.x12 import Control, render
 from domain.billing.x12.envelope import text
-from domain.billing.x12.parties import Address
 from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from domain.rulebook.rows import Edition, Payer
 from domain.site import Site
 from intake.scenario_feeds import expand
 from tests.domain.billing.breaks import office
-from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient, site
+from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient
 from tests.kit.feeds import fact_of
+from tests.kit.patient import identity
 from tests.kit.rules import rulebook
-from tests.kit.site import site as example_site
+from tests.kit.site import site
 
 FOLDER = Path(__file__).parent / "golden"
 INFUSION = date(2026, 6, 10)
 MADE = datetime(2026, 8, 1, 12, tzinfo=UTC)
-PAT = Identity(
-    "Doe", "Pat", date(1959, 6, 12), "male", Address("1 Elm", "Columbus", "OH", "43215"), "1EG4TE5MK73", "M1"
-)
+PAT = identity()
 
 
 def readmitted() -> Story:
@@ -56,7 +54,7 @@ def record_of(name: str) -> Record:
 @cache
 def scenario_cases(name: str, edition: Edition) -> tuple[ClaimReview, ...]:
     """The claims of a scenario with what they were written from."""
-    return cases(record_of(name), example_site(), rulebook(edition))
+    return cases(record_of(name), site(), rulebook(edition))
 
 
 def written(name: str, claims: Iterable[Claim], where: Site) -> Iterator[tuple[str, str]]:
@@ -76,7 +74,7 @@ def files() -> Iterator[tuple[str, str]]:
     for name, story in STORIES.items():
         yield from written(name, story().claims(), site())
     for name in SCENARIOS:
-        yield from written(name, (case.claim for case in scenario_cases(name, "current")), example_site())
+        yield from written(name, (case.claim for case in scenario_cases(name, "current")), site())
 
 
 if __name__ == "__main__":

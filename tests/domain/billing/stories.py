@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,92 +15,14 @@ from domain.encounter.record import Record
 from domain.events import EventData, parse_data
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Edition
-from domain.site import Site, parse_site
+from domain.site import Site
+from tests.kit.patient import coverage, patient, referral
 from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 ZONE = ZoneInfo("America/New_York")
 FLUDARABINE_NDC, CYCLOPHOSPHAMIDE_NDC, TOCILIZUMAB_NDC = "63323-192-02", "10019-955-01", "50242-135-01"
 TECARTUS_NDC, LOT = "71287-219-01", "LOT20260A"
-
-
-_FACILITY = """
-[[facilities]]
-key = "{key}"
-name = "{name}"
-npi = "{npi}"
-tax_id = "311234567"
-taxonomy = "282N00000X"
-time_zone = "America/New_York"
-hospital_class = "{hospital_class}"
-owner_group = "{owner}"
-roles = ["apheresis", "infusion", "lymphodepletion"]
-mac = "J15"
-phone = "5555550100"
-attending_npi = "1999999976"
-attending_name = ["Attending", "Anne"]
-[facilities.address]
-line = "100 Main Street"
-city = "Columbus"
-state = "OH"
-postal_code = "432151234"
-"""
-
-_CHARGES = {
-    "collection": "4200.00",
-    "transport_preparation": "900.00",
-    "receipt_preparation": "3000.00",
-    "cell_administration": "5000.00",
-    "cell_product": "463000.00",
-    "room_and_board": "3500.00",
-    "fludarabine": "180.00",
-    "cyclophosphamide": "45.00",
-    "tocilizumab": "9.50",
-    "chemo_infusion_initial": "450.00",
-    "chemo_infusion_hour": "120.00",
-    "chemo_infusion_sequential": "260.00",
-    "chemo_push": "210.00",
-    "chemo_push_additional": "150.00",
-    "therapeutic_infusion": "380.00",
-    "therapeutic_infusion_hour": "110.00",
-}
-
-
-@cache
-def site() -> Site:
-    """The example site: a hospital, its own office, an exempt hospital of another owner."""
-    head = """
-name = "St. Mary"
-submitter_id = "STMARYHOSP"
-contact_name = "Cell Therapy Billing"
-contact_phone = "5555550100"
-product_invoice_cost = { tecartus = "373000.00" }
-[[payers]]
-key = "medicare"
-name = "Medicare"
-receiver_id = "MACJURIS15"
-payer_id = "15201"
-[[payers]]
-key = "aetna"
-name = "Aetna"
-receiver_id = "AETNA"
-payer_id = "60054"
-"""
-    places = (
-        ("st_mary", "St. Mary Hospital", "1234567893", "ipps", "mercy"),
-        ("st_mary_office", "St. Mary Office", "1457700001", "office", "mercy"),
-        ("st_mary_exempt", "St. Mary Cancer Hospital", "1669900003", "exempt", "exempt"),
-        ("lakeside", "Lakeside Hospital", "1861900002", "ipps", "lakeside"),
-    )
-    body = "".join(_FACILITY.format(key=k, name=n, npi=_npi(i), hospital_class=c, owner=o) for k, n, i, c, o in places)
-    charges = "".join(f'[[charges]]\nservice = "{s}"\namount = "{a}"\n' for s, a in _CHARGES.items())
-    return parse_site(head + body + charges)
-
-
-def _npi(stem: str) -> str:
-    """The stem's first nine digits with the right check digit."""
-    digits = "80840" + stem[:9]
-    total = sum(sum(divmod(int(d) * (2 if i % 2 == 0 else 1), 10)) for i, d in enumerate(reversed(digits)))
-    return stem[:9] + str(-total % 10)
 
 
 @dataclass
@@ -110,6 +31,7 @@ class Story:
 
     day0: date = date(2026, 6, 15)
     facts: list[Fact[EventData]] = field(default_factory=list)
+    site: Site = field(default_factory=site)
 
     def at(self, day: int, hour: int = 9, minute: int = 0) -> datetime:
         return datetime.combine(self.day0 + timedelta(days=day), datetime.min.time(), ZONE).replace(
@@ -126,26 +48,7 @@ class Story:
         return self
 
     def referral(self, **changes: Any) -> Story:
-        person = {
-            "mrn": "M1",
-            "name": {"family": "Test", "given": "Pat"},
-            "birth_date": "1959-06-12",
-            "sex": "male",
-            "address": {"line": "1 Elm", "city": "Columbus", "state": "OH", "postal_code": "43215"},
-        }
-        data: dict[str, Any] = {
-            "product": "tecartus",
-            "indication": "mcl",
-            "diagnosis": "C83.18",
-            "patient": person,
-            "coverage": {"payer": "medicare", "member_id": "1EG4TE5MK73"},
-            "facilities": {"apheresis": "st_mary", "infusion": "st_mary"},
-            "prescriber_npi": "1999999976",
-            "planned_setting": "inpatient",
-            "weight_kg": 70,
-            "bsa_m2": 1.85,
-        }
-        return self.add("cart.referral.received", self.at(-45), **{**data, **changes})
+        return self.add("cart.referral.received", self.at(-45), **referral(**changes))
 
     def evidence(self, kind: str, day: int = -40, **values: Any) -> Story:
         extra = {"values": values} if values else {}
@@ -302,7 +205,7 @@ class Story:
         return Record(fold(self.facts))
 
     def claims(self, edition: Edition = "current", rules: Rulebook | None = None) -> tuple[Claim, ...]:
-        return build_claims(self.record(), site(), rules or rulebook(edition))
+        return build_claims(self.record(), self.site, rules or rulebook(edition))
 
     def claim(self, key: str, edition: Edition = "current") -> Claim:
         return next(claim for claim in self.claims(edition) if claim.key == key)
@@ -311,24 +214,20 @@ class Story:
         return [claim.key for claim in self.claims(edition)]
 
 
-def mcl_inpatient(admission: int = -1, payer: str = "medicare", **referral: Any) -> Story:
+def mcl_inpatient(admission: int = -1, payer: str = "medicare", **changes: Any) -> Story:
     """The guide's adult with MCL, 70 kg and 1.85 m2, infused in a stay that begins `admission` days from the infusion."""
-    story = Story().referral(coverage={"payer": payer, "member_id": "1EG4TE5MK73"}, **referral)
+    story = Story().referral(coverage=coverage(payer), **changes)
     story.collection().release().mcl_course()
     return story.admitted(admission).infused().discharged(14).coded()
 
 
 def b_all_inpatient(cyclophosphamide: tuple[int, ...] = (-2,), admission: int = -5) -> Story:
     """The guide's 28-year-old with B-ALL, admitted before lymphodepletion; commercial payer."""
-    person = {
-        "mrn": "M2",
-        "name": {"family": "Test", "given": "Sam"},
-        "birth_date": "1998-01-20",
-        "sex": "female",
-        "address": {"line": "1 Elm", "city": "Columbus", "state": "OH", "postal_code": "43215"},
-    }
     story = Story().referral(
-        indication="b_all", diagnosis="C91.02", patient=person, coverage={"payer": "aetna", "member_id": "W1"}
+        indication="b_all",
+        diagnosis="C91.02",
+        patient=patient(birth_date="1998-01-20"),
+        coverage={"payer": "aetna", "member_id": "W1"},
     )
     story.authorization().collection().release().b_all_course(cyclophosphamide, setting="inpatient")
     return story.handed_over().admitted(admission).infused(access="central").discharged(16).coded("ADM1", "C91.02")

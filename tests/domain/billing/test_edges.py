@@ -15,8 +15,9 @@ from domain.billing.x12 import render, validate
 from tests.domain.billing import golden
 from tests.domain.billing.breaks import SECONDARY, outpatient, stay
 from tests.domain.billing.golden import control, segments
-from tests.domain.billing.stories import Story, edit_ids, error_ids, lines, mcl_inpatient, site, units
+from tests.domain.billing.stories import Story, edit_ids, error_ids, lines, mcl_inpatient, units
 from tests.kit.rules import rulebook, rules_with
+from tests.kit.site import site
 
 SPRING, AUTUMN = date(2026, 3, 13), date(2026, 11, 6)
 """Infusion days whose fifth day before is the one on which New York changes its clocks."""

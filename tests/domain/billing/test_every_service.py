@@ -12,7 +12,8 @@ from domain.billing.model import Claim
 from domain.billing.x12 import render, validate
 from tests.domain.billing import golden
 from tests.domain.billing.golden import control
-from tests.domain.billing.stories import Story, error_ids, site
+from tests.domain.billing.stories import Story, error_ids
+from tests.kit.site import site
 
 HOUSES = ("st_mary", "st_mary_office", "st_mary_exempt", "lakeside")
 FOLDING = {"duplicate_line", "line_outside_period", "overlapping_claims", "product_twice", "total_mismatch", "no_rule"}

@@ -13,8 +13,9 @@ from domain.billing import build_claims
 from domain.billing.model import Claim
 from domain.rulebook import Rulebook
 from tests.domain.billing.breaks import outpatient
-from tests.domain.billing.stories import Story, error_ids, mcl_inpatient, site
+from tests.domain.billing.stories import Story, error_ids, mcl_inpatient
 from tests.kit.rules import rulebook, rules_with
+from tests.kit.site import site
 
 
 def claim(story: Story, key: str, rules: Rulebook) -> Claim:
@@ -50,7 +51,7 @@ def test_receipt_is_tracked_or_inside_the_product_never_both() -> None:
 
 
 def test_the_contractor_may_ask_for_jz_on_the_product() -> None:
-    rules = rules_with("product_waste_modifier", "report", mac="J15")
+    rules = rules_with("product_waste_modifier", "report", mac="JK")
     product = [line for line in claim(infused(), "C/1", rules).lines if line.service == "cell_product"]
     assert [line.modifiers for line in product] == [("JZ",)]
     assert [line.modifiers for line in infused().claim("C/1").lines if line.service == "cell_product"] == [()]

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.events.base import Stage
+from tests.kit.patient import patient as named
 from tests.kit.site import site
 from tests.kit.stories import NDC, Story, holds, until_received
 
@@ -91,13 +92,7 @@ class TestFirstAndLastDays:
     @given(born=st.dates(date(2006, 1, 1), date(2010, 12, 31)), day=st.dates(date(2026, 1, 1), date(2028, 12, 31)))
     def test_eighteen_on_the_day_of_the_service_and_not_before(self, born: date, day: date) -> None:
         story = Story(day0=day + timedelta(days=24))
-        patient = {
-            "mrn": "MRN-1",
-            "name": {"family": "SYNTHETIC", "given": "PATIENT"},
-            "birth_date": born.isoformat(),
-            "sex": "female",
-            "address": {"line": "1 STREET", "city": "ALBANY", "state": "NY", "postal_code": "122070001"},
-        }
+        patient = named(birth_date=born.isoformat())
         story.refer(indication="b_all", diagnosis="C91.02", patient=patient, coverage=MA)
         story.book("apheresis", -24, -42)
 
