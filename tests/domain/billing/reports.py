@@ -37,7 +37,6 @@ def broken_claims() -> str:
     return "\n".join(
         (
             "# Claim errors and what stops each\n",
-            f"{len(charted) + len(altered) + len(written)} cases. "
             "An error holds the claim, a warning shows. Generated; a test compares.\n",
             "## Charting, coding and posting errors\n",
             table(head, charted),
