@@ -43,7 +43,9 @@ def test_the_written_files_are_those_of_the_definitions() -> None:
 
 def test_no_panel_is_missing_from_the_written_files() -> None:
     for path, text in BUILD.build().items():
-        assert incomplete(shown(path.read_text(encoding="utf-8"), path), shown(text, path)) == [], RUN
+        written = path.read_text(encoding="utf-8")
+        assert incomplete(shown(written, path), shown(text, path)) == [], RUN
+        assert written == text, RUN
 
 
 def test_grafana_and_the_consoles_ask_the_same() -> None:

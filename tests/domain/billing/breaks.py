@@ -9,7 +9,7 @@ from datetime import date
 from tests.domain.billing.stories import Story, mcl_inpatient
 from tests.kit.patient import patient as named
 
-LABEL = {"coi_id": "COI1", "hcpcs": "Q2053", "ndc": "71287-219-01", "lot": "LOT20260A"}
+LABEL = {"coi_id": "COI-1", "hcpcs": "Q2053", "ndc": "71287-219-01", "lot": "KTA0001"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Charted:
 
 def outpatient(payer: str = "medicare", **referral: object) -> Story:
     story = Story().referral(coverage={"payer": payer, "member_id": "W1"}, planned_setting="outpatient", **referral)
-    return story.authorization().collection().release().mcl_course()
+    return story.authorization().collection().released().mcl_course()
 
 
 def collected(**referral: object) -> Story:
@@ -37,7 +37,7 @@ def payer(name: str) -> dict[str, str]:
 
 def stay(*others: tuple[str, str | None], principal: str = "C83.18", **changes: object) -> Story:
     """The MCL stay without its abstract, then coded as given."""
-    story = Story().referral().collection().release().mcl_course().admitted(-1).infused().discharged(14)
+    story = Story().referral().collection().released().mcl_course().admitted(-1).infused().discharged(14)
     return story.coded("ADM1", principal, *others, **changes)
 
 
@@ -60,7 +60,7 @@ def b_all(cyclophosphamide: tuple[int, ...] = ()) -> Story:
 
 def expired() -> Story:
     story = Story().referral(coverage=payer("uhc")).authorization(last=-1)
-    return story.collection().release().infused("outpatient")
+    return story.collection().released().infused("outpatient")
 
 
 def office() -> Story:
@@ -68,7 +68,7 @@ def office() -> Story:
 
 
 def attended(npi: str) -> Story:
-    story = Story().referral().collection().release().admitted(-1, attending_npi=npi)
+    story = Story().referral().collection().released().admitted(-1, attending_npi=npi)
     return story.infused().discharged(14).coded()
 
 
@@ -80,12 +80,12 @@ def returned_early() -> Story:
 def long_ago() -> Story:
     story = Story()
     story.day0 = date(2021, 11, 5)
-    return story.referral().release().admitted(-1).infused().discharged(10).coded()
+    return story.referral().released().admitted(-1).infused().discharged(10).coded()
 
 
 def both_at_nine() -> Story:
-    story = Story().referral().dose("fludarabine", -5, "55.5", minutes=60)
-    return story.dose("cyclophosphamide", -5, "925", minutes=60)
+    story = Story().referral().dosed("fludarabine", -5, "55.5", minutes=60)
+    return story.dosed("cyclophosphamide", -5, "925", minutes=60)
 
 
 def unlisted_payer() -> Story:
@@ -97,17 +97,17 @@ def unlisted_payer() -> Story:
 
 
 def charted_outpatient() -> Story:
-    return Story().referral().collection().release().admitted(-1).infused("outpatient").discharged(14).coded()
+    return Story().referral().collection().released().admitted(-1).infused("outpatient").discharged(14).coded()
 
 
 def too_early() -> Story:
     """A tocilizumab given two weeks before the first day of the code that its NDC names."""
-    story = Story(date(2025, 3, 15)).referral(coverage=payer("aetna")).authorization().release().infused("outpatient")
+    story = Story(date(2025, 3, 15)).referral(coverage=payer("aetna")).authorization().released().infused("outpatient")
     return story.tocilizumab(3, setting="outpatient", ndc="72606-042-01")
 
 
 def two_bags() -> Story:
-    return infused().release("BAG2").infused("outpatient", 1, "BAG2")
+    return infused().released("BAG2").infused("outpatient", 1, "BAG2")
 
 
 SECONDARY = tuple((f"E{chapter}.{digit}", "Y") for chapter in (83, 87) for digit in range(10)) + tuple(
@@ -118,13 +118,13 @@ SECONDARY = tuple((f"E{chapter}.{digit}", "Y") for chapter in (83, 87) for digit
 def under_expanded_access() -> Story:
     story = outpatient()
     signed = {
-        "bag_id": "BAG1",
+        "bag_id": "BAG-1",
         "disposition": "expanded_access",
         "reason": "viability",
         "role": "director",
         "signer": "s",
     }
-    return story.add("cart.disposition.signed", story.at(-8), **signed).infused("outpatient")
+    return story.fact("cart.disposition.signed", story.at(-8), **signed).infused("outpatient")
 
 
 ERRORS = (
@@ -138,14 +138,14 @@ ERRORS = (
         "the B-ALL dose of cyclophosphamide for a patient with MCL",
         "regimen_wrong_indication",
         "B/1",
-        lambda: Story().referral().dose("cyclophosphamide", -5, "1665"),
+        lambda: Story().referral().dosed("cyclophosphamide", -5, "1665"),
     ),
     Charted("three doses of cyclophosphamide in B-ALL", "regimen_extra_dose", "B/1", lambda: b_all((-4, -3, -2))),
     Charted(
         "a fourth day of fludarabine",
         "regimen_extra_dose",
         "B/1",
-        lambda: Story().referral().mcl_course().dose("fludarabine", -2, "55.5"),
+        lambda: Story().referral().mcl_course().dosed("fludarabine", -2, "55.5"),
     ),
     Charted(
         "CRS coded as grade 1, documented as grade 3",
@@ -288,7 +288,7 @@ ERRORS = (
     Charted("large B-cell lymphoma referred as MCL", "diagnosis_product", "A/1", lambda: collected(diagnosis="C83.30")),
     Charted("leukemia coded on the MCL stay", "diagnosis_product", "C/1", lambda: stay(principal="C91.02")),
     Charted(
-        "a drug without a billing row", "no_rule", "B/1", lambda: Story().referral().dose("bendamustine", -5, "100")
+        "a drug without a billing row", "no_rule", "B/1", lambda: Story().referral().dosed("bendamustine", -5, "100")
     ),
     Charted("an infusion in an office", "office_product", "C/1", lambda: outpatient().infused("office")),
     Charted("a drug whose HCPCS code for its NDC was not yet in effect", "no_rule", "D/1", too_early),
@@ -319,7 +319,7 @@ ERRORS = (
 
 WARNINGS = (
     Charted("a code row that is not confirmed", "unconfirmed_code", "B/1", lambda: Story().referral().mcl_course()),
-    Charted("a reduced dose", "regimen_dose", "B/1", lambda: Story().referral().dose("fludarabine", -5, "40")),
+    Charted("a reduced dose", "regimen_dose", "B/1", lambda: Story().referral().dosed("fludarabine", -5, "40")),
     Charted("two infusions at the same time", "overlapping_infusions", "B/1", both_at_nine),
     Charted("CRS missing from the coding abstract", "toxicity_added", "C/1", lambda: stay().toxicity(4, crs=3)),
     Charted(

@@ -36,7 +36,7 @@ PAT = identity()
 
 def readmitted() -> Story:
     """MCL infused as an outpatient, CRS of grade 2 on day 5, admitted, sepsis as principal."""
-    story = Story().referral(planned_setting="outpatient").collection().release().mcl_course().infused("outpatient")
+    story = Story().referral(planned_setting="outpatient").collection().released().mcl_course().infused("outpatient")
     story.admitted(5, "ADM2").toxicity(5, crs=2, icans=1).tocilizumab(5).discharged(10, "ADM2")
     return story.coded("ADM2", "A41.9", ("T80.82XA", "Y"), ("D89.832", "Y"), ("G92.01", "Y"))
 

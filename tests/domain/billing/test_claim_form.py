@@ -97,7 +97,7 @@ def test_the_page_names_the_vault_and_no_person() -> None:
 
 
 def test_a_waiting_claim_says_what_it_waits_for() -> None:
-    story = Story().referral().release().admitted(-1).infused()
+    story = Story().referral().released().admitted(-1).infused()
     assert "Waiting for the discharge" in form_view(story.claim("C/1"))
 
 

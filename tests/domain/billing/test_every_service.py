@@ -40,7 +40,7 @@ class Course:
             facilities={"apheresis": self.centre, "infusion": self.centre},
             planned_setting="inpatient" if self.admitted is not None else "outpatient",
         )
-        story.authorization(last=60).release()
+        story.authorization(last=60).released()
         for ordinal, day in enumerate(self.collections, start=1):
             story.collection(day, ordinal, facility=self.centre)
         setting = "office" if self.house == "st_mary_office" else "outpatient"
@@ -51,7 +51,7 @@ class Course:
                     "facility": self.centre if inside else self.house,
                     "setting": "inpatient" if inside else setting,
                 }
-                story.dose(drug, day, mg, "20", hour=hour, **place)
+                story.dosed(drug, day, mg, "20", hour=hour, **place)
         if self.admitted is not None:
             story.admitted(self.admitted, facility=self.centre)
         story.infused("inpatient" if self.admitted is not None else "outpatient", facility=self.centre)

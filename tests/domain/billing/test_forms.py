@@ -32,7 +32,7 @@ def test_the_stay_fills_its_form() -> None:
         "FL 66 version of the diagnosis codes": "0",
         "FL 71 diagnosis related group": "018",
         "FL 76 attending provider": "1234560112",
-        "FL 80 remarks": "Tecartus (brexucabtagene autoleucel), lot LOT20260A",
+        "FL 80 remarks": "Tecartus (brexucabtagene autoleucel), lot KTA0001",
         "FL 47 total of the claim": f"{claim.total:.2f}",
     }
     assert expected.items() <= found.items()

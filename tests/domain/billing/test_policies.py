@@ -83,7 +83,9 @@ def test_a_payer_may_have_a_window_of_its_own() -> None:
 def test_a_payer_may_want_a_claim_for_each_visit() -> None:
     found = {c.key: c for c in infused().claims(rules=rules_with("lymphodepletion_claims", "visit"))}
     visits = [found[key] for key in ("B/1", "B/2", "B/3")]
-    assert [(c.statement_from, c.statement_through) for c in visits] == [(infused().on(d),) * 2 for d in (-5, -4, -3)]
+    assert [(c.statement_from, c.statement_through) for c in visits] == [
+        (infused().date_of(d),) * 2 for d in (-5, -4, -3)
+    ]
     assert [len(c.lines) for c in visits] == [4, 4, 4]
     assert all(not {"regimen_extra_dose", "duplicate_line"} & error_ids(c) for c in visits)
     whole = infused().claim("B/1")
@@ -114,7 +116,7 @@ def test_the_order_and_repetition_of_arrival_change_nothing(seed: int, again: li
 def test_every_total_is_the_sum_of_its_lines_and_no_posted_cent_is_lost(
     amounts: list[Decimal], mg: Decimal, wasted: Decimal
 ) -> None:
-    story = mcl_inpatient(-5).dose("fludarabine", -2, str(mg), str(wasted))
+    story = mcl_inpatient(-5).dosed("fludarabine", -2, str(mg), str(wasted))
     for index, amount in enumerate(amounts):
         story.charge(f"c{index}", -2, "0636", str(amount), "J9185" if index % 2 else None, admission_id="ADM1")
     claims = build_claims(story.record(), site(), rulebook())

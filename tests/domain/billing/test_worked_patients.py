@@ -85,7 +85,7 @@ def test_claim_c_is_the_stay_with_product_procedure_group_and_invoice_cost() -> 
     product = lines(claim, "Q2053")[0]
     assert (product.revenue_code, product.units, product.ndc) == ("0891", 1, "71287021901")
     assert ("86", Decimal("424000.00")) in [(value.code, value.amount) for value in claim.codes]
-    assert claim.remarks == "Tecartus (brexucabtagene autoleucel), lot LOT20260A"
+    assert claim.remarks == "Tecartus (brexucabtagene autoleucel), lot KTA0001"
     assert claim.total == sum(line.charge for line in claim.lines)
 
 

@@ -32,7 +32,7 @@ def files(story: Story, **changes: object) -> dict[str, str]:
 
 def outpatient(payer: str = "medicare") -> Story:
     story = Story().referral(planned_setting="outpatient", coverage={"payer": payer, "member_id": "W1"}).authorization()
-    story.collection().release().mcl_course().infused("outpatient").admitted(5, "ADM2").toxicity(5, 2).tocilizumab(5)
+    story.collection().released().mcl_course().infused("outpatient").admitted(5, "ADM2").toxicity(5, 2).tocilizumab(5)
     return story.discharged(10, "ADM2").coded("ADM2", "A41.9", ("T80.82XA", "Y"), ("D89.832", "Y"))
 
 
@@ -43,7 +43,7 @@ def office() -> Story:
 
 
 def treated_as_outpatient() -> Story:
-    story = Story().referral().collection().release().mcl_course().infused("outpatient")
+    story = Story().referral().collection().released().mcl_course().infused("outpatient")
     return story.toxicity(4, 2).tocilizumab(4, setting="outpatient")
 
 
@@ -75,7 +75,7 @@ def test_the_stay_is_placed_where_a_clearinghouse_looks_for_it() -> None:
     )
     assert ["SV2", "0891", "HC:Q2053", "742000", "UN", "1"] in segments(file, "SV2")
     assert ["LIN", "", "N4", "71287021901"] in segments(file, "LIN")
-    assert segments(file, "NTE") == [["NTE", "ADD", "TECARTUS (BREXUCABTAGENE AUTOLEUCEL), LOT LOT20260A"]]
+    assert segments(file, "NTE") == [["NTE", "ADD", "TECARTUS (BREXUCABTAGENE AUTOLEUCEL), LOT KTA0001"]]
 
 
 def test_the_lines_add_up_to_the_claim() -> None:
