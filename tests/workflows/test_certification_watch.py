@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -20,7 +19,8 @@ from domain.alerts.model import Alert, Severity
 from domain.alerts.watch import Deadline, UnderWay, WatchedCertificate, bands, near, watch_findings
 from domain.rulebook import Rulebook
 from store.tables import AlertRecord, ClaimVersion, Encounter
-from tests.workflows.world import World
+from tests.kit.waiting import eventually_async
+from tests.kit.worker import World
 from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -67,11 +67,11 @@ async def test_the_schedule_is_made_once_and_looks_at_once(world: World) -> None
 
     handle = world.server.client.get_schedule_handle(WATCH_SCHEDULE)
     await handle.trigger()
-    for _ in range(100):
-        if (await handle.describe()).info.num_actions >= 1:
-            break
-        await asyncio.sleep(0.1)
-    assert (await handle.describe()).info.num_actions >= 1
+
+    async def acted() -> bool:
+        return (await handle.describe()).info.num_actions >= 1
+
+    await eventually_async(acted, "the schedule acted")
     await handle.delete()
 
 

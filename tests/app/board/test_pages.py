@@ -16,8 +16,8 @@ from intake.inbox.receive import receive
 from store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter, Quarantine
 from tests.app.board.conftest import Board
 from tests.app.board.markup import problems
-from tests.contract.recording import NOW
 from tests.kit import events as e
+from tests.kit.recorder import NOW
 
 PAGES = (
     "/",

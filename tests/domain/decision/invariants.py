@@ -8,10 +8,10 @@ from domain.encounter.facts import Fact, Facts, fold
 from domain.encounter.model import Enforcement
 from domain.events import EventData, care, cells, revenue
 from domain.events.base import Stage
+from tests.kit.patient import SECRETS
 from tests.kit.stories import Story
 
 STAGES = tuple(Stage)
-SECRETS = ("SYNTHETIC", "MRN-1", "1EG4TE5MK73", "1960")
 
 DOCUMENTED: dict[str, tuple[type[EventData], ...]] = {
     "collection": (cells.ApheresisCompleted,),

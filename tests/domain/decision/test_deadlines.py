@@ -43,7 +43,7 @@ def in_production() -> Story:
 def undecided() -> Story:
     story = Story()
     story.refer(coverage={"payer": "uhc", "member_id": "X"})
-    story.tell(-44, "cart.authorization.submitted", {"number": "AUTH-1"})
+    story.report(-44, "cart.authorization.submitted", {"number": "AUTH-1"})
     return story
 
 
@@ -55,7 +55,7 @@ def collection_booked() -> Story:
 
 def missing_paper() -> Story:
     story = Story()
-    story.refer(evidence=story.papers(-47, "btk_inhibitor"))
+    story.refer(evidence=story.documents(-47, "btk_inhibitor"))
     return story
 
 
@@ -150,7 +150,7 @@ def test_a_later_hand_over_shows_the_earlier_ones() -> None:
 
 def test_a_delay_moves_the_release_and_is_said() -> None:
     story = in_production()
-    story.tell(-10, "cart.manufacturing.delayed", {"new_release_date": story.on(3)})
+    story.report(-10, "cart.manufacturing.delayed", {"new_release_date": story.on(3)})
 
     decision = story.decide(-1)
 
@@ -254,7 +254,7 @@ def test_a_decision_between_deadlines_only_changes_at_them() -> None:
 def _at(story: Story, moment: datetime) -> Decision:
     from domain.decision.decide import decide
     from domain.encounter.facts import fold
-    from tests.kit.stories import rulebook
+    from tests.kit.rules import rulebook
 
     return decide(fold(story.facts), story.site, rulebook(), moment, story.holders)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ from domain.events.cells import CustodyStep
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AlertKind, CustodyRule, Window
 from intake import alerts
+from tests.kit.files import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 ROOMS = tuple(ROOT / room for room in ("domain", "activities", "store", "intake"))
 SOURCES = [path for room in ROOMS for path in room.rglob("*.py") if "rulebook" not in path.parts]
 

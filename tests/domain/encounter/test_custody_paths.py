@@ -28,7 +28,7 @@ def depleted() -> Story:
 
 def signed(story: Story, day: int, disposition: str, **changes: str) -> str:
     data = {"bag_id": BAG, "disposition": disposition, "reason": "reviewed", "role": "director", "signer": "staff-9"}
-    return story.tell(day, "cart.disposition.signed", data | changes)
+    return story.report(day, "cart.disposition.signed", data | changes)
 
 
 def test_a_bag_that_nobody_released_is_a_mismatch_wherever_it_is_scanned() -> None:
@@ -172,7 +172,7 @@ def test_a_transferred_patient_waits_for_the_bag_at_the_new_centre() -> None:
     story = until_received()
     story.on_the_way()
     plan = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}, "reason": "nearer to home"}
-    story.tell(-5, "cart.plan.changed", plan)
+    story.report(-5, "cart.plan.changed", plan)
 
     away = story.decide(-5)
     assert "lymphodepletion.product.on_site" in holds(away)
@@ -188,7 +188,7 @@ def test_a_transferred_patient_waits_for_the_bag_at_the_new_centre() -> None:
 def test_a_switch_of_product_ends_what_the_first_one_had_begun() -> None:
     story = until_received("aetna")
     plan = {"product": "breyanzi", "indication": "mcl", "reason": "label"}
-    switch = story.tell(-5, "cart.plan.changed", plan)
+    switch = story.report(-5, "cart.plan.changed", plan)
 
     decision = story.decide(-4)
 
@@ -204,7 +204,7 @@ def test_a_switch_of_product_ends_what_the_first_one_had_begun() -> None:
 def test_a_switch_before_anything_was_collected_begins_no_second_attempt() -> None:
     story = Story()
     story.refer()
-    story.tell(-40, "cart.plan.changed", {"product": "breyanzi", "indication": "mcl", "reason": "label"})
+    story.report(-40, "cart.plan.changed", {"product": "breyanzi", "indication": "mcl", "reason": "label"})
 
     assert "product_switched" not in kinds(story.decide(-39))
     assert "apheresis.authorization.replacement" not in holds(story.decide(-39))
@@ -213,7 +213,7 @@ def test_a_switch_before_anything_was_collected_begins_no_second_attempt() -> No
 def test_a_plan_made_after_the_infusion_changes_nothing_that_was_given() -> None:
     story = until_infused()
     before = story.decide(1)
-    event = story.tell(1, "cart.plan.changed", {"product": "yescarta", "indication": "lbcl", "reason": "typed"})
+    event = story.report(1, "cart.plan.changed", {"product": "yescarta", "indication": "lbcl", "reason": "typed"})
 
     decision = story.decide(1)
 
@@ -227,7 +227,7 @@ def test_a_delay_names_what_is_booked_before_the_product(release: int, beyond: b
     story = until_collected()
     story.book("lymphodepletion", -6, -20)
     story.book("infusion", 8, -20, setting="inpatient")
-    story.tell(-15, "cart.manufacturing.delayed", {"new_release_date": story.on(release)})
+    story.report(-15, "cart.manufacturing.delayed", {"new_release_date": story.on(release)})
 
     found = story.decide(-14).alerts
 
@@ -242,7 +242,7 @@ def test_an_approval_that_ends_before_the_delayed_product_is_said_at_once() -> N
     story.authorize(-42, -42, 0)
     story.collect()
     assert "authorization_expiring" not in kinds(story.decide(-20))
-    story.tell(-19, "cart.manufacturing.delayed", {"new_release_date": story.on(3)})
+    story.report(-19, "cart.manufacturing.delayed", {"new_release_date": story.on(3)})
     assert "authorization_expiring" in kinds(story.decide(-18))
 
 

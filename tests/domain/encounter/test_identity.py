@@ -84,7 +84,7 @@ def test_a_signature_does_not_heal_a_mismatch(name: str) -> None:
     story = MISMATCHES[name]()
     for bag in (BAG, "BAG-2"):
         data = {"bag_id": bag, "disposition": "release", "reason": "reviewed", "role": "director", "signer": "staff-9"}
-        story.tell(2, "cart.disposition.signed", data)
+        story.report(2, "cart.disposition.signed", data)
 
     decision = story.decide(3)
 
@@ -99,7 +99,7 @@ def test_a_corrected_label_clears_the_hold() -> None:
     data = wrong.data.model_dump(mode="json", by_alias=True)
     data["label"]["hcpcs"] = "Q2053"
     correction = {"of": {"source": wrong.source, "id": wrong.id}, "reason": "misread", "signer": "staff-9"}
-    story.tell(1, "cart.correction.made", correction | {"replacement": data})
+    story.report(1, "cart.correction.made", correction | {"replacement": data})
 
     decision = story.decide(1)
 
@@ -129,7 +129,7 @@ def test_a_broken_condition_waits_for_a_signed_disposition(name: str) -> None:
         "role": "director",
         "signer": "staff-9",
     }
-    story.tell(-5, "cart.disposition.signed", data, hour=20)
+    story.report(-5, "cart.disposition.signed", data, hour=20)
 
     decision = story.decide(-5)
 
@@ -215,7 +215,7 @@ def test_a_second_release_of_the_receiver_settles_a_refusal() -> None:
 def test_a_destroyed_bag_sends_the_patient_back_to_collection() -> None:
     story = received(accepted=False)
     data = {"bag_id": BAG, "disposition": "destroy", "reason": "thawed", "role": "director", "signer": "staff-9"}
-    story.tell(-4, "cart.disposition.signed", data)
+    story.report(-4, "cart.disposition.signed", data)
 
     decision = story.decide(-3)
 

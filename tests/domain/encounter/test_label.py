@@ -11,19 +11,14 @@ from hypothesis import strategies as st
 
 from domain.days import age_on, end_of_day, local_day
 from domain.events.base import Stage
+from tests.kit.patient import patient as named
 from tests.kit.stories import ZONE, Story, holds, kinds
 
 
 def born(birth: str, **changes: Any) -> Story:
     story = Story()
     story.refer(
-        patient={
-            "mrn": "MRN-1",
-            "name": {"family": "SYNTHETIC", "given": "PATIENT"},
-            "birth_date": birth,
-            "sex": "female",
-            "address": {"line": "1 STREET", "city": "ALBANY", "state": "NY", "postal_code": "122070001"},
-        },
+        patient=named(birth_date=birth),
         **changes,
     )
     return story

@@ -113,7 +113,7 @@ def tocilizumab(story: Story, day: int, hour: int, mg: float = 560) -> None:
         "indication": "crs",
         "setting": "inpatient",
     }
-    story.tell(day, "cart.medication.administered", data, hour=hour)
+    story.report(day, "cart.medication.administered", data, hour=hour)
 
 
 def test_grade_two_reminds_until_the_drug_is_charted() -> None:
@@ -252,7 +252,7 @@ def test_the_timeline_says_when_a_toxicity_began_and_when_it_was_over() -> None:
 
 def stocked(story: Story, day: int, doses: int) -> None:
     data = {"facility": "st_mary", "tocilizumab_doses": doses, "icu_backup": True}
-    story.tell(day, "cart.readiness.changed", data, hour=7)
+    story.report(day, "cart.readiness.changed", data, hour=7)
 
 
 def elsewhere(story: Story, day: int, hour: int, facility: str | None = "st_mary") -> None:

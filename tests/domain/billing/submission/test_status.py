@@ -28,7 +28,8 @@ from domain.billing.submission.versions import ClaimStatus, ClaimVersion, Rebill
 from domain.events.revenue import Adjustment, RemittedLine
 from domain.rulebook import Rulebook
 from domain.site import Site
-from tests.domain.billing.stories import rulebook, site
+from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 T0 = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOLD = 4
