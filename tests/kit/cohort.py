@@ -30,7 +30,7 @@ def play(world: World, encounters: int, seed: int, days: int) -> int:
     """Every event through the inbox, then one decision for each encounter with what follows from it, the watch and the desk.
 
     Returns:
-        How many events were taken in.
+        How many events were received.
     """
     taken = 0
     for events in cohort(encounters, seed, days, UNTIL):
