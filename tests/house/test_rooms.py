@@ -1,4 +1,4 @@
-"""House rules that no linter on the shelf knows: what may not stand in a room's source."""
+"""House rules that no ready-made linter knows: what is forbidden in a room's source."""
 
 from __future__ import annotations
 

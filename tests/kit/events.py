@@ -101,7 +101,7 @@ def correction(id: str, of: Event, *, replacement: Event | None = None, subject:
 
 
 def feed() -> list[Event]:
-    """One patient from referral to the first hand-over, with a correction and a certificate."""
+    """One patient from referral to the first transfer, with a correction and a certificate."""
     collected = collection()
     fixed = {**collected["data"], "access": "central"}
     return [

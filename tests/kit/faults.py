@@ -13,7 +13,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 
 class Lost(RuntimeError):
-    """The work is done and nobody hears of it, as when a worker is killed before it reports."""
+    """The work is done and its answer is lost, as when a worker is killed before it reports."""
 
 
 @dataclass

@@ -32,7 +32,7 @@ def events_of(name: str, parts: Iterable[str] | None = None, anchor: date = ANCH
 
 
 def fact_of(event: Mapping[str, Any], received: datetime | None = None) -> Fact[EventData]:
-    """The fact of an event, received at its own time unless told otherwise."""
+    """The fact of an event, received at its own time or at the given one."""
     envelope, data = parse(event)
     return Fact(f"evt_{envelope.id}", envelope.source, envelope.id, envelope.time, received or envelope.time, data)
 

@@ -1,7 +1,7 @@
 """The ways an encounter goes, at every stage: what each leads to. `python -m tests.kit.paths` prints the table.
 
-A path is taken in a story that stands in a stage. It tells what happens and answers the day to look at; None where the path
-cannot be taken in that stage.
+A path starts from a story at a stage. It reports what happens and returns the day to look at; None where the stage does not
+allow the path.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def _referred() -> Story:
 
 def _in_manufacture() -> Story:
     story = until_collected(PAYER)
-    story.hand_over(-24, "courier_pickup", hour=16)
-    story.hand_over(-23, "manufacturer_receipt", hour=9)
-    story.hand_over(-23, "manufacturing_start")
+    story.transfer(-24, "courier_pickup", hour=16)
+    story.transfer(-23, "manufacturer_receipt", hour=9)
+    story.transfer(-23, "manufacturing_start")
     story.book("lymphodepletion", -5, -21)
     story.book("infusion", 0, -21, setting="inpatient")
     return story
@@ -92,7 +92,7 @@ STAGE_OF_DAY = {day: stage for stage, (_, day) in AT.items()}
 
 
 def only(*stages: str) -> Callable[[Path], Path]:
-    """The path can be taken in these stages alone."""
+    """Only these stages allow the path."""
 
     def limited(path: Path) -> Path:
         return lambda story, day: path(story, day) if STAGE_OF_DAY[day] in stages else None
@@ -145,29 +145,29 @@ def short(story: Story, day: int) -> int:
     """A short collection, and the second one on the day after it."""
     if STAGE_OF_DAY[day] == "apheresis":
         story.collect()
-        story.hand_over(-24, "courier_pickup", hour=16, din="DIN-1")
+        story.transfer(-24, "courier_pickup", hour=16, din="DIN-1")
     story.collect(-23, ordinal=2, din="DIN-2")
-    story.hand_over(-23, "courier_pickup", hour=16, din="DIN-2")
+    story.transfer(-23, "courier_pickup", hour=16, din="DIN-2")
     return -22
 
 
 @only("manufacturing")
 def delayed(story: Story, day: int) -> int:
-    told = {"coi_id": "COI-1", "new_release_date": story.on(4), "reason": "slow growth"}
-    story.report(day, "cart.manufacturing.delayed", told)
+    data = {"coi_id": "COI-1", "new_release_date": story.on(4), "reason": "slow growth"}
+    story.report(day, "cart.manufacturing.delayed", data)
     return day + 2
 
 
 @only("manufacturing", "lymphodepletion", "infusion")
 def failed(story: Story, day: int) -> int:
-    told = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "no growth"}
-    story.report(day, "cart.manufacturing.failed", told)
+    data = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "no growth"}
+    story.report(day, "cart.manufacturing.failed", data)
     return day + 2
 
 
 def _out_of_specification(story: Story, day: int) -> None:
-    told = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "viability", "bag_id": BAG}
-    story.report(day, "cart.manufacturing.failed", told | {"out_of_specification": True})
+    data = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "viability", "bag_id": BAG}
+    story.report(day, "cart.manufacturing.failed", data | {"out_of_specification": True})
 
 
 @only("manufacturing", "lymphodepletion", "infusion")
@@ -190,14 +190,14 @@ def expanded_access(story: Story, day: int) -> int:
 @only("manufacturing", "lymphodepletion", "infusion")
 def replaced(story: Story, day: int) -> int:
     """A failure, a second collection under a fresh authorization, and its product infused."""
-    told = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "no growth"}
-    story.report(day, "cart.manufacturing.failed", told)
+    data = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "no growth"}
+    story.report(day, "cart.manufacturing.failed", data)
     story.authorize(day + 2, day + 2, day + 90, number="AUTH-2", replaces="AUTH-1")
     story.collect(day + 5, ordinal=2, din="DIN-2")
     for name, on, hour in (("courier_pickup", 5, 16), ("manufacturer_receipt", 6, 9), ("manufacturing_start", 6, 12)):
-        story.hand_over(day + on, name, hour=hour)
+        story.transfer(day + on, name, hour=hour)
     story.release(day + 20, bag="BAG-2", lot="KTA0002")
-    story.hand_over(day + 21, "shipped", bag_id="BAG-2", lot="KTA0002")
+    story.transfer(day + 21, "shipped", bag_id="BAG-2", lot="KTA0002")
     story.receive(day + 22, bag="BAG-2", lot="KTA0002")
     story.deplete(day + 24)
     story.admit(day + 28)
@@ -209,7 +209,7 @@ def replaced(story: Story, day: int) -> int:
 def late_product(story: Story, day: int) -> int:
     """Lymphodepletion is booked for a day on which the product is not there yet."""
     story.release()
-    story.hand_over(-7, "shipped", bag_id=BAG, lot="KTA0001")
+    story.transfer(-7, "shipped", bag_id=BAG, lot="KTA0001")
     return -5
 
 
@@ -364,7 +364,7 @@ def late_charge(story: Story, day: int) -> int:
 
 
 def late_document(story: Story, day: int) -> int:
-    """A second collection that nobody had sent is documented after the end."""
+    """A second collection, never sent, is documented after the end."""
     story, after = _closed(story, day)
     story.report(after, "cart.apheresis.completed", _second_collection(story))
     return after
@@ -376,14 +376,14 @@ def _second_collection(story: Story) -> dict[str, Any]:
     return base | {"started_at": begun, "ended_at": ended, "access": "peripheral"}
 
 
-OTHER_CENTRE: dict[str, Any] = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}}
+OTHER_CENTER: dict[str, Any] = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}}
 
 
 @only("lymphodepletion", "infusion")
 def sent_on(story: Story, day: int) -> int:
     """A transfer, and the bag follows."""
-    story.report(day, "cart.plan.changed", OTHER_CENTRE | {"reason": "nearer to home"})
-    story.hand_over(day, "shipped", hour=15, bag_id=BAG, lot="KTA0001")
+    story.report(day, "cart.plan.changed", OTHER_CENTER | {"reason": "nearer to home"})
+    story.transfer(day, "shipped", hour=15, bag_id=BAG, lot="KTA0001")
     story.receive(day + 1, facility="lakeside", ndc=NDC)
     return day + 2
 
@@ -404,7 +404,7 @@ TAKE: dict[str, Path] = {
     "product after planned lymphodepletion": late_product,
     "infusion slips, lymphodepletion repeated": slipped,
     "bag destroyed": destroyed,
-    "other infusion center": planned(OTHER_CENTRE),
+    "other infusion center": planned(OTHER_CENTER),
     "other infusion center, bag sent on": sent_on,
     "other product": planned({"product": "yescarta", "indication": "lbcl"}),
     "admission canceled": admission_cancelled,
@@ -426,8 +426,8 @@ TAKE: dict[str, Path] = {
 }
 
 
-def told(path: str, stage: str) -> tuple[Story, int] | None:
-    """The story of a path taken in a stage, and the day to look at it; None where it cannot be taken."""
+def story_of(path: str, stage: str) -> tuple[Story, int] | None:
+    """The story of a path from a stage, and the day to look at it; None where the stage does not allow the path."""
     make, day = AT[stage]
     story = make()
     look = TAKE[path](story, day)
@@ -436,7 +436,7 @@ def told(path: str, stage: str) -> tuple[Story, int] | None:
 
 def decided(path: str, stage: str) -> Decision | None:
     """What should be when the path was taken."""
-    found = told(path, stage)
+    found = story_of(path, stage)
     return found[0].decide(found[1]) if found else None
 
 

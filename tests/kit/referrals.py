@@ -35,7 +35,7 @@ def insured(payer: str, feed: str = MCL, **changes: Any) -> dict[str, Any]:
 
 
 def without(found: dict[str, Any], *kinds: str) -> dict[str, Any]:
-    return {**found, "evidence": [paper for paper in found["evidence"] if paper["kind"] not in kinds]}
+    return {**found, "evidence": [document for document in found["evidence"] if document["kind"] not in kinds]}
 
 
 def judged(
@@ -51,4 +51,4 @@ def missing(answer: Preflight) -> set[str]:
 
 
 def present(answer: Preflight) -> dict[int, bool]:
-    return {paper.number: paper.present for paper in answer.papers}
+    return {one.number: one.present for one in answer.papers}

@@ -127,9 +127,14 @@ class Story:
         data = {"number": number, "decision": "approved", "valid_from": self.on(first), "valid_to": self.on(last)}
         return self.report(day, "cart.authorization.decided", data | changes)
 
-    def book(self, stage: str, day: int, told: int, facility: str = "st_mary", setting: str = "outpatient") -> str:
-        data = {"appointment_id": f"APT-{stage}-{told}-{day}", "stage": stage, "facility": facility, "setting": setting}
-        return self.report(told, "cart.appointment.booked", data | {"starts_at": self.at(day, 9).isoformat()})
+    def book(self, stage: str, day: int, reported: int, facility: str = "st_mary", setting: str = "outpatient") -> str:
+        data = {
+            "appointment_id": f"APT-{stage}-{reported}-{day}",
+            "stage": stage,
+            "facility": facility,
+            "setting": setting,
+        }
+        return self.report(reported, "cart.appointment.booked", data | {"starts_at": self.at(day, 9).isoformat()})
 
     def collect(self, day: int = -24, ordinal: int = 1, coi: str = COI, **changes: Any) -> str:
         data = {
@@ -144,7 +149,7 @@ class Story:
         }
         return self.report(day, "cart.apheresis.completed", data | changes, hour=13)
 
-    def hand_over(self, day: int, step: str, hour: int = 12, minute: int = 0, **changes: Any) -> str:
+    def transfer(self, day: int, step: str, hour: int = 12, minute: int = 0, **changes: Any) -> str:
         moment = self.at(day, hour, minute).isoformat()
         data = {"step": step, "coi_id": COI, "at": moment, "by": "staff-1", "location": "laboratory"}
         return self.report(day, "cart.custody.recorded", data | changes, hour=hour, minute=minute)
@@ -164,13 +169,13 @@ class Story:
 
     def receive(self, day: int = -6, bag: str = BAG, **changes: Any) -> str:
         data = {"bag_id": bag, "lot": LOT, "ndc": NDC, "seal_intact": True, "accepted": True}
-        return self.hand_over(day, "site_receipt", **(data | changes))
+        return self.transfer(day, "site_receipt", **(data | changes))
 
     def on_the_way(self) -> None:
-        """The hand-overs between collection and receipt that a payer's timeline asks for (G437)."""
-        self.hand_over(-24, "courier_pickup", hour=16)
-        self.hand_over(-23, "manufacturing_start")
-        self.hand_over(-7, "shipped", bag_id=BAG, lot=LOT)
+        """The transfers between collection and receipt that a payer's timeline requires (G437)."""
+        self.transfer(-24, "courier_pickup", hour=16)
+        self.transfer(-23, "manufacturing_start")
+        self.transfer(-7, "shipped", bag_id=BAG, lot=LOT)
 
     def dose(self, day: int, drug: str, mg: float | str, **changes: Any) -> str:
         data = {
@@ -260,7 +265,7 @@ def until_collected(payer: str = "medicare", **changes: Any) -> Story:
 
 
 def until_received(payer: str = "medicare", **changes: Any) -> Story:
-    """The product was released on day -8 and accepted at the centre on day -6."""
+    """The product was released on day -8 and accepted at the center on day -6."""
     story = until_collected(payer, **changes)
     story.release()
     story.receive()

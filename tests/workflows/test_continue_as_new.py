@@ -17,7 +17,7 @@ from store.engine import Database
 from store.keys import Keyring
 from store.tables import AlertRecord, EncounterEvent
 from tests.kit.path_feeds import Event, events_of
-from tests.kit.paths import told
+from tests.kit.paths import story_of
 from tests.kit.waiting import eventually_async
 from tests.kit.worker import World, temporal_server, working
 from workflows.messages import Note, Receipt
@@ -58,7 +58,7 @@ def assessments(event: Event, count: int) -> list[Event]:
 
 async def test_nothing_is_lost_over_many_runs(short_runs: World) -> None:
     world = short_runs
-    taken = told("goes on", "monitoring")
+    taken = story_of("goes on", "monitoring")
     assert taken is not None
     events = events_of(*taken, run="continued")
     more = assessments(events[-1], 60)

@@ -14,7 +14,7 @@ from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
 from domain.events import parse
 from tests.kit.path_feeds import HISTORY, Event, events_of, slug
-from tests.kit.paths import AT, TAKE, told
+from tests.kit.paths import AT, TAKE, story_of
 from tests.kit.worker import World
 from workflows.names import encounter_workflow_id
 
@@ -22,7 +22,7 @@ PREFERRED = ("infusion", "lymphodepletion", "manufacturing", "monitoring", "aphe
 
 
 def stage_of(path: str) -> str:
-    return next(stage for stage in PREFERRED if told(path, stage) is not None)
+    return next(stage for stage in PREFERRED if story_of(path, stage) is not None)
 
 
 def expected(world: World, events: list[Event], now: datetime) -> Decision:
@@ -36,7 +36,7 @@ def expected(world: World, events: list[Event], now: datetime) -> Decision:
 @pytest.mark.parametrize("path", sorted(TAKE))
 async def test_a_path_is_a_branch_of_the_workflow(world: World, path: str) -> None:
     stage = stage_of(path)
-    taken = told(path, stage)
+    taken = story_of(path, stage)
     assert taken is not None
     before = len(AT[stage][0]().facts)
     events = events_of(*taken, run=slug(path)[:24].replace("_", ""))
@@ -61,8 +61,8 @@ async def test_a_path_is_a_branch_of_the_workflow(world: World, path: str) -> No
 
 
 async def test_a_key_of_two_patients_blocks_both_until_it_is_corrected(world: World) -> None:
-    one = told("goes on", "lymphodepletion")
-    two = told("goes on", "manufacturing")
+    one = story_of("goes on", "lymphodepletion")
+    two = story_of("goes on", "manufacturing")
     assert one is not None
     assert two is not None
     first = await world.post(*events_of(*one, run="sharedone"))

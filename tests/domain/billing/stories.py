@@ -87,7 +87,7 @@ class Story(kit.Story):
     def handed_over(self) -> Story:
         """The transfers between collection and infusion that a payer's timeline requires (G437)."""
         for day, step in ((-20, "courier_pickup"), (-19, "manufacturing_start"), (-7, "shipped"), (-6, "site_receipt")):
-            self.hand_over(day, step)
+            self.transfer(day, step)
         return self
 
     def infused(self, setting: str = "inpatient", day: int = 0, bag: str = kit.BAG, **changes: Any) -> Story:

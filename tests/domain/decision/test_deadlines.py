@@ -34,9 +34,9 @@ def booked() -> Story:
 
 def in_production() -> Story:
     story = until_collected()
-    story.hand_over(-24, "courier_pickup", hour=16)
-    story.hand_over(-23, "manufacturer_receipt")
-    story.hand_over(-23, "manufacturing_start", hour=14)
+    story.transfer(-24, "courier_pickup", hour=16)
+    story.transfer(-23, "manufacturer_receipt")
+    story.transfer(-23, "manufacturing_start", hour=14)
     return story
 
 
@@ -135,13 +135,13 @@ def test_a_deadline_passes_and_raises_its_alert(kind: str) -> None:
 def test_the_expected_fact_resolves_the_alert() -> None:
     story = until_collected()
     assert "pickup_overdue" in kinds(story.decide(-22))
-    story.hand_over(-24, "courier_pickup", hour=16)
+    story.transfer(-24, "courier_pickup", hour=16)
     assert "pickup_overdue" not in kinds(story.decide(-22))
 
 
 def test_a_later_hand_over_shows_the_earlier_ones() -> None:
     story = until_collected()
-    story.hand_over(-23, "manufacturing_start")
+    story.transfer(-23, "manufacturing_start")
 
     assert not {"pickup_overdue", "manufacturer_receipt_overdue", "manufacturing_start_overdue"} & set(
         kinds(story.decide(-10))

@@ -26,8 +26,8 @@ def everything() -> Story:
     story.report(-44, "cart.authorization.submitted", {"number": "AUTH-1"})
     story.book("lymphodepletion", -5, -7)
     story.book("infusion", 0, -7, setting="inpatient")
-    story.hand_over(-24, "courier_pickup", hour=16)
-    story.hand_over(-23, "manufacturing_start")
+    story.transfer(-24, "courier_pickup", hour=16)
+    story.transfer(-23, "manufacturing_start")
     story.report(-20, "cart.manufacturing.delayed", {"new_release_date": story.on(-7)})
     story.override(-43, "apheresis.eligibility.ecog", 10)
     story.report(3, "cart.medication.administered", {

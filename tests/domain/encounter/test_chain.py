@@ -16,7 +16,7 @@ def steps(story: Story) -> list[object]:
 
 def test_every_hand_over_is_an_entry_in_clinical_order() -> None:
     story = until_received()
-    story.hand_over(-24, "courier_pickup", hour=16)
+    story.transfer(-24, "courier_pickup", hour=16)
     story.infuse()
 
     assert steps(story) == ["collected", "courier_pickup", "released", "site_receipt", "infusion_completed"]
@@ -26,7 +26,7 @@ def test_every_hand_over_is_an_entry_in_clinical_order() -> None:
 
 def test_staff_stand_under_the_names_that_the_activity_replaces() -> None:
     story = until_received()
-    story.hand_over(0, "bedside_check", second_verifier="staff-2")
+    story.transfer(0, "bedside_check", second_verifier="staff-2")
     story.infuse()
     data = {"bag_id": "BAG-1", "disposition": "destroy", "reason": "rest", "role": "director", "signer": "staff-9"}
     story.report(1, "cart.disposition.signed", data)

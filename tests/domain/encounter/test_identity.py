@@ -166,7 +166,7 @@ def test_one_person_is_not_two(people: list[str]) -> None:
 def test_the_recorded_bedside_check_names_the_second_person() -> None:
     story = until_received()
     story.deplete()
-    story.hand_over(0, "bedside_check", hour=10, bag_id=BAG, by="nurse-1", second_verifier="nurse-2")
+    story.transfer(0, "bedside_check", hour=10, bag_id=BAG, by="nurse-1", second_verifier="nurse-2")
     story.infuse(verified_by=[])
 
     assert "infusion.identity.verifiers" not in holds(story.decide(0))
@@ -176,7 +176,7 @@ def test_the_recorded_bedside_check_names_the_second_person() -> None:
 def test_the_thaw_clock(thawed: tuple[int, int], open_: bool) -> None:
     story = until_received()
     story.deplete()
-    story.hand_over(0, "thaw", hour=thawed[0], minute=thawed[1], bag_id=BAG)
+    story.transfer(0, "thaw", hour=thawed[0], minute=thawed[1], bag_id=BAG)
     story.infuse()
 
     assert ("infusion.identity.thaw" not in holds(story.decide(0))) is open_
@@ -185,7 +185,7 @@ def test_the_thaw_clock(thawed: tuple[int, int], open_: bool) -> None:
 def test_a_running_thaw_clock_wakes_the_encounter_and_alerts() -> None:
     story = until_received()
     story.deplete()
-    thaw = story.hand_over(0, "thaw", hour=9, bag_id=BAG)
+    thaw = story.transfer(0, "thaw", hour=9, bag_id=BAG)
 
     ahead = {deadline.key: deadline.due for deadline in story.decide(0, 11).deadlines}
 
@@ -197,7 +197,7 @@ def test_a_running_thaw_clock_wakes_the_encounter_and_alerts() -> None:
 def test_a_thaw_that_is_heard_of_late_is_judged_by_its_own_time() -> None:
     story = until_received()
     story.deplete()
-    story.hand_over(0, "thaw", hour=6, bag_id=BAG)
+    story.transfer(0, "thaw", hour=6, bag_id=BAG)
     story.infuse()
     thaw = next(fact for fact in story.facts if getattr(fact.data, "step", None) == "thaw")
     story.facts[story.facts.index(thaw)] = replace(thaw, received_at=story.at(9))
@@ -259,7 +259,7 @@ def test_a_key_issued_to_two_patients_stops_the_collection() -> None:
     story = Story()
     story.refer()
     story.book("apheresis", -24, -40)
-    story.hand_over(-25, "coi_issued")
+    story.transfer(-25, "coi_issued")
     assert Stage.APHERESIS in story.decide(-25).cleared
 
     story.shared = frozenset({("coi", "COI-1")})
