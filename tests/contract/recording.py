@@ -38,6 +38,7 @@ from store.config import ConfigCache
 from store.engine import Database
 from store.keys import create_keyring
 from store.tables import Encounter
+from store.unit import Store
 from workflows.messages import ClaimQuestion, Question
 
 ANSWERS = contract.ROOT / "answers"
@@ -142,7 +143,7 @@ async def recorder(directory: Path, url: str | None = None, site: Path = SITE) -
     db.migrate()
     keys = create_keyring(directory / "keys.json")
     (directory / "token").write_text(TOKEN, encoding="utf-8")
-    service = DecisionService(db, keys, ConfigCache("current", None, site))
+    service = DecisionService(Store(db, keys, ConfigCache("current", None, site)))
     mapping = parse_mapping(HL7.read_text(encoding="utf-8"))
     server = mapping.fhir_feeds[0]
     api = create_gateway(

@@ -19,6 +19,7 @@ from intake.inbox.receive import Disposition, receive
 from store.alerts import reconcile_alerts
 from store.chain import append_custody
 from store.tables import Encounter, EncounterEvent
+from store.unit import Store
 from tests.deploy.store_world import World
 from workflows.messages import ClaimQuestion
 
@@ -38,7 +39,7 @@ def play(world: World, encounters: int, seed: int, days: int) -> int:
             receipt = receive(world.db, world.keys, event, AT, "simulation")
             assert receipt.disposition is Disposition.ACCEPTED, (event["id"], receipt)
             taken += 1
-    service = DecisionService(world.db, world.keys, world.config)
+    service = DecisionService(Store(world.db, world.keys, world.config))
     with world.db.read() as session:
         last = {row.encounter_id: row.next_sequence - 1 for row in session.exec(select(Encounter))}
     for name, sequence in last.items():
