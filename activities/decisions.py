@@ -18,7 +18,7 @@ from store.engine import Database
 from store.facts import EncounterFacts, load_holders
 from store.keys import Keyring
 from store.shared_identifiers import shared_identifiers
-from store.unit import Store, Unit
+from store.unit import Store
 from workflows.messages import Question
 
 REMEMBERED = 64
@@ -47,28 +47,35 @@ class DecisionService:
     def config(self) -> ConfigCache:
         return self.store.config
 
-    def answer(self, question: Question) -> Decision:
-        return self.decision(question.encounter, question.up_to_sequence, question.now)
+    def facts(self, encounter: str) -> EncounterFacts:
+        """The encounter's facts, for an activity to load once."""
+        with self.store.read() as unit:
+            return unit.facts(encounter)
 
-    def decision(self, encounter: str, up_to_sequence: int, now: datetime) -> Decision:
-        """The whole decision on the facts up to a sequence.
+    def answer(self, question: Question, own: EncounterFacts | None = None) -> Decision:
+        return self.decision(question.encounter, question.up_to_sequence, question.now, own)
+
+    def decision(
+        self, encounter: str, up_to_sequence: int, now: datetime, own: EncounterFacts | None = None
+    ) -> Decision:
+        """The whole decision on the facts up to a sequence. One that was made lately reads nothing.
+
+        Args:
+            own: the encounter's facts, where they are loaded already.
 
         Raises:
             RulebookError, SiteError: a file of the configuration does not fit.
         """
-        with self.store.read() as unit:
-            return self.decision_in(unit, encounter, up_to_sequence, now)
-
-    def decision_in(self, unit: Unit, encounter: str, up_to_sequence: int, now: datetime) -> Decision:
-        """`decision` inside a transaction; a decision made lately reads nothing."""
-        key = (encounter, up_to_sequence, now, unit.rules.digest, id(unit.site))
+        rules, site = self.config.rules(), self.config.site()
+        key = (encounter, up_to_sequence, now, rules.digest, id(site))
         with self._lock:
             if key in self._recent:
                 return self._recent[key]
-        own = unit.facts(encounter).up_to(up_to_sequence)
-        holders = load_holders(unit.session, unit.keys)
-        shared = shared_identifiers(unit.session, unit.keys, encounter, own)
-        answer = decide(own.folded, unit.site, unit.rules, now, holders, shared)
+        with self.store.read() as unit:
+            known = (own or unit.facts(encounter)).up_to(up_to_sequence)
+            holders = load_holders(unit.session, unit.keys)
+            shared = shared_identifiers(unit.session, unit.keys, encounter, known)
+        answer = decide(known.folded, site, rules, now, holders, shared)
         with self._lock:
             self._recent[key] = answer
             while len(self._recent) > REMEMBERED:

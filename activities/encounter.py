@@ -31,7 +31,7 @@ from workflows.messages import (
 )
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
-DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])
+DECISIONS = Metric("cart_decisions_total", "Decisions, by resulting stage.", ["stage"])
 ALERTS = Metric("cart_alert_changes_total", "Alerts opened and resolved.", ["change"])
 
 
@@ -56,10 +56,11 @@ class EncounterActivities:
     def decide(self, question: Question) -> Plan:
         encounter, sequence = question.encounter, question.up_to_sequence
         with self.store.read() as unit:
-            decision = self.service.decision_in(unit, encounter, sequence, question.now)
-            marks = claim_marks(unit.keys, unit.facts(encounter), sequence, claim_keys(unit.session, encounter))
+            own = unit.facts(encounter)
+            marks = claim_marks(unit.keys, own, sequence, claim_keys(unit.session, encounter))
             standing = standing_claims(unit.session, encounter)
             seen = encounters.events_since_shown(unit.session, encounter, sequence)
+        decision = self.service.answer(question, own)
         DECISIONS.labels(stage=decision.stage.value).inc()
         _log_decision(decision, question, seen)
         return with_obsolete_claims(with_replies(plan_of(decision, question), marks), standing)
