@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import update
 from sqlmodel import Session, col, func, or_, select
 
 from domain.billing.submission.versions import State
@@ -61,10 +63,38 @@ def order_number(session: Session, keys: Keyring, encounter: str) -> str | None:
     return keys.open(alias.value, sealed_for("aliases.value", alias.alias_key)).decode() if alias else None
 
 
+def with_undelivered_events(session: Session) -> list[str]:
+    """Encounters with an event that their workflow has not received."""
+    query = select(EncounterEvent.encounter_id).where(col(EncounterEvent.delivered_at).is_(None))
+    return list(session.exec(query.distinct()))
+
+
+def undelivered_events(session: Session, encounter: str, limit: int) -> Sequence[EncounterEvent]:
+    """The first events that the workflow of an encounter has not received, by sequence."""
+    query = select(EncounterEvent).where(
+        EncounterEvent.encounter_id == encounter, col(EncounterEvent.delivered_at).is_(None)
+    )
+    return session.exec(query.order_by(col(EncounterEvent.sequence)).limit(limit)).all()
+
+
+def mark_delivered(
+    session: Session, encounter: str, sequences: Collection[int], now: datetime
+) -> list[tuple[str, int]]:
+    """Note that the workflow received events; returns event and sequence of each, by sequence."""
+    noted = session.execute(
+        update(EncounterEvent)
+        .where(col(EncounterEvent.encounter_id) == encounter, col(EncounterEvent.sequence).in_(sequences))
+        .values(delivered_at=now)
+        .returning(col(EncounterEvent.event_id), col(EncounterEvent.sequence))
+    )
+    return sorted(((event, sequence) for event, sequence in noted), key=lambda one: one[1])
+
+
 def deliver_last_event_again(session: Session) -> int:
     """Mark the last event of each encounter under way as undelivered; returns how many.
 
-    Under way: open, or with a claim that is not settled.
+    Under way: open, or with a claim that is not settled. The last event alone: a note carries the facts up to its sequence,
+    and a decision on fewer of them than were decided on before would take back what followed from the others.
     """
     last = session.exec(
         select(EncounterEvent.encounter_id, func.max(EncounterEvent.sequence))
