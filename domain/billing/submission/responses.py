@@ -8,7 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.encounter.facts import Fact, Facts
-from domain.events import EventData
 from domain.events.revenue import Adjustment, ClaimAcknowledged, ClaimRecouped, ClaimRemitted, RemittedLine
 
 RECOUPMENT = "PLB"
@@ -90,10 +89,6 @@ def replies(facts: Facts) -> tuple[PayerResponse, ...]:
 def payer_number(heard: Sequence[PayerResponse]) -> str | None:
     """The payer's own number of the claim, as the newest reply that names it says (REF*1K, CLP07)."""
     return next((reply.payer_number for reply in reversed(heard) if reply.payer_number), None)
-
-
-def is_reply(data: EventData) -> bool:
-    return isinstance(data, REPLIES)
 
 
 def _acknowledged(fact: Fact[ClaimAcknowledged]) -> PayerResponse:
