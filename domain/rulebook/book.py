@@ -17,11 +17,8 @@ from domain.rulebook.rows import ANY, TABLES, Edition, Row
 
 R = TypeVar("R", bound=Row)
 
-REMEMBERED = 50_000
-"""Answers kept: an encounter asks the same few hundred questions at every decision, and the rows do not change."""
-
 REMEMBERED = 20_000
-"""Answers of `find` kept in memory."""
+"""Answers kept: an encounter asks the same few hundred questions at every decision, and the rows do not change."""
 
 
 class RulebookError(ValueError):
