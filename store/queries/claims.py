@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from decimal import Decimal
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement
-from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from store.tables import ClaimVersion, Transmission
@@ -60,25 +57,6 @@ def claims_in(session: Session, states: Collection[str]) -> Sequence[ClaimVersio
 def encounters_with_claims(session: Session, states: Collection[str]) -> set[str]:
     """Encounters with a version in one of the states."""
     return set(session.exec(select(ClaimVersion.encounter_id).where(col(ClaimVersion.state).in_(list(states)))))
-
-
-class ClaimRow(NamedTuple):
-    """A version in a list, without its document, which is long."""
-
-    encounter_id: str
-    letter: str
-    ordinal: int
-    total: Decimal
-    error_count: int
-    state: str
-    standing: dict[str, Any]
-
-
-def claim_rows(session: Session, states: Collection[str]) -> Iterator[ClaimRow]:
-    """The versions in one of the states, of every encounter, without their documents."""
-    query = columns(*(col(getattr(ClaimVersion, name)) for name in ClaimRow._fields))
-    query = query.where(col(ClaimVersion.state).in_(list(states)))
-    return (ClaimRow(*row) for row in session.connection().execute(query))
 
 
 def sent_in(session: Session, receiver: str, interchange: int | None, mode: str) -> list[Transmission]:

@@ -73,8 +73,6 @@ CLAIM: dict[str, Act] = {
     "follow_claim": lambda r, e, _upto, now: r.activities.claim_life.follow_claim(moment(e, now)),
     "transmit_claim": lambda r, e, _upto, now: r.activities.claim_life.transmit_claim(moment(e, now)),
 }
-LOADS_TWICE = pytest.mark.xfail(reason="claims are judged row by row, each with facts of its own", strict=False)
-
 LATER = ("keep_custody", "raise_alerts", "show_encounter")
 """Activities that follow `decide` with the same question, in one worker."""
 
@@ -128,9 +126,7 @@ async def test_an_activity_loads_the_facts_of_its_encounter_once(
     assert reads.statements <= STATEMENTS[name]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "follow_claim" else LOADS_TWICE) for name in CLAIM]
-)
+@pytest.mark.parametrize("name", CLAIM)
 async def test_an_activity_of_a_claim_loads_the_facts_once(name: str, answered: tuple[Recorder, str, int]) -> None:
     r, encounter, upto = answered
     with counted(r.service.db) as reads:
