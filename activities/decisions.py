@@ -120,8 +120,8 @@ def _corrected_insured(keys: Keyring, own: Sequence[Fact[EventData]]) -> str:
     return "" if one == other else keys.digest("claim named", other)
 
 
-def _mark(heard: Sequence[PayerResponse]) -> str:
-    return hashlib.sha256(repr(heard).encode()).hexdigest()
+def _mark(responses: Sequence[PayerResponse]) -> str:
+    return hashlib.sha256(repr(responses).encode()).hexdigest()
 
 
 def _named(referral: ReferralReceived) -> str:

@@ -17,7 +17,7 @@ from domain.decision.model import Decision
 from store.alerts import reconcile_alerts
 from store.chain import append_custody
 from store.claims import open_claims
-from store.step_log import tell
+from store.step_log import log_step
 from store.tables import Encounter, EncounterEvent
 from workflows.messages import (
     ClaimIntent,
@@ -56,10 +56,10 @@ class EncounterActivities:
         DECISIONS.labels(stage=decision.stage.value).inc()
         with self.service.db.read() as session:
             marks = claim_marks(session, self.service.keys, question.encounter, question.up_to_sequence, own)
-            standing = open_claims(session, question.encounter)
+            open_now = open_claims(session, question.encounter)
             seen = _first_seen(session, question)
-        _tell_decision(decision, question, seen)
-        return with_obsolete_claims(with_replies(plan_of(decision, question), marks), standing)
+        _log_decision(decision, question, seen)
+        return with_obsolete_claims(with_replies(plan_of(decision, question), marks), open_now)
 
     @activity.defn(name="keep_custody")
     def keep_custody(self, question: Question) -> None:
@@ -90,7 +90,7 @@ class EncounterActivities:
             row.status = "closed" if decision.outcome else "open"
             row.stage = decision.stage.value
             row.product, row.payer, row.payer_class = decision.product, decision.payer, decision.payer_class
-            row.holds_open = sum(hold.stands for hold in decision.holds)
+            row.holds_open = sum(hold.is_open for hold in decision.holds)
             row.next_due = due.due if due else None
             row.decided_sequence, row.decided_at = question.up_to_sequence, question.now
             row.rulebook_digest = decision.rulebook_digest
@@ -124,15 +124,15 @@ def _first_seen(session: Session, question: Question) -> list[str]:
     return list(session.exec(rows.order_by(col(EncounterEvent.sequence))))
 
 
-def _tell_decision(decision: Decision, question: Question, seen: list[str]) -> None:
+def _log_decision(decision: Decision, question: Question, seen: list[str]) -> None:
     due = decision.next_deadline
-    tell(
+    log_step(
         "encounter.decided",
         encounter=question.encounter,
         sequence=question.up_to_sequence,
         event_ids=seen,
         stage=decision.stage.value,
-        holds=sorted({hold.requirement.kind for hold in decision.holds if hold.stands}),
+        holds=sorted({hold.requirement.kind for hold in decision.holds if hold.is_open}),
         claims=[claim.key for claim in decision.claims if claim.ready],
         alerts=len(decision.alerts),
         next_due=due.due.isoformat() if due else None,

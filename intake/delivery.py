@@ -20,7 +20,7 @@ from sqlmodel import col, select
 from intake.inbox import quarantine, retention
 from store.engine import Database, serialize
 from store.keys import Keyring
-from store.step_log import tell
+from store.step_log import log_step
 from store.tables import EncounterEvent
 from workflows.messages import Note
 
@@ -193,7 +193,7 @@ class Deliverer:
                 .returning(col(EncounterEvent.event_id), col(EncounterEvent.sequence))
             ).all()
         for event, sequence in sorted(noted, key=lambda row: row[1]):
-            tell("event.noted", event_id=event, encounter=encounter, sequence=sequence)
+            log_step("event.noted", event_id=event, encounter=encounter, sequence=sequence)
 
     async def _stop(self) -> None:
         for task in self._tasks:

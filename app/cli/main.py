@@ -18,7 +18,7 @@ from app.cli.alerts import alerts_app
 from app.cli.audit import audit
 from app.cli.encounter_text import receipt_lines
 from app.cli.encounters import DataDir, Json, Url, claims, holds, show, timeline
-from app.cli.encounters import tell as tell_answer
+from app.cli.encounters import log_step as tell_answer
 from app.cli.hl7 import hl7_app
 from app.cli.imports import import_
 from app.cli.packets import packet
@@ -33,7 +33,7 @@ from app.process.deployment import deploy_app
 from app.process.logs import be_discreet, core_log, started
 from app.process.operator_errors import in_one_line
 from app.settings import Settings
-from store.step_log import tell
+from store.step_log import log_step
 
 if TYPE_CHECKING:
     from app.process.serving import GatewaySettings
@@ -120,7 +120,7 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
         started(settings, http="{}:{}".format(*listening.getsockname()[:2]))
         await server.serve([listening])
     finally:
-        tell("process.stopped")
+        log_step("process.stopped")
         home.db.close()
 
 
