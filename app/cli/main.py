@@ -33,7 +33,7 @@ from app.process.deployment import deploy_app
 from app.process.logs import be_discreet, core_log, started
 from app.process.operator_errors import in_one_line
 from app.settings import Settings
-from store.step_log import tell
+from store.step_log import log_step
 
 if TYPE_CHECKING:
     from app.process.serving import GatewaySettings
@@ -120,7 +120,7 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
         started(settings, http="{}:{}".format(*listening.getsockname()[:2]))
         await server.serve([listening])
     finally:
-        tell("process.stopped")
+        log_step("process.stopped")
         home.db.close()
 
 

@@ -16,7 +16,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from store.alerts import work_waiting
 from store.engine import Database
-from workflows.names import DESK_ID, DESK_SIGNAL, DESK_TYPE, TASK_QUEUE
+from workflows.names import ALERT_ESCALATION_ID, ALERT_ESCALATION_SIGNAL, ALERT_ESCALATION_TYPE, TASK_QUEUE
 
 LOOK_SECONDS: Final = 2.0
 REPEAT_SECONDS: Final = 60.0
@@ -62,10 +62,10 @@ class AlertPoller:
 async def ring(client: Client) -> None:
     """Tell the desk; start it where it does not run."""
     await client.start_workflow(
-        DESK_TYPE,
-        id=DESK_ID,
+        ALERT_ESCALATION_TYPE,
+        id=ALERT_ESCALATION_ID,
         task_queue=TASK_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        start_signal=DESK_SIGNAL,
+        start_signal=ALERT_ESCALATION_SIGNAL,
         static_summary="Alert desk",
     )

@@ -20,7 +20,7 @@ from temporalio.runtime import LogForwardingConfig, LoggingConfig
 
 from app.settings import LogLevel, Settings
 from store.engine import without_password
-from store.step_log import tell
+from store.step_log import log_step
 
 
 class Discreet(structlog.stdlib.ProcessorFormatter):
@@ -132,7 +132,7 @@ def be_discreet(process: str, level: LogLevel = "info") -> None:
 
 def started(settings: Settings, **where: str) -> None:
     """One line of what began to serve: version, server, database without its password, rulebook edition."""
-    tell(
+    log_step(
         "process.started",
         version=version("cart-encounter"),
         temporal=settings.temporal_address,

@@ -36,7 +36,7 @@ from app.process.failure_hints import Advice
 from app.process.logs import core_log, started
 from app.settings import CannotStart, Settings
 from intake.payer_files.directory import ReplyDirectory
-from store.step_log import tell
+from store.step_log import log_step
 from workflows.alert_escalation import AlertEscalation
 from workflows.certification_watch import CertificationWatch
 from workflows.claim import ClaimLifecycle
@@ -145,7 +145,7 @@ async def run_worker(settings: Settings) -> None:
                 started(settings, role=settings.worker_role)
                 await stop.wait()
     finally:
-        tell("process.stopped")
+        log_step("process.stopped")
         for task in background:
             task.cancel()
         metrics.shutdown()

@@ -101,7 +101,7 @@ class _Layout:
 
     def unrelated(self, on: date) -> tuple[str, ...]:
         """The papers that attest, on or after the day, that its services were unrelated to the stay."""
-        papers = self.context.record.papers("unrelated_services")
+        papers = self.context.record.documents("unrelated_services")
         return tuple(event for paper, event in papers if isinstance(paper, PlainEvidence) and paper.dated >= on)
 
     def _home_of_infusion(self, infusion: Infusion) -> Stay | None:

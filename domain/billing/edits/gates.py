@@ -94,7 +94,7 @@ def site_of_care(review: ClaimReview) -> Iterator[Edit]:
     missing = [
         kind.replace("_", " ").replace("tumour", "tumor")
         for kind in row.documents
-        if not review.context.record.papers(kind)
+        if not review.context.record.documents(kind)
     ]
     if row.policy == "with_document" and missing:
         yield review.found(
