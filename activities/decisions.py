@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
-from domain.billing.submission.responses import REPLIES, PayerResponse
+from domain.billing.submission.responses import RESPONSES, PayerResponse
 from domain.decision.decide import decide
 from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
@@ -107,7 +107,7 @@ def claim_marks(
     return {claim: marks.get(claim, "") + named for claim in set(claims.values()) if claim in marks or named}
 
 
-REPLY_TYPES = tuple(model.event_type for model in REPLIES)
+REPLY_TYPES = tuple(model.event_type for model in RESPONSES)
 
 
 def _corrected_insured(keys: Keyring, own: Sequence[Fact[EventData]]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from domain.billing.submission.responses import PayerResponse, replies
+from domain.billing.submission.responses import PayerResponse, responses_of
 from domain.encounter.facts import Fact, fold
 from domain.events import EventData, parse_data
 from domain.events.access import ReferralReceived
@@ -43,7 +43,7 @@ class EncounterFacts:
     @cached_property
     def responses(self) -> tuple[PayerResponse, ...]:
         """Every payer response to the claims of the encounter, corrections applied."""
-        return replies(fold(self.own))
+        return responses_of(fold(self.own))
 
     @cached_property
     def identity(self) -> Json | None:

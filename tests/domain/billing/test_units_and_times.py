@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.billing.build.administration import Given, chemotherapy, further_hours, overlap
+from domain.billing.build.administration import Given, additional_hours, chemotherapy, overlap
 from domain.billing.build.units import per_course, per_line, spread
 from domain.billing.ndc import belongs_to, eleven
 from tests.domain.billing.stories import Story, lines
@@ -44,7 +44,7 @@ def test_a_printed_total_is_spread_without_loss(total: int, parts: int) -> None:
 
 @pytest.mark.parametrize(("minutes", "hours"), [(30, 0), (60, 0), (90, 0), (91, 1), (150, 1), (151, 2), (240, 3)])
 def test_a_further_hour_needs_more_than_thirty_minutes(minutes: int, hours: int) -> None:
-    assert further_hours(minutes) == hours
+    assert additional_hours(minutes) == hours
 
 
 def drug(name: str, start: int, minutes: int, *, push: bool = False) -> Given:
@@ -57,11 +57,11 @@ def roles(*given: Given) -> list[tuple[str, int]]:
 
 
 def test_each_service_says_why_it_is_billed() -> None:
-    told = [
+    explanation = [
         service.text
         for service in chemotherapy([drug("flu", 0, 95), drug("cy", 100, 155), drug("mesna", 300, 5, push=True)])
     ]
-    assert told == [
+    assert explanation == [
         "flu ran 95 minutes: the first infusion of the day, up to an hour.",
         "cy ran 155 minutes: the next drug, up to an hour.",
         "mesna: a push, given as one or over no more than 15 minutes, a further drug of the day.",

@@ -15,7 +15,7 @@ from domain.packet import build
 from domain.packet.build import NotDenied
 from domain.packet.denial import FINDERS
 from domain.packet.model import Packet
-from domain.packet.narrative import tell
+from domain.packet.narrative import describe
 from domain.rulebook.rows import Denial, Payer, Submission
 from tests.domain.packet.packets import PERSON, denied, sources
 from tests.kit.rules import rulebook
@@ -60,8 +60,8 @@ def with_toxicity() -> Story:
 
 
 def test_every_event_of_the_catalogue_has_a_sentence_or_is_silent_on_purpose() -> None:
-    default = tell.registry[object]
-    speaking = {model.event_type for model in MODELS if tell.dispatch(model) is not default}
+    default = describe.registry[object]
+    speaking = {model.event_type for model in MODELS if describe.dispatch(model) is not default}
     assert speaking == {model.event_type for model in MODELS} - SILENT
 
 

@@ -42,8 +42,8 @@ def test_it_says_what_the_gate_of_an_encounter_would_say(site: Site, rules: Rule
     gate = next(g for g in decide(fold([fact]), site, rules, r.NOW).gates if g.stage is Stage.APHERESIS)
 
     answer = r.judged(body, site, rules)
-    said = {one.requirement for one in answer.missing if one.gate == "apheresis"}
-    assert said == {requirement.key for requirement in gate.unmet}
+    seen = {one.requirement for one in answer.missing if one.gate == "apheresis"}
+    assert seen == {requirement.key for requirement in gate.unmet}
     assert answer.cleared == gate.open is False
 
 

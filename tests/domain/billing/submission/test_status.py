@@ -19,7 +19,7 @@ from domain.billing.submission.background import Background, VoidRejected
 from domain.billing.submission.denials import rows
 from domain.billing.submission.expected_payment import Expected
 from domain.billing.submission.model import State
-from domain.billing.submission.payer_order import of_first, of_further
+from domain.billing.submission.payer_order import of_first, of_secondary
 from domain.billing.submission.payer_view import reported
 from domain.billing.submission.remittance import remittance_of
 from domain.billing.submission.responses import PayerResponse, payer_number
@@ -381,7 +381,7 @@ def test_what_one_payer_denies_again_is_its_own_word_and_no_further_payers(
     (alert,) = judged.alerts
     assert alert.kind == "claim_denied"
     assert reasons in alert.action
-    assert (judged.remittance.refused, judged.remittance.further) == (1000, None)
+    assert (judged.remittance.refused, judged.remittance.secondary) == (1000, None)
     assert judged.status.appeal_by == (T0 + appeals_from * DAY).date() + timedelta(days=120)
     after = judge([FIRST_NO, *later, replace(REFUSED_BEHIND, at=T0 + 70 * DAY)], 71)
     assert {one.kind for one in after.alerts} == {"claim_denied", "claim_further_payer_refused"}
@@ -397,7 +397,7 @@ def test_a_payer_that_says_another_comes_first_is_asked_and_its_amount_compared_
 def test_the_number_to_replace_a_claim_by_is_the_first_payers() -> None:
     assert payer_number(of_first([SHARED, BEHIND])) == "FIRST"
     assert payer_number(of_first([BEHIND])) == "SECOND"
-    assert of_further([SHARED, response("277CA", 6)]) == []
+    assert of_secondary([SHARED, response("277CA", 6)]) == []
 
 
 def test_a_rejected_void_says_that_the_payer_still_has_the_claim() -> None:
