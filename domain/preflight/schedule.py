@@ -78,7 +78,7 @@ def _lymphodepletion(regimen: Regimen, zero: date) -> PlannedDate:
         what="lymphodepletion",
         first=zero + timedelta(days=first),
         last=zero + timedelta(days=last),
-        assumption=f"begins the day after the product is at the centre at the latest; days of the label: {drugs} "
+        assumption=f"begins the day after the product is at the center at the latest; days of the label: {drugs} "
         f"({regimen.citation})",
     )
 
@@ -88,7 +88,7 @@ def _days(regimen: Regimen) -> list[int]:
 
 
 def _zero(zero: date, regimen: Regimen | None) -> PlannedDate:
-    why = f"day 0 of {regimen.id}" if regimen else "the day after the product is at the centre: no regimen on file"
+    why = f"day 0 of {regimen.id}" if regimen else "the day after the product is at the center: no regimen on file"
     return _day("infusion (day 0)", zero, why)
 
 

@@ -1,4 +1,4 @@
-"""Packets of told encounters: what the store would hand over, made from a story without a store."""
+"""Packets of encounters, built from a story without a store."""
 
 from __future__ import annotations
 
