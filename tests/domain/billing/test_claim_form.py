@@ -65,7 +65,7 @@ def test_a_replacement_and_a_void_are_marked_in_the_fields_of_the_form() -> None
     assert "resubmission" not in form_view(visit)
     assert "<dt>FL 64 document control number</dt><dd>MAC1</dd>" in form_view(claim, Issue("CE1", "7", "", "MAC1"))
     assert "<dt>22 original reference number</dt><dd>MAC1</dd>" in form_view(visit, Issue("CE1", "8", "", "MAC1"))
-    assert "document control number</dt><dd>not named by the payer yet</dd>" in form_view(claim, Issue("CE1", "7"))
+    assert "document control number</dt><dd>not reported by the payer yet</dd>" in form_view(claim, Issue("CE1", "7"))
     assert "FL 64" not in form_view(claim)
 
 
