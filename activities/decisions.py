@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from domain.billing.submission.responses import REPLIES, PayerResponse
+from domain.billing.submission.responses import RESPONSES, PayerResponse
 from domain.decision.decide import decide
 from domain.decision.model import Decision
 from domain.events.access import ReferralReceived
@@ -86,7 +86,7 @@ class DecisionService:
         return answer
 
 
-MARKED = (*REPLIES, CorrectionMade, ReferralReceived)
+MARKED = (*RESPONSES, CorrectionMade, ReferralReceived)
 """What can change the mark of a claim."""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from domain.billing.submission.responses import PayerResponse, replies
+from domain.billing.submission.responses import PayerResponse, responses_of
 from domain.encounter.facts import Fact, Facts, fold
 from domain.events import EventData, parse_data
 from domain.events.access import ReferralReceived
@@ -48,7 +48,7 @@ class EncounterFacts:
     @cached_property
     def responses(self) -> tuple[PayerResponse, ...]:
         """Every payer response to the encounter's claims, corrections applied."""
-        return replies(self.folded)
+        return responses_of(self.folded)
 
     @cached_property
     def identity(self) -> Json | None:

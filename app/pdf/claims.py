@@ -11,7 +11,7 @@ from app.pdf.references import References
 from app.pdf.tables import table
 from domain.billing.model import Line
 from domain.packet import Packet
-from domain.packet.model import Answered, BilledClaim
+from domain.packet.model import BilledClaim, ClaimResponse
 
 
 def claims(packet: Packet, refs: References) -> Iterator[Flowable]:
@@ -73,7 +73,7 @@ def _line(line: Line, refs: References) -> tuple[object, ...]:
     )
 
 
-def _answer(one: Answered, refs: References) -> tuple[object, ...]:
+def _answer(one: ClaimResponse, refs: References) -> tuple[object, ...]:
     said = "accepted" if one.accepted else "refused"
     if one.kind == "835":
         said = f"status {one.status}"

@@ -12,7 +12,7 @@ from app.pdf.fonts_styles import ALERT, BODY, HASH, NOTE, SMALL_HEADING, TITLE, 
 from app.pdf.references import References
 from app.pdf.tables import pairs, table
 from domain.packet import Packet
-from domain.packet.model import Asked, Denied
+from domain.packet.model import Denied, JudgedRequirement
 
 WITHHELD = {
     "withheld": "withheld: this copy was made without the patient's identity",
@@ -27,7 +27,7 @@ def sections(packet: Packet, house: str, title: str) -> list[Flowable]:
     parts = [*_front(packet, house, title, refs)]
     if packet.denied:
         parts += _denial(packet.denied, refs)
-    for part in (_narrative, _therapies, _eligibility, _papers, _certificates, _authorizations, _custody, claims):
+    for part in (_narrative, _therapies, _eligibility, _documents, _certificates, _authorizations, _custody, claims):
         parts += part(packet, refs)
     return [*parts, *_index(refs)]
 
@@ -166,7 +166,7 @@ def _eligibility(packet: Packet, refs: References) -> Iterator[Flowable]:
     days = [f"{g.stage} for {when(g.on)} {'open' if g.open else 'CLOSED'}" for g in packet.eligibility]
     yield para(f"Gates: {'; '.join(days)}." if days else "No gate was judged yet.", BODY)
     yield para("A check that is named by its failure says 'not found' where all is well.", NOTE)
-    merged: dict[tuple[str, str, str], tuple[Asked, list[str], list[str]]] = {}
+    merged: dict[tuple[str, str, str], tuple[JudgedRequirement, list[str], list[str]]] = {}
     for gate in packet.eligibility:
         for one in gate.asked:
             _, stages, events = merged.setdefault((one.key, _state(one), one.missing), (one, [], []))
@@ -181,14 +181,14 @@ def _eligibility(packet: Packet, refs: References) -> Iterator[Flowable]:
         yield table(heads, (2.7, 0.9, 1.8, 1.8, 2, 1), rows)
 
 
-def _state(one: Asked) -> str:
+def _state(one: JudgedRequirement) -> str:
     """A check that an alert stands for is named by its failure: met, it was not found."""
     if one.met:
         return "not found" if one.rule.startswith("alerts.") else "met"
     return "overridden" if one.overridden else "NOT MET" if one.enforcement == "hold" else "not met, advised"
 
 
-def _papers(packet: Packet, refs: References) -> Iterator[Flowable]:
+def _documents(packet: Packet, refs: References) -> Iterator[Flowable]:
     yield from heading("Papers on file")
     rows = [
         (

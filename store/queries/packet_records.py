@@ -12,8 +12,8 @@ from sqlmodel import Session
 from domain.billing.submission.model import State
 from domain.billing.submission.responses import PayerResponse
 from domain.packet import Packet, Sources, build
-from domain.packet.billing import Version, mine
-from domain.packet.exhibits import Kept
+from domain.packet.billing import Version, responses_to
+from domain.packet.exhibits import StoredChain
 from domain.packet.model import Identity, Person
 from domain.rulebook import Rulebook
 from domain.site import Site
@@ -58,7 +58,7 @@ def packet_of(
     own = every.up_to(upto)
     if not own.own:
         raise NoPacket("this encounter has no record yet")
-    heard = own.responses
+    received = own.responses
     rows = claim_history(session, encounter.encounter_id)
     identity, patient = _patient(every, named)
     return build(
@@ -73,10 +73,10 @@ def packet_of(
             view=encounter.view,
             chain=_chain(session, encounter.encounter_id),
             versions=[_version(row) for row in rows if row.state not in OUTDATED],
-            replies=heard,
+            responses=received,
             identity=identity,
             patient=patient,
-            denied=_denied(rows, heard, claim) if claim else None,
+            denied=_denied(rows, received, claim) if claim else None,
         )
     )
 
@@ -85,22 +85,24 @@ def _version(row: ClaimVersion) -> Version:
     return Version(claim_of(row), row.version, row.state, row.frequency, row.control_number)
 
 
-def _denied(rows: Sequence[ClaimVersion], heard: Sequence[PayerResponse], claim: tuple[str, int]) -> Version:
+def _denied(rows: Sequence[ClaimVersion], received: Sequence[PayerResponse], claim: tuple[str, int]) -> Version:
     """The newest version that was remitted: the denial may be of one that a replacement took the place of since."""
     versions = [_version(row) for row in rows if (row.letter, row.ordinal) == claim]
     if not versions:
         raise NoPacket("this encounter has no such claim")
-    remitted = [v for v in versions if any(reply.kind == "835" for reply in mine(v, heard))]
+    remitted = [v for v in versions if any(response.kind == "835" for response in responses_to(v, received))]
     return (remitted or versions)[-1]
 
 
-def _chain(session: Session, encounter_id: str) -> Kept:
+def _chain(session: Session, encounter_id: str) -> StoredChain:
     records = chain_links(session, encounter_id)
     standing: list[tuple[CustodyRecord, dict[str, Any]]] = [
         (record, json.loads(record.content)) for record in chain.standing_records(records)
     ]
     broken = chain.first_break(session, encounter_id, records)
-    return Kept(standing, len(records), records[-1].hash if records else None, broken.position if broken else None)
+    return StoredChain(
+        standing, len(records), records[-1].hash if records else None, broken.position if broken else None
+    )
 
 
 def _patient(own: EncounterFacts, named: bool) -> tuple[Identity, Person | None]:
