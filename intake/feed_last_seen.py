@@ -58,6 +58,9 @@ def last_heard(session: Session) -> dict[str, datetime]:
     return heard
 
 
+last_seen = last_heard
+
+
 def _last_events(session: Session) -> Iterator[tuple[str, datetime]]:
     """The last event of each feed, from feed to feed along the index: grouping would read the whole inbox."""
     feed = session.exec(select(func.min(Inbox.feed))).one()

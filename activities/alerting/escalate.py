@@ -34,6 +34,9 @@ def untold() -> object:
     )
 
 
+unreported = untold
+
+
 def work(session: Session, destinations: Destinations, now: datetime, again: timedelta) -> DeskReport:
     """Escalate, then queue a message per destination, change and cause. Safe to repeat."""
     take_turn(session, ALERTS_LOCK)

@@ -1,4 +1,4 @@
-"""One encounter as its page shows it: timeline, gates, holds, claims with reasons, alerts, chain of identity."""
+"""Content of an encounter page: timeline, gates, holds, claims with reasons, alerts, chain of identity."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from store.tables import AlertRecord, CustodyRecord, Encounter
 
 @dataclass(frozen=True)
 class Custody:
-    """The chain: what stands of it, and whether every link holds."""
+    """The chain of identity: its records in effect, and the first broken link."""
 
     records: list[CustodyLink]
     links: int
@@ -33,7 +33,7 @@ class Custody:
 
 @dataclass(frozen=True)
 class Whole:
-    """Everything the page shows. What the caller has no right to is None."""
+    """Everything that the page shows; parts without a right are None."""
 
     answer: EncounterAnswer
     facilities: list[str]
@@ -49,7 +49,7 @@ class Whole:
 
 
 def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, names: Names) -> Whole:
-    """Read what the page of an encounter shows."""
+    """Returns the content of an encounter page."""
     records = reading.custody(session, encounter.encounter_id)
     broken = chain.first_break(session, encounter.encounter_id, records)
     answer = reading.whole(encounter, broken is None)
@@ -79,7 +79,7 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
 
 
 def _alerts(session: Session, encounter_id: str) -> list[AlertAnswer]:
-    """Those that stand first, the newest of each first."""
+    """Returns unresolved alerts before resolved ones, the newest first."""
     query = select(AlertRecord).where(AlertRecord.encounter_id == encounter_id)
     rows = session.exec(query.order_by(col(AlertRecord.opened_at).desc(), AlertRecord.alert_id)).all()
     return sorted((reading.alert_answer(row) for row in rows), key=lambda alert: alert.state == "resolved")

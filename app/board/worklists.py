@@ -1,4 +1,4 @@
-"""Worklists: what each desk has to do, grouped by encounter, the most urgent first."""
+"""Worklists of roles: tasks grouped by encounter, the most urgent first."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TO_WORK: Final[Mapping[str, str]] = {
     State.HELD.value: "held and unbilled",
     State.REJECTED.value: "rejected",
     State.DENIED.value: "denied",
-    State.PARTLY_PAID.value: "paid in part only",
+    State.PARTLY_PAID.value: "partly paid",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Worklist:
-    """A worklist: whose work it is."""
+    """A worklist and its owner roles."""
 
     key: str
     title: str
@@ -60,7 +60,7 @@ RANK: Final = {"critical": 0, "warning": 1, "hold": 2, "claim": 2, "info": 3}
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to do. `severity` is an alert's, or `hold` or `claim`."""
+    """One task. `severity` is that of an alert, or `hold` or `claim`."""
 
     severity: str
     title: str
@@ -75,7 +75,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One encounter with what the desk has to do for it; without a card, what concerns the whole installation."""
+    """The tasks of one encounter; without a card, of all facilities."""
 
     card: Card | None
     items: tuple[Item, ...]
@@ -99,10 +99,10 @@ def tasks(
     whole_house: bool,
     claims_shown: bool,
 ) -> list[Task]:
-    """The desk's work on these encounters.
+    """Returns the tasks of a worklist for these encounters.
 
     Args:
-        whole_house: also what concerns none of them alone.
+        whole_house: include tasks that concern all facilities.
         claims_shown: the caller may read claims.
     """
     alerts = _alerts(session, desk)
@@ -114,10 +114,10 @@ def tasks(
         mine = alerts.get(card.encounter_id, [])
         holds = _holds(views.get(card.encounter_id, {}))
         causes = {alert.alert_id: _cause(alert, holds) for alert in mine}
-        said = [hold for hold in causes.values() if hold]
+        reported = [hold for hold in causes.values() if hold]
         items = [
             *(_of_alert(alert, causes[alert.alert_id], now) for alert in mine),
-            *(_of_hold(hold) for hold in holds if hold["owner"] in desk.owners and hold not in said),
+            *(_of_hold(hold) for hold in holds if hold["owner"] in desk.owners and hold not in reported),
             *claims.get(card.encounter_id, ()),
         ]
         if items:
@@ -134,7 +134,7 @@ def _alerts(session: Session, desk: Worklist) -> dict[str, list[AlertRecord]]:
 
 
 def concerned(session: Session) -> set[str]:
-    """The encounters with an alert that stands or a claim to work on."""
+    """Returns the encounters with an unresolved alert or a claim that needs work."""
     alerts = select(AlertRecord.encounter_id).where(AlertRecord.state != "resolved")
     claims = select(ClaimVersion.encounter_id).where(col(ClaimVersion.state).in_(list(TO_WORK)))
     return {one for query in (alerts, claims) for one in session.exec(query) if one}
@@ -170,7 +170,7 @@ def _of_hold(hold: Mapping[str, Any]) -> Item:
 
 
 def _claims(session: Session, now: datetime) -> dict[str, list[Item]]:
-    """The claims that a biller must take up again: held by an edit, rejected, refused wholly or in part."""
+    """Returns the claims that need a biller: held by an edit, rejected, or denied in full or in part."""
     query = columns(
         col(ClaimVersion.encounter_id),
         col(ClaimVersion.letter),
@@ -185,24 +185,24 @@ def _claims(session: Session, now: datetime) -> dict[str, list[Item]]:
         refused = standing.get("refused") if state in PAYER_SAID_NO else None
         money = f"${Decimal(refused or total):,.2f}"
         title = f"Claim {letter}/{ordinal} is {TO_WORK[state]}: {money}"
-        text = standing.get("next") or f"{errors} error{'' if errors == 1 else 's'} to mend; the claim names each."
+        text = standing.get("next") or f"{errors} error{'' if errors == 1 else 's'} to correct, listed on the claim."
         item = Item("claim", title, text, "biller", "", *_claim_due(state, standing, now), state=state)
         found.setdefault(encounter_id, []).append(item)
     return found
 
 
 def _claim_due(state: str, standing: Mapping[str, Any], now: datetime) -> tuple[datetime | None, bool]:
-    """The last day on which acting still helps, and whether it is over: of the appeal, or of timely filing."""
-    told = standing.get("appeal_by" if state in PAYER_SAID_NO else "file_by")
-    if not told:
+    """Returns the last day to appeal or for timely filing, and whether it has passed."""
+    text = standing.get("appeal_by" if state in PAYER_SAID_NO else "file_by")
+    if not text:
         return None, False
-    last = datetime.combine(date.fromisoformat(told), time(), UTC)
+    last = datetime.combine(date.fromisoformat(text), time(), UTC)
     return last, last.date() < now.date()
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Where the cells of an encounter were last seen."""
+    """The last recorded location of an encounter's cells."""
 
     card: Card
     step: str
@@ -211,7 +211,7 @@ class Cells:
 
 
 def cells(session: Session, cards: Iterable[Card]) -> list[Cells]:
-    """The last documented hand-over of each encounter whose cells are under way. Only the last link is read of each chain."""
+    """Returns the last documented transfer of each encounter; only the last link of each chain is read."""
     by_id = {card.encounter_id: card for card in cards}
     newest = (
         func.row_number()

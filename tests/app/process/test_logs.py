@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from app.process.child_processes import OLDER_LOGS, turn_over
+from app.process.child_processes import OLDER_LOGS, rotate
 from app.process.logs import told
 
 CANARY = "Quetzalcoatl 1961-04-05"
@@ -32,9 +32,9 @@ def test_libraries_threads_and_a_dying_process_repeat_no_message_and_every_line_
     program = f"""
         import asyncio, logging, threading
         import structlog
-        from store.step_log import tell
-        from app.process.logs import be_discreet
-        be_discreet("worker")
+        from store.step_log import log_step
+        from app.process.logs import configure_logging
+        configure_logging("worker")
         def fail():
             raise ValueError({CANARY!r})
         try:
@@ -47,7 +47,7 @@ def test_libraries_threads_and_a_dying_process_repeat_no_message_and_every_line_
         async def forget():
             asyncio.get_running_loop().create_future().set_exception(ValueError({CANARY!r}))
         asyncio.run(forget())
-        tell("event.accepted", event_id="evt_1", sequence=3, feed=None)
+        log_step("event.accepted", event_id="evt_1", sequence=3, feed=None)
         thread = threading.Thread(target=fail)
         thread.start()
         thread.join()
@@ -78,10 +78,10 @@ def test_a_log_that_has_grown_is_moved_aside_while_its_process_writes_on(tmp_pat
     log = tmp_path / "worker.log"
     with log.open("a") as process:
         for turn in range(OLDER_LOGS + 3):
-            assert not turn_over(log, largest=10)
+            assert not rotate(log, largest=10)
             process.write(f"turn {turn} and more\n")
             process.flush()
-            assert turn_over(log, largest=10)
+            assert rotate(log, largest=10)
         process.write("now\n")
     assert log.read_text() == "now\n"
     kept = sorted(tmp_path.glob("worker.log.*"))
