@@ -177,9 +177,7 @@ def zoned(text: str, zone: str) -> str:
     early, late = local.replace(tzinfo=ZoneInfo(zone)), local.replace(tzinfo=ZoneInfo(zone), fold=1)
     offset, other = early.utcoffset() or timedelta(0), late.utcoffset() or timedelta(0)
     if offset > other:
-        raise ValueError(
-            f"this time occurs twice (clock change); add the UTC offset, for example {early.isoformat()}"
-        )
+        raise ValueError(f"this time occurs twice (clock change); add the UTC offset, for example {early.isoformat()}")
     if offset < other:
         raise ValueError("this time does not exist on that day (clock change); enter another time")
     return early.isoformat()

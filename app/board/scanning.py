@@ -36,9 +36,7 @@ def spread(
         for path, value in mine.items():
             known = result.get(names[path], "").strip()
             if known and known != value:
-                errors.append(
-                    FieldError(path, "the scanned value differs; compare the labels, then clear one value")
-                )
+                errors.append(FieldError(path, "the scanned value differs; compare the labels, then clear one value"))
             else:
                 result[names[path]] = value
     return result, errors

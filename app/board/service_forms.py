@@ -33,7 +33,7 @@ _SERVICES: Final = (
         hints={
             "diagnosis": "ICD-10-CM code with its dot, for example C83.18.",
             "bsa_m2": "Body surface area or height is required for the regimen.",
-            "prior_therapies": "One per line, separated by semicolons: regimen; line; class; agent; started; stopped; response; reason.",
+            "prior_therapies": "Semicolons between: regimen; line; class; agent; started; stopped; response; reason.",
         },
     ),
     Form(

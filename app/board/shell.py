@@ -196,7 +196,10 @@ def reader(right: Right) -> Any:
     def check(request: Request, session: Annotated[Session, Depends(signed_in)]) -> Session:
         if not session.actor.may(right):
             raise denied(
-                request, 403, session.actor.name, f"this page requires the right \"{words(right.value)}\"; ask your administrator for the role"
+                request,
+                403,
+                session.actor.name,
+                f'this page requires the right "{words(right.value)}"; ask your administrator for the role',
             )
         return session
 
@@ -206,14 +209,19 @@ def reader(right: Right) -> Any:
 def with_board_right(request: Request, session: Session, right: BoardRight) -> None:
     """Refuses a caller whose roles do not have the right; the attempt is audited."""
     if not may_on_board(session.actor, right):
-        raise denied(request, 403, session.actor.name, f"this requires the right \"{words(right.value)}\"; ask your administrator for the role")
+        raise denied(
+            request,
+            403,
+            session.actor.name,
+            f'this requires the right "{words(right.value)}"; ask your administrator for the role',
+        )
 
 
 def on_record(request: Request, session: Session, action: str, target: str = "(list)") -> None:
     """Audits an opened page; automatic refreshes only at intervals."""
     parts = parts_of(request)
     if request.query_params.get("part"):
-        parts.record_anew(session.actor.name, action, target)
+        parts.record_refresh(session.actor.name, action, target)
     else:
         parts.record(session.actor.name, action, target, "read")
 
@@ -243,7 +251,11 @@ async def posted(request: Request) -> dict[str, str]:
     session = await run_in_threadpool(signed_in, request)
     if not sessions.from_this_site(request) or not sessions.same_secret(session, fields.pop("csrf", "")):
         raise await run_in_threadpool(
-            denied, request, 403, session.actor.name, "the form has expired or is not from this board; load the page again"
+            denied,
+            request,
+            403,
+            session.actor.name,
+            "the form has expired or is not from this board; load the page again",
         )
     return fields
 

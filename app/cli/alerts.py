@@ -13,7 +13,9 @@ from activities.alerting.destinations import DestinationsError, read_destination
 from app.cli.encounters import DataDir, Json, Url, print_answer
 from app.client import ApiError, api_from
 
-alerts_app = typer.Typer(no_args_is_help=True, help="Alerts: list, group by cause, acknowledge, retry messages, check destinations.")
+alerts_app = typer.Typer(
+    no_args_is_help=True, help="Alerts: list, group by cause, acknowledge, retry messages, check destinations."
+)
 
 Answer = Mapping[str, Any]
 
@@ -74,7 +76,9 @@ def acknowledge(
 def dead_letters(data_dir: DataDir = Path("data"), url: Url = None, as_json: Json = None) -> None:
     """List alert messages that could not be delivered, with the last error. Retry with `alerts retry`."""
     answer = api_from(data_dir, url).get("/v1/alerts/deliveries?state=dead")
-    print_answer(answer, lambda it: [_delivery_lines(one) for one in it["deliveries"]] or ["no undelivered messages"], as_json)
+    print_answer(
+        answer, lambda it: [_delivery_lines(one) for one in it["deliveries"]] or ["no undelivered messages"], as_json
+    )
 
 
 @alerts_app.command()

@@ -18,9 +18,7 @@ COLUMNS = ("at", "actor", "person", "action", "target", "outcome")
 
 
 def audit(
-    encounter: Annotated[
-        Optional[str], typer.Argument(help="encounter ID or any identifier (default: all)")
-    ] = None,
+    encounter: Annotated[Optional[str], typer.Argument(help="encounter ID or any identifier (default: all)")] = None,
     caller: Annotated[Optional[str], typer.Option(help="name or pseudonym of the caller")] = None,
     action: Annotated[
         Optional[str], typer.Option(help="for example encounter, claim_file, show identity (care)")

@@ -51,7 +51,8 @@ def claims(encounter: str, as_json: Json = None, data_dir: DataDir = Path("data"
 def _claims(it: dict[str, Any]) -> Iterable[str]:
     for one in it["elsewhere"]:
         days = f"{one['statement_from']} to {one['statement_through']}"
-        yield f"Claim {one['letter']}/{one['ordinal']}: {one['state']} by another system before the cutover, {days}, ${one['total']}"
+        claim = f"Claim {one['letter']}/{one['ordinal']}: {one['state']}"
+        yield f"{claim} by another system before the cutover, {days}, ${one['total']}"
     if not it["claims"]:
         yield "no claims yet"
     for claim in it["claims"]:

@@ -28,10 +28,10 @@ REFUSED = frozenset({"conflict", "invalid", "quarantined"})
 def import_(
     files: Annotated[list[Path], typer.Argument(help="CSV, workbook (.xlsx) or JSON files; several are read as one")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the result, send nothing")] = False,
-    zone: Annotated[Optional[str], typer.Option(help="time zone of times without UTC offset, for example America/New_York")] = None,
-    site: Annotated[
-        Optional[Path], typer.Option(help="site file for the dry run (default: CART_SITE_FILE)")
+    zone: Annotated[
+        Optional[str], typer.Option(help="time zone of times without UTC offset, for example America/New_York")
     ] = None,
+    site: Annotated[Optional[Path], typer.Option(help="site file for the dry run (default: CART_SITE_FILE)")] = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
@@ -96,7 +96,9 @@ def _send(api: Api, sound: list[Import]) -> list[Import]:
         for event, receipt in bad:
             reasons = [*receipt["reasons"], *(f"{p['path']}: {p['message']}" for p in receipt["problems"])]
             where = one.rows.get(event["id"], one.where)
-            _print_problems((Trouble(where, event["type"], f"{receipt['disposition']}: {'; '.join(reasons)}"),), "error")
+            _print_problems(
+                (Trouble(where, event["type"], f"{receipt['disposition']}: {'; '.join(reasons)}"),), "error"
+            )
         if bad:
             refused.append(one)
     return refused

@@ -21,7 +21,9 @@ from domain.rulebook.stale import stale
 from intake.asp_prices import import_asp
 from store.config import read_rulebook, rulebook_directory
 
-rules_app = typer.Typer(no_args_is_help=True, help="Rulebook: list, show, compare editions, rows due for review, coverage, price import.")
+rules_app = typer.Typer(
+    no_args_is_help=True, help="Rulebook: list, show, compare editions, rows due for review, coverage, price import."
+)
 
 Rules = Annotated[Optional[Path], typer.Option("--rules", help="directory of tables (default: the packaged tables)")]
 EditionName = Annotated[str, typer.Option("--edition", help="current or guide")]
@@ -32,7 +34,9 @@ Day = Annotated[Optional[datetime], typer.Option("--on", formats=["%Y-%m-%d"], h
 @rules_app.command("list")
 def list_rules(
     table: Annotated[Optional[str], typer.Option("--table", help="one table only")] = None,
-    on: Annotated[Optional[datetime], typer.Option("--on", formats=["%Y-%m-%d"], help="only rows in effect on this date")] = None,
+    on: Annotated[
+        Optional[datetime], typer.Option("--on", formats=["%Y-%m-%d"], help="only rows in effect on this date")
+    ] = None,
     edition: EditionName = "current",
     rules: Rules = None,
     as_json: AsJson = False,
@@ -124,9 +128,9 @@ def import_prices(
     quarter: Annotated[
         Optional[str], typer.Option("--quarter", help="required quarter of the file, for example 2026Q3")
     ] = None,
-    max_share: Annotated[float, typer.Option(help="largest allowed change from the previous price, as a share")] = float(
-        MAX_SHARE
-    ),
+    max_share: Annotated[
+        float, typer.Option(help="largest allowed change from the previous price, as a share")
+    ] = float(MAX_SHARE),
     rules: Rules = None,
 ) -> None:
     """Check the quarterly file and write its prices as rows of `payments`. A file with an error changes nothing."""

@@ -44,9 +44,7 @@ def simulate(
     until: Annotated[
         Optional[datetime], typer.Option("--until", formats=["%Y-%m-%d"], help="last date with events (default: today)")
     ] = None,
-    out: Annotated[
-        Optional[Path], typer.Option("--out", help="write the events to a file, send nothing")
-    ] = None,
+    out: Annotated[Optional[Path], typer.Option("--out", help="write the events to a file, send nothing")] = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
@@ -58,6 +56,8 @@ def simulate(
         typer.echo(f"{len(every)} events in {out}")
         return
     outcome = post_cohort(api_from(data_dir, url), encounters, seed, days, day)
-    typer.echo(", ".join(f"{count} {name}" for name, count in sorted(outcome.items())) or "no encounter has started yet")
+    typer.echo(
+        ", ".join(f"{count} {name}" for name, count in sorted(outcome.items())) or "no encounter has started yet"
+    )
     if outcome.keys() - FINE:
         raise typer.Exit(1)

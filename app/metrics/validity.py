@@ -76,7 +76,9 @@ def _of_site(site: Site | None, keys: Keyring | None) -> Iterator[Certificate]:
 def _keep_longer(longest: dict[tuple[str, str, str], Certificate], certificate: Certificate) -> None:
     key = (certificate.layer, certificate.product, certificate.holder)
     held = longest.get(key)
-    if held is None or (held.valid_to is not None and (certificate.valid_to is None or certificate.valid_to > held.valid_to)):
+    if held is None or (
+        held.valid_to is not None and (certificate.valid_to is None or certificate.valid_to > held.valid_to)
+    ):
         longest[key] = certificate
 
 

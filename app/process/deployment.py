@@ -44,9 +44,7 @@ def keys(data_dir: DataDir = Path("data")) -> None:
     except CannotStart as error:
         typer.echo(f"cart-encounter: {error}", err=True)
         raise typer.Exit(2) from None
-    typer.echo(
-        f"{settings.key_file} and {settings.token_file} exist; keep a copy of both apart from the database"
-    )
+    typer.echo(f"{settings.key_file} and {settings.token_file} exist; keep a copy of both apart from the database")
 
 
 @deploy_app.command()
@@ -140,7 +138,9 @@ async def register(client: Client, namespace: str) -> list[str]:
     known = (await operator.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))).custom_attributes
     wrong = [name for name, kind in REGISTRY.items() if name in known and known[name] != kind]
     if wrong:
-        raise ValueError(f"search attributes exist with another type in namespace {namespace}: {', '.join(wrong)}; use another namespace")
+        raise ValueError(
+            f"search attributes exist with another type in namespace {namespace}: {', '.join(wrong)}; use another namespace"
+        )
     missing = {name: kind for name, kind in REGISTRY.items() if name not in known}
     if missing:
         await operator.add_search_attributes(AddSearchAttributesRequest(namespace=namespace, search_attributes=missing))

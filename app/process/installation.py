@@ -28,7 +28,9 @@ def locked(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         handle = (directory / "lock").open("w")
     except OSError as error:
-        raise CannotStart(f"data directory {directory}: {error.strerror}; choose a directory that you may write") from None
+        raise CannotStart(
+            f"data directory {directory}: {error.strerror}; choose a directory that you may write"
+        ) from None
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -170,7 +170,9 @@ def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
         return None
     certificate, key, authority = files
     if certificate is None or key is None or authority is None:
-        raise CannotStart("TLS for MLLP requires all of CART_MLLP_CERTIFICATE, CART_MLLP_KEY, CART_MLLP_CLIENT_AUTHORITY")
+        raise CannotStart(
+            "TLS for MLLP requires all of CART_MLLP_CERTIFICATE, CART_MLLP_KEY, CART_MLLP_CLIENT_AUTHORITY"
+        )
     try:
         return tls_context(certificate, key, authority)
     except (OSError, ssl.SSLError) as error:

@@ -25,8 +25,8 @@ from app.metrics.definitions import (
     ENCOUNTERS,
     INTAKE,
     OTHER,
-    VALIDITY,
     SERVICE,
+    VALIDITY,
     Definition,
 )
 from app.metrics.sdk_names import PROMETHEUS, SDK
