@@ -169,7 +169,7 @@ def parse_access(text: str, directory: Path) -> Access:
         raise AccessError("the access file has no callers; add a caller, a webhook or an issuer")
     twice = sorted({name for name in parsed.names if parsed.names.count(name) > 1})
     if twice:
-        raise AccessError(f"{', '.join(twice)} used twice in the access file; give every caller its own name")
+        raise AccessError(f"{', '.join(twice)} is used twice in the access file; give every caller its own name")
     tokens = [caller.token_sha256 for caller in parsed.callers]
     if len(set(tokens)) < len(tokens):
         raise AccessError("two callers have the same token; give every caller its own")

@@ -24,7 +24,7 @@ State = Annotated[Literal["waiting", "delivered", "dead"] | None, Query(descript
 @router.get("/v1/alerts/deliveries", responses=documented(422), summary="List alert messages")
 def list_deliveries(parts: PartsOf, actor: AlertReader, state: State = None) -> Deliveries:
     """Returns the newest 1,000 messages; `dead` means no more retries. Requires access to all facilities."""
-    whole_house(actor, "alert messages")
+    whole_house(actor, "messages about alerts")
     with parts.db.write() as session:
         audit(session, actor.name, "alert deliveries", "(list)", "read", parts.clock())
         return Deliveries(deliveries=[answer(row) for row in deliveries(session, state)])
@@ -52,7 +52,7 @@ def try_again(parts: Parts, actor: Actor, delivery_id: str) -> DeliveryAnswer:
     Raises:
         Refusal: unknown message, already delivered, or the caller does not have all facilities.
     """
-    whole_house(actor, "alert messages")
+    whole_house(actor, "messages about alerts")
     with parts.db.write() as session:
         row = session.get(AlertDelivery, delivery_id, with_for_update=True)
         if row is None:

@@ -37,7 +37,7 @@ def list_quarantine(parts: PartsOf, actor: QuarantineReader, state: State = None
 
     Requires access to all facilities, since the facility of an entry is not known.
     """
-    whole_house(actor, "quarantine entries")
+    whole_house(actor, "entries of the quarantine")
     query = select(Quarantine)
     query = query.where(Quarantine.state == state if state else Quarantine.state != quarantine.ASIDE)
     order = (col(Quarantine.received_at).desc(), Quarantine.quarantine_id)
@@ -54,7 +54,7 @@ def _entry(row: Quarantine) -> QuarantineEntry:
 @router.post("/v1/quarantine/{quarantine_id}/replay", responses=documented(404, 409), summary="Replay an entry")
 def replay_entry(quarantine_id: str, parts: PartsOf, actor: Replayer) -> Receipt:
     """Processes the message again; audited. A released entry returns `duplicate`."""
-    whole_house(actor, "quarantine entries")
+    whole_house(actor, "entries of the quarantine")
     try:
         result = replay(parts.db, parts.keys, quarantine_id, parts.clock(), actor.name, parts.reader)
     except quarantine.UnknownEntry:
@@ -86,7 +86,7 @@ def close_entry(
     quarantine_id: str, body: Annotated[Closing, Depends(_decided)], parts: PartsOf, actor: Replayer
 ) -> QuarantineEntry:
     """Closes an entry that will never be released: it no longer counts or alerts. A replay opens it again."""
-    whole_house(actor, "quarantine entries")
+    whole_house(actor, "entries of the quarantine")
     reason = ClosingReason(body.by, body.because, body.note, actor.name)
     try:
         with parts.db.write() as session:

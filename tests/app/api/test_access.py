@@ -342,7 +342,7 @@ def test_the_example_of_an_access_file_fits_also_with_its_signer(tmp_path: Path)
         ("not toml", "TOML"),
         ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='gone'", "gone"),
         ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='short'", "short"),
-        (2 * ("[[callers]]\nname='a'\nroles=['feed']\ntoken_sha256='" + "0" * 64 + "'\n"), "a stands twice"),
+        (2 * ("[[callers]]\nname='a'\nroles=['feed']\ntoken_sha256='" + "0" * 64 + "'\n"), "a is used twice"),
     ],
 )
 def test_an_access_file_that_does_not_fit_names_the_field_and_no_secret(tmp_path: Path, text: str, named: str) -> None:
@@ -362,5 +362,5 @@ async def test_a_caller_beyond_its_budget_is_told_the_limit_and_when_to_come_aga
     refused = await call(gateway, "slow", "GET", "/v1/encounters")
     seconds = refused.headers["retry-after"]
     assert (refused.status_code, 1 <= int(seconds) <= 4) == (429, True)
-    assert "0.25 requests a second, 1 at once" in refused.json()["detail"]
+    assert "0.25 requests per second, 1 in a burst" in refused.json()["detail"]
     assert f"in {seconds} seconds" in refused.json()["detail"]

@@ -230,7 +230,7 @@ async def test_alerts_are_listed_taken_once_and_not_after_their_end(gateway: Gat
     path = f"/v1/alerts/{alert['alert_id']}/acknowledge"
     taken = (await gateway.http.post(path, json={"by": "integration", "note": "asked CANARY"})).json()
     assert (taken["state"], taken["acknowledged_by"]) == ("acknowledged", "integration")
-    again = (await gateway.http.post(path, json={"by": "somebody else"})).json()
+    again = (await gateway.http.post(path, json={"by": "biller"})).json()
     assert again == taken
     assert (await gateway.get("/v1/encounters/ORD-1/alerts")).json()["alerts"] == [taken]
     with gateway.db.write() as session:

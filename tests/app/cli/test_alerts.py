@@ -97,8 +97,8 @@ def test_alerts_are_listed_with_their_next_step_and_by_cause(desk: Desk) -> None
     assert "acknowledge by 2026-06-01T16:00" in listed
     told = desk.run("causes")
     assert "certificate.fact  warning  2 alerts, 2 open" in told
-    assert "stock_missing  warning  1 alert, 1 open, whole house" in told
-    assert desk.run("list", "--severity", "critical").strip() == "no alert"
+    assert "stock_missing  warning  1 alert, 1 open, all facilities" in told
+    assert desk.run("list", "--severity", "critical").strip() == "no alerts"
     assert [one["cause"] for one in json.loads(desk.run("causes", "--json"))["causes"]] == [
         "certificate.fact",
         "stock_missing",
@@ -110,7 +110,7 @@ def test_a_whole_cause_is_taken_at_once_and_no_other(desk: Desk) -> None:
     assert [desk.state(f"alr_{n}") for n in (1, 2, 3)] == ["acknowledged", "acknowledged", "open"]
     desk.run("acknowledge", "alr_3", "--by", "pharmacy", "--note", "doses ordered")
     assert desk.state("alr_3") == "acknowledged"
-    with pytest.raises(ApiError, match="no alert has this id"):
+    with pytest.raises(ApiError, match="no alert has this ID"):
         desk.run("acknowledge", "alr_9", "--by", "pharmacy")
     with pytest.raises(ApiError, match="alerts causes"):
         desk.run("acknowledge", "--cause", "nothing", "--by", "pharmacy")
@@ -120,14 +120,14 @@ def test_a_dead_letter_is_listed_and_tried_again(desk: Desk) -> None:
     where = Destinations(destinations=(NOBODY,))
     with desk.db.write() as session:
         work(session, where, NOW, timedelta(hours=4))
-    assert desk.run("dead-letters").strip() == "no message was given up"
+    assert desk.run("dead-letters").strip() == "no undelivered messages"
     deliver(desk.db, where, NOW + timedelta(hours=25))
     listed = desk.run("dead-letters")
-    assert re.search(r"pager  opened [\w.]+: \d alerts?, tried 1 time, no answer: ConnectError", listed)
+    assert re.search(r"pager  opened [\w.]+: \d alerts?, 1 attempt, no answer: ConnectError", listed)
     delivery_id = listed.split()[0]
     assert "waiting  pager" in desk.run("retry", delivery_id)
     assert delivery_id not in desk.run("dead-letters")
-    with pytest.raises(ApiError, match="no message has this id"):
+    with pytest.raises(ApiError, match="no message has this ID"):
         desk.run("retry", "dlv_9")
 
 
@@ -135,7 +135,7 @@ def test_a_destinations_file_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "alerts.toml"
     path.write_text('[[destinations]]\nname = "am"\nkind = "alertmanager"\nurl = "http://am:9093"\n')
     answer = CliRunner().invoke(cli, ["alerts", "check", str(path)])
-    assert "am: alertmanager http://am:9093/  critical, warning  every owner" in answer.output
+    assert "am: alertmanager http://am:9093/  critical, warning  all owners" in answer.output
     path.write_text('[[destinations]]\nname = "am"\nkind = "alertmanager"\nurl = "am"\n')
     answer = CliRunner().invoke(cli, ["alerts", "check", str(path)])
     assert "destinations.0.url" in str(answer.exception)

@@ -111,5 +111,5 @@ def test_prices_are_imported_into_the_directory_that_is_read(directory: Path) ->
     file.write_text("nothing")
     bad = run("import-asp", str(file), "--out", str(directory / "out"))
     assert bad.exit_code == 1
-    assert "the prices on record stay" in bad.stderr
+    assert "existing prices stay in effect" in bad.stderr
     assert not (directory / "out").exists()

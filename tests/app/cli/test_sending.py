@@ -68,7 +68,7 @@ def test_payers_answers_are_told_in_words_or_as_json() -> None:
         "reasons": ["?"],
     }
     told = list(reply_lines("remit.835", answer | {"receipts": [receipt, unmatched], "passed_over": 3}))
-    assert told[0] == "remit.835: 2 answers to our claims, 3 to claims of other systems"
+    assert told[0] == "remit.835: 2 responses to our claims, 3 to claims of other systems"
     assert told[1].split() == ["accepted", receipt["encounter_id"]]
     assert told[2:] == ["  quarantined no encounter  in quarantine as qua_1", "    ?"]
 

@@ -9,19 +9,19 @@ import textwrap
 from pathlib import Path
 
 from app.process.child_processes import OLDER_LOGS, rotate
-from app.process.logs import told
+from app.process.logs import class_and_place
 
 CANARY = "Quetzalcoatl 1961-04-05"
 
 
-def test_a_chain_of_exceptions_is_told_without_a_word_of_theirs() -> None:
+def test_a_chain_of_exceptions_is_logged_without_their_messages() -> None:
     try:
         try:
             int(CANARY)
         except ValueError as error:
             raise KeyError(CANARY) from error
     except KeyError as error:
-        text = told(error)
+        text = class_and_place(error)
     assert "builtins.KeyError" in text
     assert "builtins.ValueError" in text
     assert "test_logs.py" in text
@@ -43,7 +43,7 @@ def test_libraries_threads_and_a_dying_process_repeat_no_message_and_every_line_
             logging.getLogger("temporalio.activity").warning("Completing activity as failed", exc_info=True)
             logging.getLogger("uvicorn.error").error("caught %s", error, exc_info=error)
             structlog.get_logger("intake.delivery").warning("delivery.failed", encounter="enc_1", exc_info=True)
-        logging.getLogger("httpx").info("not told")
+        logging.getLogger("httpx").info("not logged")
         async def forget():
             asyncio.get_running_loop().create_future().set_exception(ValueError({CANARY!r}))
         asyncio.run(forget())

@@ -102,7 +102,7 @@ def test_the_checker_says_that_a_file_has_no_message(tmp_path: Path, content: by
     (tmp_path / "messages.hl7").write_bytes(content)
     command = ["hl7", "check", str(DEPLOY / "hl7.example.toml"), str(tmp_path / "messages.hl7")]
     checked = CliRunner().invoke(cli, command)
-    assert (checked.exit_code, "no message in it" in checked.output) == (2, True)
+    assert (checked.exit_code, "no HL7 message found" in checked.output) == (2, True)
 
 
 def test_the_packaged_mapping_fits() -> None:
