@@ -175,7 +175,7 @@ def claim_answer(row: ClaimVersion) -> ClaimAnswer:
 
 
 def _payment(standing: Json) -> Json | None:
-    """What the standing of a version notes of its remittances; one noted by an earlier release lacks the newer amounts."""
+    """Returns the payment of a claim version; amounts missing from an earlier release get defaults."""
     if standing.get("paid") is None or standing.get("remitted_at") is None:
         return None
     defaults = {

@@ -77,10 +77,10 @@ def again(quarantine_id: str, parts: PartsHere, session: Deciding, _given: Poste
 def close(quarantine_id: str, parts: PartsHere, session: Deciding, given: Posted) -> Response:
     """Closes an entry for the caller's roles."""
     try:
-        said = Closing.model_validate(
+        closing = Closing.model_validate(
             {"by": role_names(session), "because": given.get("because", ""), "note": note_of(given)}
         )
     except ValueError:
         raise Refusal(422, "choose a reason; for another reason write a note") from None
-    close_entry(quarantine_id, said, parts, session.actor)
+    close_entry(quarantine_id, closing, parts, session.actor)
     return RedirectResponse(PAGE, 303)

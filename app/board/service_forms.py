@@ -76,7 +76,7 @@ _SERVICES: Final = (
         BoardRight.ENTER_CARE,
         scans=frozenset({"coi_id", "din", "isbt_128", "maker_id"}),
         folded=frozenset({"isbt_128", "maker_id"}),
-        hints={"collection_ordinal": "1 for the first; one repeated for want of cells counts on."},
+        hints={"collection_ordinal": "1 for the first collection; a repeat collection is 2, 3 and so on."},
         past=frozenset({"started_at", "ended_at"}),
     ),
     Form(

@@ -141,12 +141,12 @@ def concerned(session: Session) -> set[str]:
 
 
 def _cause(alert: AlertRecord, holds: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The hold an alert speaks of, if it speaks of one: its title ends with what the hold misses."""
+    """Returns the hold that an alert reports, if it reports one: its title ends with what the hold misses."""
     return next((hold for hold in holds if hold["missing"] and alert.title.endswith(hold["missing"])), None)
 
 
 def _of_alert(alert: AlertRecord, cause: Mapping[str, Any] | None, now: datetime) -> Item:
-    """The alert; where a hold is behind it, in the words of the hold, which say what to do about this very case."""
+    """Returns the task of an alert; of an alert about a hold, with the title and next step of the hold."""
     late = alert.state == "open" and alert.acknowledge_by < own_clock(now, alert.opened_at)
     return Item(
         alert.severity,

@@ -33,9 +33,9 @@ def list_alerts(
     """List alerts: ID, severity, state, owner, acknowledgment deadline, title, next step."""
     if encounter and (severity or kind):
         raise typer.BadParameter("--encounter can be combined with --state only")
-    asked = {key: value for key, value in (("state", state), ("severity", severity), ("kind", kind)) if value}
+    filters = {key: value for key, value in (("state", state), ("severity", severity), ("kind", kind)) if value}
     path = f"/v1/encounters/{quote(encounter, safe='')}/alerts" if encounter else "/v1/alerts"
-    answer = api_from(data_dir, url).get(path + (f"?{urlencode(asked)}" if asked else ""))
+    answer = api_from(data_dir, url).get(path + (f"?{urlencode(filters)}" if filters else ""))
     print_answer(answer, lambda it: [_alert_lines(one) for one in it["alerts"]] or ["no alerts"], as_json)
 
 

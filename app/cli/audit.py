@@ -48,12 +48,12 @@ def audit(
     out.writerows([_cell(entry[name]) for name in COLUMNS] for entry in entries)
 
 
-def _all(api: Api, asked: dict[str, str]) -> list[dict[str, Any]]:
+def _all(api: Api, filters: dict[str, str]) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     following: str | None = ""
     while following is not None:
         page = api.get(
-            "/v1/audit?" + urlencode(asked | {"limit": "1000"} | ({"after": following} if following else {}))
+            "/v1/audit?" + urlencode(filters | {"limit": "1000"} | ({"after": following} if following else {}))
         )
         entries += page["entries"]
         following = page["next"]

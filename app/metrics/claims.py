@@ -67,8 +67,8 @@ def _current(reading: Reading) -> dict[Key, tuple[str, datetime, Decimal]]:
 
 
 def _read_documents(reading: Reading, keys: Sequence[Key]) -> Iterable[tuple[Key, dict[str, Any]]]:
-    asked = wide_select(*VERSION, col(ClaimVersion.document)).where(tuple_(*VERSION).in_(keys))
-    for encounter, letter, ordinal, number, document in reading.session.execute(asked):
+    query = wide_select(*VERSION, col(ClaimVersion.document)).where(tuple_(*VERSION).in_(keys))
+    for encounter, letter, ordinal, number, document in reading.session.execute(query):
         errors = [edit for edit in document.get("edits", ()) if edit["severity"] == "error"]
         yield (
             (encounter, letter, ordinal, number),

@@ -52,11 +52,11 @@ def scenarios(directory: Path = SCENARIOS) -> list[Scenario]:
 def differences(expected: Mapping[str, Any], seen: Seen, anchor: date) -> list[str]:
     """Returns every difference between expected and actual outcome as text; empty if there is none."""
     found: list[str] = []
-    for key, wanted in expected.items():
+    for key, required in expected.items():
         if key == "claims":
-            found += _claims(wanted, seen["claims"], anchor)
+            found += _claims(required, seen["claims"], anchor)
         elif key in _VIEWS:
-            found += _unequal(key, wanted, _VIEWS[key](seen))
+            found += _unequal(key, required, _VIEWS[key](seen))
     return found
 
 
@@ -88,19 +88,21 @@ _VIEWS: Final[Mapping[str, Callable[[Seen], object]]] = {
 }
 
 
-def _unequal(key: str, wanted: object, got: object) -> list[str]:
-    return [] if wanted == got else [f"{key}: expected {_short(wanted)}, got {_short(got)}"]
+def _unequal(key: str, required: object, got: object) -> list[str]:
+    return [] if required == got else [f"{key}: expected {_short(required)}, got {_short(got)}"]
 
 
 def _short(value: object) -> str:
     return json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _claims(wanted: Mapping[str, Any] | Sequence[str], got: Mapping[str, Mapping[str, Any]], anchor: date) -> list[str]:
-    found = _unequal("claims", sorted(wanted), sorted(got))
-    if not isinstance(wanted, Mapping):
+def _claims(
+    required: Mapping[str, Any] | Sequence[str], got: Mapping[str, Mapping[str, Any]], anchor: date
+) -> list[str]:
+    found = _unequal("claims", sorted(required), sorted(got))
+    if not isinstance(required, Mapping):
         return found
-    for key, claim in wanted.items():
+    for key, claim in required.items():
         if key in got:
             shown = _claim(got[key], anchor)
             for field, value in claim.items():
@@ -136,9 +138,9 @@ def _day(text: str, anchor: date) -> int:
     return (date.fromisoformat(text) - anchor).days
 
 
-def _lines(key: str, wanted: Iterable[Sequence[Any]], got: Iterable[Sequence[Any]]) -> list[str]:
+def _lines(key: str, required: Iterable[Sequence[Any]], got: Iterable[Sequence[Any]]) -> list[str]:
     """Returns missing and extra lines; their order on the claim is not compared."""
-    left, right = [_short(line) for line in wanted], [_short(line) for line in got]
+    left, right = [_short(line) for line in required], [_short(line) for line in got]
     for line in list(left):
         if line in right:
             left.remove(line)

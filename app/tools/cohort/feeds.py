@@ -66,7 +66,7 @@ class FeedBuilder:
         """Yields the events of the parts that this journey has, up to a withdrawal."""
         authorized = self.rules.one(Payer, journey.anchor, key=journey.payer).authorization_required
         treated = max(journey.crs.grade, journey.icans.grade) >= TREATED_FROM
-        wanted = {
+        included = {
             "authorization": authorized,
             "replacement_authorization": authorized and journey.replacement_days is not None,
             "failure": journey.replacement_days is not None,
@@ -78,7 +78,7 @@ class FeedBuilder:
         }
         for event in feed.events:
             late = journey.withdrawn is not None and event.day > journey.withdrawn
-            if wanted.get(event.part, True) and not late:
+            if included.get(event.part, True) and not late:
                 yield event
 
     def _changed(self, event: FeedEvent, journey: Journey) -> Iterator[FeedEvent]:

@@ -56,7 +56,7 @@ async def _fill(r: Any) -> None:
         KNOWN["ref"] = next(one["encounter_id"] for one in receipts if one["encounter_id"])
         r.decide(KNOWN["ref"], at)
     stray = await r.http.post(
-        "/v1/events", json=feed("a_mcl_medicare_inpatient")[-1] | {"id": "s", "subject": "nobody"}
+        "/v1/events", json=feed("a_mcl_medicare_inpatient")[-1] | {"id": "s", "subject": "unknown"}
     )
     KNOWN["quarantine_id"] = stray.json()["quarantine_id"]
     KNOWN["alert_id"] = (await r.http.get("/v1/alerts")).json()["alerts"][0]["alert_id"]

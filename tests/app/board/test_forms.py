@@ -219,7 +219,7 @@ async def test_evidence_asks_what_its_kind_documents(board: Board, kind: str) ->
 
 
 @pytest.mark.parametrize("kind", sorted(EVIDENCE))
-async def test_every_kind_of_paper_has_its_form(board: Board, kind: str) -> None:
+async def test_every_document_type_has_its_form(board: Board, kind: str) -> None:
     text = (await board.get(f"/encounters/{board.held}/forms/evidence?kind={kind}")).text
     assert problems(text) == []
     assert 'name="data.document"' in text
@@ -320,12 +320,12 @@ async def test_forms_are_for_the_roles_of_the_table(board: Board, role: Role) ->
 async def test_a_scan_without_an_encounter_finds_it_by_its_identifier(board: Board) -> None:
     found = await board.enter("/forms/custody", {**CUSTODY, "coi_id": "COI-A", "bag_id": "BAG-A-1"})
     assert found.headers["location"] == f"/encounters/{board.whole}?sent=custody"
-    strange = await board.enter("/forms/custody", {**CUSTODY, "coi_id": "COI-NOBODY", "bag_id": ""})
+    strange = await board.enter("/forms/custody", {**CUSTODY, "coi_id": "COI-UNKNOWN", "bag_id": ""})
     assert strange.status_code == 202
     assert "saved, but not matched to an encounter yet" in strange.text
 
 
-async def test_outside_its_facilities_nobody_enters(board: Board) -> None:
+async def test_a_caller_cannot_enter_outside_its_facilities(board: Board) -> None:
     before = board.events()
     await board.sign_in("token-of-elsewhere")
     assert (await board.enter("/forms/certificate", FILLED["certificate"])).status_code == 403
@@ -390,7 +390,7 @@ async def test_nothing_that_is_still_to_come_is_entered_as_done(
     assert (await board.enter(path_of(board, key), {**FILLED[key], path: fine})).status_code == 303
 
 
-async def test_a_paper_is_not_dated_tomorrow_and_a_signature_not_valid_until_yesterday(board: Board) -> None:
+async def test_a_document_date_is_not_in_the_future_and_an_expiration_not_in_the_past(board: Board) -> None:
     path = f"/encounters/{board.held}/forms/evidence"
     given = {"document": "DOC-NEXT", "values.status": "1"}
     tomorrow = await board.enter(path, {**given, "dated": "2026-06-26"}, kind="cns_status")
@@ -400,7 +400,7 @@ async def test_a_paper_is_not_dated_tomorrow_and_a_signature_not_valid_until_yes
     assert "this is in the past" in error_of(over.text, "expires")
 
 
-async def test_a_hand_over_is_entered_with_what_the_rulebook_wants_or_with_the_word_that_nobody_knows(
+async def test_a_transfer_requires_the_fields_of_the_rulebook_or_a_mark_that_they_are_not_known(
     board: Board,
 ) -> None:
     path, before = path_of(board, "custody"), board.events()
@@ -428,7 +428,7 @@ async def test_two_people_check_at_the_bedside(board: Board) -> None:
     assert (await board.enter(path, {**check, "second_verifier": "B. Nurse"})).status_code == 303
 
 
-async def test_papers_are_called_by_their_names_and_bounds_are_said_in_words(board: Board) -> None:
+async def test_documents_have_their_names_and_limits_are_in_words(board: Board) -> None:
     path = f"/encounters/{board.held}/forms/evidence"
     assert ">CD19 flow cytometry</a>" in (await board.get(path)).text
     wrong = await board.enter(
@@ -437,7 +437,7 @@ async def test_papers_are_called_by_their_names_and_bounds_are_said_in_words(boa
     assert error_of(wrong.text, "values-status") == "must be at most 3"
 
 
-async def test_the_papers_that_a_gate_lacks_are_marked(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_documents_missing_for_a_gate_are_marked(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     def lacking(parts: object, actor: object, encounter_id: str) -> Encounter:
         met = [("eligibility.cns_status", False), ("eligibility.ecog", True)]
         gates = [{"requirements": [{"key": key, "met": good} for key, good in met]}]

@@ -166,7 +166,7 @@ async def test_an_identifier_finds_its_encounter_and_is_in_no_address(board: Boa
     assert answer.status_code == 303
     assert answer.headers["location"] in (f"/encounters/{board.whole}", f"/encounters/{board.held}")
     assert order not in answer.headers["location"]
-    assert (await board.post("/find", reference="ORD-NOBODY")).status_code == 404
+    assert (await board.post("/find", reference="ORD-UNKNOWN")).status_code == 404
 
 
 async def test_an_alert_is_acknowledged_from_the_page_and_stays_open_until_its_cause_is_gone(board: Board) -> None:
@@ -192,7 +192,7 @@ async def test_worklists_hold_what_their_desk_owns(board: Board) -> None:
     lab = (await board.get("/work/lab")).text
     assert "Where the cells are" in lab
     assert board.whole in lab
-    assert (await board.get("/work/nobody")).status_code == 404
+    assert (await board.get("/work/unknown")).status_code == 404
 
 
 async def test_a_claim_denied_long_after_the_encounter_closed_is_on_the_billers_list(board: Board) -> None:

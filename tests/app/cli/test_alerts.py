@@ -27,7 +27,7 @@ from store.keys import create_keyring
 from store.tables import AlertRecord
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-NOBODY = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(32))
+UNREACHABLE = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(32))
 
 
 @dataclass
@@ -95,9 +95,9 @@ def test_alerts_are_listed_with_their_next_step_and_by_cause(desk: Desk) -> None
     listed = desk.run("list", "--state", "open")
     assert listed.count("-> File it.") == 3
     assert "acknowledge by 2026-06-01T16:00" in listed
-    told = desk.run("causes")
-    assert "certificate.fact  warning  2 alerts, 2 open" in told
-    assert "stock_missing  warning  1 alert, 1 open, all facilities" in told
+    listed = desk.run("causes")
+    assert "certificate.fact  warning  2 alerts, 2 open" in listed
+    assert "stock_missing  warning  1 alert, 1 open, all facilities" in listed
     assert desk.run("list", "--severity", "critical").strip() == "no alerts"
     assert [one["cause"] for one in json.loads(desk.run("causes", "--json"))["causes"]] == [
         "certificate.fact",
@@ -117,7 +117,7 @@ def test_a_whole_cause_is_taken_at_once_and_no_other(desk: Desk) -> None:
 
 
 def test_a_dead_letter_is_listed_and_tried_again(desk: Desk) -> None:
-    where = Destinations(destinations=(NOBODY,))
+    where = Destinations(destinations=(UNREACHABLE,))
     with desk.db.write() as session:
         work(session, where, NOW, timedelta(hours=4))
     assert desk.run("dead-letters").strip() == "no undelivered messages"

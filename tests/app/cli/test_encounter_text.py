@@ -1,4 +1,4 @@
-"""What a person reads in a terminal is what the contract's answers say: nothing that needs somebody is left out."""
+"""The text in a terminal has everything in the response that needs work."""
 
 from __future__ import annotations
 

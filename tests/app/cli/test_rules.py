@@ -46,9 +46,9 @@ def test_show_prints_a_row_of_either_edition() -> None:
     assert shown.exit_code == 0
     assert "ndc_prefixes: 71287-129" in shown.stdout
     assert run("show", "products.tecartus.guide", "--edition", "current").exit_code == 1
-    missing = run("show", "products.nobody")
+    missing = run("show", "products.unknown")
     assert missing.exit_code == 1
-    assert "no row products.nobody" in missing.stderr
+    assert "no row products.unknown" in missing.stderr
 
 
 def test_diff_lists_every_correction_with_evidence_and_status() -> None:

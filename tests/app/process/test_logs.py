@@ -74,7 +74,7 @@ def test_libraries_threads_and_a_dying_process_repeat_no_message_and_every_line_
     assert step == {"step": "event.accepted", "event_id": "evt_1", "sequence": 3}
 
 
-def test_a_log_that_has_grown_is_moved_aside_while_its_process_writes_on(tmp_path: Path) -> None:
+def test_a_large_log_is_rotated_while_its_process_writes(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     with log.open("a") as process:
         for turn in range(OLDER_LOGS + 3):

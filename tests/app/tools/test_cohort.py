@@ -1,4 +1,4 @@
-"""The synthetic cohort: the same for the same seed, valid by the catalogue, by the rates it names, about nobody."""
+"""The synthetic cohort: the same for the same seed, valid by the event catalog, drawn by its rates, without real persons."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_nothing_is_done_after_a_withdrawal() -> None:
     assert "cart.infusion.started" not in {event["type"] for event in events}
 
 
-def test_late_coding_is_not_told() -> None:
+def test_late_coding_is_not_sent() -> None:
     assert types(journeys("coding_late"))["cart.coding.completed"] <= 1
     assert (
         types(next(j for j in MANY if j.coding_late and j.template.endswith("inpatient")))["cart.coding.completed"] == 0
@@ -166,7 +166,7 @@ def test_the_coded_grade_is_the_documented_one() -> None:
             )
 
 
-def test_people_are_recognisably_nobody() -> None:
+def test_persons_are_recognizably_invented() -> None:
     referral = next(event for events in cohort(3, 1, 60, UNTIL) for event in events)
     assert referral["data"]["patient"]["name"]["family"] in RATES.names.family
     assert referral["subject"].startswith("ORD-s1n")
