@@ -49,6 +49,9 @@ class ReplyFileAnswer(Answer):
 
     receipts: list[Receipt]
     passed_over: int = Field(description="answers to claims of other systems of the house")
+    departures: list[str] = Field(
+        default=[], description="where the file departs from its guide, though it could be read"
+    )
 
 
 class FhirAnswer(Answer):

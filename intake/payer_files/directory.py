@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import Counter as Metric
@@ -85,11 +86,11 @@ class ReplyDirectory:
     def _take(self, path: Path) -> bool:
         digest = ""
         try:
-            body = self._read(path)
-            digest = self._taker.digest(body)
+            self._check_size(path)
+            digest = self._taker.digest(path)
             if self._moved_before(path, digest):
                 return False
-            taken = self._taker.take(body, self._clock())
+            taken = self._taker.take(path, self._clock())
         except FileNotFoundError:  # another worker took it
             return False
         except NotUsable as error:
@@ -97,14 +98,23 @@ class ReplyDirectory:
                 self._put_aside(path, digest, str(error))
             return False
         self._move(path, digest)
+        if taken.departures:
+            self._record(
+                PROCESSED, digest[:24], {"at": self._clock().isoformat(), "departures": list(taken.departures)}
+            )
         FILES.labels(outcome="taken").inc()
-        log.info("replies.taken", file=digest[:24], answers=len(taken.receipts), passed_over=taken.passed_over)
+        log.info(
+            "replies.taken",
+            file=digest[:24],
+            answers=len(taken.receipts),
+            passed_over=taken.passed_over,
+            departures=list(taken.departures),
+        )
         return True
 
-    def _read(self, path: Path) -> bytes:
+    def _check_size(self, path: Path) -> None:
         if path.stat().st_size > LARGEST:
             raise NotUsable("it is too large")
-        return path.read_bytes()
 
     def _young(self, path: Path) -> bool:
         return self._clock() - datetime.fromtimestamp(path.stat().st_mtime, UTC) < self._patience
@@ -133,14 +143,19 @@ class ReplyDirectory:
         name = digest[:24] or self._keys.digest("reply file name", path.name)[:24]
         target = self._directory / QUARANTINE / f"{name}.x12"
         record = {"reason": reason, "at": self._clock().isoformat(), "came_as": path.name}
-        descriptor = os.open(target.with_suffix(".json"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            json.dump(record, out, indent=2)
+        self._record(QUARANTINE, name, record)
         with self._db.write() as session:
             alerts.reply_file_refused(session, name, reason, self._clock())
         os.replace(path, target)
         FILES.labels(outcome="quarantined").inc()
         log.warning("replies.quarantined", file=name, reason=reason)
+
+    def _record(self, where: str, name: str, record: dict[str, Any]) -> None:
+        """What is to be known of a file, beside it."""
+        path = self._directory / where / f"{name}.json"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            json.dump(record, out, indent=2)
 
 
 def _finished(name: str) -> bool:
