@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from domain.billing.x12.entries import NotUsable
 
+VERSION = "005010"[:5]
+"""Of the interchanges that the guides in use ask for (ISA12)."""
 FOREIGN = "it is no X12 interchange"
 CUT_OFF = "its header is cut off"
 TORN = "it ends before its trailer"
@@ -90,10 +92,11 @@ def segments(chunks: Iterable[bytes], note: Note = lambda kind, words: None) -> 
         NotUsable: foreign or torn bytes, a header that names no separators, a segment without an end.
     """
     source = _Source(chunks)
-    first = True
-    while _next_header(source, first, note):
+    first, end = True, b""
+    while _next_header(source, first, end, note):
         first = False
         header, separators = _header(source, note)
+        end = separators.segment.encode("latin-1")
         yield header
         yield from _Cutter(source, header, separators, note).segments()
     if first:
@@ -124,15 +127,15 @@ class _Source:
         return False
 
 
-def _next_header(source: _Source, first: bool, note: Note) -> bool:
-    """Go to the next header; False at the end of the file."""
+def _next_header(source: _Source, first: bool, end: bytes, note: Note) -> bool:
+    """Go to the next header; False at the end of the file. `end`: of the segments before, which may come once too often."""
     if first and source.fill(len(_MARK)).startswith(_MARK):
         source.buffer = source.buffer[len(_MARK) :]
         note("byte_order_mark", "a byte order mark before the first byte")
     while True:
-        bare = source.fill(_PEEK).lstrip(_NOTHING)
+        bare = source.fill(_PEEK).lstrip(_NOTHING + end)
         skipped = source.buffer[: len(source.buffer) - len(bare)]
-        if skipped.strip(_LINE_ENDS):
+        if skipped.strip(_LINE_ENDS + end):
             where = "before its header" if first else "after its trailer"
             note("bytes_without_meaning", f"blanks, NUL or 1A {where}")
         source.buffer = bare

@@ -15,7 +15,7 @@ from typing import Protocol
 from domain.billing.x12.acknowledgements import Acknowledgment, ClaimAcknowledgment, OtherAcknowledgment
 from domain.billing.x12.entries import Apart, Departure, Entry, Item, NotUsable, Opened
 from domain.billing.x12.fragments import Headers, alone
-from domain.billing.x12.interchange import Segment, segments
+from domain.billing.x12.interchange import VERSION, Segment, segments
 from domain.billing.x12.remittances import Remittance, date_of
 from domain.billing.x12.structure import Place, Structure, whole_number
 from domain.billing.x12.validation import GuideCheck
@@ -136,8 +136,8 @@ class _File:
         place = self._structure.place(segment)
         if place is Place.INTERCHANGE:
             self._opened = False
-            if segment.at(12) != "00501":
-                self._note("interchange_version", "ISA12 is not 00501")
+            if segment.at(12) != VERSION:
+                self._note("interchange_version", f"ISA12 is not {VERSION}")
         elif place is Place.ACKNOWLEDGMENT:
             yield from self._interchange_acknowledged(segment)
         elif place is Place.TRANSACTION:

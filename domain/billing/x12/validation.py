@@ -5,12 +5,12 @@ Findings name segment and element, never a value: it may name a person.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from functools import cache
 from io import StringIO
 from typing import Any
 
+import pyx12.error_handler
 import pyx12.errors
 import pyx12.map_if
 import pyx12.map_index
@@ -20,7 +20,7 @@ from pyx12.map_walker import walk_tree
 from pyx12.x12file import X12Reader
 
 from domain.billing.x12.audit import audit
-from domain.billing.x12.interchange import Segment
+from domain.billing.x12.interchange import VERSION, Segment
 
 _STALE_LISTS = "claim_status,claim_status_cat,remark_code"
 """Code lists of the maps that are older than the codes in use."""
@@ -40,14 +40,13 @@ _UNKNOWN = "envelope: not a file of a guide that is known here"
 _UNREADABLE = "envelope: not a readable interchange"
 _NO_TRANSACTION = "envelope: no transaction in it"
 _SILENT = 100
-logging.getLogger("pyx12").setLevel(_SILENT)
+pyx12.error_handler.logger.manager.getLogger("pyx12").setLevel(_SILENT)
 """The library logs refused values; they would carry names into the logs."""
 
 _INTERCHANGE, _GROUP, _TRANSACTION = "/ISA_LOOP", "/ISA_LOOP/GS_LOOP", "/ISA_LOOP/GS_LOOP/ST_LOOP"
 _HEADERS = {"ISA": _INTERCHANGE, "GS": _GROUP, "ST": _TRANSACTION}
-_CONTROL = {"00501": "x12.control.00501.xml"}
+_CONTROL = {VERSION: f"x12.control.{VERSION}.xml"}
 _OLDER_CONTROL = "x12.control.00401.xml"
-_VERSION = "00501"
 _WITHOUT_LIMIT = frozenset({("PLB", "4")})
 """A provider adjustment repeats without limit; the map counts each as a loop of its own and allows one."""
 
@@ -140,7 +139,7 @@ class GuideCheck:
     """
 
     def __init__(self, guide: str, kind: str) -> None:
-        root = _guide(_VERSION, guide, kind)
+        root = _guide(VERSION, guide, kind)
         self._walk = _Walk(root) if root is not None else None
 
     def findings(self, segment: Segment) -> list[str]:
@@ -151,7 +150,10 @@ class GuideCheck:
         made = pyx12.segment.Segment(
             segment.text, marks.segment, marks.element, marks.component, marks.repetition or "\x00"
         )
-        return self._walk.at(made)
+        try:
+            return self._walk.at(made)
+        except Exception:  # noqa: BLE001 the library fails on some of what it should refuse
+            return [f"{segment.tag} {_REFUSED}"]
 
 
 class _Walk:
