@@ -45,7 +45,9 @@ def remittance(claims: int, size: int) -> bytes:
     """One transaction over so many claims, filled with service lines up to a size."""
     line = "SVC*HC:J9185*100*80**6~DTM*472*20260801~CAS*CO*45*20~REF*6R*{0:09d}~AMT*B6*80~"
     head, _, _ = (ROOT / "tests/samples/paid.835.x12").read_text().partition("CLP*")
-    fixed = "CLP*HOSPITAL{0:08d}*1*{1}*{2}*0*MA*226{0:010d}*11*1~NM1*QC*1*MADEUP*MORGAN****MI*1EG4TE5MK73~DTM*232*20260801~"
+    fixed = (
+        "CLP*HOSPITAL{0:08d}*1*{1}*{2}*0*MA*226{0:010d}*11*1~NM1*QC*1*MADEUP*MORGAN****MI*1EG4TE5MK73~DTM*232*20260801~"
+    )
     lines = max(1, round((size / claims - len(fixed) - 12) / (len(line) + 6)))
     parts = []
     for number in range(claims):

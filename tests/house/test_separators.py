@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CUTTING = frozenset({"split", "rsplit", "partition", "rpartition", "strip", "lstrip", "rstrip", "find", "index", "count"})
+CUTTING = frozenset(
+    {"split", "rsplit", "partition", "rpartition", "strip", "lstrip", "rstrip", "find", "index", "count"}
+)
 SEPARATORS = frozenset("*:^~|>'")
 WRITERS = frozenset({"__init__", "bill_segments", "envelope", "institutional", "parties", "professional"})
 """What writes an 837 chooses its separators itself."""

@@ -110,7 +110,20 @@ def content(body: bytes, chance: random.Random) -> bytes:
         place = chance.randrange(1, len(segments) - 1)
         elements = segments[place].split(b"*")
         index = chance.randrange(1, len(elements)) if len(elements) > 1 else 0
-        values = [b"", b" ", b"A", b"-1", b"1E9", b"NaN", b"99999999999999999999", b"::::", b"\xff", b"a7:562", b"Q", b"20261332"]
+        values = [
+            b"",
+            b" ",
+            b"A",
+            b"-1",
+            b"1E9",
+            b"NaN",
+            b"99999999999999999999",
+            b"::::",
+            b"\xff",
+            b"a7:562",
+            b"Q",
+            b"20261332",
+        ]
         elements[index] = chance.choice(values)
         segments[place] = b"*".join(elements)
     return b"~\n".join(segments)

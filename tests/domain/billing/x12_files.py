@@ -68,7 +68,11 @@ def in_separators(body: bytes, marks: bytes) -> bytes:
     """The file with other separators, a byte each; segment ends of a line feed or return stand alone."""
     table = bytes.maketrans(USUAL.encode(), marks)
     flat = body.replace(b"\n", b"")
-    return flat.translate(table) if marks[3:] in (b"\n", b"\r") else flat.translate(table).replace(marks[3:], marks[3:] + b"\r\n")
+    return (
+        flat.translate(table)
+        if marks[3:] in (b"\n", b"\r")
+        else flat.translate(table).replace(marks[3:], marks[3:] + b"\r\n")
+    )
 
 
 def separator_sets(count: int) -> list[bytes]:
