@@ -38,13 +38,9 @@ from store.claims import claim_of, versions_of
 from store.tables import Batch, ClaimVersion, Encounter, Transmission
 from workflows.messages import ClaimBuilt, ClaimFollowUp, ClaimMoment, ClaimQuestion
 
-TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files that went to the outbox, by letter.", ["letter"])
-CLAIMS_BUILT = Metric(
-    "cart_claims_built_total", "Claim builds, by letter and the state they ended in.", ["letter", "state"]
-)
-UNSENDABLE = Metric(
-    "cart_claims_unsendable_total", "Tries to transmit a claim that could not be, by letter.", ["letter"]
-)
+TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files written to the outbox, by letter.", ["letter"])
+CLAIMS_BUILT = Metric("cart_claims_built_total", "Claim builds, by letter and resulting state.", ["letter", "state"])
+UNSENDABLE = Metric("cart_claims_unsendable_total", "Failed attempts to transmit a claim, by letter.", ["letter"])
 BUILT = (State.HELD, State.WITHDRAWN)
 
 

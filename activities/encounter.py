@@ -28,7 +28,7 @@ from workflows.messages import (
 )
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
-DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])
+DECISIONS = Metric("cart_decisions_total", "Decisions, by resulting stage.", ["stage"])
 ALERTS = Metric("cart_alert_changes_total", "Alerts opened and resolved.", ["change"])
 
 

@@ -1,4 +1,4 @@
-"""What every test may use: the rulebook of the repository in both editions."""
+"""What every test may use: the rulebook of the repository in both editions, and the fixtures of `tests/kit`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from domain.rulebook import Rulebook, load
 
+pytest_plugins = ("tests.kit.databases", "tests.kit.gateway", "tests.kit.metrics_store", "tests.kit.programs")
 RULEBOOK = Path(__file__).parent.parent / "domain" / "rulebook"
 # No example fails for the time it took: a busy machine is no defect.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -21,9 +21,7 @@ from activities.alerting.destinations import LASTS, Destination, Destinations
 from store.engine import Database
 from store.tables import AlertDelivery, AlertRecord
 
-TRIES = Metric(
-    "cart_alert_delivery_tries_total", "Tries to deliver a message about alerts.", ["destination", "outcome"]
-)
+TRIES = Metric("cart_alert_delivery_tries_total", "Attempts to deliver an alert message.", ["destination", "outcome"])
 
 FIRST_PAUSE: Final = timedelta(seconds=15)
 LONGEST_PAUSE: Final = timedelta(minutes=15)

@@ -55,7 +55,7 @@ def performed_uncleared(judged: Iterable[Judged]) -> Iterator[Finding]:
     """Services that were performed behind a closed gate; never shown as cleared."""
     for gate, service in judged:
         if not gate.open:
-            what = "; ".join(dict.fromkeys(r.title for r in gate.holding))
+            what = "not met: " + "; ".join(dict.fromkeys(r.title for r in gate.holding))
             yield Finding("performed_uncleared", f"{gate.stage.value}.{service.events[0]}", service.events, what)
 
 
@@ -98,7 +98,7 @@ def _uncleared_booking(context: EncounterContext, gate: Gate, service: Service) 
     kind = "uncleared_collection_booked" if gate.stage is Stage.APHERESIS else "uncleared_service_booked"
     layer = next((r.layer for r in open_points if r.layer), None)
     denial = next((r.denial for r in open_points if r.denial is not None), None)
-    detail = "; ".join(dict.fromkeys(r.title for r in open_points))
+    detail = "not met: " + "; ".join(dict.fromkeys(r.title for r in open_points))
     yield Finding(kind, gate.stage.value, service.events, detail, layer=layer, denial=denial)
 
 

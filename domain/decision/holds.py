@@ -19,7 +19,7 @@ from domain.encounter.stages.stage_module import StageModule
 from domain.events.base import Stage
 from domain.events.governance import HoldOverridden
 
-DATED_AHEAD: Final = "what is on record for it is dated ahead and counts from its date"
+DATED_AHEAD: Final = "the record for this is future dated and counts from its date"
 
 
 def hold_id(stage: Stage, requirement: Requirement) -> str:

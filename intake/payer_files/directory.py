@@ -29,7 +29,7 @@ PATIENCE = timedelta(minutes=2)
 LARGEST = 32 * 1024 * 1024
 POLL_SECONDS = 5.0
 
-FILES = Metric("cart_reply_files_total", "Files of payers' answers, by what became of them.", ["outcome"])
+FILES = Metric("cart_reply_files_total", "Payer response files, by result.", ["outcome"])
 log = structlog.get_logger(__name__)
 
 

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from app.metrics.definitions import DEFINITIONS
-from tests.deploy.cohort_world import AT, play
-from tests.deploy.panels import BUILD, PANELS, answers, watched
-from tests.deploy.queries import DEPLOY, documented, metrics_in, recorded, rules
-from tests.deploy.store_world import NOW, World, furnish
+from tests.kit.cohort import AT, play
+from tests.kit.metrics_store import NOW, World, furnish
+from tests.kit.panels import BUILD, PANELS, answers, watched
+from tests.kit.promql import DEPLOY, documented, metrics_in, recorded, rules
 
 
 def test_the_written_files_are_those_of_the_definitions() -> None:

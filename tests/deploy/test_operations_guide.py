@@ -11,9 +11,9 @@ import typer.main
 
 from app.cli.main import cli
 from app.process.deployment import register, type_name
-from tests.deploy.queries import documented
-from tests.deploy.test_deployment import connected
+from tests.app.process.test_deployment import connected
 from tests.deploy.test_rules import ALERTS
+from tests.kit.promql import documented
 from workflows.search_attributes import MEANING, REGISTRY
 
 ROOT = Path(__file__).parents[2]

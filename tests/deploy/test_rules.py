@@ -11,7 +11,7 @@ import yaml
 
 from app.metrics.definitions import DEFINITIONS
 from app.tools.metrics_catalogue import markdown
-from tests.deploy.queries import DEPLOY, RULES, documented, metrics_in, recorded, rules
+from tests.kit.promql import DEPLOY, RULES, documented, metrics_in, recorded, rules
 
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.test.yml"))
 ALERTS = {rule["alert"]: rule for rule in rules("alert")}

@@ -15,7 +15,7 @@ from intake.inbox.receive import receive
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import EncounterEvent
-from tests.store import examples as e
+from tests.kit import events as e
 from workflows.messages import Note
 
 Store = tuple[Database, Keyring]

@@ -14,9 +14,9 @@ from sqlmodel import select
 
 from intake.cloudevents import BATCH, STRUCTURED, NotReadable, read_http
 from store.tables import Encounter, Inbox, Quarantine
-from tests.intake.conftest import TOKEN, Gateway
-from tests.intake.test_fhir import PATIENT, appointment, fhir, r4b
-from tests.store import examples as e
+from tests.intake.fhir.test_notifications import PATIENT, appointment, fhir, r4b
+from tests.kit import events as e
+from tests.kit.gateway import TOKEN, Gateway
 
 __all__ = ["fhir"]
 

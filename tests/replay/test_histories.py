@@ -14,8 +14,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from app.process.payload_encryption import data_converter
-from tests.domain.encounter.paths import TAKE
-from tests.replay.keys import RECORDING_KEYS
+from tests.kit.keys import RECORDING_KEYS
+from tests.kit.paths import TAKE
 from tests.workflows.test_paths import HISTORY, slug
 from workflows.alert_escalation import AlertEscalation
 from workflows.claim import ClaimLifecycle

@@ -34,9 +34,9 @@ from store.facts import load_facts
 from store.identifiers import look_up
 from store.keys import read_keyring
 from store.tables import Encounter, EncounterEvent, Inbox, Quarantine
+from tests.kit import events as e
+from tests.kit.postgres import postgres_url
 from tests.stack.harness import Stack, eventually
-from tests.store import examples as e
-from tests.store.databases import postgres_url
 
 EVENTS = int(os.environ.get("CART_OUTAGE_EVENTS", "80"))
 SENDERS = 8

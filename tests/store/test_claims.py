@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from store.engine import Database
-from tests.activities import test_transmission as claims
+from tests.activities.billing import test_transmission as claims
 from tests.contract.recording import Recorder, recorder
 
 STORIES = (

@@ -23,8 +23,8 @@ from domain.custody.ledger import GENESIS, check_ledger
 from store import tables
 from store.engine import MIGRATIONS, Database
 from store.tables import AlertRecord, CustodyIndex, CustodyRecord, Inbox
-from tests.store import examples as e
-from tests.store.databases import postgres_url
+from tests.kit import events as e
+from tests.kit.postgres import postgres_url
 
 
 def test_the_migrations_build_exactly_the_tables_of_the_models(db: Database) -> None:

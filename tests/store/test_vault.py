@@ -24,9 +24,9 @@ from store.erasure import StillOpen, erase_patient
 from store.facts import identity_of, load_facts
 from store.keys import KeyFileError, Keyring, SealBroken, create_keyring
 from store.tables import AuditEntry, ClaimVersion, CustodyRecord, Encounter, Quarantine, sealed_for
-from tests.intake.test_access import alert
-from tests.intake.test_gateway import claim_row
-from tests.store import examples as e
+from tests.app.api.test_access import alert
+from tests.app.api.test_gateway import claim_row
+from tests.kit import events as e
 
 
 def seen(db: Database, keys: Keyring, encounter: str) -> list[Any]:

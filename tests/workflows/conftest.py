@@ -22,7 +22,7 @@ from store.config import ConfigCache
 from store.engine import Database
 from store.keys import Keyring
 from tests.contract.recording import live_site
-from tests.replay.keys import RECORDING_KEYS
+from tests.kit.keys import RECORDING_KEYS
 from tests.workflows.faults import Faults
 from tests.workflows.world import World
 from workflows import search_attributes

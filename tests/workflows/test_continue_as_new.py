@@ -17,7 +17,7 @@ from store.config import ConfigCache
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import AlertRecord, EncounterEvent
-from tests.domain.encounter.paths import told
+from tests.kit.paths import told
 from tests.workflows.conftest import temporal_server, working
 from tests.workflows.test_paths import Event, events_of
 from tests.workflows.world import World

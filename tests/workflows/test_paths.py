@@ -16,8 +16,8 @@ from domain.decision.decide import decide
 from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
 from domain.events import parse
-from tests.domain.encounter.paths import AT, TAKE, told
-from tests.domain.encounter.stories import Story
+from tests.kit.paths import AT, TAKE, told
+from tests.kit.stories import Story
 from tests.workflows.world import World
 from workflows.names import encounter_workflow_id
 

@@ -36,7 +36,7 @@ def _unknown(context: EncounterContext) -> Requirement:
         "site_of_care.setting",
         "site_of_care",
         False,
-        "a row of the rulebook on this setting",
+        "rulebook row for this setting",
         enforcement=Enforcement.WARN,
         releases_on=RELEASES,
     )
@@ -46,7 +46,7 @@ def _judged(context: EncounterContext, row: SiteOfCare, setting: Setting) -> Req
     missing = _missing(context, row)
     events = tuple(event for _, event in context.record.papers(*row.documents)) if row.documents else ()
     met = row.policy == "allowed" or (row.policy == "with_document" and not missing)
-    text = "an inpatient setting" if row.policy == "held" else " and ".join(missing)
+    text = "inpatient setting" if row.policy == "held" else " and ".join(missing)
     base = from_alert(context, "site_of_care", "", "site_of_care", met, "")
     return Requirement(
         key="site_of_care.setting",
@@ -68,7 +68,7 @@ def _judged(context: EncounterContext, row: SiteOfCare, setting: Setting) -> Req
 
 def _missing(context: EncounterContext, row: SiteOfCare) -> list[str]:
     """The papers that are not there, or whose latest speaks against the setting."""
-    return [kind.replace("_", " ") for kind in row.documents if not _supports(context, kind)]
+    return [kind.replace("_", " ").replace("tumour", "tumor") for kind in row.documents if not _supports(context, kind)]
 
 
 def _supports(context: EncounterContext, kind: str) -> bool:

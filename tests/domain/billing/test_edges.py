@@ -123,7 +123,7 @@ def test_a_stay_of_too_many_diagnoses_sends_the_toxicity_and_says_what_it_leaves
 def test_a_diagnosis_without_its_indicator_is_asked_about_and_an_exempt_one_is_not() -> None:
     bare = stay(("N17.9", None), ("Z94.84", None)).claim("C/1")
     assert [edit.message for edit in bare.edits if edit.id == "poa_missing"] == [
-        "a diagnosis of a stay without its present-on-admission indicator: N17.9"
+        "Inpatient diagnosis missing POA indicator: N17.9"
     ]
     assert "ABF:N179*" in file_of(bare)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.events.base import Stage
-from tests.domain.encounter.stories import Story, holds, kinds, until_collected, until_received
+from tests.kit.stories import Story, holds, kinds, until_collected, until_received
 
 APPROVED = "apheresis.authorization.approved"
 

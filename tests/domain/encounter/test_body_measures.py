@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.alerts.model import Severity
-from tests.domain.encounter.stories import Story, kinds, until_infused
+from tests.kit.stories import Story, kinds, until_infused
 
 KIND = "body_measures_implausible"
 

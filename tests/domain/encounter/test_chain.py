@@ -6,7 +6,7 @@ from domain.custody.entries import custody
 from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from domain.encounter.timeline import vein_to_vein_days
-from tests.domain.encounter.stories import Story, site, until_collected, until_infused, until_received
+from tests.kit.stories import Story, site, until_collected, until_infused, until_received
 
 
 def steps(story: Story) -> list[object]:

@@ -6,8 +6,8 @@ import pytest
 
 from domain.encounter.model import Outcome
 from domain.events.base import Stage
-from tests.domain.encounter.paths import told
-from tests.domain.encounter.stories import (
+from tests.kit.paths import told
+from tests.kit.stories import (
     BAG,
     LOT,
     Story,
@@ -114,7 +114,7 @@ def test_the_thaw_clock_runs_over_midnight() -> None:
 
 
 def test_a_disposition_that_is_taken_back_never_was() -> None:
-    path = told("disposition taken back", "infusion")
+    path = told("disposition retracted", "infusion")
     assert path is not None
     decision = path[0].decide(path[1])
     assert "quarantined_bag" in kinds(decision)
@@ -232,9 +232,9 @@ def test_a_delay_names_what_is_booked_before_the_product(release: int, beyond: b
     found = story.decide(-14).alerts
 
     assert [alert.title for alert in found if alert.kind == "booked_before_product"] == [
-        "Booked before the product can be at the centre: lymphodepletion"
+        "Booked before the product can be at the center: lymphodepletion"
     ]
-    assert ("beyond" in kinds(story.decide(-14))["product_delayed"].title) is beyond
+    assert ("later than" in kinds(story.decide(-14))["product_delayed"].title) is beyond
 
 
 def test_an_approval_that_ends_before_the_delayed_product_is_said_at_once() -> None:
@@ -308,7 +308,7 @@ def test_central_access_is_billed_as_it_was_documented(path: str, procedure: str
 
 def test_the_replacement_is_billed_as_one_product_of_the_second_bag() -> None:
     for stage in ("manufacturing", "lymphodepletion", "infusion"):
-        found = told("replaced: second collection, fresh authorization", stage)
+        found = told("replaced: second collection, new authorization", stage)
         assert found is not None
         lines = [line for claim in found[0].decide(found[1]).claims for line in claim.lines]
         assert len([line for line in lines if line.service == "cell_product"]) == 1

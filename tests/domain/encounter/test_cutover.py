@@ -14,7 +14,7 @@ from domain.custody.entries import custody
 from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
 from domain.events import EventData, InvalidEvent, parse_data
-from tests.domain.encounter.stories import Story, holds, kinds, until_collected, until_infused, whole
+from tests.kit.stories import Story, holds, kinds, until_collected, until_infused, whole
 
 IMPORT = "urn:cart-encounter:import"
 STAGES = ("apheresis", "manufacturing", "lymphodepletion", "infusion", "monitoring")

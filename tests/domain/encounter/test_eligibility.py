@@ -12,7 +12,7 @@ from domain.encounter.gates.eligibility import SPECIAL
 from domain.events.base import Stage
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Eligibility
-from tests.domain.encounter.stories import Story, holds, kinds, until_infused
+from tests.kit.stories import Story, holds, kinds, until_infused
 
 MA = {"payer": "medicare_advantage", "member_id": "1EG4TE5MK73"}
 AGAINST: dict[str, dict[str, Any]] = {
@@ -68,7 +68,7 @@ def test_missing_holds_contrary_closes_and_later_evidence_opens(kind: str) -> No
     story.add(-39, kind, FOR[kind])
     assert hold not in holds(story.decide(-38))
     story.add(-37, kind, AGAINST[kind])
-    assert "speaks against" in holds(story.decide(-36))[hold].missing
+    assert "does not support" in holds(story.decide(-36))[hold].missing
     story.add(-35, kind, FOR[kind])
     assert hold not in holds(story.decide(-34))
 
@@ -160,7 +160,7 @@ def test_b_all_as_outpatient_is_held_by_commercial_payers() -> None:
     )
 
     hold = holds(story.decide(-40))["apheresis.site_of_care.setting"]
-    assert (hold.denial, hold.missing) == (11, "an inpatient setting")
+    assert (hold.denial, hold.missing) == (11, "inpatient setting")
     story.tell(-39, "cart.plan.changed", {"planned_setting": "inpatient", "reason": "payer"})
     assert "apheresis.site_of_care.setting" not in holds(story.decide(-38))
 

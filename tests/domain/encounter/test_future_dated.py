@@ -7,11 +7,11 @@ import random
 from domain.decision.decide import decide
 from domain.encounter.facts import fold
 from domain.events.base import Stage
-from tests.domain.encounter.stories import Story, holds, rulebook
+from tests.kit.stories import Story, holds, rulebook
 
 MA = {"payer": "medicare_advantage", "member_id": "1EG4TE5MK73"}
 TODAY, THEN = -30, -26
-AHEAD = "dated ahead"
+AHEAD = "future dated"
 
 
 def _paper(story: Story, day: int) -> None:

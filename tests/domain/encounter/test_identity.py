@@ -10,7 +10,7 @@ import pytest
 
 from domain.encounter.gates.chain import product_part
 from domain.events.base import Stage
-from tests.domain.encounter.stories import (
+from tests.kit.stories import (
     BAG,
     Story,
     holds,

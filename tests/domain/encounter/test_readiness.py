@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.events.base import Stage
 from domain.site import SiteCertificate
-from tests.domain.encounter.stories import Story, holds, kinds, site, until_received
+from tests.kit.stories import Story, holds, kinds, site, until_received
 
 CENTRE = "readiness.authorized_center.infusion_facility"
 COLLECTING = "readiness.authorized_center.apheresis_facility"
@@ -41,7 +41,7 @@ def test_a_certificate_of_the_sister_product_never_counts() -> None:
     assert Stage.APHERESIS not in decision.cleared
     hold = holds(decision)[f"apheresis.{COLLECTING}"]
     assert (hold.layer, hold.denial, hold.overridable) == ("authorized_center", 1, False)
-    assert "another product is on file" in hold.missing
+    assert "another product's certificate is on file" in hold.missing
     assert kinds(decision)["uncleared_collection_booked"].severity == "critical"
     assert kinds(decision)["certification_missing"].severity == "critical"
     assert decision.claims == ()

@@ -9,7 +9,7 @@ import pytest
 
 from domain.encounter.facts import fold
 from domain.encounter.record import Record
-from tests.domain.encounter.stories import Story, kinds, until_infused
+from tests.kit.stories import Story, kinds, until_infused
 
 Said = tuple[int, str, dict[str, Any]]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.encounter.checks.toxicity import suggested_crs, suggested_icans
 from domain.events.care import Findings
-from tests.domain.encounter.stories import Story, kinds, until_infused, until_received
+from tests.kit.stories import Story, kinds, until_infused, until_received
 
 
 def seen(**findings: Any) -> Findings:
@@ -99,7 +99,7 @@ def test_a_difference_is_a_question_on_the_same_scale_only() -> None:
 
     assert "grade_difference" not in kinds(agrees.decide(1))
     alert = kinds(differs.decide(1))["grade_difference"]
-    assert alert.action.startswith("Question to the provider")
+    assert alert.action.startswith("Provider: please confirm")
     assert alert.title.endswith("cytokine release syndrome")
     assert "grade_difference" not in kinds(older.decide(1))
 
@@ -279,7 +279,7 @@ def test_doses_given_to_anybody_at_the_centre_come_off_its_stock_until_it_report
         elsewhere(story, -3, hour)
     assert short(story, -2) == ""
     elsewhere(story, -2, 8)
-    assert short(story, -2).endswith("3 of the 4 reported were given since")
+    assert short(story, -2).endswith("3 of 4 reported doses were given since")
     assert "stock_missing" not in kinds(story.decide(-2))
     story.book("infusion", -1, -3, setting="inpatient")
     assert "stock_missing" in kinds(story.decide(-2))

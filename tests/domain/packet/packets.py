@@ -18,7 +18,7 @@ from domain.packet.billing import Version
 from domain.packet.exhibits import Kept
 from domain.packet.model import Person
 from domain.rulebook.rows import Denial
-from tests.domain.encounter.stories import Story, rulebook
+from tests.kit.stories import Story, rulebook
 
 PERSON = Person(
     family="Nováková",

@@ -17,7 +17,7 @@ from intake.hl7.receiver import Hl7Door
 from intake.site_mapping import SiteMapping, parse_mapping
 from store.engine import Database
 from store.keys import Keyring
-from tests.store import examples as e
+from tests.kit import events as e
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 FILES = Path(__file__).parent / "messages"

@@ -29,9 +29,9 @@ from intake.replay import reader_of
 from intake.site_mapping import MappingError, SiteMapping, parse_mapping
 from store.keys import Keyring
 from store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
-from tests.intake.hl7.certificates import make as make_certificates
 from tests.intake.hl7.conftest import DEPLOY, PATIENCE, Client, Mllp, framed, recorded
-from tests.store import examples as e
+from tests.kit import events as e
+from tests.kit.certificates import make as make_certificates
 
 GOOD = recorded("story")[0]
 

@@ -21,7 +21,7 @@ from store.identifiers import Hint
 from store.originals import open_body
 from store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
 from tests.intake.hl7.conftest import Mllp, recorded
-from tests.store import examples as e
+from tests.kit import events as e
 
 BOOKING, MOVE, CANCEL, ADMISSION = (recorded("story")[number] for number in (0, 1, 3, 7))
 MRN = b"MRN-CANARY-77^^^STMARY^MR"

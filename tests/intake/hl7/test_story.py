@@ -28,7 +28,7 @@ from store.identifiers import look_up
 from store.keys import Keyring, create_keyring
 from store.tables import AuditEntry, Encounter, Inbox, Quarantine
 from tests.intake.hl7.conftest import Mllp, framed, recorded
-from tests.store import examples as e
+from tests.kit import events as e
 
 APPOINTMENT, STAY = "cart.appointment.", "cart.admission."
 

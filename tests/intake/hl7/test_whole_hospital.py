@@ -30,7 +30,7 @@ from store.keys import Keyring
 from store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
 from tests.intake.hl7.conftest import recorded
 from tests.intake.hl7.test_messages import merge, stay
-from tests.store import examples as e
+from tests.kit import events as e
 
 STORY = recorded("story")
 HERE, ELSEWHERE = b"8W^801^A^STMARY", b"ORTHO^2^A^STMARY"

@@ -20,7 +20,7 @@ from store.engine import Database
 from store.facts import load_facts
 from store.keys import Keyring
 from store.tables import AlertRecord, ClaimVersion, EncounterEvent, Quarantine, ReplyFile, Transmission
-from tests.store import examples as e
+from tests.kit import events as e
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 SITE = Path(__file__).resolve().parents[3] / "deploy" / "site.example.toml"

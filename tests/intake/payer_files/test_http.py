@@ -12,8 +12,8 @@ from sqlmodel import select
 from intake.payer_files.importer import PayerFileImporter
 from intake.replay import reader_of
 from store.tables import AlertRecord, ClaimVersion
-from tests.activities.test_transmission import LATER
-from tests.activities.test_transmission import send as transmit
+from tests.activities.billing.test_transmission import LATER
+from tests.activities.billing.test_transmission import send as transmit
 from tests.contract.recording import NOW, Recorder, feed, recorder
 from tests.intake.payer_files.made import SAMPLES, claim, remittance
 
