@@ -12,12 +12,13 @@ from temporalio import activity
 from activities.decisions import DecisionService
 from domain.alerts.model import Alert
 from domain.alerts.watch import PREFIX, Deadline, UnderWay, WatchedCertificate, near, watch_alerts
-from domain.billing.submission.versions import NOT_FILED, State
+from domain.billing.submission.model import NOT_FILED, State
 from domain.events.base import Stage
 from domain.events.governance import CertificationStatus
 from domain.rulebook import Rulebook
 from domain.site import Site
 from store.alerts import ALERTS_LOCK, reconcile_alerts
+from store.claims import status_of
 from store.engine import take_turn
 from store.keys import Keyring
 from store.tables import AlertRecord, CertificationRow, ClaimVersion, Encounter
@@ -164,11 +165,12 @@ def _of_claims(session: Session) -> Iterator[tuple[str, Deadline]]:
     open_states = sorted(set().union(*(states for _, states in CLAIM_ENDS.values())))
     query = select(ClaimVersion).where(col(ClaimVersion.state).in_(open_states))
     for row in session.exec(query.order_by(ClaimVersion.encounter_id)):
+        status = status_of(row)
         for key, (title, states) in CLAIM_ENDS.items():
-            last = row.standing.get(key)
+            last = status.appeal_by if key == "appeal_by" else status.file_by
             if last and row.state in states:
                 name = f"{row.letter}/{row.ordinal}"
                 yield (
                     row.encounter_id,
-                    Deadline("claim", f"{key}.{name}", f"claim {name}: {title}", date.fromisoformat(last)),
+                    Deadline("claim", f"{key}.{name}", f"claim {name}: {title}", last),
                 )

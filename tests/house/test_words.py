@@ -20,11 +20,21 @@ OTHERS = ("tests/replay/", "tests/house/banned_words.txt", "docs/contract/events
 """Recorded data, the list itself, generated schemas of stored values, and revisions that are never edited."""
 
 CONTRACT = frozenset(
-    {"aside", "aside_days", "untold", "told_state", "told_escalations", "told_severity", "tumour_burden", "heard_at"}
+    {
+        "aside",
+        "aside_days",
+        "untold",
+        "told_state",
+        "told_escalations",
+        "told_severity",
+        "tumour_burden",
+        "heard_at",
+        "heard",
+    }
 )
-"""Stored values, columns and keys that keep their spelling: only as a whole name, and `aside`, `untold` only where quoted."""
+"""Stored values, columns and keys that keep their spelling: only as a whole name, and those of `QUOTED` only where quoted."""
 
-QUOTED = frozenset({"aside", "untold"})
+QUOTED = frozenset({"aside", "untold", "heard"})
 PATTERN = re.compile(
     "(?<![A-Za-z])("
     + "|".join(re.escape(w).replace(r"\ ", r"\s+").replace(r"\-", "[-_]") for w in BANNED)
