@@ -31,7 +31,7 @@ from intake.inbox.receive import receive
 from store.engine import Database
 from store.keys import create_keyring
 from store.tables import ClaimVersion
-from tests.store import examples as e
+from tests.kit import events as e
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "a-token-of-the-measurement"
