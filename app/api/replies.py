@@ -37,7 +37,7 @@ router = APIRouter(tags=["claims"])
 async def post_replies(request: Request, parts: PartsOf, actor: Sender) -> ReplyFileAnswer:
     """A receipt per answer. A file that cannot be used waits in quarantine with its reason and gives 422; a copy gives 409."""
     if parts.site is None:
-        raise Refusal(501, "this gateway has no site file; files of answers are taken in by its time zone")
+        raise Refusal(501, "this gateway has no site file; payer files are imported by its time zone")
     body = await file_from(request, actor)
     taken = await run_in_threadpool(_take, parts, actor, body)
     if parts.deliverer is not None:

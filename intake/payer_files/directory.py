@@ -1,4 +1,4 @@
-"""The inbox directory: every file is taken in once, or put aside with a reason and an alert."""
+"""The inbox directory: every file is imported once, or quarantined with a reason and an alert."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class ReplyDirectory:
     """Takes files in from a directory, which it makes with `processed` and `quarantine` beneath it.
 
     A crash at any point is harmless: events are known by source and id, the file by its digest, and it is moved last. To
-    replay a file that was put aside, move it back into the directory.
+    replay a quarantined file, move it back into the directory.
 
     Args:
-        site: names the zone of the times in the files, and whether files of the whole house come here.
+        site: names the zone of the times in the files, and whether files of all systems of the hospital come here.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ReplyDirectory:
             await asyncio.sleep(poll_seconds)
 
     def sweep(self) -> int:
-        """Look at every file once; returns how many were taken in."""
+        """Look at every file once; returns how many were imported."""
         for name in ("", PROCESSED, QUARANTINE):
             (self._directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         waiting = sorted(path for path in self._directory.iterdir() if path.is_file() and _finished(path.name))
@@ -120,10 +120,10 @@ class ReplyDirectory:
         return self._clock() - datetime.fromtimestamp(path.stat().st_mtime, UTC) < self._patience
 
     def _moved_before(self, path: Path, digest: str) -> bool:
-        """True when it was taken in and only its move was missing.
+        """True when it was imported and only its move was missing.
 
         Raises:
-            NotUsable: it was taken in and moved: this is a copy.
+            NotUsable: it was imported and moved: this is a copy.
         """
         known = self._taker.known(digest)
         if known is None:

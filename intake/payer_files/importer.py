@@ -1,4 +1,4 @@
-"""A payer file in the store: read, told from a copy, and every response handed to the inbox."""
+"""A payer file in the store: read, distinguished from a copy, and every response handed to the inbox."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from store.keys import Keyring
 from store.tables import ReplyFile, Transmission
 
 X12 = "x12"
-REPEATED = "the same file was taken in before"
+REPEATED = "the same file was imported before"
 ANOTHER_INTERCHANGE = "it answers an interchange that was not sent from here"
 NONE_OF_OURS = "it answers no claim that was sent from here"
 CHANGED = "it changed while it was read"
@@ -61,21 +61,21 @@ class _Found:
 
 
 class PayerFileImporter:
-    """Takes files of answers in, by whatever door they come. The same answers twice are duplicates by source and id.
+    """Imports payer files, by whatever way they come. The same responses twice are duplicates by source and id.
 
     Args:
-        site: names the zone of the times in the files, and whether files of the whole house come here.
+        site: names the zone of the times in the files, and whether files of all systems of the hospital come here.
     """
 
     def __init__(self, db: Database, keys: Keyring, site: Callable[[], Site]) -> None:
         self._db, self._keys, self._site = db, keys, site
 
     def digest(self, body: bytes | bytearray | Path) -> str:
-        """By which a copy of a file is told: a keyed hash of its content."""
+        """By which a copy of a file is recognized: a keyed hash of its content."""
         return self._digest(Payload.of(body))
 
     def known(self, digest: str) -> ReplyFile | None:
-        """The record of a file that was taken in."""
+        """The record of a file that was imported."""
         with self._db.read() as session:
             return session.get(ReplyFile, digest)
 
@@ -140,7 +140,7 @@ class PayerFileImporter:
         return receipt
 
     def _set_apart(self, apart: Apart, now: datetime, feed: str) -> ReceiptResult:
-        """Keep what could not be read, as somebody's work."""
+        """Keep what could not be read, as work for a person."""
         reason = f"{_ONE_OF_IT}: {apart.reason}"
         with self._db.write() as session:
             serialize(session)
@@ -149,7 +149,7 @@ class PayerFileImporter:
         return ReceiptResult(None, None, Disposition.INVALID, (reason,), quarantine_id=kept.quarantine_id)
 
     def moved(self, digest: str, now: datetime) -> None:
-        """The file left its door: the same content again is a copy."""
+        """The file left its directory: the same content again is a copy."""
         with self._db.write() as session:
             session.get_one(ReplyFile, digest).moved_at = now
 
@@ -244,5 +244,5 @@ class PayerFileImporter:
         return entry.named if entry.named and not set(entry.named) & set(sent) else sent
 
     def _ours(self, session: Session, numbers: set[str]) -> set[str]:
-        """Where files of the whole house come, most claims in them are other systems'; else every answer is for us."""
+        """Where files of all systems of the hospital come, most claims in them are other systems'; else every answer is for us."""
         return known_claims(session, self._keys, numbers) if self._site().whole_house_remittances else numbers

@@ -29,15 +29,15 @@ _LETTERS = str.maketrans(
 _LINES = frozenset("\r\n\t")
 """Free text may hold these; a file shows them as one blank."""
 _HIDDEN = frozenset({"Cc", "Cf"})
-"""Control and format characters, marks of direction among them: nobody sees them, and they change what is read."""
+"""Control and format characters, marks of direction among them: invisible, and they change what is read."""
 
 
 class NotWritable(ValueError):
-    """A value that a file cannot carry as it is. The message names the value's place and cure, never the value."""
+    """A value that a file cannot carry as it is. The message names the value's place and the correction, never the value."""
 
 
 def text(value: str, length: int = 60) -> str:
-    """The value in the basic character set, capitals, cut to the length of its element; characters nobody sees are left out."""
+    """The value in the basic character set, capitals, cut to the length of its element; invisible characters are left out."""
     seen = "".join(c for c in value if c in _LINES or unicodedata.category(c) not in _HIDDEN)
     plain = unicodedata.normalize("NFKD", seen.upper().translate(_LETTERS)).upper()
     kept = "".join(c if c in _BASIC else " " for c in plain if not unicodedata.combining(c))
@@ -63,8 +63,8 @@ def name(value: str, what: str, length: int = 60) -> str:
     """A name of a person in the basic character set.
 
     Raises:
-        NotWritable: a letter of it has no basic form (another script), and half a name would be another person's; or it holds a
-            character that nobody sees.
+        NotWritable: a letter of it has no basic form (another script), and half a name would be another person's; or it holds an
+            invisible character.
     """
     if any(map(_is_hidden, value)):
         raise NotWritable(f"{what} holds a control character or a mark of direction; register it without")

@@ -1,7 +1,7 @@
 """Interchanges as their senders write them: segments with the separators of their own header (ISA), read as a stream.
 
 Belongs here: the only place that knows how an interchange is cut into segments, and how segments are cut further. Does not
-belong here: what a segment means. Nobody else names a separator.
+belong here: what a segment means. No other module names a separator.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def test_the_same_file_again_is_put_aside_and_moves_nothing(post: Post) -> None:
     post.drop("paid.835.x12", "copy.x12")
     assert post.sweep() == 0
     assert len(post.answers()) == 1
-    assert post.reasons() == ["the same file was taken in before"]
+    assert post.reasons() == ["the same file was imported before"]
     assert post.alerts() == ["reply_file_refused"]
 
 

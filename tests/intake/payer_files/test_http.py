@@ -50,7 +50,7 @@ async def test_a_remittance_is_taken_in_once(r: Recorder) -> None:
     status, body = await send(r, text)
     assert (status, [one["disposition"] for one in body["receipts"]]) == (202, ["accepted", "accepted"])
     status, body = await send(r, text)
-    assert (status, body["detail"]) == (409, "the same file was taken in before")
+    assert (status, body["detail"]) == (409, "the same file was imported before")
     listed = await r.send(None, "GET", "/v1/quarantine")
     assert listed["entries"] == []
 
