@@ -244,5 +244,5 @@ class PayerFileImporter:
         return entry.named if entry.named and not set(entry.named) & set(sent) else sent
 
     def _ours(self, session: Session, numbers: set[str]) -> set[str]:
-        """Where files of all systems of the hospital come, most claims in them are other systems'; else every answer is for us."""
+        """Where files of all systems of the hospital come, most claims are other systems'; else every answer is for us."""
         return known_claims(session, self._keys, numbers) if self._site().whole_house_remittances else numbers

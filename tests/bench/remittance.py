@@ -48,7 +48,7 @@ def remittance(claims: int, size: int) -> bytes:
     fixed = (
         "CLP*HOSPITAL{0:08d}*1*{1}*{2}*0*MA*226{0:010d}*11*1~NM1*QC*1*MADEUP*MORGAN****MI*1EG4TE5MK73~DTM*232*20260801~"
     )
-    lines = max(1, round((size / claims - len(fixed) - 12) / (len(line) + 6)))
+    lines = max(1, round((size / claims - len(fixed) - 12) / (len(line) + 2)))
     parts = []
     for number in range(claims):
         control = OURS[number // (claims // 2)] if number in (claims // 4, claims * 3 // 4) else None
