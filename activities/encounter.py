@@ -132,7 +132,7 @@ def _tell_decision(decision: Decision, question: Question, seen: list[str]) -> N
         sequence=question.up_to_sequence,
         event_ids=seen,
         stage=decision.stage.value,
-        holds=sorted({hold.kind for hold in decision.holds if hold.stands}),
+        holds=sorted({hold.requirement.kind for hold in decision.holds if hold.stands}),
         claims=[claim.key for claim in decision.claims if claim.ready],
         alerts=len(decision.alerts),
         next_due=due.due.isoformat() if due else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,27 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel import Session as Session
+from sqlmodel import SQLModel, create_engine
 
+from domain.rulebook import Rulebook
+from store.config import packaged_rules
 from store.step_log import TellingSession
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "deploy" / "migrations"
 BUSY_MILLISECONDS = 30_000
+RULES = "rules"
 
 
 class Database:
-    """Sessions on one engine. `write` takes the write lock at its start, so that no transaction fails half-way."""
+    """Sessions on one engine. `write` takes the write lock at its start, so that no transaction fails half-way.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    Args:
+        rules: the rulebook with the texts of alerts that a transaction itself opens; it must not fail.
+    """
+
+    def __init__(self, url: str, rules: Callable[[], Rulebook] = packaged_rules) -> None:
+        self.url, self._rules = url, rules
         self.engine = _engine(url)
         # SQLite's waiting writers poll and may starve; within a process they queue. PostgreSQL queues by itself.
         self._turn = threading.Lock() if url.startswith("sqlite") else nullcontext()
@@ -33,6 +41,7 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A transaction that commits at the end and rolls back on any error; what it committed is told to the log."""
         with self._turn, TellingSession(self.engine, expire_on_commit=False) as session, session.begin():
+            session.info[RULES] = self._rules
             yield session
 
     @contextmanager
@@ -52,6 +61,12 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def last_rules(session: Session) -> Rulebook:
+    """The last rulebook that loaded in the process of a transaction; the packaged one where none is configured."""
+    rules: Rulebook = session.info.get(RULES, packaged_rules)()
+    return rules
 
 
 def take_turn(session: Session, lock: int) -> None:

@@ -13,7 +13,9 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from app.board.cards import Card, own_clock
+from domain.alerts.make import sentence
 from domain.billing.submission.model import State
+from domain.decision.holds import reports
 from store.claims import Followed, followed
 from store.tables import AlertRecord, ClaimVersion, CustodyRecord
 
@@ -141,17 +143,17 @@ def concerned(session: Session) -> set[str]:
 
 
 def _cause(alert: AlertRecord, holds: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The hold an alert speaks of, if it speaks of one: its title ends with what the hold misses."""
-    return next((hold for hold in holds if hold["missing"] and alert.title.endswith(hold["missing"])), None)
+    """The hold that an alert reports, if it reports one."""
+    return next((hold for hold in holds if reports(alert.key, hold["id"])), None)
 
 
 def _of_alert(alert: AlertRecord, cause: Mapping[str, Any] | None, now: datetime) -> Item:
-    """The alert; where a hold is behind it, in the words of the hold, which say what to do about this very case."""
+    """The alert; where it reports a hold, with what is missing and the fix of that very hold."""
     late = alert.state == "open" and alert.acknowledge_by < own_clock(now, alert.opened_at)
     return Item(
         alert.severity,
-        cause["title"] if cause else alert.title,
-        cause["fix"] if cause else alert.action,
+        alert.title,
+        _missing(cause) if cause else alert.action,
         alert.owner,
         cause["citation"] if cause else alert.citation,
         alert.acknowledge_by if alert.state == "open" else None,
@@ -166,7 +168,12 @@ def _holds(view: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _of_hold(hold: Mapping[str, Any]) -> Item:
-    return Item("hold", hold["title"], hold["fix"], hold["owner"], hold["citation"])
+    return Item("hold", hold["title"], _missing(hold), hold["owner"], hold["citation"])
+
+
+def _missing(hold: Mapping[str, Any]) -> str:
+    """What a hold misses, and what to do."""
+    return " ".join(filter(None, (sentence(f"missing: {hold['missing']}") if hold["missing"] else "", hold["fix"])))
 
 
 def _claims(session: Session, now: datetime) -> dict[str, list[Item]]:

@@ -47,7 +47,7 @@ def open_home(settings: Settings) -> Home:
         config.site()
     except OSError as error:
         raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
-    return Home(settings, keys, Database(settings.database), config)
+    return Home(settings, keys, Database(settings.database, config.last_rules), config)
 
 
 async def connect_temporal(

@@ -19,6 +19,7 @@ from domain.billing.x12.entries import NotUsable
 from domain.site import Site
 from intake import alerts
 from intake.payer_files.importer import REPEATED, PayerFileImporter
+from store.alerts import open_once
 from store.engine import Database
 from store.keys import Keyring
 
@@ -145,7 +146,7 @@ class ReplyDirectory:
         record = {"reason": reason, "at": self._clock().isoformat(), "came_as": path.name}
         self._record(QUARANTINE, name, record)
         with self._db.write() as session:
-            alerts.reply_file_refused(session, name, reason, self._clock())
+            open_once(session, None, alerts.reply_file_refused(name, reason), self._clock())
         os.replace(path, target)
         FILES.labels(outcome="quarantined").inc()
         log.warning("replies.quarantined", file=name, reason=reason)

@@ -21,6 +21,7 @@ from intake.inbox.matching import known_claims
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive
 from intake.payer_files.reading import Payload, read_apart
+from store.alerts import open_once, resolve
 from store.engine import Database, serialize
 from store.keys import Keyring
 from store.tables import ReplyFile, Transmission
@@ -119,7 +120,7 @@ class PayerFileImporter:
         with self._db.write() as session:
             if session.get(ReplyFile, digest) is None:
                 session.add(ReplyFile(digest=digest, taken_at=now, replies=len(receipts)))
-            alerts.resolve(session, alerts.reply_file_key(digest), now)
+            resolve(session, alerts.reply_file_refused(digest).key, now)
         for departure in found.departures:
             DEPARTURES.labels(format=X12, kind=departure.kind).inc()
         beyond = sum(1 for one in receipts if one.disposition is Disposition.INVALID and one.quarantine_id is None)
@@ -136,7 +137,7 @@ class PayerFileImporter:
         if receipt.disposition is Disposition.INVALID and receipt.quarantine_id:
             with self._db.write() as session:
                 reason = f"{_ONE_OF_IT}: {'; '.join(receipt.reasons[:1])}"
-                alerts.reply_file_refused(session, receipt.quarantine_id, reason, now)
+                open_once(session, None, alerts.reply_file_refused(receipt.quarantine_id, reason), now)
         return receipt
 
     def _set_apart(self, apart: Apart, now: datetime, feed: str) -> ReceiptResult:
@@ -145,7 +146,7 @@ class PayerFileImporter:
         with self._db.write() as session:
             serialize(session)
             kept = quarantine.keep_raw(session, self._keys, apart.text, X12, reason, now, feed)
-            alerts.reply_file_refused(session, kept.quarantine_id, reason, now)
+            open_once(session, None, alerts.reply_file_refused(kept.quarantine_id, reason), now)
         return ReceiptResult(None, None, Disposition.INVALID, (reason,), quarantine_id=kept.quarantine_id)
 
     def moved(self, digest: str, now: datetime) -> None:

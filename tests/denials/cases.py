@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from tests.denials.spoiling import (
-    B_ALL,
-    MCL,
-    OUTPATIENT,
     Spoiled,
     all_of,
     doses,
@@ -17,6 +14,7 @@ from tests.denials.spoiling import (
     without_paper,
     written,
 )
+from tests.kit.feeds import B_ALL, MCL, OUTPATIENT
 
 ALL = frozenset({"A/1", "B/1", "C/1"})
 NO_B = frozenset({"A/1", "C/1"})

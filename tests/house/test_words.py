@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.kit.files import ROOT
+
 BANNED = tuple(
     line
     for line in (Path(__file__).parent / "banned_words.txt").read_text(encoding="utf-8").splitlines()

@@ -15,9 +15,9 @@ from intake.site_mapping import parse_mapping
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import AlertRecord
-from tests.intake.hl7.conftest import recorded
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY
+from tests.kit.files import DEPLOY
+from tests.kit.mllp import recorded
 
 HOUR = timedelta(hours=1)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.process.alert_poller import AlertPoller
 from store.tables import AlertRecord
-from tests.workflows.world import World
+from tests.kit.worker import World
 from workflows.names import DESK_ID
 
 

@@ -16,7 +16,7 @@ _WITH_ERRORS = "IK5:E"
 def explained(response: PayerResponse, rules: Rulebook, on: date) -> str:
     """The response with its codes and what they mean; a code without a row stays a code."""
     words = list(dict.fromkeys(_words(response, rules, on)))
-    return f"{response.cause} ({'; '.join(words)})" if words else response.cause
+    return f"{response.cause}. Meaning: {'; '.join(words)}" if words else response.cause
 
 
 def accepted_by_payer(responses: Sequence[PayerResponse], rules: Rulebook, on: date) -> bool:

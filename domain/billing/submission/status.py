@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from domain.alerts.model import Alert, Severity
+from domain.alerts import make
+from domain.alerts.model import Alert, Cause, Finding
 from domain.billing.submission import denials
 from domain.billing.submission.background import Background
 from domain.billing.submission.model import AT_PAYER, NOT_FILED, VOID, State
@@ -18,10 +19,11 @@ from domain.billing.submission.response_codes import accepted_by_payer, accepted
 from domain.billing.submission.versions import ClaimStatus, RebillAfterVoid
 from domain.days import end_of_day
 from domain.rulebook import Rulebook
-from domain.rulebook.rows import AlertKind, Payer, Window
+from domain.rulebook.rows import Payer, Window
 from domain.site import Site
 
-PACKET = "The claim's evidence packet holds what there is to submit, and names what is missing."
+PACKET = "The evidence packet of the claim holds the records to submit, and names what is missing."
+NO_DENIAL = "no known denial fits these codes"
 LOOK_AGAIN = timedelta(days=1)
 """How often what a rejected claim's file takes from the site file is compared with what was sent."""
 OVER = frozenset({State.WITHDRAWN, State.PAID, State.VOIDED})
@@ -77,7 +79,8 @@ def judge(one: Reported, background: Background, rules: Rulebook, site: Site, no
     judged = _Judge(one, background, rules, site, now)
     every = list(judged.waits())
     waiting = tuple(wait for wait in every if wait.due > now)
-    alerts = [*judged.findings(), *(judged.overdue(wait) for wait in every if wait.due <= now and wait.kind)]
+    found = [*judged.findings(), *(judged.overdue(wait) for wait in every if wait.due <= now and wait.kind)]
+    alerts = [make.alert(rules, finding, now.astimezone(judged.zone).date(), now) for finding in found]
     shown = min((w for w in waiting if not w.quiet), key=lambda w: (w.due, w.title), default=None)
     return Judgment(
         status=judged.status(shown),
@@ -216,61 +219,64 @@ class _Judge:
             due = sent.at + self._window("claim_remittance")
             yield Waiting("claim_remittance_overdue", due, "remittance of the claim")
 
-    def findings(self) -> Iterator[Alert]:
+    def findings(self) -> Iterator[Finding]:
         """What a biller must act on now, whatever time it is."""
         background, paid = self.background, self.paid
         if background.obstacle:
-            yield self._alert("claim_unsendable", self.now, background.obstacle)
+            yield self._finding("claim_unsendable", self.now, background.obstacle)
         yield from self._rejections()
         if self.responses and self.version.sent is None and self.state is not State.HELD:
             first = self.responses[0]
-            yield self._alert("claim_answered_unsent", first.at, "", (first.event,))
+            yield self._finding("claim_answered_unsent", first.at, "", (first.event,))
         if self.claim.errors and self.state in AT_PAYER and self.frequency != VOID:
-            yield self._alert("claim_wrong_at_payer", self.now, " ".join(edit.message for edit in self.claim.errors))
+            yield self._finding("claim_wrong_at_payer", self.now, " ".join(edit.message for edit in self.claim.errors))
         if paid.kept > 0 and background.paid_before > 0 and paid.last:
-            yield self._alert("claim_paid_twice", paid.last, f"{background.paid_before:.2f}", paid.events)
+            yield self._finding(
+                "claim_paid_twice", paid.last, f"paid before: ${background.paid_before:,.2f}", paid.events
+            )
         if (paid.taken_back or paid.withheld > 0) and paid.last:
-            yield self._alert("claim_taken_back", paid.last, self._withheld(), paid.events)
+            yield self._finding("claim_taken_back", paid.last, self._withheld(), paid.events)
         elif self.judged_on is not None and paid.last:
             yield self._denied(paid.last)
         if paid.drg and self.claim.drg and paid.drg != self.claim.drg and paid.last:
             groups = f"billed {self.claim.drg}, paid by {paid.drg}"
-            yield self._alert("claim_other_drg", paid.last, groups, paid.events)
+            yield self._finding("claim_other_drg", paid.last, groups, paid.events)
         if self.shortfall is not None and paid.last:
-            yield self._alert("claim_underpaid", paid.last, f"short by {self.shortfall:.2f}", paid.events)
+            yield self._finding("claim_underpaid", paid.last, f"short by ${self.shortfall:,.2f}", paid.events)
         yield from self._secondary_payers()
 
-    def _rejections(self) -> Iterator[Alert]:
+    def _rejections(self) -> Iterator[Finding]:
         if self.state is State.REJECTED:
             last = next(one for one in reversed(self.responses) if not one.accepted)  # a rejection made it so
             kind = "claim_void_rejected" if self.frequency == VOID else "claim_rejected"
-            yield self._alert(kind, last.at, explained(last, self.rules, self.through), (last.event,))
+            words = explained(last, self.rules, self.through)
+            yield self._finding(kind, last.at, f"rejected {words}", (last.event,))
         elif (refused := self.background.void_rejected) is not None:
-            yield self._alert("claim_void_rejected", refused.at, refused.cause, (refused.event,))
+            yield self._finding("claim_void_rejected", refused.at, f"rejected {refused.cause}", (refused.event,))
         elif (received := accepted_with_errors(self.responses)) is not None and self.state is State.ACKNOWLEDGED:
             words = explained(received, self.rules, self.through)
-            yield self._alert("claim_accepted_with_errors", received.at, words, (received.event,))
+            yield self._finding("claim_accepted_with_errors", received.at, words, (received.event,))
 
     def _withheld(self) -> str:
         if self.paid.withheld <= 0:
             return ""
-        more = f", more than the {self.paid.paid:.2f} paid" if self.paid.kept < 0 else ""
-        return f"withheld from another transfer: {self.paid.withheld:.2f}{more}"
+        more = f", more than the ${self.paid.paid:,.2f} paid" if self.paid.kept < 0 else ""
+        return f"withheld from another transfer: ${self.paid.withheld:,.2f}{more}"
 
-    def _secondary_payers(self) -> Iterator[Alert]:
+    def _secondary_payers(self) -> Iterator[Finding]:
         """What payers that came after the first one decided, and one that reports that it comes after another."""
         further = self.paid.further
         if self.paid.as_further and self.paid.last:
-            yield self._alert("claim_adjudicated_as_further", self.paid.last, "", self.paid.events)
+            yield self._finding("claim_adjudicated_as_further", self.paid.last, "", self.paid.events)
         if further is None or further.last is None:
             return
         if further.denied or further.refused > 0:
-            amount = f"{further.refused:.2f} ({_reasons(further)})"
-            yield self._alert("claim_further_payer_refused", further.last, amount, further.events)
+            amount = f"${further.refused:,.2f} ({_reasons(further)})"
+            yield self._finding("claim_further_payer_refused", further.last, amount, further.events)
         if further.taken_back or further.withheld > 0:
-            yield self._alert("claim_further_payer_took_back", further.last, "", further.events)
+            yield self._finding("claim_further_payer_took_back", further.last, "", further.events)
 
-    def _denied(self, since: datetime) -> Alert:
+    def _denied(self, since: datetime) -> Finding:
         rows = denials.rows(
             self.rules,
             self.through,
@@ -279,40 +285,26 @@ class _Judge:
             tuple(diagnosis.code for diagnosis in self.claim.diagnoses),
             self.paid.refused_codes,
         )
-        causes = "; ".join(row.title for row in rows) or "no denial of the guide fits the reasons"
-        deadline = (
-            f"appeal or replace by {self.appeal_by}" if self.appeal_by else "find the time to appeal in the contract"
+        codes = "; ".join((_reasons(self.paid), *self.paid.refused_lines))
+        return replace(
+            self._finding("claim_denied", since, codes if rows else f"{codes}; {NO_DENIAL}", self.paid.events),
+            causes=tuple(Cause(row.title, row.fix, row.number, row.citation) for row in rows),
+            next_step=" ".join(filter(None, (PACKET if rows else "", self._appeal_step()))),
         )
-        codes = _reasons(self.paid)
-        lines = "".join(f"; {line}" for line in self.paid.refused_lines)
-        alert = self._alert("claim_denied", since, f"{causes} ({codes}){lines}; {deadline}", self.paid.events)
-        if not rows:
-            return alert
-        fix, first = " ".join(row.fix for row in rows), rows[0]
-        return replace(alert, action=f"{fix} {PACKET}", denial=first.number, citation=first.citation)
 
-    def overdue(self, wait: Waiting) -> Alert:
-        """The alert of a wait that has passed."""
+    def _appeal_step(self) -> str:
+        if self.appeal_by is None:
+            return "Find the time to appeal in the payer contract."
+        return f"Appeal or send a replacement by {self.appeal_by}."
+
+    def overdue(self, wait: Waiting) -> Finding:
+        """The finding of a wait that has passed."""
         assert wait.kind is not None
-        return self._alert(wait.kind, wait.due, "")
+        return self._finding(wait.kind, wait.due, "")
 
-    def _alert(self, kind: str, since: datetime, detail: str, events: tuple[str, ...] = ()) -> Alert:
-        row = self.rules.one(AlertKind, self.now.astimezone(self.zone).date(), kind=kind)
-        title = f"Claim {self.claim.key}: {row.title}"
-        return Alert(
-            key=f"claim.{self.claim.key}.{kind}",
-            kind=kind,
-            severity=Severity(row.severity),
-            owner=row.owner,
-            title=f"{title}: {detail}" if detail else title,
-            action=row.action,
-            citation=row.citation,
-            rule=row.id,
-            since=since,
-            acknowledge_hours=row.acknowledge_hours,
-            denial=row.denial,
-            events=events,
-        )
+    def _finding(self, kind: str, since: datetime, detail: str, events: tuple[str, ...] = ()) -> Finding:
+        key = self.claim.key
+        return Finding(kind, events=events, detail=detail, since=since, scope=f"claim.{key}", subject=f"Claim {key}")
 
     def _window(self, key: str) -> timedelta:
         row = self.rules.one(Window, self.through, key=key)

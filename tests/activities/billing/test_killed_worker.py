@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.activities.billing.test_transmission import LATER, encounter_of, files, send, sent
-from tests.contract.recording import SITE, Recorder, recorder
+from tests.kit.claims import LATER, encounter_of, files, send, sent
+from tests.kit.files import ROOT, SITE_FILE
+from tests.kit.recorder import Recorder, recorder
 
-ROOT = Path(__file__).resolve().parents[3]
 WORKER = """
 import os, signal, sys
 from datetime import datetime
@@ -54,7 +54,7 @@ async def test_killed_while_it_sends_the_claim_goes_out_once_under_one_number(
     r: Recorder, tmp_path: Path, when: str
 ) -> None:
     encounter = await encounter_of(r)
-    asked = [sys.executable, "-c", WORKER, str(tmp_path), str(SITE), encounter, LATER.isoformat(), when]
+    asked = [sys.executable, "-c", WORKER, str(tmp_path), str(SITE_FILE), encounter, LATER.isoformat(), when]
     done = subprocess.run(asked, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert [(row.interchange, row.written_at) for row in sent(r)] == [(1, None)]

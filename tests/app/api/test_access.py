@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
-import json
 from itertools import product
 from pathlib import Path
 
@@ -19,42 +16,12 @@ from app.api.access_file import parse_access, read_access_file
 from app.api.actors import Actor, Limits
 from app.api.roles import TABLE, Right, Role
 from app.api.webhooks import Webhook
-from store.tables import AlertRecord, AuditEntry, Encounter, Inbox
-from tests.app.api.test_gateway import claim_row
+from store.tables import AuditEntry, Encounter, Inbox
+from tests.app.api.endpoints import ENDPOINTS, OPEN, REFERRAL, SECRET, hook_headers
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY, Gateway
-
-SECRET = b"a secret of the tests, long enough"
-REFERRAL = json.dumps(e.referral()).encode()
-
-ENDPOINTS: dict[tuple[str, str], Right] = {
-    ("POST", "/v1/events"): Right.SEND_EVENTS,
-    ("POST", "/v1/fhir"): Right.SEND_EVENTS,
-    ("POST", "/v1/preflight"): Right.PREFLIGHT,
-    ("GET", "/v1/encounters"): Right.READ_ENCOUNTERS,
-    ("GET", "/v1/encounters/{ref}"): Right.READ_ENCOUNTERS,
-    ("GET", "/v1/encounters/{ref}/holds"): Right.READ_ENCOUNTERS,
-    ("GET", "/v1/encounters/{ref}/explain"): Right.READ_ENCOUNTERS,
-    ("GET", "/v1/encounters/{ref}/timeline"): Right.READ_TIMELINE,
-    ("GET", "/v1/encounters/{ref}/claims"): Right.READ_CLAIMS,
-    ("GET", "/v1/encounters/{ref}/claims/{letter}"): Right.READ_CLAIMS,
-    ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}"): Right.READ_CLAIMS,
-    ("GET", "/v1/encounters/{ref}/packet"): Right.MAKE_PACKETS,
-    ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}/packet"): Right.MAKE_PACKETS,
-    ("GET", "/v1/encounters/{ref}/alerts"): Right.READ_ALERTS,
-    ("GET", "/v1/worklists/{name}"): Right.READ_CLAIMS,
-    ("GET", "/v1/alerts"): Right.READ_ALERTS,
-    ("GET", "/v1/alerts/causes"): Right.READ_ALERTS,
-    ("GET", "/v1/alerts/deliveries"): Right.READ_ALERTS,
-    ("POST", "/v1/alerts/deliveries/{delivery_id}/retry"): Right.TAKE_ALERTS,
-    ("POST", "/v1/alerts/{alert_id}/acknowledge"): Right.TAKE_ALERTS,
-    ("GET", "/v1/quarantine"): Right.READ_QUARANTINE,
-    ("POST", "/v1/quarantine/{quarantine_id}/replay"): Right.REPLAY_QUARANTINE,
-    ("POST", "/v1/quarantine/{quarantine_id}/close"): Right.REPLAY_QUARANTINE,
-    ("GET", "/v1/audit"): Right.READ_AUDIT,
-    ("POST", "/v1/replies"): Right.SEND_EVENTS,  # last: each refused file opens an alert, which the lists would show
-}
-OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+from tests.kit.files import DEPLOY
+from tests.kit.gateway import Gateway
+from tests.kit.rows import alert_row, claim_row
 
 
 def use(gateway: Gateway, *actors: Actor) -> None:
@@ -120,7 +87,7 @@ async def test_every_endpoint_answers_every_role_of_every_facility_as_the_table_
     encounter = await gateway.opened()
     with gateway.db.write() as session:
         assert session.get_one(Encounter, encounter).facilities == ["st_mary"]
-        session.add(alert(encounter))
+        session.add(alert_row(encounter_id=encounter, severity="info", owner="lab"))
         session.add(claim_row(encounter, "A", 1, 1, "emitted"))
     callers = {(r, scope): Actor(f"{r.value} {scope}", frozenset({r}), SCOPES[scope]) for r in Role for scope in SCOPES}
     use(gateway, *callers.values())
@@ -153,24 +120,6 @@ async def test_who_may_not_read_claims_is_not_told_of_their_lines(gateway: Gatew
     for name, lines in (("lab", 0), ("biller", 1)):
         answer = await call(gateway, name, "GET", "/v1/encounters/{ref}/explain")
         assert len([one for one in answer.json()["explanations"] if one["what"] == "claim_line"]) == lines
-
-
-def alert(encounter: str) -> AlertRecord:
-    return AlertRecord(
-        alert_id="alr_1",
-        encounter_id=encounter,
-        key="k",
-        kind="k",
-        severity="info",
-        owner="lab",
-        title="t",
-        action="a",
-        citation="G1",
-        rule="r",
-        since=e.NOW,
-        opened_at=e.NOW,
-        acknowledge_by=e.NOW,
-    )
 
 
 async def test_a_feed_writes_for_its_own_facilities_only_also_when_its_event_waited(gateway: Gateway) -> None:
@@ -223,18 +172,6 @@ async def test_a_flood_of_nameless_attempts_does_not_fill_the_database(gateway: 
         assert (await call(gateway, "nobody", "GET", "/v1/alerts")).status_code == 401
     with gateway.db.read() as session:
         assert len(session.exec(select(AuditEntry)).all()) < 70
-
-
-def hook_headers(body: bytes, *, id: str = "msg_1", at: float | None = None, secret: bytes = SECRET) -> dict[str, str]:
-    """Signed as the specification of Standard Webhooks writes it, without our own code."""
-    timestamp = str(int(e.NOW.timestamp() if at is None else at))
-    signed = hmac.new(secret, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-    return {
-        "webhook-id": id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": "v1,b3RoZXI= v1," + base64.b64encode(signed).decode(),
-        "content-type": "application/json",
-    }
 
 
 async def post_hook(gateway: Gateway, body: bytes, headers: dict[str, str]) -> httpx.Response:

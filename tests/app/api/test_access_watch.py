@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from app.api.access import digest
 from app.api.access_watch import AccessOfFile
 from app.process.gateway import create_gateway
-from tests.app.api.test_access import REFERRAL, hook_headers
+from tests.app.api.endpoints import REFERRAL, hook_headers
 from tests.kit import events as e
 
 OLD, NEW = base64.b64encode(b"o" * 32).decode(), base64.b64encode(b"n" * 32).decode()

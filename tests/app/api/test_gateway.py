@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -16,11 +15,10 @@ from app.api.access import digest
 from app.api.actors import Actor, Limits
 from domain.custody.entries import CustodyEntry
 from store.chain import append_custody
-from store.tables import AlertRecord, AuditEntry, ClaimVersion, Encounter, EncounterEvent, Inbox
+from store.tables import AlertRecord, AuditEntry, Encounter, EncounterEvent, Inbox
 from tests.kit import events as e
-from tests.kit.gateway import TOKEN, Gateway
-
-PROBLEM = "application/problem+json"
+from tests.kit.gateway import PROBLEM, TOKEN, Gateway
+from tests.kit.rows import claim_row
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
@@ -262,91 +260,6 @@ async def test_a_second_body_in_quarantine_is_never_applied(gateway: Gateway) ->
     other = await gateway.post(e.custody(subject="nobody", step="shipped"))
     receipt = problem(other, 409)["receipt"]
     problem(await gateway.http.post(f"/v1/quarantine/{receipt['quarantine_id']}/replay"), 409)
-
-
-def claim_row(encounter: str, letter: str, ordinal: int, version: int, state: str) -> ClaimVersion:
-    document = json.loads(
-        json.dumps(
-            {
-                "letter": letter,
-                "ordinal": ordinal,
-                "form": "UB-04",
-                "type_of_bill": "131",
-                "place_of_service": None,
-                "payer": "medicare",
-                "facility": "st_mary",
-                "setting": "outpatient",
-                "statement_from": "2026-03-02",
-                "statement_through": "2026-03-02",
-                "ready": True,
-                "waiting_for": [],
-                "admission_id_event": None,
-                "fields": [],
-                "lines": [
-                    {
-                        "number": 1,
-                        "service": "collection",
-                        "revenue_code": "0871",
-                        "hcpcs": "38225",
-                        "modifiers": [],
-                        "units": 1,
-                        "unit_of_measure": "UN",
-                        "charge": "100.00",
-                        "date_of_service": "2026-03-02",
-                        "ndc": None,
-                        "ndc_quantity": None,
-                        "ndc_unit": None,
-                        "description": "collection",
-                        "fields": {"hcpcs": "FL 44"},
-                        "diagnosis_pointers": [],
-                        "documented_mg": None,
-                        "wasted_mg": None,
-                        "reason": {"rule": "windows.readmission", "citation": "G1", "events": ["evt_1"], "text": ""},
-                    }
-                ],
-                "diagnoses": [],
-                "procedures": [],
-                "codes": [],
-                "attachments": [],
-                "drg": None,
-                "total": "100.00",
-                "remarks": "",
-                "advisories": [],
-                "folded": [],
-                "edits": [
-                    {
-                        "id": "x",
-                        "severity": "error" if state == "held" else "warning",
-                        "field": "FL 44",
-                        "message": "m",
-                        "fix": "f",
-                        "citation": "G1",
-                        "denial": None,
-                        "owner": "biller",
-                        "releases_on": [],
-                    }
-                ],
-                "edition": "current",
-                "rulebook_digest": "d",
-            }
-        )
-    )
-    return ClaimVersion(
-        encounter_id=encounter,
-        letter=letter,
-        ordinal=ordinal,
-        version=version,
-        content_hash="h",
-        state=state,
-        form="UB-04",
-        payer="medicare",
-        total=100,
-        document=document,
-        sequence=1,
-        rulebook_digest="d",
-        edition="current",
-        built_at=e.NOW,
-    )
 
 
 async def test_claims_are_the_current_versions_with_their_open_errors(gateway: Gateway) -> None:

@@ -26,7 +26,8 @@ from store.tables import AuditEntry, Inbox, Staff
 from store.vault import person_of
 from tests.app.api.identity_provider import AUDIENCE, ISSUER, NOW, RSA, Provider, new_key, serving, token
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY, Gateway
+from tests.kit.files import DEPLOY
+from tests.kit.gateway import Gateway
 
 EC, EDWARDS = new_key("EC", "k2"), new_key("OKP", "k3")
 OLD = new_key("EC", "k9")

@@ -7,9 +7,8 @@ import pytest
 
 from domain.rulebook import Rulebook
 from domain.rulebook.treatment_rows import AlertKind
-from tests.app.api.test_gateway import PROBLEM
 from tests.kit import events as e
-from tests.kit.gateway import Gateway
+from tests.kit.gateway import PROBLEM, Gateway
 
 
 @pytest.mark.parametrize(

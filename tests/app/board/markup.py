@@ -6,11 +6,12 @@ import itertools
 import re
 from collections import Counter
 from html.parser import HTMLParser
-from pathlib import Path
+
+from tests.kit.files import ROOT
 
 VOID = frozenset({"meta", "link", "input", "br"})
 CONTROLS = frozenset({"input", "select", "textarea"})
-CSS = Path(__file__).parents[3] / "app" / "board" / "static" / "board.css"
+CSS = ROOT / "app" / "board" / "static" / "board.css"
 
 
 class _Page(HTMLParser):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from deploy.browser import opened, program, sign_in
 from store.tables import AlertRecord
 from tests.app.board.conftest import Board
-from tests.contract.recording import NOW, TOKEN
+from tests.kit.recorder import NOW, TOKEN
+from tests.kit.sockets import listening
 
 pytestmark = pytest.mark.skipif(
     program() is None and os.environ.get("CI") != "true", reason="no Chromium is installed (CI installs one)"
@@ -30,16 +29,8 @@ STANDARD = {
 
 @pytest.fixture
 def served(board: Board) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(board.recorder.api, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            threading.Event().wait(0.02)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    with listening(board.recorder.api) as url:
+        yield url
 
 
 @pytest.fixture

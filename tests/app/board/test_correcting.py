@@ -11,8 +11,8 @@ from sqlmodel import select
 
 from store.tables import Inbox
 from tests.app.board.conftest import Board
+from tests.app.board.filled import FILLED, path_of
 from tests.app.board.markup import problems
-from tests.app.board.test_forms import FILLED, path_of
 
 BY_ENCOUNTER = sorted(set(FILLED) - {"acknowledgement", "certificate", "readiness"})
 """Forms whose entry stands in the encounter it was made from; an answer to a claim goes where the claim is."""

@@ -12,13 +12,12 @@ from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
 from app.board.worklists import DESKS
 from domain.rulebook import Rulebook
-from intake import alerts
 from intake.inbox.receive import receive
 from store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter, Quarantine
 from tests.app.board.conftest import Board
 from tests.app.board.markup import problems
-from tests.contract.recording import NOW
 from tests.kit import events as e
+from tests.kit.recorder import NOW
 
 PAGES = (
     "/",
@@ -289,7 +288,7 @@ def house_alert(alert_id: str) -> AlertRecord:
         key="silent",
         kind="feed_silent",
         severity="warning",
-        owner=alerts.OWNER,
+        owner="integration",
         title="A feed is silent",
         action="Ask its owner.",
         citation="design section 4",
@@ -303,7 +302,7 @@ def house_alert(alert_id: str) -> AlertRecord:
 def test_every_owner_of_the_rulebook_has_a_desk(rules: Rulebook) -> None:
     owners = {str(row.owner) for table in rules.rows.values() for row in table if getattr(row, "owner", None)}
     assert len(owners) > 5
-    assert owners | {alerts.OWNER} <= {owner for desk in DESKS.values() for owner in desk.owners}
+    assert owners <= {owner for desk in DESKS.values() for owner in desk.owners}
 
 
 async def test_alerts_stand_by_cause_and_a_cause_is_taken_at_once(board: Board) -> None:

@@ -10,11 +10,10 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.client import ApiError
-from tests.conftest import RULEBOOK
 from tests.kit import referrals as r
+from tests.kit.files import RULEBOOK, SITE_FILE
 
 RUNNER = CliRunner()
-SITE = Path(__file__).resolve().parents[3] / "deploy" / "site.example.toml"
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def test_without_a_stack_it_is_judged_here_and_nothing_is_written(here: Path) ->
 
 def test_a_site_file_and_a_rulebook_of_one_s_own(here: Path) -> None:
     (here / "referral.json").write_text(json.dumps(r.event()))
-    text = SITE.read_text().replace('holder = "st_mary"', 'holder = "nobody"')
+    text = SITE_FILE.read_text().replace('holder = "st_mary"', 'holder = "nobody"')
     (here / "site.toml").write_text(text)
     (here / "rules").mkdir()
     for table in RULEBOOK.glob("*.toml"):

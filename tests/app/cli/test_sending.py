@@ -15,9 +15,9 @@ from app.cli.worklists import reply_lines
 from app.process.gateway import create_gateway
 from app.process.installation import install
 from app.settings import Settings
-from store.engine import Database
 from store.keys import read_keyring
 from store.tables import Encounter
+from tests.kit.databases import migrated_database
 from tests.kit.sockets import listening
 
 FEED = "tests/scenarios/a_mcl_medicare_inpatient.json"
@@ -26,8 +26,7 @@ FEED = "tests/scenarios/a_mcl_medicare_inpatient.json"
 @pytest.fixture
 def sending(tmp_path: Path):  # type: ignore[no-untyped-def]
     install(Settings(data_dir=tmp_path))
-    db = Database(f"sqlite:///{tmp_path / 'encounters.db'}")
-    db.migrate()
+    db = migrated_database(tmp_path / "encounters.db")
     keys = read_keyring(tmp_path / "keys.json")
     api = create_gateway(db=db, keys=keys, access=Access.from_token_file(tmp_path / "token"))
     with listening(api) as url:

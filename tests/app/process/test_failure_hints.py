@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -12,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from app.process.failure_hints import CURES, UNEXPECTED, advised
 from domain.rulebook import NoRule
 from store.keys import SealBroken
+from tests.kit.files import ROOT
 
 SECRET = "MRN-778899"
 
@@ -36,7 +36,7 @@ def test_the_message_names_cause_and_cure_and_no_value(error: Exception, says: s
 
 
 def test_every_runbook_that_is_named_exists() -> None:
-    root = Path(__file__).parents[3]
+    root = ROOT
     for text in (UNEXPECTED, *(cure for _, cure in CURES)):
         for path in re.findall(r"(?:deploy|docs)/[\w./]+\.md", text):
             assert (root / path).exists(), path

@@ -16,8 +16,8 @@ from app.process.installation import install
 from app.process.serving import GatewaySettings, access_of, build_gateway, is_loopback, mapping_of
 from app.settings import CannotStart
 from intake.hl7.framing import END, RETURN, START
-from tests.intake.hl7.conftest import recorded
-from tests.kit.gateway import DEPLOY
+from tests.kit.files import DEPLOY
+from tests.kit.mllp import recorded
 
 CALLERS = f"[[callers]]\nname = 'a'\nroles = ['feed']\ntoken_sha256 = '{digest('t')}'\n"
 

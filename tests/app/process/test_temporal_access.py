@@ -15,6 +15,7 @@ from app.process.connect import connect_temporal, temporal_access
 from app.settings import CannotStart, Settings
 from store.keys import create_keyring, read_keyring
 from tests.kit import certificates
+from tests.kit.waiting import eventually_async
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,12 +47,12 @@ async def behind_tls(server: str, papers: Path) -> AsyncIterator[str]:
 
 
 async def answering(server: str) -> None:
-    for _ in range(100):
+    async def connected() -> Client | None:
         with contextlib.suppress(RuntimeError):
-            await Client.connect(server)
-            return
-        await asyncio.sleep(0.2)
-    raise AssertionError("the server does not answer")
+            return await Client.connect(server)
+        return None
+
+    await eventually_async(connected, "the server answers")
 
 
 async def test_a_server_behind_mutual_tls_is_reached_by_those_with_a_certificate_alone(

@@ -19,8 +19,9 @@ from app.tools.demo_player import Course, DemoFailed, Gateway
 from app.tools.demo_report import summary
 from app.tools.demo_stack import RunningStack, start_stack
 from app.tools.scenario_expectations import Scenario, scenarios
+from tests.kit.files import DOCS
 
-CONTRACT = Path(__file__).resolve().parents[3] / "docs" / "contract" / "answers"
+CONTRACT = DOCS / "contract" / "answers"
 STACK = RunningStack(Path("somewhere"), 4711, "http://h:1", "http://h:2", "http://h:3/metrics", "h:4", "token")
 
 

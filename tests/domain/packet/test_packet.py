@@ -18,7 +18,8 @@ from domain.packet.model import Packet
 from domain.packet.narrative import tell
 from domain.rulebook.rows import Denial, Payer, Submission
 from tests.domain.packet.packets import PERSON, denied, sources
-from tests.kit.stories import Story, rulebook, until_infused, whole
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story, until_infused, whole
 
 SILENT = {
     "cart.appointment.booked",
@@ -81,7 +82,7 @@ def test_a_corrected_fact_is_told_as_it_stands_and_names_its_correction() -> Non
     data = dose.data.model_dump(mode="json", by_alias=True) | {"dose_mg": 44, "wasted_mg": 6}
     reference = {"source": dose.source, "id": dose.id}
     change = {"of": reference, "reason": "typed wrongly", "signer": "staff-1", "replacement": data}
-    correction = story.tell(2, "cart.correction.made", change)
+    correction = story.report(2, "cart.correction.made", change)
     (sentence,) = [one for one in build(sources(story)).narrative if dose.event_id in one.events]
     assert "44 mg given, 6 mg discarded" in sentence.text
     assert sentence.text.endswith("The record was corrected; this is what stands.")

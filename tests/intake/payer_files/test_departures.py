@@ -14,13 +14,13 @@ from intake.payer_files.importer import PayerFileImporter
 from intake.payer_files.reading import Payload, read_apart
 from store.tables import Quarantine
 from tests.domain.billing.x12_files import FIXTURES
+from tests.intake.payer_files.conftest import CLAIM, Post
 from tests.intake.payer_files.made import claim, remittance
-from tests.intake.payer_files.test_directory import CLAIM, Post, post  # noqa: F401 the fixture
 from tests.kit.events import NOW
 
 
 @pytest.fixture
-def sent(post: Post) -> Post:  # noqa: F811
+def sent(post: Post) -> Post:
     post.add_claim()
     return post
 
@@ -29,7 +29,7 @@ def fixture(name: str) -> bytes:
     return (FIXTURES / name / "message").read_bytes()
 
 
-def put(post: Post, name: str) -> None:  # noqa: F811
+def put(post: Post, name: str) -> None:
     post.put("file.x12", "")
     (post.directory / "file.x12").write_bytes(fixture(name))
 
@@ -38,7 +38,7 @@ def counted(kind: str) -> float:
     return REGISTRY.get_sample_value("cart_feed_departures_total", {"format": "x12", "kind": kind}) or 0.0
 
 
-def quarantined(post: Post) -> list[tuple[str, list[str]]]:  # noqa: F811
+def quarantined(post: Post) -> list[tuple[str, list[str]]]:
     with post.db.read() as session:
         return [(row.type, list(row.reasons)) for row in session.exec(select(Quarantine))]
 
@@ -81,7 +81,7 @@ def test_a_bare_accepting_ta1_is_filed_on_its_claim_without_an_alert(sent: Post)
     assert (sent.alerts(), quarantined(sent)) == ([], [])
 
 
-def test_a_ta1_on_an_interchange_of_another_system_is_filed_too(post: Post) -> None:  # noqa: F811
+def test_a_ta1_on_an_interchange_of_another_system_is_filed_too(post: Post) -> None:
     put(post, "ta1-accepted")
     assert post.sweep() == 1, post.reasons()
     assert (post.answers(), post.alerts()) == ([], [])

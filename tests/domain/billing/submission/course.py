@@ -16,7 +16,9 @@ from domain.billing.submission.responses import PayerResponse
 from domain.billing.submission.situation import Around
 from domain.billing.submission.versions import ClaimVersion, Parties, SentFile, current
 from domain.site import Site
-from tests.domain.billing.stories import mcl_inpatient, rulebook, site
+from tests.domain.billing.stories import mcl_inpatient
+from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 START = datetime(2026, 7, 20, 12, tzinfo=UTC)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from domain.billing.submission.expected_payment import expected
-from tests.domain.billing.stories import rulebook, site
 from tests.domain.billing.submission.course import base
+from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 
 def test_a_stay_comes_to_group_weight_times_base_rate_and_a_drug_to_its_limit() -> None:

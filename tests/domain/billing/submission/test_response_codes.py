@@ -7,8 +7,8 @@ import pytest
 from domain.billing.submission.response_codes import explained
 from domain.billing.x12.acknowledgements import ACCEPTANCES, RECEIPTS, REJECTIONS
 from domain.rulebook.rows import ResponseCode
-from tests.domain.billing.stories import rulebook
 from tests.domain.billing.submission.test_status import T0, judge, response
+from tests.kit.rules import rulebook
 
 LAST_DAYS = 360
 """Timely filing of the example payer ends after a year; its warning opens before."""
@@ -46,8 +46,8 @@ def test_a_rejection_is_shown_in_words_with_the_entity() -> None:
     refused = response("277CA", 6, accepted=False, codes=("A7:562:85",))
     (alert,) = (alert for alert in judge([refused]).alerts if alert.kind == "claim_rejected")
     assert (
-        "by 277CA A7:562:85 (rejected: invalid information, national provider identifier, billing provider)"
-        in alert.title
+        "by 277CA A7:562:85. Meaning: rejected: invalid information, national provider identifier, billing provider."
+        in alert.action
     )
 
 
@@ -56,13 +56,16 @@ def test_a_999_that_accepts_with_errors_is_shown_on_its_claim_until_a_later_one(
     received = response("999", 5, codes=codes)
     (alert,) = (alert for alert in judge([received]).alerts if alert.kind == "claim_accepted_with_errors")
     for words in ("segment HI (number 24, loop 2300): element in error", "element 2-9: invalid code", "segment HI 24"):
-        assert words in alert.title
+        assert words in alert.action
     assert "claim_accepted_with_errors" not in kinds(received, response("999", 6), day=7)
 
 
 def test_a_code_without_a_row_stays_a_code() -> None:
     unknown = response("277CA", 6, accepted=False, codes=("A7:9999",))
-    assert explained(unknown, rulebook(), T0.date()) == "by 277CA A7:9999 (rejected: invalid information, code 9999)"
+    assert (
+        explained(unknown, rulebook(), T0.date())
+        == "by 277CA A7:9999. Meaning: rejected: invalid information, code 9999"
+    )
 
 
 def test_the_reader_and_the_rulebook_agree_on_what_accepts() -> None:

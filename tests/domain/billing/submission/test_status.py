@@ -28,7 +28,8 @@ from domain.billing.submission.versions import ClaimStatus, ClaimVersion, Rebill
 from domain.events.revenue import Adjustment, RemittedLine
 from domain.rulebook import Rulebook
 from domain.site import Site
-from tests.domain.billing.stories import rulebook, site
+from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 T0 = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOLD = 4
@@ -304,7 +305,7 @@ def test_money_withheld_without_a_reversal_opens_an_alert_until_it_is_given_back
     assert judged.state == "paid"
     (alert,) = judged.alerts
     assert alert.kind == "claim_taken_back"
-    assert "300.00" in alert.title
+    assert "300.00" in alert.action
     given = response("PLB", 60, event="evt_given", codes=("WO",), withheld=Decimal(-300))
     assert judge([PAID, taken, given], 70).alerts == ()
     corrected = response("835", 40, event="evt_new", status="1", paid=Decimal(600))
@@ -318,7 +319,7 @@ def test_more_taken_back_than_was_paid_starts_the_time_to_appeal() -> None:
     assert judged.status.appeal_by == (T0 + timedelta(days=40)).date() + timedelta(days=120)
     (alert,) = judged.alerts
     assert alert.kind == "claim_taken_back"
-    assert "600.00, more than the 500.00 paid" in alert.title
+    assert "600.00, more than the $500.00 paid" in alert.action
 
 
 def test_a_balance_passed_on_is_waited_for_and_is_not_the_patients_yet() -> None:
@@ -347,7 +348,7 @@ def test_a_further_payers_refusal_is_shown_beside_what_the_first_decided() -> No
     judged = judge([SHARED, REFUSED_BEHIND], 90)
     (alert,) = judged.alerts
     assert alert.kind == "claim_further_payer_refused"
-    assert "200.00 (CARC 29)" in alert.title
+    assert "200.00 (CARC 29)" in alert.action
     assert (judged.status.appeal_by, judged.remittance.denied) == (None, False)
     back = response("PLB", 70, event="evt_plb", place=NEXT, codes=("WO",), withheld=Decimal(150))
     kinds = {alert.kind for alert in judge([SHARED, BEHIND, back], 90).alerts}
@@ -379,7 +380,7 @@ def test_what_one_payer_denies_again_is_its_own_word_and_no_further_payers(
     judged = judge([FIRST_NO, *later], 61)
     (alert,) = judged.alerts
     assert alert.kind == "claim_denied"
-    assert f"({reasons})" in alert.title
+    assert reasons in alert.action
     assert (judged.remittance.refused, judged.remittance.further) == (1000, None)
     assert judged.status.appeal_by == (T0 + appeals_from * DAY).date() + timedelta(days=120)
     after = judge([FIRST_NO, *later, replace(REFUSED_BEHIND, at=T0 + 70 * DAY)], 71)
@@ -403,7 +404,7 @@ def test_a_rejected_void_says_that_the_payer_still_has_the_claim() -> None:
     rejected = [response("277CA", 6, accepted=False, codes=("A3:464",))]
     (alert,) = judge(rejected, 7, frequency="8").alerts
     assert alert.kind == "claim_void_rejected"
-    assert "by 277CA A3:464" in alert.title
+    assert "Rejected by 277CA A3:464." in alert.action
     after = judge([response("277CA", 6)], 7, void_rejected=VoidRejected(T0, "by 277CA A3:464", "evt_void"))
     assert {alert.kind for alert in after.alerts} == {"claim_void_rejected"}
 
@@ -428,7 +429,7 @@ def test_a_recoupment_is_no_acknowledgement() -> None:
 def test_a_denial_names_the_lines_that_were_refused() -> None:
     line = RemittedLine(hcpcs="J9185", charge=Decimal(600), paid=Decimal(200), adjustments=adjusted(("CO", "50", 400)))
     (alert,) = judge([replace(CUT, lines=(line,))], 21).alerts
-    assert "J9185: 400.00 (CARC 50)" in alert.title
+    assert "J9185: 400.00 (CARC 50)" in alert.action
 
 
 @pytest.mark.parametrize(
@@ -450,7 +451,7 @@ def test_a_refused_line_gets_no_advice_on_what_another_bills(code: str | None, c
     assert [row.number for row in fit] == numbers
     if not numbers:
         (alert,) = judge([reply]).alerts
-        assert "no denial of the guide" in alert.title
+        assert "no known denial fits these codes" in alert.action
 
 
 def test_a_refusal_of_the_whole_claim_beside_a_line_asks_after_the_claim() -> None:
@@ -464,11 +465,12 @@ def test_a_denial_leads_to_the_guides_row_and_its_fix(rules: Rulebook) -> None:
     assert [row.number for row in rows(rules, on, {"58"}, {"N570"})] == [1]
     assert rows(rules, on, {"ZZ"}, {"N570"}) == ()
     (alert,) = judge([DENIED], 21).alerts
-    assert alert.denial is not None
-    assert "2026-" in alert.title
+    assert alert.denial is None
+    assert "Possible causes: 1 " in alert.action
+    assert "Appeal or send a replacement by 2026-" in alert.action
     unknown = response("835", 20, status="4", adjustments=adjusted(("CO", "A1", 1000)))
     (other,) = judge([unknown], 21).alerts
-    assert "no denial of the guide" in other.title
+    assert "no known denial fits these codes" in other.action
 
 
 def test_a_denial_of_another_indication_is_none_of_the_claims(rules: Rulebook) -> None:
@@ -517,7 +519,7 @@ def test_each_line_is_compared_where_the_remittance_lists_lines() -> None:
 def test_a_payment_by_another_group_is_denial_ten(paid_by: str | None, kinds: set[str]) -> None:
     judged = judge([replace(PAID, drg=paid_by)], drg="018")
     assert {alert.kind for alert in judged.alerts} == kinds
-    assert all(alert.denial == 10 and "billed 018, paid by 016" in alert.title for alert in judged.alerts)
+    assert all(alert.denial == 10 and "Billed 018, paid by 016" in alert.action for alert in judged.alerts)
 
 
 amounts = st.integers(0, 1000).map(Decimal)

@@ -1,22 +1,40 @@
-"""Rulebook and site files of a test's own: copies that it may edit while encounters are open."""
+"""The example site of the repository: parsed, live, or copied with the rulebook for tests that edit files."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from store.config import ConfigCache, rulebook_directory
-from tests.workflows.world import World
+import pytest
 
-SITE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
+from domain.site import Site, parse_site
+from store.config import ConfigCache, rulebook_directory
+from tests.kit.files import SITE_FILE
+
+
+@cache
+def site() -> Site:
+    """The example site."""
+    return parse_site(SITE_FILE.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session", name="site")
+def _site() -> Site:
+    return site()
+
+
+def live_site(directory: Path) -> Path:
+    """A file of the example site with every payer live: claims are billed from here, so payers must answer."""
+    live = directory / "live-site.toml"
+    live.write_text(SITE_FILE.read_text(encoding="utf-8").replace('mode = "shadow"', 'mode = "live"'), encoding="utf-8")
+    return live
 
 
 @dataclass(frozen=True)
 class Files:
-    """Where the copies are, and the shelf that reads them."""
+    """Copies of rulebook and site file that a test may edit while encounters are open."""
 
     rules: Path
     site: Path
@@ -41,16 +59,6 @@ def copied(directory: Path) -> Files:
     rules.mkdir()
     for table in rulebook_directory().glob("*.toml"):
         shutil.copy(table, rules / table.name)
-    site = directory / "site.toml"
-    shutil.copy(SITE, site)
-    return Files(rules, site)
-
-
-@contextmanager
-def read_by(world: World, files: Files) -> Iterator[ConfigCache]:
-    """While it lasts the worker reads these files and no others."""
-    before, world.service.config = world.service.config, files.config()
-    try:
-        yield world.service.config
-    finally:
-        world.service.config = before
+    site_file = directory / "site.toml"
+    shutil.copy(SITE_FILE, site_file)
+    return Files(rules, site_file)

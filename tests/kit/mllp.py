@@ -1,11 +1,10 @@
-"""A real MLLP server on a socket, over a real SQLite file."""
+"""A real MLLP server on a socket over a real SQLite file, a client for it, and the recorded messages."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -18,15 +17,17 @@ from intake.site_mapping import SiteMapping, parse_mapping
 from store.engine import Database
 from store.keys import Keyring
 from tests.kit import events as e
+from tests.kit.files import DEPLOY, ROOT
 
-DEPLOY = Path(__file__).parents[3] / "deploy"
-FILES = Path(__file__).parent / "messages"
+MESSAGES = ROOT / "tests" / "intake" / "hl7" / "messages"
+
+
 PATIENCE = 60
 
 
 def recorded(name: str) -> list[bytes]:
     """The messages of a recorded file."""
-    return messages_of((FILES / f"{name}.hl7").read_bytes())
+    return messages_of((MESSAGES / f"{name}.hl7").read_bytes())
 
 
 def framed(message: bytes) -> bytes:

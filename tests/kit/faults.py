@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 from temporalio import activity, client, worker
+from temporalio.api.failure.v1 import Failure
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 
 class Lost(RuntimeError):
-    """The work is done and nobody hears of it, as when a worker is killed before it reports."""
+    """The work is done and its answer is lost, as when a worker is killed before it reports."""
 
 
 @dataclass
@@ -62,3 +63,10 @@ class _Failing(ActivityInboundInterceptor):
         if self.faults.strike(info.workflow_id, info.activity_type, "after"):
             raise Lost("the answer is lost")
         return answer
+
+
+async def last_failure(handle: client.WorkflowHandle[Any, Any]) -> Failure | None:
+    """The last failure of an activity that the run still tries, as the Temporal UI shows it."""
+    pending = (await handle.describe()).raw_description.pending_activities
+    failed = [one.last_failure for one in pending if one.HasField("last_failure")]
+    return failed[0] if failed else None
