@@ -6,7 +6,6 @@ from itertools import islice
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from sqlmodel import Session, col, select
 
 from app.api import reading
 from app.api.actors import Actor
@@ -15,6 +14,8 @@ from app.api.bodies import model_from
 from app.api.parts import AlertReader, AlertTaker, OutOfReach, PartsOf
 from app.api.problems import Refusal, documented
 from domain.alerts.causes import Group, grouped
+from store.engine import Session
+from store.queries import alerts as listing
 from store.tables import AlertRecord, Encounter, sealed_for
 from store.vault import audit
 
@@ -34,11 +35,8 @@ Kind = Annotated[str | None, Query(max_length=100)]
 def get_encounter_alerts(ref: str, parts: PartsOf, actor: AlertReader, state: State = None) -> Alerts:
     """Every alert of the encounter, oldest first; resolved ones stay listed."""
     encounter = reading.read_encounter(parts, actor, "alerts", ref)
-    query = select(AlertRecord).where(AlertRecord.encounter_id == encounter.encounter_id)
-    if state:
-        query = query.where(AlertRecord.state == state)
     with parts.db.read() as session:
-        rows = session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)).all()
+        rows = listing.alerts_of(session, encounter.encounter_id, state)
     return Alerts(alerts=[reading.alert_answer(row) for row in rows])
 
 
@@ -47,16 +45,8 @@ def list_alerts(
     parts: PartsOf, actor: AlertReader, state: State = None, severity: Severity = None, kind: Kind = None
 ) -> Alerts:
     """The newest thousand alerts that the caller may see, by state, severity and kind."""
-    query = select(AlertRecord)
-    if state:
-        query = query.where(AlertRecord.state == state)
-    if severity:
-        query = query.where(AlertRecord.severity == severity)
-    if kind:
-        query = query.where(AlertRecord.kind == kind)
-    order = (col(AlertRecord.opened_at).desc(), AlertRecord.alert_id)
     with parts.db.write() as session:
-        rows = session.exec(query.order_by(*order))
+        rows = listing.alerts(session, state, severity, kind)
         seen = list(islice((row for row in rows if _visible(session, actor, row)), LARGEST_PAGE))
         audit(session, actor.name, "alerts", "(list)", "read", parts.clock())
     return Alerts(alerts=[reading.alert_answer(row) for row in seen])
@@ -72,7 +62,7 @@ def list_causes(parts: PartsOf, actor: AlertReader) -> Causes:
 
 def standing_groups(session: Session, actor: Actor) -> tuple[Group, ...]:
     """The causes of what stands and the caller may see."""
-    rows = session.exec(select(AlertRecord).where(AlertRecord.state != "resolved")).all()
+    rows = listing.unresolved_alerts(session)
     if actor.facilities is not None:
         rows = [row for row in rows if _visible(session, actor, row)]
     return grouped(rows)

@@ -10,12 +10,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from sqlmodel import Session, col, select
-
 from app.api.actors import Actor
 from app.api.answers import Worklist, WorklistEntry
 from domain.billing.submission.model import VOID, State
 from store.claims import status_of
+from store.engine import Session
+from store.queries.alerts import unresolved_of_kinds
+from store.queries.claims import claims_in
+from store.queries.encounters import encounters
 from store.tables import AlertRecord, ClaimVersion, Encounter, Transmission
 
 Name = Literal["unbilled", "held", "unacknowledged", "denied"]
@@ -58,9 +60,8 @@ def _order(entry: WorklistEntry) -> tuple[int, str, str]:
 
 
 def _entries(session: Session, name: str, actor: Actor, now: datetime) -> Iterator[WorklistEntry]:
-    seen = {row.encounter_id: row for row in session.exec(select(Encounter)) if actor.sees(row.facilities)}
-    rows = session.exec(select(ClaimVersion).where(col(ClaimVersion.state).in_(STATES[name]))).all()
-    mine = [row for row in rows if row.encounter_id in seen and _belongs(name, row)]
+    seen = {row.encounter_id: row for row in encounters(session) if actor.sees(row.facilities)}
+    mine = [row for row in claims_in(session, STATES[name]) if row.encounter_id in seen and _belongs(name, row)]
     alerts = _alerts(session, name, {row.encounter_id for row in mine})
     for row in mine:
         yield _entry(session, name, row, alerts.get((row.encounter_id, f"{row.letter}/{row.ordinal}"), {}), now)
@@ -81,9 +82,8 @@ def _belongs(name: str, row: ClaimVersion) -> bool:
 
 def _alerts(session: Session, name: str, encounters: Collection[str]) -> dict[tuple[str, str], dict[str, AlertRecord]]:
     """The standing alerts of the claims of a list, by encounter and claim, then by kind."""
-    query = select(AlertRecord).where(AlertRecord.state != "resolved", col(AlertRecord.kind).in_(CAUSES[name]))
     found: dict[tuple[str, str], dict[str, AlertRecord]] = {}
-    for alert in session.exec(query):
+    for alert in unresolved_of_kinds(session, CAUSES[name]):
         if alert.encounter_id in encounters:
             claim = alert.key.split(".")[1]
             found.setdefault((alert.encounter_id or "", claim), {})[alert.kind] = alert

@@ -19,6 +19,7 @@ from domain.billing.claim_form import STYLE, Issue, form_view
 from domain.billing.submission.model import ORIGINAL
 from domain.rulebook.book import NoRule
 from store.claims import ClaimKey, claim_of
+from store.queries.claims import claim_history, current_claims
 from store.tables import ClaimVersion, Transmission
 from store.vault import audit
 
@@ -50,7 +51,8 @@ def get_claims(ref: str, parts: PartsOf, actor: ClaimReader, history: History = 
     """The current version of each claim, in order of letter and ordinal, and what was billed elsewhere before a cutover."""
     encounter = reading.read_encounter(parts, actor, "claims", ref)
     with parts.db.read() as session:
-        rows = reading.claims(session, encounter.encounter_id, history=history)
+        listed = claim_history if history else current_claims
+        rows = listed(session, encounter.encounter_id)
         elsewhere = reading.elsewhere(session, parts.keys, encounter.encounter_id)
     return Claims(
         encounter_id=encounter.encounter_id,
@@ -92,7 +94,7 @@ def current_row(parts: Parts, encounter_id: str, letter: str, ordinal: int | Non
         Refusal: the encounter has no such claim.
     """
     with parts.db.read() as session:
-        rows = reading.claims(session, encounter_id, letter, ordinal)
+        rows = current_claims(session, encounter_id, letter, ordinal)
     if not rows:
         raise Refusal(404, "no such claim was built here; claims billed elsewhere stand under /claims")
     return rows[0]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from sqlmodel import Session, col, select
 
 from app.api.actors import Actor
 from app.api.answers import Deliveries, DeliveryAnswer
 from app.api.parts import AlertReader, AlertTaker, Parts, PartsOf, whole_house
 from app.api.problems import Refusal, documented
+from store.queries.alerts import alert_deliveries
 from store.tables import AlertDelivery
 from store.vault import audit
 
@@ -27,15 +27,7 @@ def list_deliveries(parts: PartsOf, actor: AlertReader, state: State = None) -> 
     whole_house(actor, "messages about alerts")
     with parts.db.write() as session:
         audit(session, actor.name, "alert deliveries", "(list)", "read", parts.clock())
-        return Deliveries(deliveries=[answer(row) for row in deliveries(session, state)])
-
-
-def deliveries(session: Session, state: str | None) -> list[AlertDelivery]:
-    query = select(AlertDelivery)
-    if state:
-        query = query.where(AlertDelivery.state == state)
-    order = (col(AlertDelivery.created_at).desc(), AlertDelivery.delivery_id)
-    return list(session.exec(query.order_by(*order).limit(LARGEST_PAGE)))
+        return Deliveries(deliveries=[answer(row) for row in alert_deliveries(session, state, LARGEST_PAGE)])
 
 
 @router.post(

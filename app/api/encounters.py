@@ -6,7 +6,6 @@ import re
 from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Query
-from sqlmodel import col, select
 
 from app.api import reading
 from app.api.answers import EncounterAnswer, EncounterPage, Explanations, Holds, MilestoneAnswer, Timeline
@@ -18,6 +17,8 @@ from app.api.roles import Right
 from domain.encounter.model import HoldKind
 from domain.events.governance import Layer
 from store.chain import first_break, standing_records
+from store.queries.custody import chain_links
+from store.queries.encounters import encounters
 from store.tables import Encounter
 
 PAGE = 100
@@ -52,16 +53,9 @@ def list_encounters(
     hold = hold or None
     if hold is not None and re.fullmatch(RULE, hold) is None:
         one_of("hold", hold, [*HOLD_KINDS, *Layer, "the id of a rule or hold"])
-    query = select(Encounter).order_by(Encounter.encounter_id)
-    if stage:
-        query = query.where(Encounter.stage == stage)
-    if hold is not None:
-        query = query.where(col(Encounter.holds_open) > 0)
-    if after:
-        query = query.where(Encounter.encounter_id > after)
+    filtered = hold is not None or actor.facilities is not None
     with parts.db.read() as session:
-        filtered = hold is not None or actor.facilities is not None
-        rows = list(session.exec(query if filtered else query.limit(limit + 1)))
+        rows = encounters(session, stage, hold is not None, after, None if filtered else limit + 1)
     kept = [row for row in rows if actor.sees(row.facilities) and (hold is None or _holds(row, hold))]
     following = kept[limit - 1].encounter_id if len(kept) > limit else None
     parts.record(actor.name, "encounters", "(list)", "read")
@@ -78,7 +72,7 @@ def get_timeline(ref: str, parts: PartsOf, actor: TimelineReader) -> Timeline:
     """What stands, in clinical order, and every link as it was appended; the hashes are computed anew at each call."""
     encounter = reading.read_encounter(parts, actor, "timeline", ref)
     with parts.db.read() as session:
-        records = reading.custody(session, encounter.encounter_id)
+        records = chain_links(session, encounter.encounter_id)
         broken = first_break(session, encounter.encounter_id, records)
     return Timeline(
         encounter_id=encounter.encounter_id,
@@ -116,6 +110,6 @@ def get_encounter(ref: str, parts: PartsOf, actor: EncounterReader) -> Encounter
     """Stage, gates, holds, milestones and deadlines. `ref` is the encounter's id or any identifier of it."""
     encounter = reading.read_encounter(parts, actor, "encounter", ref)
     with parts.db.read() as session:
-        records = reading.custody(session, encounter.encounter_id)
+        records = chain_links(session, encounter.encounter_id)
         broken = first_break(session, encounter.encounter_id, records)
     return reading.whole(encounter, broken is None)

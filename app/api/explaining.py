@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sqlmodel import Session, select
-
-from app.api import reading
 from app.api.answers import Explanation
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Row
+from store.engine import Session
+from store.queries.alerts import alerts_of
+from store.queries.claims import current_claims
 from store.tables import AlertRecord, ClaimVersion, Encounter
 
 
@@ -19,10 +19,8 @@ def explanations(
     """Every claim line (with `claims`), hold and alert of an encounter with its reason."""
     rows = {row.id: row for table in rules.rows.values() for row in table} if rules else {}
     edition = rules.edition if rules else None
-    alerts = session.exec(
-        select(AlertRecord).where(AlertRecord.encounter_id == encounter.encounter_id).order_by(AlertRecord.alert_id)
-    ).all()
-    lines = _lines(reading.claims(session, encounter.encounter_id)) if claims else ()
+    alerts = sorted(alerts_of(session, encounter.encounter_id), key=lambda alert: alert.alert_id)
+    lines = _lines(current_claims(session, encounter.encounter_id)) if claims else ()
     found = [*lines, *_holds(encounter), *_alerts(alerts)]
     return [_with_row(one, rows.get(one.rule), edition) for one in found]
 

@@ -7,11 +7,9 @@ import asyncio
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.answers import Health, Readiness
-from app.api.parts import Parts, PartsOf
+from app.api.parts import PartsOf
 
 router = APIRouter(tags=["health"])
 
@@ -24,19 +22,10 @@ async def healthz() -> Health:
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "A neighbour is away"}}, summary="All is up")
 async def readyz(parts: PartsOf) -> Response:
     """200 when database and Temporal answer, else 503. Events are still taken in while Temporal is away."""
-    database = await asyncio.to_thread(_database_answers, parts)
+    database = await asyncio.to_thread(parts.db.answers)
     temporal = parts.temporal_reachable is None or await parts.temporal_reachable()
     body = Readiness(ready=database and temporal, database=database, temporal=temporal)
     return JSONResponse(body.model_dump(), 200 if body.ready else 503)
-
-
-def _database_answers(parts: Parts) -> bool:
-    try:
-        with parts.db.read() as session:
-            session.execute(text("SELECT 1 FROM inbox LIMIT 1"))
-    except SQLAlchemyError:
-        return False
-    return True
 
 
 @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus exposition")

@@ -10,8 +10,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
+
+from store.engine import DatabaseError, NotStorable, StatementFailed
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = 5
@@ -96,7 +97,7 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(Refusal, _refusal)
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(RequestValidationError, _invalid)
-    api.add_exception_handler(SQLAlchemyError, _database)
+    api.add_exception_handler(DatabaseError, _database)
 
 
 async def _refusal(_request: Request, error: Exception) -> JSONResponse:
@@ -126,9 +127,9 @@ async def _database(request: Request, error: Exception) -> JSONResponse:
 def of_database(request: Request, error: Exception) -> Refusal:
     """What to say of an error of the database: its cause goes to the log by its class, a value of a statement nowhere."""
     log.warning("gateway.database", error=type(error).__name__)
-    if isinstance(error, DataError):
+    if isinstance(error, NotStorable):
         return Refusal(422, "a value cannot be stored: it holds a character that no text has")
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, StatementFailed):
         return Refusal(500, "the gateway failed; its log names the error")
     reading = request.method in ("GET", "HEAD")
     detail = "the database does not answer; ask again" if reading else "nothing was stored; send it again"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from sqlmodel import col, select
 
 from app.api import counters
 from app.api.answers import Closing, QuarantineEntry, QuarantinePage, Receipt
@@ -17,6 +16,7 @@ from intake.inbox import quarantine
 from intake.inbox.closing import ClosingReason, NotOpen, close
 from intake.inbox.receive import Disposition, replay
 from store.engine import serialize
+from store.queries.quarantine import newest_entries
 from store.tables import Quarantine
 from store.vault import audit
 
@@ -38,11 +38,8 @@ def list_quarantine(parts: PartsOf, actor: QuarantineReader, state: State = None
     Nobody knows yet which facility an entry concerns, so it takes a caller of all of them.
     """
     whole_house(actor, "entries of the quarantine")
-    query = select(Quarantine)
-    query = query.where(Quarantine.state == state if state else Quarantine.state != quarantine.ASIDE)
-    order = (col(Quarantine.received_at).desc(), Quarantine.quarantine_id)
     with parts.db.write() as session:
-        rows = session.exec(query.order_by(*order).limit(LARGEST_PAGE)).all()
+        rows = newest_entries(session, LARGEST_PAGE, state, but=quarantine.ASIDE)
         audit(session, actor.name, "quarantine", "(list)", "read", parts.clock())
     return QuarantinePage(entries=[_entry(row) for row in rows])
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlmodel import Session, col, select
-
 from app.api.actors import Actor
 from app.api.answers import (
     AlertAnswer,
@@ -23,19 +21,19 @@ from app.api.problems import Refusal
 from domain.billing.model import EditSeverity
 from domain.billing.prior_system_claims import billed_elsewhere
 from domain.billing.submission.versions import ClaimStatus
-from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from domain.events.cutover import EncounterImported
 from store.claims import status_of
-from store.facts import load_facts_in
+from store.encounters import has_event
+from store.engine import Session
+from store.facts import load_own
 from store.identifiers import look_up
 from store.keys import Keyring
-from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter, EncounterEvent
+from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
 from store.vault import audit
 
 UNKNOWN = "no encounter is known by this id or identifier"
 PLACES = "under an encounter there are timeline, holds, claims, alerts, explain and packet"
-OUTDATED = ("superseded", "withdrawn")
 
 
 def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -> Encounter:
@@ -116,12 +114,6 @@ def whole(encounter: Encounter, verified: bool) -> EncounterAnswer:
     )
 
 
-def custody(session: Session, encounter_id: str) -> list[CustodyRecord]:
-    """Every link of an encounter's chain, in the order of positions."""
-    query = select(CustodyRecord).where(CustodyRecord.encounter_id == encounter_id)
-    return list(session.exec(query.order_by(col(CustodyRecord.position))))
-
-
 def custody_link(record: CustodyRecord) -> CustodyLink:
     """A link with its content beside it; the link's own members win over content of the same name."""
     content: dict[str, Any] = json.loads(record.content)
@@ -135,25 +127,6 @@ def custody_link(record: CustodyRecord) -> CustodyLink:
         "hash": record.hash,
     }
     return CustodyLink(**{**content, **own})
-
-
-def claims(
-    session: Session, encounter_id: str, letter: str | None = None, ordinal: int | None = None, history: bool = False
-) -> list[ClaimVersion]:
-    """The current version of each claim in order of letter and ordinal; with `history`, every version.
-
-    A void that is out is the current one until a claim follows it.
-    """
-    query = select(ClaimVersion).where(ClaimVersion.encounter_id == encounter_id)
-    if letter is not None:
-        query = query.where(ClaimVersion.letter == letter)
-    if ordinal is not None:
-        query = query.where(ClaimVersion.ordinal == ordinal)
-    if not history:
-        query = query.where(col(ClaimVersion.state).not_in(OUTDATED))
-    order = (col(ClaimVersion.letter), col(ClaimVersion.ordinal), col(ClaimVersion.version))
-    rows = list(session.exec(query.order_by(*order)))
-    return rows if history else list({(row.letter, row.ordinal): row for row in rows}.values())
 
 
 def claim_answer(row: ClaimVersion) -> ClaimAnswer:
@@ -185,13 +158,10 @@ def _payment(status: ClaimStatus) -> Json | None:
 
 def elsewhere(session: Session, keys: Keyring, encounter_id: str) -> list[ClaimElsewhere]:
     """The claims that another system sent before the cutover; their numbers are read from the sealed events."""
-    imported = select(EncounterEvent.event_id).where(
-        EncounterEvent.encounter_id == encounter_id, EncounterEvent.type == EncounterImported.event_type
-    )
-    if session.exec(imported).first() is None:
+    if not has_event(session, encounter_id, EncounterImported.event_type):
         return []
-    own, _ = load_facts_in(session, keys, encounter_id, None)
-    return [ClaimElsewhere(ordinal=ordinal, **one.model_dump()) for ordinal, one in billed_elsewhere(Record(fold(own)))]
+    record = Record(load_own(session, keys, encounter_id).folded)
+    return [ClaimElsewhere(ordinal=ordinal, **one.model_dump()) for ordinal, one in billed_elsewhere(record)]
 
 
 def alert_answer(row: AlertRecord) -> AlertAnswer:

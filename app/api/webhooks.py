@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
-from sqlmodel import Session, col
-
 from activities.alerting.signing import ID, SIGNATURE, TIMESTAMP, signature
+from store import replay_guard
+from store.engine import Session
 from store.keys import Keyring
-from store.tables import WebhookSeen
 
 __all__ = ["ID", "SIGNATURE", "TIMESTAMP", "TOLERANCE", "Webhook", "first_time", "is_fresh"]
 
@@ -47,8 +45,4 @@ def is_fresh(headers: Mapping[str, str], now: datetime) -> bool:
 def first_time(session: Session, keys: Keyring, sender: str, headers: Mapping[str, str], now: datetime) -> bool:
     """Note a message; False when the very same one was noted before. Entries past their time are forgotten."""
     key = keys.digest("webhook", sender, headers.get(ID, ""), headers.get(TIMESTAMP, ""))
-    session.execute(delete(WebhookSeen).where(col(WebhookSeen.at) < now - 2 * TOLERANCE))
-    if session.get(WebhookSeen, key) is not None:
-        return False
-    session.add(WebhookSeen(message_key=key, at=now))
-    return True
+    return replay_guard.first_time(session, key, now, now - 2 * TOLERANCE)

@@ -10,12 +10,13 @@ from starlette.responses import Response
 
 from app.api.alerts import acknowledge, standing_groups
 from app.api.answers import Acknowledgement
-from app.api.deliveries import deliveries, try_again
+from app.api.deliveries import LARGEST_PAGE, try_again
 from app.api.problems import Refusal
 from app.api.roles import Right
 from app.board.event_entry import names_of
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, local, on_record, page, reader
+from store.queries.alerts import alert_deliveries
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
@@ -32,7 +33,8 @@ def by_cause(request: Request, parts: PartsHere, session: Reading) -> Response:
     with parts.db.read() as store:
         groups = standing_groups(store, session.actor)
         whole_house = session.actor.facilities is None
-        lost = [] if not whole_house else [*deliveries(store, "dead"), *deliveries(store, "waiting")]
+        states = ("dead", "waiting") if whole_house else ()
+        lost = [one for state in states for one in alert_deliveries(store, state, LARGEST_PAGE)]
     undelivered = [one for one in lost if one.state == "dead" or one.attempts]
     return page(request, "alerts.html", groups=groups, undelivered=undelivered, names=names_of(parts))
 

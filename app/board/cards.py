@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from threading import Lock
 from typing import Any, Final
-
-from sqlalchemy import select as columns
-from sqlmodel import Session, col, select
 
 from app.api.actors import Actor
 from app.board.names import Names
 from domain.events.base import Stage
-from store.tables import AlertRecord, Encounter
+from store.engine import Session
+from store.queries.alerts import unresolved_by_severity
+from store.queries.encounters import EncounterRow, all_encounters, closed_encounters, open_encounters, views
 
 STAGES: Final = (Stage.APHERESIS, Stage.MANUFACTURING, Stage.LYMPHODEPLETION, Stage.INFUSION, Stage.MONITORING)
 ENTERED_BY: Final[Mapping[str, tuple[str, ...]]] = {
@@ -86,18 +86,15 @@ class Views:
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[tuple[object, ...], dict[str, Any]]] = OrderedDict()
 
-    def of(self, session: Session, rows: Iterable[Any]) -> dict[str, dict[str, Any]]:
+    def of(self, session: Session, rows: Iterable[EncounterRow]) -> dict[str, dict[str, Any]]:
         """The view of every row, by encounter. Only those that changed since are read."""
         stamps = {row.encounter_id: (row.decided_at, row.decided_sequence, row.rulebook_digest) for row in rows}
         with self._lock:
             found = {key: self._kept[key][1] for key, stamp in stamps.items() if self._fresh(key, stamp)}
         missing = sorted(stamps.keys() - found.keys())
-        for start in range(0, len(missing), 400):
-            some = missing[start : start + 400]
-            query = select(Encounter.encounter_id, Encounter.view).where(col(Encounter.encounter_id).in_(some))
-            for encounter_id, view in session.exec(query):
-                found[encounter_id] = _small(view)
-                self._keep(encounter_id, stamps[encounter_id], found[encounter_id])
+        for encounter_id, view in views(session, missing):
+            found[encounter_id] = _small(view)
+            self._keep(encounter_id, stamps[encounter_id], found[encounter_id])
         return found
 
     def _fresh(self, key: str, stamp: tuple[object, ...]) -> bool:
@@ -116,70 +113,34 @@ def _small(view: Mapping[str, Any]) -> dict[str, Any]:
     return {name: view.get(name, []) for name in ("holds", "milestones", "deadlines", "claims_waiting")}
 
 
-LISTED = (
-    col(Encounter.encounter_id),
-    col(Encounter.created_at),
-    col(Encounter.status),
-    col(Encounter.next_sequence),
-    col(Encounter.stage),
-    col(Encounter.product),
-    col(Encounter.payer),
-    col(Encounter.facilities),
-    col(Encounter.decided_sequence),
-    col(Encounter.decided_at),
-    col(Encounter.rulebook_digest),
-    col(Encounter.holds_open),
-)
-
-
-def open_rows(session: Session, actor: Actor) -> list[Any]:
+def open_rows(session: Session, actor: Actor) -> list[EncounterRow]:
     """The encounters under way that the caller may see, oldest first, without their views."""
-    query = columns(*LISTED).where(col(Encounter.stage) != Stage.CLOSED.value)
-    rows = session.connection().execute(query.order_by(col(Encounter.created_at), col(Encounter.encounter_id)))
-    return [row for row in rows if actor.sees(row.facilities)]
+    return [row for row in open_encounters(session) if actor.sees(row.facilities)]
 
 
-def rows_of_work(session: Session, actor: Actor, concerned: Set[str]) -> list[Any]:
+def rows_of_work(session: Session, actor: Actor, concerned: Set[str]) -> list[EncounterRow]:
     """Those under way, and of the closed ones those that still concern somebody: a denial comes months later."""
-    query = columns(*LISTED).order_by(col(Encounter.created_at), col(Encounter.encounter_id))
     return [
         row
-        for row in session.connection().execute(query)
+        for row in all_encounters(session)
         if actor.sees(row.facilities)
         and (row.stage != Stage.CLOSED.value or row.holds_open or row.encounter_id in concerned)
     ]
 
 
-def closed_rows(session: Session, actor: Actor) -> list[Any]:
+def closed_rows(session: Session, actor: Actor) -> list[EncounterRow]:
     """The encounters that closed last."""
-    query = columns(*LISTED).where(col(Encounter.stage) == Stage.CLOSED.value)
-    rows = session.connection().execute(query.order_by(col(Encounter.decided_at).desc(), col(Encounter.encounter_id)))
-    seen = []
-    for row in rows:
-        if actor.sees(row.facilities):
-            seen.append(row)
-        if len(seen) == CLOSED_SHOWN:
-            break
-    return seen
+    return list(islice((row for row in closed_encounters(session) if actor.sees(row.facilities)), CLOSED_SHOWN))
 
 
-def cards(session: Session, rows: Sequence[Any], views: Views, names: Names, now: datetime) -> list[Card]:
+def cards(session: Session, rows: Sequence[EncounterRow], views: Views, names: Names, now: datetime) -> list[Card]:
     """The rows as cards, with their open alerts counted."""
     found = views.of(session, rows)
-    alerts = open_alerts(session)
+    alerts = unresolved_by_severity(session)
     return [_card(row, found.get(row.encounter_id, {}), alerts.get(row.encounter_id, {}), names, now) for row in rows]
 
 
-def open_alerts(session: Session) -> dict[str, Counter[str]]:
-    """How many alerts stand, by encounter and severity."""
-    query = select(AlertRecord.encounter_id, AlertRecord.severity).where(AlertRecord.state != "resolved")
-    counted: dict[str, Counter[str]] = {}
-    for encounter_id, severity in session.exec(query):
-        counted.setdefault(encounter_id or "", Counter())[severity] += 1
-    return counted
-
-
-def _card(row: Any, view: Mapping[str, Any], alerts: Mapping[str, int], names: Names, now: datetime) -> Card:
+def _card(row: EncounterRow, view: Mapping[str, Any], alerts: Mapping[str, int], names: Names, now: datetime) -> Card:
     own_now = own_clock(now, row.decided_at)
     holds = [hold for hold in view.get("holds", ()) if not hold.get("override")]
     since = entered(row.stage, view.get("milestones", ())) or row.created_at

@@ -24,10 +24,10 @@ from app.board.names import Names
 from app.board.rights import may_on_board
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, SignedIn, headed, page, with_board_right
-from domain.encounter.facts import Fact, fold
+from domain.encounter.facts import Fact
 from domain.events import EventData
 from domain.events.governance import CorrectionMade
-from store.facts import load_facts_in
+from store.facts import load_own
 
 BY_TYPE: Final[Mapping[str, Form]] = {
     form.event_type: form for form in FORMS.values() if form.subject is None and not form.opens
@@ -102,8 +102,7 @@ def _sheet(request: Request, parts: Parts, session: Session, encounter_id: str, 
 def _facts(parts: Parts, encounter_id: str) -> Iterator[tuple[Fact[EventData], bool]]:
     """Every event as its corrections leave it, and whether it was taken back."""
     with parts.db.read() as store:
-        own, _ = load_facts_in(store, parts.keys, encounter_id, None)
-    folded = fold(own)
+        folded = load_own(store, parts.keys, encounter_id).folded
     yield from ((fact, False) for fact in folded.all if not isinstance(fact.data, CorrectionMade))
     yield from ((fact, True) for fact in folded.retracted)
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, select
-
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import AlertAnswer, ClaimAnswer, ClaimElsewhere, CustodyLink, EncounterAnswer, Explanation
@@ -19,7 +17,11 @@ from app.board.names import Names
 from app.board.timeline_svg import Picture, draw
 from domain.custody.ledger import Break
 from store import chain
-from store.tables import AlertRecord, CustodyRecord, Encounter
+from store.engine import Session
+from store.queries.alerts import alerts_of
+from store.queries.claims import current_claims
+from store.queries.custody import chain_links
+from store.tables import CustodyRecord, Encounter
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Whole:
 
 def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, names: Names) -> Whole:
     """Read what the page of an encounter shows."""
-    records = reading.custody(session, encounter.encounter_id)
+    records = chain_links(session, encounter.encounter_id)
     broken = chain.first_break(session, encounter.encounter_id, records)
     answer = reading.whole(encounter, broken is None)
     now = own_clock(parts.clock(), encounter.decided_at)
@@ -80,13 +82,12 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
 
 def _alerts(session: Session, encounter_id: str) -> list[AlertAnswer]:
     """Those that stand first, the newest of each first."""
-    query = select(AlertRecord).where(AlertRecord.encounter_id == encounter_id)
-    rows = session.exec(query.order_by(col(AlertRecord.opened_at).desc(), AlertRecord.alert_id)).all()
+    rows = sorted(alerts_of(session, encounter_id), key=lambda alert: alert.opened_at, reverse=True)
     return sorted((reading.alert_answer(row) for row in rows), key=lambda alert: alert.state == "resolved")
 
 
 def _claims(session: Session, encounter_id: str) -> list[ClaimAnswer]:
-    return [reading.claim_answer(row) for row in reading.claims(session, encounter_id)]
+    return [reading.claim_answer(row) for row in current_claims(session, encounter_id)]
 
 
 def _custody(records: list[CustodyRecord], broken: Break | None) -> Custody:

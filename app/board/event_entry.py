@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse
-from sqlmodel import Session as StoreSession
-from sqlmodel import col, select
 from starlette.responses import Response
 
 from app.api import counters, reading
@@ -34,8 +32,9 @@ from domain.events import InvalidEvent, parse
 from domain.events.governance import CorrectionMade
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive
-from store import identifiers
-from store.tables import Alias, Encounter, sealed_for
+from store.encounters import order_number
+from store.engine import Session as StoreSession
+from store.tables import Encounter
 
 FORM_ID = re.compile(r"^[0-9a-f]{32}$")
 LONGEST = 300
@@ -395,9 +394,7 @@ def _subject(session: StoreSession, parts: Parts, sheet: Sheet, data: Mapping[st
         return str(data[named]) if data.get(named) else None
     if sheet.encounter is None:
         return None
-    query = select(Alias).where(Alias.encounter_id == sheet.encounter.encounter_id, Alias.kind == identifiers.ORDER)
-    alias = session.exec(query.order_by(col(Alias.alias_key))).first()
-    return parts.keys.open(alias.value, sealed_for("aliases.value", alias.alias_key)).decode() if alias else None
+    return order_number(session, parts.keys, sheet.encounter.encounter_id)
 
 
 def _time(parts: Parts, sheet: Sheet) -> datetime:

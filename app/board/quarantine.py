@@ -6,7 +6,6 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
-from sqlmodel import col, func, select
 from starlette.responses import Response
 
 from app.api.answers import Closing
@@ -20,7 +19,7 @@ from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, on_record, page, reader
 from intake.inbox import quarantine as store
 from intake.inbox.closing import CLOSABLE
-from store.tables import Quarantine
+from store.queries.quarantine import entries_by_state, last_resolved, oldest_entries
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
@@ -43,17 +42,10 @@ def entries(request: Request, parts: PartsHere, session: Reading) -> Response:
     """What asks somebody to do something, the oldest first; how much is set aside; what was closed last."""
     whole_house(session.actor, "entries of the quarantine")
     on_record(request, session, "board quarantine")
-    query = select(Quarantine)
     with parts.db.read() as here:
-        standing = here.exec(
-            query.where(col(Quarantine.state).in_(CLOSABLE)).order_by(col(Quarantine.received_at)).limit(MOST_SHOWN)
-        ).all()
-        closed = here.exec(
-            query.where(Quarantine.state == store.CLOSED)
-            .order_by(col(Quarantine.resolved_at).desc())
-            .limit(LAST_CLOSED)
-        ).all()
-        counts = dict(here.exec(select(Quarantine.state, func.count()).group_by(Quarantine.state)).all())
+        standing = oldest_entries(here, CLOSABLE, MOST_SHOWN)
+        closed = last_resolved(here, store.CLOSED, LAST_CLOSED)
+        counts = entries_by_state(here)
     return page(
         request,
         "quarantine.html",

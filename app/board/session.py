@@ -16,15 +16,13 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from fastapi import Request
-from sqlalchemy import delete
-from sqlmodel import col
 from starlette.responses import Response
 
 from app.api.access import Access
 from app.api.actors import Actor, Login
 from store.engine import Database
 from store.keys import Keyring, SealBroken
-from store.tables import SessionEnded
+from store.replay_guard import end_session, session_ended
 
 COOKIE = "cart_session"
 PURPOSE = "board.session"
@@ -69,14 +67,13 @@ def read(keys: Keyring, access: Access, cookie: str | None, now: datetime) -> Se
 def end(db: Database, keys: Keyring, session: Session, now: datetime) -> None:
     """End a session before its time."""
     with db.write() as writing:
-        writing.execute(delete(SessionEnded).where(col(SessionEnded.until) < now))
-        writing.merge(SessionEnded(session_key=_key(keys, session), until=now + LASTS))
+        end_session(writing, _key(keys, session), now + LASTS, now)
 
 
 def ended(db: Database, keys: Keyring, session: Session) -> bool:
     """Whether somebody signed out of it."""
     with db.read() as reading:
-        return reading.get(SessionEnded, _key(keys, session)) is not None
+        return session_ended(reading, _key(keys, session))
 
 
 def _key(keys: Keyring, session: Session) -> str:

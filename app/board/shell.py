@@ -16,7 +16,6 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from app.api.parts import Parts, admitted, denied, parts_of, put_on_record
@@ -27,6 +26,7 @@ from app.board.fields import error_at
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
 from app.board.wording import words
+from store.engine import DatabaseError
 
 MAX_FORM = 64 * 1024
 STATIC = files("app.board") / "static"
@@ -141,7 +141,7 @@ class BoardRoute(APIRoute):
                 response = refused(request, refusal)
             except RequestValidationError:
                 response = refused(request, Refusal(404, "there is no such page"))
-            except SQLAlchemyError as error:
+            except DatabaseError as error:
                 response = refused(request, of_database(request, error))
             for name, value in FENCE.items():
                 response.headers.setdefault(name, value)

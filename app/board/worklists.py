@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Any, Final
-
-from sqlalchemy import and_, func
-from sqlalchemy import select as columns
-from sqlmodel import Session, col, select
 
 from app.board.cards import Card, own_clock
 from domain.alerts.make import sentence
 from domain.billing.submission.model import State
 from domain.decision.holds import reports
 from store.claims import Followed, followed
-from store.tables import AlertRecord, ClaimVersion, CustodyRecord
+from store.engine import Session
+from store.queries.alerts import encounters_with_alerts, unresolved_of_owners
+from store.queries.claims import encounters_with_claims
+from store.queries.custody import last_transfers
+from store.tables import AlertRecord
 
 PAYER_SAID_NO: Final = frozenset({State.DENIED.value, State.PARTLY_PAID.value})
 TO_WORK: Final[Mapping[str, str]] = {
@@ -128,18 +127,15 @@ def tasks(
 
 
 def _alerts(session: Session, desk: Worklist) -> dict[str, list[AlertRecord]]:
-    query = select(AlertRecord).where(AlertRecord.state != "resolved", col(AlertRecord.owner).in_(desk.owners))
     found: dict[str, list[AlertRecord]] = {}
-    for alert in session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)):
+    for alert in unresolved_of_owners(session, desk.owners):
         found.setdefault(alert.encounter_id or "", []).append(alert)
     return found
 
 
 def concerned(session: Session) -> set[str]:
     """The encounters with an alert that stands or a claim to work on."""
-    alerts = select(AlertRecord.encounter_id).where(AlertRecord.state != "resolved")
-    claims = select(ClaimVersion.encounter_id).where(col(ClaimVersion.state).in_(list(TO_WORK)))
-    return {one for query in (alerts, claims) for one in session.exec(query) if one}
+    return encounters_with_alerts(session) | encounters_with_claims(session, TO_WORK)
 
 
 def _cause(alert: AlertRecord, holds: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -212,39 +208,4 @@ class Cells:
 def cells(session: Session, cards: Iterable[Card]) -> list[Cells]:
     """The last documented hand-over of each encounter whose cells are under way. Only the last link is read of each chain."""
     by_id = {card.encounter_id: card for card in cards}
-    newest = (
-        func.row_number()
-        .over(
-            partition_by=col(CustodyRecord.encounter_id),
-            order_by=(col(CustodyRecord.occurred).desc(), col(CustodyRecord.position).desc()),
-        )
-        .label("newest")
-    )
-    links = func.count().over(partition_by=col(CustodyRecord.encounter_id)).label("links")
-    ranked = (
-        columns(col(CustodyRecord.encounter_id), col(CustodyRecord.position), newest, links)
-        .where(col(CustodyRecord.encounter_id).in_(list(by_id)))
-        .subquery()
-    )
-    query = (
-        columns(
-            col(CustodyRecord.encounter_id),
-            col(CustodyRecord.kind),
-            col(CustodyRecord.content),
-            col(CustodyRecord.occurred),
-            ranked.c.links,
-        )
-        .join(
-            ranked,
-            and_(
-                col(CustodyRecord.encounter_id) == ranked.c.encounter_id,
-                col(CustodyRecord.position) == ranked.c.position,
-            ),
-        )
-        .where(ranked.c.newest == 1)
-        .order_by(col(CustodyRecord.occurred).desc(), col(CustodyRecord.encounter_id))
-    )
-    return [
-        Cells(by_id[encounter_id], str(json.loads(content).get("step", kind)), occurred, count)
-        for encounter_id, kind, content, occurred, count in session.connection().execute(query)
-    ]
+    return [Cells(by_id[one.encounter_id], one.step, one.at, one.links) for one in last_transfers(session, by_id)]

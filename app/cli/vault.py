@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from sqlmodel import Session
 
 from app.settings import Settings
 from intake.inbox import closing, quarantine
 from store import rotation
 from store.config import ConfigCache
-from store.engine import Database
+from store.engine import Database, Session
 from store.erasure import StillOpen, erase_patient
 from store.identifiers import look_up
 from store.keys import KeyFileError, Keyring, read_keyring

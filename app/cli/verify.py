@@ -9,14 +9,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from sqlmodel import Session, col, select
-
 from app.cli.custody_file import CustodyFile, CustodyFileError, miscounted, read_custody_file, write_lines
 from app.settings import Settings
 from domain.custody.ledger import GENESIS, Break, Indexed, Linked, check_ledger
-from store.engine import Database
+from store.engine import Database, Session
 from store.identifiers import look_up
 from store.keys import KeyFileError, Keyring, read_keyring
+from store.queries.custody import chain_links, has_chain, index_entries
 from store.tables import CustodyIndex, CustodyRecord
 from store.vault import COMMAND_LINE, audit
 
@@ -87,8 +86,6 @@ def _read(
     settings: Settings, encounter: str | None
 ) -> tuple[list[CustodyRecord], list[CustodyIndex], str | None] | None:
     """Links and entries of the store, or of one encounter with its id; None, and said, when nobody knows it."""
-    records = select(CustodyRecord).order_by(col(CustodyRecord.encounter_id), col(CustodyRecord.position))
-    entries = select(CustodyIndex).order_by(col(CustodyIndex.position))
     db = Database(settings.database)
     try:
         with db.read() as session:
@@ -96,19 +93,15 @@ def _read(
             if encounter and name is None:
                 print(f"{encounter}: no encounter with custody records is known by this id or identifier")
                 return None
-            if name is not None:
-                records = records.where(CustodyRecord.encounter_id == name)
-                entries = entries.where(CustodyIndex.encounter_id == name)
-            return list(session.exec(records)), list(session.exec(entries)), name
+            return chain_links(session, name), index_entries(session, name), name
     finally:
         db.close()
 
 
 def _named(session: Session, settings: Settings, reference: str) -> str | None:
     """The encounter by its id, which needs no key, or by one of its identifiers."""
-    for table in (CustodyRecord, CustodyIndex):
-        if session.exec(select(table.encounter_id).where(table.encounter_id == reference).limit(1)).first():
-            return reference
+    if has_chain(session, reference):
+        return reference
     try:
         found = look_up(session, read_keyring(settings.key_file), reference)
     except KeyFileError:

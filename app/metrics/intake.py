@@ -9,8 +9,8 @@ from sqlmodel import col, func, select
 
 from app.metrics.families import Sample, sample
 from app.metrics.reading import Reading
-from intake.feed_last_seen import last_heard
 from intake.inbox.quarantine import CLOSED, RELEASED, WAITING
+from store.feeds import last_seen
 from store.tables import Encounter, EncounterEvent, Inbox, InboxConflict, Quarantine
 
 LAG_SPAN = timedelta(hours=1)
@@ -24,7 +24,7 @@ def count_intake(reading: Reading) -> Iterator[Sample]:
         yield sample("cart_inbox_events_total", count, kind)
     conflicts = session.exec(select(func.count()).select_from(InboxConflict)).one()
     yield sample("cart_inbox_conflicts_total", conflicts)
-    for feed, last in last_heard(session).items():
+    for feed, last in last_seen(session).items():
         yield sample("cart_feed_last_event_age_seconds", reading.seconds_since(last), feed)
     yield from _feed_lag(reading)
     yield from _undelivered(reading)

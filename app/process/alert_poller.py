@@ -11,13 +11,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-from sqlmodel import col, func, select
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 
-from store.alerts import unreported
+from store.alerts import work_waiting
 from store.engine import Database
-from store.tables import AlertDelivery, AlertRecord
 from workflows.names import DESK_ID, DESK_SIGNAL, DESK_TYPE, TASK_QUEUE
 
 LOOK_SECONDS: Final = 2.0
@@ -58,15 +56,7 @@ class AlertPoller:
     def to_do(self) -> Seen:
         """How many alerts nobody was told of, the last of them, and how many messages are due."""
         with self._db.read() as session:
-            count, last = session.exec(
-                select(func.count(), func.max(AlertRecord.alert_id)).where(unreported())  # type: ignore[arg-type]
-            ).one()
-            due = session.exec(
-                select(func.count()).where(
-                    AlertDelivery.state == "waiting", col(AlertDelivery.next_attempt_at) <= datetime.now(UTC)
-                )
-            ).one()
-        return count, last, due
+            return work_waiting(session, datetime.now(UTC))
 
 
 async def ring(client: Client) -> None:

@@ -17,6 +17,7 @@ from app.settings import CannotStart, Settings
 from store.config import ConfigCache
 from store.engine import Database
 from store.keys import Keyring, read_keyring
+from store.unit import Store
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Home:
 
     @cached_property
     def service(self) -> DecisionService:
-        return DecisionService(self.db, self.keys, self.config)
+        return DecisionService(Store(self.db, self.keys, self.config))
 
 
 def open_home(settings: Settings) -> Home:

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from google.protobuf.duration_pb2 import Duration
-from sqlmodel import Session, col, func, or_, select
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
@@ -20,11 +19,9 @@ from app.process.codec import codec_path
 from app.process.connect import temporal_access
 from app.process.installation import install
 from app.settings import CannotStart, Settings
-from domain.billing.submission.model import OUT_OF_USE, State
-from store.claims import followed
+from store.encounters import deliver_last_event_again
 from store.engine import Database
 from store.keys import read_keyring
-from store.tables import Encounter, EncounterEvent
 from workflows.search_attributes import MEANING, REGISTRY
 
 RETENTION = timedelta(days=90)
@@ -79,31 +76,13 @@ def redeliver() -> None:
 
 
 def wake_encounters(db: Database) -> int:
-    """Mark the last event of every encounter that has something under way as undelivered; returns how many.
+    """Have gateways wake every encounter that has something under way; returns how many.
 
     Claims outlive their encounter: one that closed with a bill on hold or at the payer starts the claim's clock anew, and
     closes again.
-
-    The last one alone: a note carries the encounter's facts up to its sequence, and a decision on fewer of them than were
-    decided on before would take back what followed from the others.
     """
     with db.write() as session:
-        last = session.exec(
-            select(EncounterEvent.encounter_id, func.max(EncounterEvent.sequence))
-            .join(Encounter, col(Encounter.encounter_id) == col(EncounterEvent.encounter_id))
-            .where(or_(Encounter.status == "open", col(Encounter.encounter_id).in_(_with_claims_under_way(session))))
-            .group_by(EncounterEvent.encounter_id)
-        ).all()
-        for encounter, sequence in last:
-            session.get_one(EncounterEvent, (encounter, sequence)).delivered_at = None
-    return len(last)
-
-
-def _with_claims_under_way(session: Session) -> set[str]:
-    """Encounters with a claim that is not out of the world: a paid one is, unless something is waited for."""
-    under_way = frozenset(State) - OUT_OF_USE - {State.SUPERSEDED}
-    found = followed(session, under_way)
-    return {one.encounter_id for one in found if one.state != State.PAID or one.status.next_due}
+        return deliver_last_event_again(session)
 
 
 @deploy_app.command()

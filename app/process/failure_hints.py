@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from domain.rulebook import NoRule, RulebookError
 from domain.site import SiteError
+from store.engine import DatabaseError
 from store.keys import SealBroken
 
 CURES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (
-        SQLAlchemyError,
+        DatabaseError,
         "The database did not answer or refused. Nothing is lost and this is tried again by itself; bring the database back "
         "(deploy/runbooks/CartStoreDown.md).",
     ),

@@ -14,12 +14,12 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from sqlalchemy import make_url
 from structlog.typing import EventDict, Processor, ProcessorReturnValue, WrappedLogger
 from temporalio import activity
 from temporalio.runtime import LogForwardingConfig, LoggingConfig
 
 from app.settings import LogLevel, Settings
+from store.engine import without_password
 from store.step_log import tell
 
 
@@ -137,7 +137,7 @@ def started(settings: Settings, **where: str) -> None:
         version=version("cart-encounter"),
         temporal=settings.temporal_address,
         namespace=settings.temporal_namespace,
-        database=make_url(settings.database).render_as_string(hide_password=True),
+        database=without_password(settings.database),
         edition=settings.edition,
         **where,
     )

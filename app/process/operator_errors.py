@@ -8,12 +8,12 @@ import tomllib
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from sqlalchemy.exc import OperationalError
 
 from app.client import ApiError
 from app.settings import CannotStart
 from domain.rulebook import RulebookError
 from domain.site import SiteError
+from store.engine import Unreachable
 from store.keys import KeyFileError
 
 TEMPORAL_AWAY = "Failed client connect"
@@ -33,7 +33,7 @@ def in_one_line(error: Exception) -> str | None:
             return "; ".join(f"CART_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         case SettingsError():
             return f'CART_{_field(error).upper()}: not JSON; a list is written ["https://temporal.example.internal"]'
-        case OperationalError():
+        case Unreachable():
             return "the database cannot be reached or opened: check CART_DATABASE_URL, its server and its password file"
         case tomllib.TOMLDecodeError():
             return f"not TOML: {error}"

@@ -16,8 +16,6 @@ from pathlib import Path
 
 import httpx
 from alembic.util.exc import CommandError
-from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -30,7 +28,7 @@ from app.settings import RUN_FILE, CannotStart, Settings
 from domain.rulebook import RulebookError
 from domain.site import SiteError
 from store.config import ConfigCache
-from store.engine import Database
+from store.engine import Database, DatabaseError, place_of
 from store.keys import read_keyring
 from workflows.search_attributes import REGISTRY
 
@@ -135,9 +133,7 @@ def served_database(settings: Settings) -> str:
     """Which database is served where it is not the data directory's own; no user and no password."""
     if not settings.database_url:
         return ""
-    url = make_url(settings.database_url)
-    place = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
-    return f" database={url.get_backend_name()}://{place}/{url.database or ''}"
+    return f" database={place_of(settings.database_url)}"
 
 
 def _write_run_file(options: StackOptions) -> None:
@@ -195,7 +191,7 @@ def _migrate(settings: Settings) -> None:
     db = Database(settings.database)
     try:
         db.migrate()
-    except (SQLAlchemyError, CommandError):
+    except (DatabaseError, CommandError):
         raise CannotStart(
             f"the database in {settings.data_dir} cannot be opened or upgraded; restore it from its backup"
         ) from None

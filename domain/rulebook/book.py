@@ -17,11 +17,8 @@ from domain.rulebook.rows import ANY, TABLES, Edition, Row
 
 R = TypeVar("R", bound=Row)
 
-REMEMBERED = 50_000
-"""Look-ups kept in memory: every decision repeats the same few hundred, and the rows do not change."""
-
 REMEMBERED = 20_000
-"""Answers of `find` kept in memory."""
+"""Look-ups kept in memory: every decision repeats the same few hundred, and the rows do not change."""
 
 
 class RulebookError(ValueError):

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from domain.billing.submission.model import State
-from domain.billing.submission.responses import PayerResponse, responses_of
-from domain.encounter.facts import fold
+from domain.billing.submission.responses import PayerResponse
 from domain.packet import Packet, Sources, build
 from domain.packet.billing import Version, responses_to
 from domain.packet.exhibits import StoredChain
@@ -20,8 +19,10 @@ from domain.rulebook import Rulebook
 from domain.site import Site
 from store import chain
 from store.claims import claim_of
-from store.facts import identity_of, load_facts_in
+from store.facts import EncounterFacts, holder_facts, load_own
 from store.keys import Keyring
+from store.queries.claims import claim_history
+from store.queries.custody import chain_links
 from store.tables import ClaimVersion, CustodyRecord, Encounter
 
 OUTDATED = (State.SUPERSEDED, State.WITHDRAWN)
@@ -53,20 +54,20 @@ def packet_of(
         NotDenied: the payer refused nothing of the claim.
     """
     upto = encounter.decided_sequence if encounter.decided_at else encounter.next_sequence - 1
-    own, holders = load_facts_in(session, keys, encounter.encounter_id, upto)
-    if not own:
+    every = load_own(session, keys, encounter.encounter_id)
+    own = every.up_to(upto)
+    if not own.own:
         raise NoPacket("this encounter has no record yet")
-    facts = fold(own)
-    received = responses_of(facts)
-    rows = _versions(session, encounter.encounter_id)
-    identity, patient = _patient(session, keys, encounter.encounter_id, named)
+    received = own.responses
+    rows = claim_history(session, encounter.encounter_id)
+    identity, patient = _patient(every, named)
     return build(
         Sources(
             encounter_id=encounter.encounter_id,
             sequence=upto,
-            as_of=encounter.decided_at or max(fact.received_at for fact in own),
-            facts=facts,
-            holders=holders,
+            as_of=encounter.decided_at or max(fact.received_at for fact in own.own),
+            facts=own.folded,
+            holders=holder_facts(session, keys),
             site=site,
             rules=rules,
             view=encounter.view,
@@ -78,11 +79,6 @@ def packet_of(
             denied=_denied(rows, received, claim) if claim else None,
         )
     )
-
-
-def _versions(session: Session, encounter_id: str) -> Sequence[ClaimVersion]:
-    order = (col(ClaimVersion.letter), col(ClaimVersion.ordinal), col(ClaimVersion.version))
-    return session.exec(select(ClaimVersion).where(ClaimVersion.encounter_id == encounter_id).order_by(*order)).all()
 
 
 def _version(row: ClaimVersion) -> Version:
@@ -99,8 +95,7 @@ def _denied(rows: Sequence[ClaimVersion], received: Sequence[PayerResponse], cla
 
 
 def _chain(session: Session, encounter_id: str) -> StoredChain:
-    query = select(CustodyRecord).where(CustodyRecord.encounter_id == encounter_id)
-    records = list(session.exec(query.order_by(col(CustodyRecord.position))))
+    records = chain_links(session, encounter_id)
     standing: list[tuple[CustodyRecord, dict[str, Any]]] = [
         (record, json.loads(record.content)) for record in chain.standing_records(records)
     ]
@@ -110,10 +105,10 @@ def _chain(session: Session, encounter_id: str) -> StoredChain:
     )
 
 
-def _patient(session: Session, keys: Keyring, encounter_id: str, named: bool) -> tuple[Identity, Person | None]:
+def _patient(own: EncounterFacts, named: bool) -> tuple[Identity, Person | None]:
     if not named:
         return "withheld", None
-    who = identity_of(session, keys, encounter_id)
+    who = own.identity
     if who is None:
         return "unknown", None
     if who["erased"]:

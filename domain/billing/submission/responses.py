@@ -8,7 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.encounter.facts import Fact, Facts
-from domain.events import EventData
 from domain.events.revenue import Adjustment, ClaimAcknowledged, ClaimRecouped, ClaimRemitted, RemittedLine
 
 RECOUPMENT = "PLB"
@@ -97,10 +96,6 @@ def responses_of(facts: Facts) -> tuple[PayerResponse, ...]:
 def payer_number(responses: Sequence[PayerResponse]) -> str | None:
     """The payer's own number of the claim, as the newest response that names it gives it (REF*1K, CLP07)."""
     return next((response.payer_number for response in reversed(responses) if response.payer_number), None)
-
-
-def is_reply(data: EventData) -> bool:
-    return isinstance(data, RESPONSES)
 
 
 def _acknowledged(fact: Fact[ClaimAcknowledged]) -> PayerResponse:
