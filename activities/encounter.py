@@ -20,7 +20,7 @@ from store.alerts import reconcile_alerts
 from store.chain import append_custody
 from store.claims import open_claims
 from store.queries.claims import claim_keys
-from store.step_log import tell
+from store.step_log import log_step
 from store.unit import Unit
 from workflows.messages import (
     ClaimIntent,
@@ -58,12 +58,12 @@ class EncounterActivities:
         with self.store.read() as unit:
             own = unit.facts(encounter)
             marks = claim_marks(unit.keys, own, sequence, claim_keys(unit.session, encounter))
-            standing = open_claims(unit.session, encounter)
+            open_now = open_claims(unit.session, encounter)
             seen = encounters.events_since_shown(unit.session, encounter, sequence)
         decision = self.service.answer(question, own)
         DECISIONS.labels(stage=decision.stage.value).inc()
         _log_decision(decision, question, seen)
-        return with_obsolete_claims(with_replies(plan_of(decision, question), marks), standing)
+        return with_obsolete_claims(with_replies(plan_of(decision, question), marks), open_now)
 
     @activity.defn(name="keep_custody")
     def keep_custody(self, question: Question) -> None:
@@ -96,7 +96,7 @@ class EncounterActivities:
                     product=decision.product,
                     payer=decision.payer,
                     payer_class=decision.payer_class,
-                    holds_open=sum(hold.stands for hold in decision.holds),
+                    holds_open=sum(hold.is_open for hold in decision.holds),
                     next_due=due.due if due else None,
                     decided_sequence=question.up_to_sequence,
                     decided_at=question.now,
@@ -129,13 +129,13 @@ class EncounterActivities:
 
 def _log_decision(decision: Decision, question: Question, seen: list[str]) -> None:
     due = decision.next_deadline
-    tell(
+    log_step(
         "encounter.decided",
         encounter=question.encounter,
         sequence=question.up_to_sequence,
         event_ids=seen,
         stage=decision.stage.value,
-        holds=sorted({hold.requirement.kind for hold in decision.holds if hold.stands}),
+        holds=sorted({hold.requirement.kind for hold in decision.holds if hold.is_open}),
         claims=[claim.key for claim in decision.claims if claim.ready],
         alerts=len(decision.alerts),
         next_due=due.due.isoformat() if due else None,

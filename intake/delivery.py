@@ -19,7 +19,7 @@ from intake.inbox import quarantine, retention
 from store import encounters
 from store.engine import Database, serialize
 from store.keys import Keyring
-from store.step_log import tell
+from store.step_log import log_step
 from workflows.messages import Note
 
 Deliver = Callable[[str, Note], Awaitable[None]]
@@ -180,7 +180,7 @@ class Deliverer:
         with self._db.write() as session:
             noted = encounters.mark_delivered(session, encounter, sequences, datetime.now(UTC))
         for event, sequence in noted:
-            tell("event.noted", event_id=event, encounter=encounter, sequence=sequence)
+            log_step("event.noted", event_id=event, encounter=encounter, sequence=sequence)
 
     async def _stop(self) -> None:
         for task in self._tasks:

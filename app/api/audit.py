@@ -1,4 +1,4 @@
-"""`GET /v1/audit`: who looked at what, changed what, and was turned away. For whoever answers for privacy."""
+"""`GET /v1/audit`: who read, changed or was denied what, for the privacy officer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from store.vault import PSEUDONYM_PREFIX, audit, person_of
 PAGE = 200
 LARGEST_PAGE = 1000
 LARGEST_SEARCH = 20_000
-"""Entries looked at for a caller who may see some facilities only, before the page ends short."""
+"""Entries searched for a caller with some facilities only, before the page ends short."""
 
 router = APIRouter(tags=["audit"])
 
@@ -33,37 +33,40 @@ OUTCOMES = (
     *("released", "unmapped", "aside"),
     *(disposition.value for disposition in Disposition),
 )
-"""First words of what may stand as the outcome of an entry, with dispositions and the states of the quarantine."""
+"""First words of possible outcomes, with dispositions and states of the quarantine."""
 
 Action = Annotated[
-    str | None, Query(description="what was done, or its beginning: show identity, POST /v1/events", max_length=120)
+    str | None,
+    Query(description="Action or its first words, for example show identity, POST /v1/events", max_length=120),
 ]
 Outcome = Annotated[
     str | None,
     Query(
-        description=f"what it came to, or its first word: {', '.join(OUTCOMES)}",
+        description=f"Outcome or its first word: {', '.join(OUTCOMES)}",
         max_length=120,
         json_schema_extra={"pattern": f"^({'|'.join(OUTCOMES)})( [ -~]*)?$"},
     ),
 ]
 
 
-@router.get("/v1/audit", responses=documented(404, 409, 422), summary="What was read, changed and denied")
+@router.get("/v1/audit", responses=documented(404, 409, 422), summary="List audit entries")
 def list_audit(
     parts: PartsOf,
     actor: AuditReader,
-    encounter: Annotated[str | None, Query(description="id or any identifier; its alerts and events too")] = None,
-    caller: Annotated[str | None, Query(description="name or pseudonym of who did it", max_length=120)] = None,
+    encounter: Annotated[
+        str | None, Query(description="Encounter ID or any identifier; includes its alerts and events")
+    ] = None,
+    caller: Annotated[str | None, Query(description="Name or pseudonym of the caller", max_length=120)] = None,
     action: Action = None,
     outcome: Outcome = None,
     since: Annotated[AwareDatetime | None, Query()] = None,
     until: Annotated[AwareDatetime | None, Query()] = None,
-    after: Annotated[str | None, Query(description="`next` of the page before", max_length=40)] = None,
+    after: Annotated[str | None, Query(description="`next` of the previous page", max_length=40)] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
 ) -> AuditPage:
-    """Entries of the audit, the newest first. That they were read is an entry, too.
+    """Returns audit entries, the newest first. This query is recorded as well.
 
-    A caller with facilities sees what concerns an encounter of theirs. A person's pseudonym is opened from the vault.
+    A caller with some facilities sees entries of encounters there. The person of a pseudonym is read from the vault.
     """
     about = reading.read_encounter(parts, actor, "audit", encounter).encounter_id if encounter else None
     if outcome is not None:
@@ -80,10 +83,10 @@ def list_audit(
 
 
 def _last(session: Session, after: str) -> AuditEntry:
-    """The entry that the page before ended with."""
+    """Returns a condition for these words, alone or followed by more."""
     last = session.get(AuditEntry, after)
     if last is None:
-        raise Refusal(404, "after is not the `next` of a page")
+        raise Refusal(404, "`after` must be the `next` of a page")
     return last
 
 

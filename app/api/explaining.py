@@ -1,4 +1,4 @@
-"""Why a line, a hold or an alert is there: rule, edition, dates, source, events. Never a value of an event."""
+"""Explains claim lines, holds and alerts: rule, edition, dates, source and events, never values of an event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from store.tables import AlertRecord, ClaimVersion, Encounter
 def explanations(
     session: Session, encounter: Encounter, rules: Rulebook | None, *, claims: bool = True
 ) -> list[Explanation]:
-    """Every claim line (with `claims`), hold and alert of an encounter with its reason."""
+    """Returns the reason of every claim line (with `claims`), hold and alert of an encounter."""
     rows = {row.id: row for table in rules.rows.values() for row in table} if rules else {}
     edition = rules.edition if rules else None
     alerts = sorted(alerts_of(session, encounter.encounter_id), key=lambda alert: alert.alert_id)

@@ -1,4 +1,4 @@
-"""Finding what a path names, and turning rows into answers."""
+"""Finds the encounter of a path, and turns rows into responses."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from store.keys import Keyring
 from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
 from store.vault import audit
 
-UNKNOWN = "no encounter is known by this id or identifier"
-PLACES = "under an encounter there are timeline, holds, claims, alerts, explain and packet"
+UNKNOWN = "no encounter has this ID or identifier"
+PLACES = "paths of an encounter: timeline, holds, claims, alerts, explain, packet"
 
 
 def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -> Encounter:
-    """The encounter an id or identifier names, among those the actor may see.
+    """Returns the encounter of an ID or identifier, if the actor may see it.
 
     Raises:
-        Refusal: 404 when none does, 409 when several do.
+        Refusal: 404 if there is none, 409 if there are several.
     """
     named = (session.get_one(Encounter, one) for one in look_up(session, parts.keys, reference))
     known = list(named)
@@ -50,12 +50,12 @@ def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -
     if not found:
         raise Refusal(404, f"{UNKNOWN}; {PLACES}" if "/" in reference else UNKNOWN)
     if len(found) > 1:
-        raise Refusal(409, "several encounters carry this identifier; ask by the encounter's own id")
+        raise Refusal(409, "several encounters have this identifier; use the encounter ID")
     return found[0]
 
 
 def read_encounter(parts: Parts, actor: Actor, action: str, reference: str) -> Encounter:
-    """The encounter named, with an audit entry that it was read; an unknown one is on record, too."""
+    """Returns the encounter of a reference; the access is audited, also for an unknown one."""
     with parts.db.write() as session:
         try:
             encounter = encounter_of(session, parts, actor, reference)
@@ -75,7 +75,7 @@ def standing_holds(encounter: Encounter) -> list[Json]:
 
 
 def summary(encounter: Encounter) -> EncounterSummary:
-    """An encounter for a list."""
+    """Returns an encounter for a list."""
     return EncounterSummary(**_summary(encounter))
 
 
@@ -99,7 +99,7 @@ def _summary(encounter: Encounter) -> Json:
 
 
 def whole(encounter: Encounter, verified: bool) -> EncounterAnswer:
-    """An encounter as its last decision showed it."""
+    """Returns an encounter by its last decision."""
     view: Json = encounter.view
     lists = ("cleared", "gates", "holds", "milestones", "deadlines", "advisories", "claims_waiting")
     return EncounterAnswer(
@@ -115,7 +115,7 @@ def whole(encounter: Encounter, verified: bool) -> EncounterAnswer:
 
 
 def custody_link(record: CustodyRecord) -> CustodyLink:
-    """A link with its content beside it; the link's own members win over content of the same name."""
+    """Returns a link with its content; the link's own members win over content of the same name."""
     content: dict[str, Any] = json.loads(record.content)
     own = {
         "position": record.position,
@@ -130,7 +130,7 @@ def custody_link(record: CustodyRecord) -> CustodyLink:
 
 
 def claim_answer(row: ClaimVersion) -> ClaimAnswer:
-    """A claim's document with version, state and open errors."""
+    """Returns a claim's document with version, state and errors."""
     edits = row.document.get("edits", ())
     return ClaimAnswer.model_validate(
         {
@@ -150,14 +150,14 @@ def claim_answer(row: ClaimVersion) -> ClaimAnswer:
 
 
 def _payment(status: ClaimStatus) -> Json | None:
-    """What is noted of a version's remittances; null while none was received."""
+    """Returns the payment of a claim version; amounts missing from an earlier release get defaults."""
     if status.paid is None or status.remitted_at is None:
         return None
     return {name: getattr(status, name) for name in Payment.model_fields}
 
 
 def elsewhere(session: Session, keys: Keyring, encounter_id: str) -> list[ClaimElsewhere]:
-    """The claims that another system sent before the cutover; their numbers are read from the sealed events."""
+    """Returns the claims of another system before the cutover; their numbers are read from the encrypted events."""
     if not has_event(session, encounter_id, EncounterImported.event_type):
         return []
     record = Record(load_own(session, keys, encounter_id).folded)

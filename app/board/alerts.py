@@ -1,4 +1,4 @@
-"""The page of alerts: what stands, put together by cause, and the messages about it that did not arrive."""
+"""The page of alerts: unresolved alerts by cause, and undelivered alert messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAGE = "/alerts"
 
 @router.get(PAGE)
 def by_cause(request: Request, parts: PartsHere, session: Reading) -> Response:
-    """Every cause, the gravest first. Messages concern every facility and are shown to callers of all of them."""
+    """Returns every cause, the most severe first; messages only for callers of all facilities."""
     on_record(request, session, "board alerts")
     with parts.db.read() as store:
         groups = standing_groups(store, session.actor)
@@ -40,13 +40,13 @@ def by_cause(request: Request, parts: PartsHere, session: Reading) -> Response:
 
 
 @router.post("/alerts/acknowledge")
-def take_cause(parts: PartsHere, session: Taking, given: Posted) -> Response:
-    """Take every open alert of a cause in the name of the caller's roles."""
+def acknowledge_cause(parts: PartsHere, session: Taking, given: Posted) -> Response:
+    """Acknowledges every open alert of a cause for the caller's roles."""
     with parts.db.read() as store:
         groups = {group.cause: group for group in standing_groups(store, session.actor)}
     group = groups.get(given.get("cause", ""))
     if group is None:
-        raise Refusal(404, "no alert of this cause stands any more")
+        raise Refusal(404, "no open alert has this cause any more; reload the page")
     body = Acknowledgement(by=role_names(session), note=note_of(given))
     for alert in group.alerts:
         if alert.state == "open":
@@ -55,15 +55,15 @@ def take_cause(parts: PartsHere, session: Taking, given: Posted) -> Response:
 
 
 @router.post("/alerts/{alert_id}/acknowledge")
-def take(alert_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
-    """Take an alert in the name of the caller's roles."""
+def acknowledge_alert(alert_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
+    """Acknowledges an alert for the caller's roles."""
     acknowledge(alert_id, Acknowledgement(by=role_names(session), note=note_of(given)), parts, session.actor)
     return RedirectResponse(local(given.get("back", "/")), 303)
 
 
 @router.post("/alerts/deliveries/{delivery_id}/retry")
 def retry(delivery_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
-    """Try a message again."""
+    """Sends an alert message again."""
     try_again(parts, session.actor, delivery_id)
     return RedirectResponse(PAGE, 303)
 

@@ -1,4 +1,4 @@
-"""Encounters as the board lists them: where each stands, since when, what holds it, what comes next."""
+"""Encounters as cards on the board: stage, time in stage, holds, next deadline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENTERED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     Stage.MONITORING: ("infusion",),
     Stage.CLOSED: ("monitoring_end",),
 }
-"""The milestone that leads into each stage; the last one documented counts."""
+"""The milestone that starts each stage; the last documented one counts."""
 
 HOLDS_SHOWN = 3
 CLOSED_SHOWN = 50
@@ -36,7 +36,7 @@ KEPT = 5000
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The next thing the encounter waits for."""
+    """The next deadline of an encounter."""
 
     title: str
     at: datetime
@@ -46,7 +46,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One encounter in a list. `days` counts whole days in the stage by the encounter's own clock."""
+    """One encounter in a list. `days` is the number of whole days in the stage, in the encounter's own time."""
 
     encounter_id: str
     stage: str
@@ -68,26 +68,26 @@ class Card:
 
     @property
     def look(self) -> str:
-        """Whether somebody must act now, soon, or not at all."""
+        """Returns the style of the card: held, watch or clear."""
         if self.alerts.get("critical") or self.held:
             return "held"
         return "watch" if self.alerts.get("warning") or (self.due and self.due.late) else "clear"
 
     @property
     def urgency(self) -> tuple[int, int, datetime]:
-        """What needs somebody first comes first; after it the longest in its stage."""
+        """Returns the sort key: most urgent first, then the longest in its stage."""
         return (("held", "watch", "clear").index(self.look), -self.alerts.get("critical", 0), self.since)
 
 
 class Views:
-    """What was read of each encounter's last decision, kept until it decides again."""
+    """Cache of each encounter's last decision, until the next one."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[tuple[object, ...], dict[str, Any]]] = OrderedDict()
 
     def of(self, session: Session, rows: Iterable[EncounterRow]) -> dict[str, dict[str, Any]]:
-        """The view of every row, by encounter. Only those that changed since are read."""
+        """Returns the view of every row by encounter; only changed ones are read."""
         stamps = {row.encounter_id: (row.decided_at, row.decided_sequence, row.rulebook_digest) for row in rows}
         with self._lock:
             found = {key: self._kept[key][1] for key, stamp in stamps.items() if self._fresh(key, stamp)}
@@ -109,17 +109,17 @@ class Views:
 
 
 def _small(view: Mapping[str, Any]) -> dict[str, Any]:
-    """What lists need: the gates are most of a view, and no list shows them."""
+    """Returns the parts of a view that lists need; gates, the largest part, are left out."""
     return {name: view.get(name, []) for name in ("holds", "milestones", "deadlines", "claims_waiting")}
 
 
 def open_rows(session: Session, actor: Actor) -> list[EncounterRow]:
-    """The encounters under way that the caller may see, oldest first, without their views."""
+    """Returns the open encounters that the caller may see, oldest first, without their views."""
     return [row for row in open_encounters(session) if actor.sees(row.facilities)]
 
 
 def rows_of_work(session: Session, actor: Actor, concerned: Set[str]) -> list[EncounterRow]:
-    """Those under way, and of the closed ones those that still concern somebody: a denial comes months later."""
+    """Returns open encounters, and closed ones with open work, such as a later denial."""
     return [
         row
         for row in all_encounters(session)
@@ -129,12 +129,12 @@ def rows_of_work(session: Session, actor: Actor, concerned: Set[str]) -> list[En
 
 
 def closed_rows(session: Session, actor: Actor) -> list[EncounterRow]:
-    """The encounters that closed last."""
+    """Returns the recently closed encounters."""
     return list(islice((row for row in closed_encounters(session) if actor.sees(row.facilities)), CLOSED_SHOWN))
 
 
 def cards(session: Session, rows: Sequence[EncounterRow], views: Views, names: Names, now: datetime) -> list[Card]:
-    """The rows as cards, with their open alerts counted."""
+    """Returns the rows as cards with counts of unresolved alerts."""
     found = views.of(session, rows)
     alerts = unresolved_by_severity(session)
     return [_card(row, found.get(row.encounter_id, {}), alerts.get(row.encounter_id, {}), names, now) for row in rows]
@@ -162,12 +162,12 @@ def _card(row: EncounterRow, view: Mapping[str, Any], alerts: Mapping[str, int],
 
 
 def own_clock(now: datetime, decided_at: datetime | None) -> datetime:
-    """The encounter's time. It runs ahead of ours where clinical time is skipped, as in the demonstration."""
+    """Returns the encounter's own time, which is ahead if clinical time is skipped, as in the demo."""
     return max(now, decided_at) if decided_at else now
 
 
 def entered(stage: str, milestones: Iterable[Mapping[str, Any]]) -> datetime | None:
-    """When a stage was entered, by what is documented."""
+    """Returns when a stage was entered, by documented milestones."""
     done = [(m["name"], datetime.fromisoformat(m["at"])) for m in milestones if not m["planned"]]
     for name in ENTERED_BY.get(stage, ()):
         moments = [at for milestone, at in done if milestone == name]
@@ -177,7 +177,7 @@ def entered(stage: str, milestones: Iterable[Mapping[str, Any]]) -> datetime | N
 
 
 def next_due(deadlines: Iterable[Mapping[str, Any]], now: datetime, names: Names) -> Due | None:
-    """The first thing somebody must document; the moments at which only the software looks again are no deadline."""
+    """Returns the next deadline; times at which only the software checks again are left out."""
     real = [(datetime.fromisoformat(d["due"]), str(d["title"]), str(d["kind"])) for d in deadlines if d["kind"] != WAKE]
     if not real:
         return None

@@ -1,4 +1,4 @@
-"""One encounter as its page shows it: timeline, gates, holds, claims with reasons, alerts, chain of identity."""
+"""Content of an encounter page: timeline, gates, holds, claims with reasons, alerts, chain of identity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from store.tables import CustodyRecord, Encounter
 
 @dataclass(frozen=True)
 class Custody:
-    """The chain: what stands of it, and whether every link holds."""
+    """The chain of identity: its records in effect, and the first broken link."""
 
     records: list[CustodyLink]
     links: int
@@ -35,7 +35,7 @@ class Custody:
 
 @dataclass(frozen=True)
 class Whole:
-    """Everything the page shows. What the caller has no right to is None."""
+    """Everything that the page shows; parts without a right are None."""
 
     answer: EncounterAnswer
     facilities: list[str]
@@ -51,7 +51,7 @@ class Whole:
 
 
 def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, names: Names) -> Whole:
-    """Read what the page of an encounter shows."""
+    """Returns the content of an encounter page."""
     records = chain_links(session, encounter.encounter_id)
     broken = chain.first_break(session, encounter.encounter_id, records)
     answer = reading.whole(encounter, broken is None)
@@ -81,7 +81,7 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
 
 
 def _alerts(session: Session, encounter_id: str) -> list[AlertAnswer]:
-    """Those that stand first, the newest of each first."""
+    """Returns unresolved alerts before resolved ones, the newest first."""
     rows = sorted(alerts_of(session, encounter_id), key=lambda alert: alert.opened_at, reverse=True)
     return sorted((reading.alert_answer(row) for row in rows), key=lambda alert: alert.state == "resolved")
 

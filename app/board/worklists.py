@@ -1,4 +1,4 @@
-"""Worklists: what each desk has to do, grouped by encounter, the most urgent first."""
+"""Worklists of roles: tasks grouped by encounter, the most urgent first."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TO_WORK: Final[Mapping[str, str]] = {
     State.HELD.value: "held and unbilled",
     State.REJECTED.value: "rejected",
     State.DENIED.value: "denied",
-    State.PARTLY_PAID.value: "paid in part only",
+    State.PARTLY_PAID.value: "partly paid",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Worklist:
-    """A worklist: whose work it is."""
+    """A worklist and its owner roles."""
 
     key: str
     title: str
@@ -61,7 +61,7 @@ RANK: Final = {"critical": 0, "warning": 1, "hold": 2, "claim": 2, "info": 3}
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to do. `severity` is an alert's, or `hold` or `claim`."""
+    """One task. `severity` is that of an alert, or `hold` or `claim`."""
 
     severity: str
     title: str
@@ -76,7 +76,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One encounter with what the desk has to do for it; without a card, what concerns the whole installation."""
+    """The tasks of one encounter; without a card, of all facilities."""
 
     card: Card | None
     items: tuple[Item, ...]
@@ -100,10 +100,10 @@ def tasks(
     whole_house: bool,
     claims_shown: bool,
 ) -> list[Task]:
-    """The desk's work on these encounters.
+    """Returns the tasks of a worklist for these encounters.
 
     Args:
-        whole_house: also what concerns none of them alone.
+        whole_house: include tasks that concern all facilities.
         claims_shown: the caller may read claims.
     """
     alerts = _alerts(session, desk)
@@ -115,10 +115,10 @@ def tasks(
         mine = alerts.get(card.encounter_id, [])
         holds = _holds(views.get(card.encounter_id, {}))
         causes = {alert.alert_id: _cause(alert, holds) for alert in mine}
-        said = [hold for hold in causes.values() if hold]
+        reported = [hold for hold in causes.values() if hold]
         items = [
             *(_of_alert(alert, causes[alert.alert_id], now) for alert in mine),
-            *(_of_hold(hold) for hold in holds if hold["owner"] in desk.owners and hold not in said),
+            *(_of_hold(hold) for hold in holds if hold["owner"] in desk.owners and hold not in reported),
             *claims.get(card.encounter_id, ()),
         ]
         if items:
@@ -134,17 +134,17 @@ def _alerts(session: Session, desk: Worklist) -> dict[str, list[AlertRecord]]:
 
 
 def concerned(session: Session) -> set[str]:
-    """The encounters with an alert that stands or a claim to work on."""
+    """Returns the encounters with an unresolved alert or a claim that needs work."""
     return encounters_with_alerts(session) | encounters_with_claims(session, TO_WORK)
 
 
 def _cause(alert: AlertRecord, holds: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The hold that an alert reports, if it reports one."""
+    """Returns the hold that an alert reports, if it reports one: its title ends with what the hold misses."""
     return next((hold for hold in holds if reports(alert.key, hold["id"])), None)
 
 
 def _of_alert(alert: AlertRecord, cause: Mapping[str, Any] | None, now: datetime) -> Item:
-    """The alert; where it reports a hold, with what is missing and the fix of that very hold."""
+    """Returns the task of an alert; of an alert about a hold, with the title and next step of the hold."""
     late = alert.state == "open" and alert.acknowledge_by < own_clock(now, alert.opened_at)
     return Item(
         alert.severity,
@@ -173,21 +173,21 @@ def _missing(hold: Mapping[str, Any]) -> str:
 
 
 def _claims(session: Session, now: datetime) -> dict[str, list[Item]]:
-    """The claims that a biller must take up again: held by an edit, rejected, refused wholly or in part."""
+    """Returns the claims that need a biller: held by an edit, rejected, or denied in full or in part."""
     found: dict[str, list[Item]] = {}
     for one in followed(session, TO_WORK):
         refused = one.status.refused if one.state in PAYER_SAID_NO else None
         money = f"${refused if refused is not None else one.total:,.2f}"
         title = f"Claim {one.letter}/{one.ordinal} is {TO_WORK[one.state]}: {money}"
         errors = f"{one.error_count} error{'' if one.error_count == 1 else 's'}"
-        text = one.status.next_title or f"{errors} to mend; the claim names each."
+        text = one.status.next_title or f"{errors} to correct, listed on the claim."
         item = Item("claim", title, text, "biller", "", *_claim_due(one, now), state=one.state)
         found.setdefault(one.encounter_id, []).append(item)
     return found
 
 
 def _claim_due(claim: Followed, now: datetime) -> tuple[datetime | None, bool]:
-    """The last day on which acting still helps, and whether it is over: of the appeal, or of timely filing."""
+    """Returns the last day to appeal or for timely filing, and whether it has passed."""
     day = claim.status.appeal_by if claim.state in PAYER_SAID_NO else claim.status.file_by
     if day is None:
         return None, False
@@ -197,7 +197,7 @@ def _claim_due(claim: Followed, now: datetime) -> tuple[datetime | None, bool]:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Where the cells of an encounter were last seen."""
+    """The last recorded location of an encounter's cells."""
 
     card: Card
     step: str
@@ -206,6 +206,6 @@ class Cells:
 
 
 def cells(session: Session, cards: Iterable[Card]) -> list[Cells]:
-    """The last documented hand-over of each encounter whose cells are under way. Only the last link is read of each chain."""
+    """Returns the last documented transfer of each encounter; only the last link of each chain is read."""
     by_id = {card.encounter_id: card for card in cards}
     return [Cells(by_id[one.encounter_id], one.step, one.at, one.links) for one in last_transfers(session, by_id)]

@@ -103,7 +103,7 @@ class _Assignment:
 
     def unrelated(self, on: date) -> tuple[str, ...]:
         """The attestations, dated that day or later, that the services of the day were unrelated to the stay."""
-        found = self.context.record.papers("unrelated_services")
+        found = self.context.record.documents("unrelated_services")
         return tuple(event for document, event in found if isinstance(document, PlainEvidence) and document.dated >= on)
 
     def _home_of_infusion(self, infusion: Infusion) -> Stay | None:

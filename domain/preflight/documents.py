@@ -14,8 +14,8 @@ def request_documents(context: EncounterContext, gate: Gate) -> tuple[RequestDoc
         RequestDocument(
             number=entry.row.number,
             title=entry.row.title,
-            present=not entry.lacking,
-            lacking=entry.lacking,
+            present=not entry.missing,
+            lacking=entry.missing,
             at_hand=tuple(dict.fromkeys(source for source in entry.sources.values() if source is not None)),
             citation=entry.row.citation,
         )

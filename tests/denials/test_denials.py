@@ -50,7 +50,7 @@ def test_all_twelve_are_provoked() -> None:
 def test_each_is_stopped_with_owner_fix_and_denial(case: Spoiled, site: Site, rules: Rulebook) -> None:
     hold = hold_of(decided(case.events(), site, rules), case)
 
-    assert hold.stands
+    assert hold.is_open
     assert hold.requirement.denial == case.number
     assert hold.requirement.owner
     assert hold.requirement.releases_on
@@ -109,7 +109,7 @@ def test_the_same_feed_corrected_passes(case: Spoiled, site: Site, rules: Rulebo
     decision = decided([*spoiled, *corrections(spoiled, right)], site, rules)
 
     whole = decided(right, site, rules)
-    assert [hold.id for hold in decision.holds if hold.stands] == []
+    assert [hold.id for hold in decision.holds if hold.is_open] == []
     assert emitted(decision) == emitted(whole) == set(ready(whole))
     assert bodies(decision) == bodies(whole)
 

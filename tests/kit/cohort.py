@@ -75,7 +75,7 @@ def _decide(world: World, service: DecisionService, name: str, sequence: int) ->
         row = session.get_one(Encounter, name)
         row.status = "closed" if decision.outcome else "open"
         row.stage, row.product, row.payer = decision.stage.value, decision.product, decision.payer
-        row.payer_class, row.holds_open = decision.payer_class, sum(hold.stands for hold in decision.holds)
+        row.payer_class, row.holds_open = decision.payer_class, sum(hold.is_open for hold in decision.holds)
         row.next_due = due.due if due else None
         row.decided_sequence, row.decided_at, row.view = sequence, AT, view_of(decision)
         session.add(row)

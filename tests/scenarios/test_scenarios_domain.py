@@ -160,6 +160,6 @@ def test_a_live_feed_performs_nothing_without_clearance(player: Player) -> None:
         known = [event for event in player.events() if datetime.fromisoformat(event["time"]) <= until]
         decision = player.decide(known, until)
         assert "performed_uncleared" not in {alert.kind for alert in decision.alerts}, day
-        if any(hold.stands and hold.requirement.kind in ("readiness", "eligibility") for hold in decision.holds):
+        if any(hold.is_open and hold.requirement.kind in ("readiness", "eligibility") for hold in decision.holds):
             held.add(day)
     assert held == first_part

@@ -33,7 +33,7 @@ def attachments(draft: Draft) -> tuple[Attachment, ...]:
 
 def _event(draft: Draft, kind: str) -> str | None:
     """The latest document of the kind; a certificate of another product does not count, a filed therapy log does."""
-    fitting = [event for document, event in draft.context.record.papers(kind) if _fits(draft, document)]
+    fitting = [event for document, event in draft.context.record.documents(kind) if _fits(draft, document)]
     if fitting:
         return fitting[-1]
     referral = draft.context.referral

@@ -35,5 +35,5 @@ def add_evaluations(draft: Draft) -> None:
 
 
 def _notes(draft: Draft) -> list[tuple[PlainEvidence, str]]:
-    found = draft.context.record.papers("separate_evaluation")
+    found = draft.context.record.documents("separate_evaluation")
     return [(note, event) for note, event in found if isinstance(note, PlainEvidence)]

@@ -93,7 +93,7 @@ def site_of_care(review: ClaimReview) -> Iterator[Edit]:
     if row.policy == "held":
         yield review.found("outpatient_not_permitted", "claim", row.fix)
     missing = [
-        _LABELS.get(kind, kind.replace("_", " ")) for kind in row.documents if not review.context.record.papers(kind)
+        _LABELS.get(kind, kind.replace("_", " ")) for kind in row.documents if not review.context.record.documents(kind)
     ]
     if row.policy == "with_document" and missing:
         yield review.found(

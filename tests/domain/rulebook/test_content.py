@@ -80,8 +80,8 @@ def test_rems_layers_follow_the_payer_from_the_day_the_program_ended(
 def test_the_payers_row_and_the_layers_agree_on_rems(day: date, rules: Rulebook, guide_rules: Rulebook) -> None:
     for book in (rules, guide_rules):
         for payer in {row.key for row in book.table(Payer)}:
-            asks = book.one(Payer, day, key=payer).requires_rems
-            assert enforcement(book, "rems_facility", payer, day) == ({"hold"} if asks else {"warn"}), payer
+            required = book.one(Payer, day, key=payer).requires_rems
+            assert enforcement(book, "rems_facility", payer, day) == ({"hold"} if required else {"warn"}), payer
 
 
 @pytest.mark.parametrize("layer", ["fact", "authorized_center"])
