@@ -74,7 +74,7 @@ def judge(one: Reported, background: Background, rules: Rulebook, site: Site, no
     A payer that the rulebook does not know has no filing and no appeal time here; an edit holds its claims.
 
     Raises:
-        NoRule: the rulebook lacks a window or an alert.
+        NoRule: the rulebook has no row for a window or an alert.
     """
     judged = _Judge(one, background, rules, site, now)
     every = list(judged.waits())
