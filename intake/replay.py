@@ -1,4 +1,4 @@
-"""Kept originals read again by the mapping of today: what a replay of quarantine asks for."""
+"""Reads kept originals again with the current mapping, for a replay from quarantine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_EVENT = "the mapping makes no event of it"
 
 
 def reader_of(mapping: Callable[[], SiteMapping], replies: PayerFileImporter | None = None) -> Reader:
-    """A reader of kept HL7 messages, FHIR resources and files of payers' answers; asks for the mapping at each use."""
+    """A reader of kept HL7 messages, FHIR resources and payer response files; loads the mapping at each use."""
 
     def read_again(raw: str, kind: str, feed: str) -> Reading:
         if kind == X12:

@@ -15,14 +15,14 @@ from store.tables import Batch, Counter, Transmission
 
 @dataclass(frozen=True, slots=True)
 class BatchPosition:
-    """Where a claim goes: the number of its interchange (ISA13) and its place in it (ST02)."""
+    """The number of a claim's interchange (ISA13) and its place in it (ST02)."""
 
     interchange: int
     place: int
 
 
 def counter_of(mode: str, receiver: str) -> str:
-    """The counter of interchanges to a receiver; its row is the lock under which batches open, take claims and close."""
+    """The counter of interchanges to a receiver; its row is the lock under which batches open, get claims and close."""
     return f"interchange {mode} {receiver}"
 
 
@@ -31,7 +31,7 @@ def take_place(
 ) -> BatchPosition:
     """A place in the open batch of the partner, or in a new one; without batches, an interchange of the claim's own.
 
-    Numbers belong to the caller's transaction: without its commit none is used.
+    Numbers are used only if the caller's transaction commits.
     """
     counter = counter_of(mode, receiver)
     if not minutes:
@@ -57,12 +57,12 @@ def take_place(
 
 
 def batch_of(session: Session, sent: Transmission) -> Batch | None:
-    """The batch a transmission went into; None for an interchange of its own."""
+    """The batch of a transmission; None for an interchange of its own."""
     return session.get(Batch, (sent.mode, sent.receiver_id, sent.interchange))
 
 
 def close(session: Session, batch: Batch, now: datetime) -> None:
-    """From now on the batch takes nothing more."""
+    """Close a batch: no claim is added to it."""
     _lock(session, counter_of(batch.mode, batch.receiver_id))
     session.refresh(batch)
     batch.closed_at = batch.closed_at or now

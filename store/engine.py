@@ -18,7 +18,7 @@ from sqlmodel import SQLModel, create_engine
 
 from domain.rulebook import Rulebook
 from store.config import packaged_rules
-from store.step_log import TellingSession
+from store.step_log import LoggedSession
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "deploy" / "migrations"
 BUSY_MILLISECONDS = 30_000
@@ -38,7 +38,7 @@ Unreachable = OperationalError
 
 
 class Database:
-    """Sessions on one engine. `write` takes the write lock at its start, so that no transaction fails half-way.
+    """Opens sessions on one engine. `write` takes the write lock at its start, so that no transaction fails half-way.
 
     Args:
         rules: the rulebook with the texts of alerts that a transaction itself opens; it must not fail.
@@ -52,8 +52,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that commits at the end and rolls back on any error; what it committed is told to the log."""
-        with self._turn, TellingSession(self.engine, expire_on_commit=False) as session, session.begin():
+        """A transaction that commits at the end and rolls back on any error; what it committed is logged."""
+        with self._turn, LoggedSession(self.engine, expire_on_commit=False) as session, session.begin():
             session.info[RULES] = self._rules
             yield session
 

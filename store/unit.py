@@ -19,7 +19,7 @@ from store.keys import Keyring
 
 @dataclass(frozen=True)
 class Unit:
-    """One transaction with all that reading and writing in it requires."""
+    """One transaction with its keys and configuration."""
 
     session: Session
     keys: Keyring

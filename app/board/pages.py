@@ -20,7 +20,7 @@ from app.board.forms import FORMS
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, on_record, page, reader, with_board_right
-from app.board.worklists import DESKS, cells, concerned, tasks
+from app.board.worklists import WORKLISTS, cells, concerned, tasks
 from store.facts import identity_of
 from store.vault import audit
 
@@ -99,7 +99,7 @@ def closed(request: Request, parts: PartsHere, session: Reading) -> Response:
 @router.get("/work/{key}")
 def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> Response:
     """Returns a worklist."""
-    desk = DESKS.get(key)
+    desk = WORKLISTS.get(key)
     if desk is None:
         raise Refusal(404, "worklist not found")
     names, views, now = names_of(parts), _views(request), parts.clock()
@@ -113,7 +113,7 @@ def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> 
             found,
             views.of(store, rows),
             now,
-            whole_house=session.actor.facilities is None,
+            all_facilities=session.actor.facilities is None,
             claims_shown=session.actor.may(Right.READ_CLAIMS),
         )
         under_way = [card for card in found if card.stage != "closed"]

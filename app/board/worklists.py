@@ -38,7 +38,7 @@ class Worklist:
     custody: bool = False
 
 
-DESKS: Final[Mapping[str, Worklist]] = {
+WORKLISTS: Final[Mapping[str, Worklist]] = {
     desk.key: desk
     for desk in (
         Worklist(
@@ -97,19 +97,19 @@ def tasks(
     cards: Sequence[Card],
     views: Mapping[str, Mapping[str, Any]],
     now: datetime,
-    whole_house: bool,
+    all_facilities: bool,
     claims_shown: bool,
 ) -> list[Task]:
     """Returns the tasks of a worklist for these encounters.
 
     Args:
-        whole_house: include tasks that concern all facilities.
+        all_facilities: include tasks that concern all facilities.
         claims_shown: the caller may read claims.
     """
     alerts = _alerts(session, desk)
     claims = _claims(session, now) if desk.claims and claims_shown else {}
     found = []
-    if whole_house and "" in alerts:
+    if all_facilities and "" in alerts:
         found.append(Task(None, tuple(_of_alert(alert, None, now) for alert in alerts[""])))
     for card in cards:
         mine = alerts.get(card.encounter_id, [])

@@ -10,7 +10,7 @@ import structlog
 
 from intake.counters import IGNORED
 from intake.faults import Fault, NotHl7, NotUsable, Unsupported
-from intake.feed_last_seen import Hearing
+from intake.feed_last_seen import FeedLastSeen
 from intake.hl7.acks import Code, Verdict, acknowledge, acknowledge_batch
 from intake.hl7.batch import batch, is_batch
 from intake.hl7.charsets import text_of
@@ -41,7 +41,7 @@ class Hl7Door:
         self, db: Database, keys: Keyring, mapping: SiteMapping, clock: Callable[[], datetime], wake: Callable[[], None]
     ) -> None:
         self._db, self._keys, self.mapping, self._clock, self._wake = db, keys, mapping, clock, wake
-        self._hearing = Hearing(db)
+        self._feed_last_seen = FeedLastSeen(db)
 
     def take(self, data: bytes, names: frozenset[str] | None = None) -> bytes:
         """Take a message or a batch in; the answer is given when it is durable, or tells why it is not. Never raises.
@@ -87,7 +87,7 @@ class Hl7Door:
             return Verdict(Code.REJECT, "MSH-3 and MSH-4: this sender is not in the mapping file", Fault.TABLE)
         if names is not None and feed.client_certificate is not None and feed.client_certificate not in names:
             return Verdict(Code.REJECT, "MSH-3: this sender's certificate is not that of the feed", Fault.TABLE)
-        self._hearing.heard(feed.name, self._clock())
+        self._feed_last_seen.note(feed.name, self._clock())
         if not message.control_id:
             return Verdict(Code.REJECT, "MSH-10: the control id is missing", Fault.MISSING)
         try:

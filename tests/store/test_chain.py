@@ -52,7 +52,7 @@ def test_doing_it_again_appends_nothing_and_a_late_record_goes_to_the_end(
     with db.read() as session:
         kept = records(session)
     assert [record.key for record in kept] == ["a", "c", "b"]
-    assert [record.key for record in chain.standing_records(kept)] == ["a", "b", "c"]
+    assert [record.key for record in chain.records_in_effect(kept)] == ["a", "b", "c"]
     assert check_chain(kept) is None
 
 
@@ -73,7 +73,7 @@ def test_a_change_is_a_correction_a_loss_is_a_retraction_and_both_keep_the_origi
         ("a#3", "correction"),
     ]
     assert check_chain(kept) is None
-    standing = chain.standing_records(kept)
+    standing = chain.records_in_effect(kept)
     assert [json.loads(record.content)["location"] for record in standing] == ["Lab 2"]
 
 

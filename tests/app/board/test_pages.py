@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
-from app.board.worklists import DESKS
+from app.board.worklists import WORKLISTS
 from domain.rulebook import Rulebook
 from intake.inbox.receive import receive
 from store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter, Quarantine
@@ -303,7 +303,7 @@ def house_alert(alert_id: str) -> AlertRecord:
 def test_every_owner_of_the_rulebook_has_a_desk(rules: Rulebook) -> None:
     owners = {str(row.owner) for table in rules.rows.values() for row in table if getattr(row, "owner", None)}
     assert len(owners) > 5
-    assert owners <= {owner for desk in DESKS.values() for owner in desk.owners}
+    assert owners <= {owner for desk in WORKLISTS.values() for owner in desk.owners}
 
 
 async def test_alerts_stand_by_cause_and_a_cause_is_taken_at_once(board: Board) -> None:

@@ -95,23 +95,23 @@ def test_what_names_no_encounter_waits_and_comes_in_when_its_subject_is_known(po
 
 
 def test_another_body_of_a_strangers_event_alerts_nobody_and_is_applied_when_the_first_is_gone(post: Post) -> None:
-    aside = timedelta(days=2)
+    retained = timedelta(days=2)
 
     def stranger(coi: str, at: datetime) -> ReceiptResult:
-        return receive_all(post.db, post.keys, [e.custody(coi=coi)], at, "tests", aside=aside)[0]
+        return receive_all(post.db, post.keys, [e.custody(coi=coi)], at, "tests", retain_for=retained)[0]
 
     assert stranger("COI-1", e.NOW).disposition is Disposition.QUARANTINED
     assert stranger("COI-2", e.NOW).disposition is Disposition.CONFLICT
     assert post.count(AlertRecord) == 0
     with post.db.write() as session:
-        assert let_go(session, e.NOW + aside) == 1
+        assert let_go(session, e.NOW + retained) == 1
 
-    later = stranger("COI-2", e.NOW + aside)
+    later = stranger("COI-2", e.NOW + retained)
 
     with post.db.read() as session:
         row = session.exec(select(Quarantine)).one()
     assert (row.quarantine_id, row.state, row.event_id) == (later.quarantine_id, "aside", later.event_id)
-    assert row.expires_at == e.NOW + 2 * aside
+    assert row.expires_at == e.NOW + 2 * retained
     opened = post(e.booking())
     post(e.collection(coi="COI-2"))
     assert "cart.custody.recorded" in post.types(str(opened.encounter_id))

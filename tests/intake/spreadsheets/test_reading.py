@@ -155,7 +155,7 @@ def test_a_moment_without_offset_needs_a_zone() -> None:
     [
         ("rows.ods", "", "give a .csv, .xlsx or .json"),
         ("rows.csv", "order,step\nX,packed\n", "no column record"),
-        ("rows.csv", "record,order,record\ndose,X,dose\n", "stands twice"),
+        ("rows.csv", "record,order,record\ndose,X,dose\n", "is repeated"),
         ("rows.csv", "record,order\ndose,X,more\n", "more cells"),
         ("rows.json", "{}", "a list of objects"),
         ("rows.json", "[", "line 1"),
