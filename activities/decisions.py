@@ -1,4 +1,4 @@
-"""Asking the domain: facts from the store, rows from the shelf, one pure answer."""
+"""The decision service: facts from the store, rows from the configuration cache, one pure answer."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from store.tables import ClaimVersion, EncounterEvent
 from workflows.messages import Question
 
 REMEMBERED = 64
-"""Decisions kept in memory: the activities that follow one `decide` ask the same question again."""
+"""Decisions kept in memory: the activities after one `decide` need the same decision."""
 
 
 class DecisionService:
-    """Answers questions. The same facts, rulebook, site and moment give the same decision."""
+    """Returns decisions. The same facts, rulebook, site and moment give the same decision."""
 
     def __init__(self, db: Database, keys: Keyring, config: ConfigCache) -> None:
         self.db, self.keys, self.config = db, keys, config
@@ -40,13 +40,13 @@ class DecisionService:
     def decision(
         self, encounter: str, up_to_sequence: int, now: datetime, own: EncounterFacts | None = None
     ) -> Decision:
-        """The whole decision on the facts up to a sequence.
+        """Return the complete decision on the facts up to a sequence.
 
         Args:
-            own: the encounter's facts, at least those up to the sequence, where they are loaded already.
+            own: the encounter's facts, at least those up to the sequence, if they are loaded already.
 
         Raises:
-            RulebookError, SiteError: a file on the shelf does not hold together.
+            RulebookError, SiteError: a configuration file is not consistent.
         """
         rules, site = self.config.rules(), self.config.site()
         key = (encounter, up_to_sequence, now, rules.digest, id(site))
@@ -69,7 +69,7 @@ class DecisionService:
         return self.decision(question.encounter, question.up_to_sequence, question.now, own)
 
     def facts(self, encounter: str) -> EncounterFacts:
-        """The encounter's facts, all of them: for an activity to load once."""
+        """Return all facts of the encounter, for an activity to load once."""
         with self.db.read() as session:
             return load_own(session, self.keys, encounter)
 
@@ -77,10 +77,10 @@ class DecisionService:
 def claim_marks(
     session: Session, keys: Keyring, encounter: str, up_to_sequence: int, own: EncounterFacts
 ) -> dict[str, str]:
-    """A hash of what stands beside the content of each claim, by claim key: the replies to it, and a corrected insured.
+    """Return a hash by claim key of its payer responses and of a corrected insured.
 
-    It changes when a reply comes or is corrected and when a later referral names another insured; the encounter's workflow
-    then wakes the claim's.
+    It changes when a response arrives or is corrected and when a later referral names another insured. The encounter's
+    workflow then wakes the claim's.
     """
     asked = (*REPLY_TYPES, CorrectionMade.event_type, ReferralReceived.event_type)
     counted = dict(
@@ -111,7 +111,7 @@ REPLY_TYPES = tuple(model.event_type for model in REPLIES)
 
 
 def _corrected_insured(keys: Keyring, own: Sequence[Fact[EventData]]) -> str:
-    """A keyed hash of who the newest referral names, where that is another than the first one named."""
+    """Return a keyed hash of the insured in the newest referral, if it differs from the first."""
     first = next((fact for fact in own if isinstance(fact.data, ReferralReceived)), None)
     newest = fold(own).last(ReferralReceived)
     if first is None or newest is None or not isinstance(first.data, ReferralReceived):

@@ -114,7 +114,7 @@ class EncounterActivities:
 
 
 def _first_seen(session: Session, question: Question) -> list[str]:
-    """The events that the decision shown before this one did not know."""
+    """Return the events that the previous decision did not include."""
     before = select(Encounter.decided_sequence).where(Encounter.encounter_id == question.encounter)
     rows = select(EncounterEvent.event_id).where(
         EncounterEvent.encounter_id == question.encounter,
@@ -142,7 +142,7 @@ def _log_decision(decision: Decision, question: Question, seen: list[str]) -> No
 
 
 def _stale(session: Session, question: Question) -> bool:
-    """A retried activity of an older decision must not undo what a newer one did, not even one on the same facts."""
+    """Whether a newer decision was shown: a retry of an older one must not undo it, not even one on the same facts."""
     row = session.get_one(Encounter, question.encounter, with_for_update=True)
     done, asked = (row.acted_sequence, row.acted_at or question.now), (question.up_to_sequence, question.now)
     if done > asked:

@@ -174,7 +174,7 @@ def stays(facts: Facts) -> list[Stay]:
 
 
 def _started(before: Stay | None, s: care.AdmissionStarted, event: str) -> Stay:
-    """Return a stay that begins, or whose beginning is reported again. An end before the beginning belongs to the earlier stay."""
+    """Return a stay that begins, or whose beginning is reported again. An earlier end belongs to the stay before."""
     ended = before is not None and before.ended_at is not None and before.ended_at >= s.at
     return Stay(
         id=s.admission_id,

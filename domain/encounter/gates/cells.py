@@ -103,7 +103,7 @@ def depleted(context: EncounterContext, service: Service) -> Requirement:
 
 
 def in_time(context: EncounterContext, service: Service) -> Requirement:
-    """Return the requirement that the infusion follows lymphodepletion within the rulebook's window; else the course is repeated."""
+    """Return the requirement that the infusion follows lymphodepletion in time; else the course is repeated."""
     allowed = context.window("lymphodepletion_slip", service.on).days or 0
     last = last_dose_day(context)
     met = last is None or (service.on - last).days <= allowed
