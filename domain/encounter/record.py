@@ -142,11 +142,11 @@ class Record:
     @cached_property
     def transfer(self) -> Fact[governance.PlanChanged] | None:
         """The last plan that moved the infusion to another center; None while the center of the referral is planned."""
-        centre = self.referral.data.facilities.infusion if self.referral else None
+        center = self.referral.data.facilities.infusion if self.referral else None
         moved = None
         for fact in self.facts.of(governance.PlanChanged):
-            if fact.data.facilities is not None and fact.data.facilities.infusion != centre:
-                moved, centre = fact, fact.data.facilities.infusion
+            if fact.data.facilities is not None and fact.data.facilities.infusion != center:
+                moved, center = fact, fact.data.facilities.infusion
         return moved
 
     @cached_property

@@ -12,6 +12,7 @@ from domain.events.base import Setting, Stage
 from domain.rulebook.rows import SiteOfCare
 
 RELEASES = ("cart.evidence.added", "cart.plan.changed", "cart.appointment.rescheduled", "cart.correction.made")
+LABELS = {"tumour_burden": "tumor burden"}
 
 
 def site_of_care(context: EncounterContext, service: Service) -> list[Requirement]:
@@ -66,7 +67,7 @@ def _judged(context: EncounterContext, row: SiteOfCare, setting: Setting) -> Req
 
 def _missing(context: EncounterContext, row: SiteOfCare) -> list[str]:
     """The documents that are missing, or whose latest does not support the setting."""
-    return [kind.replace("_", " ").replace("tumour", "tumor") for kind in row.documents if not _supports(context, kind)]
+    return [LABELS.get(kind, kind.replace("_", " ")) for kind in row.documents if not _supports(context, kind)]
 
 
 def _supports(context: EncounterContext, kind: str) -> bool:

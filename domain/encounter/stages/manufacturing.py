@@ -172,8 +172,8 @@ def recorded(
 
 def reported_delay(context: EncounterContext) -> Fact[ManufacturingDelayed] | None:
     """The last change of the release date that the manufacturer reported in this attempt."""
-    told = [f for f in context.record.facts.of(ManufacturingDelayed) if f.time > context.attempt.since]
-    return told[-1] if told else None
+    reported = [f for f in context.record.facts.of(ManufacturingDelayed) if f.time > context.attempt.since]
+    return reported[-1] if reported else None
 
 
 def _release_wait(context: EncounterContext, first: Fact[cells.ApheresisCompleted]) -> Wait:
