@@ -37,8 +37,11 @@ Told = tuple[str, Facts]
 
 
 def log_step(step: str, **facts: object) -> None:
-    """One line of the log. `facts` are opaque references, kinds, states and counts; what is None is left out."""
+    """Logs one line. `facts` are opaque references, kinds, states and counts; None is left out."""
     log.info(step, extra={"facts": {name: value for name, value in facts.items() if value not in (None, [])}})
+
+
+tell = log_step
 
 
 class TellingSession(Session):

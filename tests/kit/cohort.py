@@ -24,6 +24,7 @@ from store import claims
 from store.alerts import reconcile_alerts
 from store.chain import append_custody
 from store.tables import Encounter, EncounterEvent
+from store.unit import Store
 from tests.kit.metrics_store import World
 
 UNTIL = date(2026, 11, 20)
@@ -42,7 +43,7 @@ def play(world: World, encounters: int, seed: int, days: int) -> int:
             receipt = receive(world.db, world.keys, event, AT, "simulation")
             assert receipt.disposition is Disposition.ACCEPTED, (event["id"], receipt)
             taken += 1
-    service = DecisionService(world.db, world.keys, world.config)
+    service = DecisionService(Store(world.db, world.keys, world.config))
     with world.db.read() as session:
         last = {row.encounter_id: row.next_sequence - 1 for row in session.exec(select(Encounter))}
     for name, sequence in last.items():

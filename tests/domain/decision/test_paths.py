@@ -490,12 +490,12 @@ class TestOverrides:
 
 def test_three_doses_of_cyclophosphamide_in_b_all_are_a_safety_alert_and_never_silent() -> None:
     def story(edition: str) -> Story:
-        story_ = until_received(indication="b_all", diagnosis="C91.02")
-        story_.edition = edition
+        given = until_received(indication="b_all", diagnosis="C91.02")
+        given.edition = edition
         for day in (-4, -3, -2):
-            story_.dose(day, "fludarabine", 46.25)
-            story_.dose(day, "cyclophosphamide", 1665)
-        return story_
+            given.dose(day, "fludarabine", 46.25)
+            given.dose(day, "cyclophosphamide", 1665)
+        return given
 
     alert = kinds(story("current").decide(-1))["dose_safety"]
     assert (alert.severity, alert.denial) == ("critical", 7)
