@@ -22,7 +22,7 @@ def away(moment: Moment) -> None:
     raise OperationalError("SELECT 1", {}, Exception("connection refused"))
 
 
-async def test_a_failing_activity_says_what_to_do(world: World) -> None:
+async def test_a_failing_activity_states_what_to_do(world: World) -> None:
     client = world.server.client
     with ThreadPoolExecutor(1) as pool:
         worker = Worker(
