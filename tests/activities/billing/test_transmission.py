@@ -36,15 +36,7 @@ def open_texts(r: Recorder) -> list[str]:
         return list(session.exec(select(AlertRecord.action).where(AlertRecord.state == "open")))
 
 
-<<<<<<< HEAD
-async def test_the_hold_is_kept_and_the_file_says_who_it_is_from_nobody_it_is_about(r: Recorder) -> None:
-=======
-def files(r: Recorder) -> list[Path]:
-    return sorted(path for path in r.activities.claim_life.outbox.rglob("*") if path.is_file())
-
-
 async def test_the_bill_hold_is_kept_and_the_file_name_states_the_sender_and_no_patient(r: Recorder) -> None:
->>>>>>> words-d2
     encounter = await encounter_of(r)
     assert send(r, encounter, now=NOW + timedelta(days=3)).state == "emitted"
     assert files(r) == []
