@@ -67,5 +67,5 @@ def test_a_claim_is_live_only_where_installation_facility_and_payer_say_so(
     assert made.mode_of(site.payers[0].model_copy(update={"mode": payer}), house.key) == mode
 
 
-def test_a_facility_that_nobody_knows_is_in_shadow(site: Site) -> None:
+def test_a_facility_that_is_not_in_the_site_file_is_in_shadow(site: Site) -> None:
     assert site.mode_of(site.payers[0].model_copy(update={"mode": "live"}), "nowhere") == "shadow"

@@ -31,7 +31,7 @@ def signed(story: Story, day: int, disposition: str, **changes: str) -> str:
     return story.report(day, "cart.disposition.signed", data | changes)
 
 
-def test_a_bag_that_nobody_released_is_a_mismatch_wherever_it_is_scanned() -> None:
+def test_a_bag_without_a_release_is_a_mismatch_wherever_it_is_scanned() -> None:
     story = until_received()
     story.transfer(-5, "patient_match", bag_id="BAG-9", lot=LOT)
 
@@ -161,14 +161,14 @@ def test_an_accepted_bag_is_still_left_over_when_the_patient_leaves() -> None:
     assert "disposition_due" not in kinds(whole().decide(35))
 
 
-def test_who_leaves_during_manufacture_has_the_manufacturer_told() -> None:
+def test_a_withdrawal_during_manufacturing_notifies_the_manufacturer() -> None:
     story = until_collected()
     story.withdraw(-20, "choice")
 
     assert "notify the manufacturer" in kinds(story.decide(-20))["withdrawn"].action
 
 
-def test_a_transferred_patient_waits_for_the_bag_at_the_new_centre() -> None:
+def test_a_transferred_patient_waits_for_the_bag_at_the_new_center() -> None:
     story = until_received()
     story.on_the_way()
     plan = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}, "reason": "nearer to home"}
