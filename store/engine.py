@@ -10,8 +10,9 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlmodel import Session as Session
 from sqlmodel import SQLModel, create_engine
 
@@ -22,6 +23,18 @@ from store.step_log import TellingSession
 MIGRATIONS = Path(__file__).resolve().parents[1] / "deploy" / "migrations"
 BUSY_MILLISECONDS = 30_000
 RULES = "rules"
+
+DatabaseError = SQLAlchemyError
+"""Any error of reading or writing the database."""
+
+NotStorable = DataError
+"""A value does not fit its column."""
+
+StatementFailed = DBAPIError
+"""The database refused a statement, or went away."""
+
+Unreachable = OperationalError
+"""The database cannot be reached or opened."""
 
 
 class Database:
@@ -59,6 +72,15 @@ class Database:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
+    def answers(self) -> bool:
+        """True when the database can be read."""
+        try:
+            with self.read() as session:
+                session.execute(text("SELECT 1 FROM inbox LIMIT 1"))
+        except DatabaseError:
+            return False
+        return True
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -67,6 +89,18 @@ def last_rules(session: Session) -> Rulebook:
     """The last rulebook that loaded in the process of a transaction; the packaged one where none is configured."""
     rules: Rulebook = session.info.get(RULES, packaged_rules)()
     return rules
+
+
+def without_password(url: str) -> str:
+    """The address of a database as a log may show it."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def place_of(url: str) -> str:
+    """The address of a database without user, password and driver."""
+    parts = make_url(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.get_backend_name()}://{parts.host or ''}{port}/{parts.database or ''}"
 
 
 def take_turn(session: Session, lock: int) -> None:

@@ -1,4 +1,4 @@
-"""Bodies of requests: read once the caller is known, within the caller's limits, as JSON that reads but one way."""
+"""Request bodies: read after the caller is known, within its limits, as strict JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from app.api.actors import MAX_BODY, Actor
+from app.api.actors import Actor, largest
 from app.api.problems import FieldProblem, Refusal
 from domain.events import problems_of
 from intake.strict_json import NotJson, read_json
@@ -16,29 +16,39 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def body_of(request: Request) -> bytes:
-    """The body, read once and never beyond the greatest limit."""
+    """Returns the body, read once and up to the largest limit."""
     known: bytes | None = getattr(request.state, "body", None)
-    if known is not None:
-        return known
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise too_large(MAX_BODY)
-    request.state.body = bytes(body)
-    return bytes(body)
+    if known is None:
+        known = request.state.body = bytes(await _streamed(request, largest(request.url.path)))
+    return known
 
 
 async def body_from(request: Request, actor: Actor) -> bytes:
-    """The body, within the limit of its sender."""
-    body = await body_of(request)
-    if len(body) > actor.limits.body:
-        raise too_large(actor.limits.body)
+    """Returns the body, within the limit of its sender."""
+    body, limit = await body_of(request), actor.limits.of(request.url.path)
+    if len(body) > limit:
+        raise too_large(limit)
+    return body
+
+
+async def file_from(request: Request, actor: Actor) -> bytes | bytearray:
+    """Returns the body, within the limit of its sender; a large one is not copied."""
+    if getattr(request.state, "body", None) is not None:
+        return await body_from(request, actor)
+    return await _streamed(request, actor.limits.of(request.url.path))
+
+
+async def _streamed(request: Request, limit: int) -> bytearray:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise too_large(limit)
     return body
 
 
 async def json_from(request: Request, actor: Actor) -> Any:
-    """The value of the body."""
+    """Returns the JSON value of the body."""
     try:
         return read_json(await body_from(request, actor))
     except NotJson as error:
@@ -46,10 +56,10 @@ async def json_from(request: Request, actor: Actor) -> Any:
 
 
 async def model_from(request: Request, actor: Actor, model: type[M], what: str) -> M:
-    """The body as a model.
+    """Returns the body as a model.
 
     Raises:
-        Refusal: 422 with the fields at fault; `what` says what the body is not.
+        Refusal: 422 with the fields in error; `what` is the detail text.
     """
     try:
         return model.model_validate(await json_from(request, actor))
@@ -59,4 +69,4 @@ async def model_from(request: Request, actor: Actor, model: type[M], what: str) 
 
 
 def too_large(limit: int) -> Refusal:
-    return Refusal(413, f"a request carries at most {limit} bytes; send the events in smaller batches")
+    return Refusal(413, f"the request is too large; at most {limit} bytes. Send smaller batches")

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/metrics`: without a token, without anything about a person."""
+"""`/healthz`, `/readyz`, `/metrics`: no token, no patient data."""
 
 from __future__ import annotations
 
@@ -7,39 +7,32 @@ import asyncio
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.answers import Health, Readiness
-from app.api.parts import Parts, PartsOf
+from app.api.parts import PartsOf
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="The process is up")
+@router.get("/healthz", summary="Check that the process is up")
 async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "A neighbour is away"}}, summary="All is up")
+@router.get(
+    "/readyz",
+    responses={503: {"model": Readiness, "description": "Database or Temporal is down"}},
+    summary="Check that database and Temporal are up",
+)
 async def readyz(parts: PartsOf) -> Response:
-    """200 when database and Temporal answer, else 503. Events are still taken in while Temporal is away."""
-    database = await asyncio.to_thread(_database_answers, parts)
+    """Returns 200 if database and Temporal respond, else 503. Events are still received while Temporal is down."""
+    database = await asyncio.to_thread(parts.db.answers)
     temporal = parts.temporal_reachable is None or await parts.temporal_reachable()
     body = Readiness(ready=database and temporal, database=database, temporal=temporal)
     return JSONResponse(body.model_dump(), 200 if body.ready else 503)
 
 
-def _database_answers(parts: Parts) -> bool:
-    try:
-        with parts.db.read() as session:
-            session.execute(text("SELECT 1 FROM inbox LIMIT 1"))
-    except SQLAlchemyError:
-        return False
-    return True
-
-
-@router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus exposition")
+@router.get("/metrics", response_class=PlainTextResponse, summary="Get Prometheus metrics")
 def metrics() -> Response:
-    """The process's counters, and where the process counts it, what the database knows."""
+    """Returns the counters of the process, and database metrics if the process has them."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

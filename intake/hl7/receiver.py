@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import partial
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from intake.counters import IGNORED
 from intake.faults import Fault, NotHl7, NotUsable, Unsupported
@@ -23,7 +22,7 @@ from intake.inbox.merge_records import merge_records
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive_all
 from intake.site_mapping import Feed, SiteMapping
-from store.engine import Database, serialize
+from store.engine import Database, DatabaseError, serialize
 from store.keys import Keyring
 
 SEND_AGAIN = "nothing was stored; send it again"
@@ -73,7 +72,7 @@ class Hl7Door:
             verdict = self._taken(message, text, names)
         except (NotHl7, Unsupported) as error:
             verdict = Verdict(Code.REJECT, str(error), error.fault)
-        except SQLAlchemyError as error:
+        except DatabaseError as error:
             log.warning("hl7.database", error=type(error).__name__)
             verdict = Verdict(Code.REJECT, SEND_AGAIN, Fault.INTERNAL)
         except Exception as error:  # noqa: BLE001 one bad message must not end a sender's connection

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from domain.billing.submission.responses import REPLIES
+from domain.billing.submission.responses import RESPONSES
 from domain.encounter.record import aliases_of
 from domain.events import OPENING_TYPES, Envelope, EventData
 from domain.events.access import ReferralReceived
@@ -145,9 +145,18 @@ def _by_payer_number(session: Session, keys: Keyring, number: str) -> Match:
     return own if own.encounter_id or len(found) != 1 else Match(found.pop())
 
 
-def knows_claim(session: Session, keys: Keyring, number: str) -> bool:
-    """True when a claim of this store has the number, ours or the payer's."""
-    return _by_payer_number(session, keys, number).encounter_id is not None
+def known_claims(session: Session, keys: Keyring, numbers: Collection[str]) -> set[str]:
+    """Those of the numbers that a claim of this store has, ours or the payer's."""
+    own = set(session.exec(select(ClaimVersion.control_number).where(col(ClaimVersion.control_number).in_(numbers))))
+    by_key = {alias_key(keys, number): number for number in numbers}
+    aliases = select(Alias.alias_key, Alias.encounter_id).where(
+        col(Alias.alias_key).in_(by_key), Alias.kind == PAYER_CLAIM
+    )
+    holders: dict[str, set[str]] = {}
+    for key, encounter in session.exec(aliases):
+        holders.setdefault(key, set()).add(encounter)
+    named_by_payer = {by_key[key] for key, encounters in holders.items() if len(encounters) == 1}
+    return {number for number in own if number} | named_by_payer
 
 
 def _home_of(session: Session, keys: Keyring, correction: CorrectionMade) -> str | None:
@@ -172,7 +181,7 @@ def add_aliases(
     """Register what an attached event calls its encounter; returns the keys that became known by it."""
     known: set[str] = set()
     pairs = [(ORDER, envelope.subject), *aliases_of(data)]
-    if isinstance(data, (CorrectionMade, *REPLIES)):
+    if isinstance(data, (CorrectionMade, *RESPONSES)):
         number = getattr(data, "payer_claim_number", None)
         pairs = [(PAYER_CLAIM, number)] if number else []
     for kind, value in pairs:

@@ -13,6 +13,7 @@ from domain.billing.submission.versions import ClaimVersion
 from domain.rulebook import Rulebook
 
 ACKNOWLEDGEMENTS = frozenset({"999", "277CA"})
+INTERCHANGE = "TA1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Reported:
 
     @property
     def unanswered_in_shadow(self) -> bool:
-        """A test file without a response: the hospital's present process bills, so the payer has nothing of ours."""
+        """A test file without a response: the hospital's current process bills, so the payer has no claim of ours."""
         sent = self.version.sent
-        return sent is not None and sent.shadow and not self.responses
+        return sent is not None and sent.shadow and not answered(self.responses)
 
     @property
     def payer_number(self) -> str | None:
@@ -45,6 +46,11 @@ class Reported:
     def numbered_by(self) -> PayerResponse | None:
         """The newest response that gives the number; a secondary payer's is not the one to refer to."""
         return next((one for one in reversed(of_first(self.responses)) if one.payer_number), None)
+
+
+def answered(responses: Sequence[PayerResponse]) -> bool:
+    """True when something was stated of the claim: a TA1 states that its interchange arrived, and nothing of a claim."""
+    return any(response.kind != INTERCHANGE for response in responses)
 
 
 def reported(
@@ -82,7 +88,7 @@ def _state(version: ClaimVersion, responses: Sequence[PayerResponse], paid: Remi
 
 
 def _adjudicated(paid: Remittance) -> State:
-    """Money that was withheld again from another transfer is not paid."""
+    """A recoupment from another transfer reduces what is paid."""
     if paid.kept > 0 and not paid.denied:
         return State.PARTLY_PAID if paid.refused else State.PAID
     return State.PAID if paid.settled else State.DENIED

@@ -1,4 +1,4 @@
-"""A claim after its emission: state, money, next step, waits and alerts at a moment."""
+"""A claim after it is ready: state, payments, next step, waits and alerts at a moment."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from domain.alerts.model import Alert, Cause, Finding
 from domain.billing.submission import denials
 from domain.billing.submission.background import Background
 from domain.billing.submission.model import AT_PAYER, NOT_FILED, VOID, State
-from domain.billing.submission.payer_view import Reported
+from domain.billing.submission.payer_view import Reported, answered
 from domain.billing.submission.remittance import Remittance
+from domain.billing.submission.response_codes import accepted_by_payer, accepted_with_errors, explained
 from domain.billing.submission.versions import ClaimStatus, RebillAfterVoid
 from domain.days import end_of_day
 from domain.rulebook import Rulebook
@@ -73,7 +74,7 @@ def judge(one: Reported, background: Background, rules: Rulebook, site: Site, no
     A payer that the rulebook does not know has no filing and no appeal time here; an edit holds its claims.
 
     Raises:
-        NoRule: the rulebook lacks a window or an alert.
+        NoRule: the rulebook has no row for a window or an alert.
     """
     judged = _Judge(one, background, rules, site, now)
     every = list(judged.waits())
@@ -103,7 +104,7 @@ class _Judge:
         facility = site.facility(self.claim.facility)
         self.zone = facility.zone if facility else ZoneInfo("UTC")
         self.shadow = _in_shadow(one, site)
-        self.unanswered = self.shadow and not self.responses
+        self.unanswered = self.shadow and not answered(self.responses)
         self.payer = rules.maybe(Payer, self.through, key=self.claim.payer)
         emitted, served = one.version.emitted_at, end_of_day(self.through, self.zone)
         self.release = max(emitted + timedelta(days=site.bill_hold_days), served) if emitted else None
@@ -115,7 +116,7 @@ class _Judge:
         self.shortfall = self._shortfall()
 
     def status(self, shown: Waiting | None) -> ClaimStatus:
-        """What is kept of the judgment; who looked last, and what waits for a void, stay."""
+        """What is kept of the judgment; the last follow-up, and the claim that waits for a void, are kept."""
         paid, counts = self.paid, bool(self.paid.count)
         return replace(
             self.version.status,
@@ -123,7 +124,7 @@ class _Judge:
             remitted_at=paid.last,
             paid=paid.paid if counts else None,
             kept=paid.kept if counts else None,
-            paid_by_further=paid.paid_by_further if paid.further else None,
+            paid_by_further=paid.paid_by_further if paid.secondary else None,
             forwarded=paid.forwarded,
             crossover=paid.crossover,
             balance=paid.balance if counts else None,
@@ -151,10 +152,10 @@ class _Judge:
         return self.version.status.rebill if self.frequency == VOID else None
 
     def _shortfall(self) -> Decimal | None:
-        """What is missing of a payment, by line where lines are listed: a room paid well must not hide a product paid badly."""
+        """What is missing of a payment, by line where lines are listed, so an overpaid room cannot hide an underpaid product."""
         expected, tolerance = self.background.expected, self._tolerance()
-        if not expected or not expected.amount or self.state is not State.PAID or self.paid.as_further:
-            return None  # what the first payer should pay does not apply to one that comes after it
+        if not expected or not expected.amount or self.state is not State.PAID or self.paid.as_secondary:
+            return None  # The expected payment of the primary payer does not apply to a secondary payer.
         allowed = dict(self.paid.allowed_lines)
         if expected.lines and allowed:
             wanted: dict[str, Decimal] = {}
@@ -171,7 +172,8 @@ class _Judge:
 
         A void bills nothing, but until it is out the claim after it is not filed either.
         """
-        if self.shadow or self.state not in NOT_FILED:
+        received = self.state is State.ACKNOWLEDGED and not accepted_by_payer(self.responses, self.rules, self.through)
+        if self.shadow or not (received or self.state in NOT_FILED):
             return False
         return self._rebill is not None if self.frequency == VOID else not self.background.filed_before
 
@@ -195,7 +197,7 @@ class _Judge:
         if self.file_by and self.unfiled:
             due = self._end_of(self.file_by) - self._window("claim_filing_warning")
             yield Waiting("claim_filing_ending", due, "timely filing ends")
-        if self.paid.forwarded and self.paid.further is None and self.paid.balance > 0 and self.paid.last:
+        if self.paid.forwarded and self.paid.secondary is None and self.paid.balance > 0 and self.paid.last:
             due = self.paid.last + self._window("claim_crossover")
             whose = f" of {', '.join(self.paid.crossover)}" if self.paid.crossover else ""
             yield Waiting("claim_crossover_overdue", due, f"the secondary payer's remittance{whose}")
@@ -247,9 +249,13 @@ class _Judge:
         if self.state is State.REJECTED:
             last = next(one for one in reversed(self.responses) if not one.accepted)  # a rejection made it so
             kind = "claim_void_rejected" if self.frequency == VOID else "claim_rejected"
-            yield self._finding(kind, last.at, f"rejected {last.cause}", (last.event,))
+            words = explained(last, self.rules, self.through)
+            yield self._finding(kind, last.at, f"rejected {words}", (last.event,))
         elif (refused := self.background.void_rejected) is not None:
             yield self._finding("claim_void_rejected", refused.at, f"rejected {refused.cause}", (refused.event,))
+        elif (received := accepted_with_errors(self.responses)) is not None and self.state is State.ACKNOWLEDGED:
+            words = explained(received, self.rules, self.through)
+            yield self._finding("claim_accepted_with_errors", received.at, words, (received.event,))
 
     def _withheld(self) -> str:
         if self.paid.withheld <= 0:
@@ -258,17 +264,17 @@ class _Judge:
         return f"withheld from another transfer: ${self.paid.withheld:,.2f}{more}"
 
     def _secondary_payers(self) -> Iterator[Finding]:
-        """What payers that came after the first one decided, and one that reports that it comes after another."""
-        further = self.paid.further
-        if self.paid.as_further and self.paid.last:
+        """Decisions of secondary payers, and a payer that reports that it is secondary."""
+        secondary = self.paid.secondary
+        if self.paid.as_secondary and self.paid.last:
             yield self._finding("claim_adjudicated_as_further", self.paid.last, "", self.paid.events)
-        if further is None or further.last is None:
+        if secondary is None or secondary.last is None:
             return
-        if further.denied or further.refused > 0:
-            amount = f"${further.refused:,.2f} ({_reasons(further)})"
-            yield self._finding("claim_further_payer_refused", further.last, amount, further.events)
-        if further.taken_back or further.withheld > 0:
-            yield self._finding("claim_further_payer_took_back", further.last, "", further.events)
+        if secondary.denied or secondary.refused > 0:
+            amount = f"${secondary.refused:,.2f} ({_reasons(secondary)})"
+            yield self._finding("claim_further_payer_refused", secondary.last, amount, secondary.events)
+        if secondary.taken_back or secondary.withheld > 0:
+            yield self._finding("claim_further_payer_took_back", secondary.last, "", secondary.events)
 
     def _denied(self, since: datetime) -> Finding:
         rows = denials.rows(

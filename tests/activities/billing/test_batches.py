@@ -12,9 +12,9 @@ import pytest
 from sqlmodel import select
 
 from activities.billing import transmit
-from activities.billing.batches import take_place
 from domain.billing.x12.validation import guide_findings
 from intake.payer_files.importer import PayerFileImporter
+from store.batches import take_place
 from store.tables import Batch, ClaimVersion, Transmission
 from tests.kit.claims import LATER, encounter_of, files
 from tests.kit.files import SAMPLES, SITE_FILE
@@ -169,7 +169,7 @@ async def test_a_999_answers_the_one_claim_of_a_batch_that_it_names_and_a_refuse
         numbers = {row.letter: row.control_number for row in _rows(r)}
 
         def answered(text: str) -> list[str]:
-            return [event["data"]["control_number"] for event in taker.events(text.encode())[1]]
+            return [event["data"]["control_number"] for event in taker.events(text.encode())]
 
         assert answered(one.replace("AK2*837*0001", "AK2*837*0002")) == [numbers["B"]]
         group = one.replace("AK2*837*0001*005010X223A2~\nIK5*A~\n", "").replace("AK9*A*1*1*1", "AK9*R*3*3*0")

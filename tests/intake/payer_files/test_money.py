@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import select
 
 from domain.billing.submission.remittance import remittance_of
-from domain.billing.submission.responses import PayerResponse, replies
+from domain.billing.submission.responses import PayerResponse, responses_of
 from domain.encounter.facts import fold
 from domain.rulebook import Rulebook
 from store.facts import load_facts
@@ -21,7 +21,7 @@ PAYER_NUMBER = f"226{CLAIM[-9:]}"
 
 def heard(post: Post) -> list[PayerResponse]:
     own, _ = load_facts(post.db, post.keys, post.encounter, 10_000)
-    return list(replies(fold(own)))
+    return list(responses_of(fold(own)))
 
 
 def waiting(post: Post) -> list[Quarantine]:
@@ -57,7 +57,9 @@ def test_a_line_that_does_not_balance_puts_the_file_aside(sent: Post) -> None:
     lines = ("SVC*HC:J9185*1000*800**6~", "DTM*472*20260801~", "CAS*CO*45*150~")
     sent.put("835.x12", remittance(claim(CLAIM, "1", "1000", "800", *lines, cas="CAS*CO*45*50~"), transfer="800"))
     assert sent.sweep() == 0
-    assert sent.reasons() == ["a service line of it does not balance (SVC02, CAS, SVC03)"]
+    assert sent.reasons() == [
+        "a service line of it does not balance (SVC02, CAS, SVC03): 800 was paid, 850 is explained"
+    ]
 
 
 def test_reversal_and_correction_of_one_file_stand_in_their_order(sent: Post, rules: Rulebook) -> None:
