@@ -87,7 +87,7 @@ class Adjustment(Strict):
 
 
 class RemittedLine(Strict):
-    """What an 835 says of one service line (SVC): what was charged and paid, and why they differ."""
+    """One service line of an 835 (SVC): what was charged and paid, and why they differ."""
 
     revenue_code: Annotated[str, Field(pattern=r"^\d{4}$")] | None = None
     hcpcs: ServiceCode | None = None
@@ -97,10 +97,10 @@ class RemittedLine(Strict):
 
 
 class ClaimRemitted(EventData):
-    """An 835 as a fact. `adjustments` are those of the claim and of all its lines; `lines` say which are whose.
+    """An 835 as a fact. `adjustments` are those of the claim and of all its lines; `lines` assign them to service lines.
 
     `trace_number` is the check or transfer it came with (TRN02): the parts of one claim in one transfer are one adjudication.
-    `status` is CLP02; `crossover` the further payer the claim was passed on to (NM1*TT), where the payer names it.
+    `status` is CLP02; `crossover` the secondary payer the claim was passed on to (NM1*TT), where the payer names it.
     """
 
     event_type: ClassVar[str] = "cart.claim.remitted"

@@ -58,7 +58,7 @@ def test_a_mistake_is_named(right: str, wrong: str, named: str) -> None:
         ("live", "live", "shadow", "shadow"),
     ],
 )
-def test_a_claim_is_live_only_where_installation_facility_and_payer_say_so(
+def test_a_claim_is_live_only_where_installation_facility_and_payer_are_live(
     site: Site, installation: str, facility: str, payer: str, mode: str
 ) -> None:
     house = site.facilities[0].model_copy(update={"mode": facility})
@@ -67,5 +67,5 @@ def test_a_claim_is_live_only_where_installation_facility_and_payer_say_so(
     assert made.mode_of(site.payers[0].model_copy(update={"mode": payer}), house.key) == mode
 
 
-def test_a_facility_that_nobody_knows_is_in_shadow(site: Site) -> None:
+def test_an_unknown_facility_is_in_shadow(site: Site) -> None:
     assert site.mode_of(site.payers[0].model_copy(update={"mode": "live"}), "nowhere") == "shadow"

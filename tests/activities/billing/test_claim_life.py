@@ -85,7 +85,7 @@ async def test_the_number_referred_to_is_that_of_the_version_the_payer_has(life:
 
 
 @pytest.mark.parametrize("change", [{"member_id": "9ZZ9TE9MK99"}, {"line": "77 CORRECTED WAY"}])
-async def test_whom_the_file_names_counts_after_a_rejection(life: Life, change: dict[str, str]) -> None:
+async def test_the_parties_of_the_file_count_after_a_rejection(life: Life, change: dict[str, str]) -> None:
     first = life.rows()[0]
     await life.answered("277CA", first, **REJECTED)
     (corrected,) = change.values()

@@ -36,7 +36,7 @@ def open_texts(r: Recorder) -> list[str]:
         return list(session.exec(select(AlertRecord.action).where(AlertRecord.state == "open")))
 
 
-async def test_the_hold_is_kept_and_the_file_says_who_it_is_from_nobody_it_is_about(r: Recorder) -> None:
+async def test_the_bill_hold_is_kept_and_the_file_name_states_the_sender_and_no_patient(r: Recorder) -> None:
     encounter = await encounter_of(r)
     assert send(r, encounter, now=NOW + timedelta(days=3)).state == "emitted"
     assert files(r) == []
@@ -103,7 +103,7 @@ async def test_workers_beside_each_other_send_each_claim_once_and_number_without
     assert all(validate(path.read_text()) == [] for path in files(r))
 
 
-async def test_a_file_that_does_not_pass_takes_no_number_and_somebody_hears_of_it(
+async def test_a_file_that_does_not_pass_gets_no_number_and_opens_an_alert(
     r: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encounter = await encounter_of(r)

@@ -52,7 +52,7 @@ async def test_a_rejected_void_goes_out_again_under_the_number_that_its_payer_na
     assert life.alerts() == set()
 
 
-async def test_a_claim_behind_a_void_that_waits_stands_among_the_unbilled_with_its_last_day(life: Life) -> None:
+async def test_a_claim_after_a_waiting_void_is_listed_as_unbilled_with_its_last_day(life: Life) -> None:
     await life.answered("277CA", life.rows()[0])
     await life.moved_to_uhc()
     life.look(days=20)
