@@ -16,7 +16,7 @@ UNREPORTED = text("state != told_state OR escalations != told_escalations OR sev
 class AlertRecord(SQLModel, table=True):
     """An alert. State: open, acknowledged, resolved; never deleted.
 
-    `told_…` is what escalation last reported to the destinations.
+    `told_state`, `told_severity`, `told_escalations`: as last reported to the destinations.
     """
 
     __tablename__ = "alerts"

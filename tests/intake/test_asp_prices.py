@@ -86,7 +86,7 @@ def test_a_bad_file_leaves_everything_as_it_was(
     assert not out.exists()
 
 
-def test_the_file_must_be_of_the_quarter_asked_for(tmp_path: Path, rules: Rulebook) -> None:
+def test_the_file_must_be_of_the_requested_quarter(tmp_path: Path, rules: Rulebook) -> None:
     file = tmp_path / "prices.csv"
     file.write_text(as_csv(ROWS))
     with pytest.raises(AspFileError, match="holds the prices of 2026Q3"):

@@ -1,4 +1,4 @@
-"""A patient with unmistakable identifiers goes through every door, failures on the way; no file, log or answer names her."""
+"""A patient with unmistakable identifiers passes every receiver, with failures; no file, log or answer names her."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from store.keys import Keyring
 from tests.kit import events as e
 
 
-def test_processes_that_hear_a_feed_at_once_do_not_disturb_each_other(db: Database) -> None:
+def test_processes_that_note_a_feed_at_once_do_not_disturb_each_other(db: Database) -> None:
     moments = [e.NOW + timedelta(minutes=number) for number in range(24)]
     with ThreadPoolExecutor(8) as processes:
         list(processes.map(lambda moment: FeedLastSeen(db).note("scheduling", moment), moments))
@@ -21,7 +21,7 @@ def test_processes_that_hear_a_feed_at_once_do_not_disturb_each_other(db: Databa
         assert last_seen(session) == {"scheduling": moments[-1]}
 
 
-def test_the_last_word_of_each_feed_is_found_by_its_events_too(db: Database, keys: Keyring) -> None:
+def test_a_feed_is_also_last_seen_by_its_events(db: Database, keys: Keyring) -> None:
     for number, feed in enumerate(("scheduling", "ehr", "scheduling")):
         receive(db, keys, e.booking(f"b-{number}", f"ORD-{number}"), e.NOW + timedelta(hours=number), feed)
     FeedLastSeen(db).note("ehr", e.NOW + timedelta(hours=9))
