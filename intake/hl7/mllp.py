@@ -40,7 +40,7 @@ class Door(Protocol):
 
     def take(self, data: bytes, names: frozenset[str] | None = None) -> bytes: ...
 
-    def reject(self, reason: str) -> bytes: ...
+    def reject(self, reason: str, data: bytes = b"") -> bytes: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -130,7 +130,7 @@ class MllpServer:
                 connection.waiting_since = _now()
 
     def _answer(self, frame: Frame, names: frozenset[str] | None) -> bytes:
-        return self._door.reject(frame.fault) if frame.fault else self._door.take(frame.data, names)
+        return self._door.reject(frame.fault, frame.begun) if frame.fault else self._door.take(frame.data, names)
 
 
 async def _frames(
