@@ -94,7 +94,7 @@ class Message:
         return self.segments[0][2]
 
     def _unescaped(self, raw: str) -> str:
-        component, repetition, escape, subcomponent = self._delimiters[:4]
+        component, repetition, escape, subcomponent = tuple(self._delimiters[:4])
         if escape not in raw:
             return raw
         plain: dict[str, str] = {
