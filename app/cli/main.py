@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -19,6 +18,7 @@ from app.cli.audit import audit
 from app.cli.encounter_text import receipt_lines
 from app.cli.encounters import DataDir, Json, Url, claims, holds, show, timeline
 from app.cli.encounters import tell as tell_answer
+from app.cli.feed import feed_app
 from app.cli.hl7 import hl7_app
 from app.cli.imports import import_
 from app.cli.packets import packet
@@ -48,6 +48,7 @@ cli.add_typer(rules_app, name="rules")
 cli.add_typer(deploy_app, name="deploy")
 cli.add_typer(vault_app, name="vault")
 cli.add_typer(hl7_app, name="hl7")
+cli.add_typer(feed_app, name="feed")
 cli.add_typer(alerts_app, name="alerts")
 cli.add_typer(quarantine_app, name="quarantine")
 cli.command()(simulate)
@@ -129,31 +130,6 @@ def post(file: Path, data_dir: DataDir = Path("data"), as_json: Json = None, url
     """Send a file of CloudEvents: one event or an array."""
     answer = api_from(data_dir, url).post("/v1/events", json.loads(file.read_text()))
     tell_answer(answer, receipt_lines, as_json)
-
-
-@cli.command()
-def feed(
-    file: Path,
-    anchor: Annotated[Optional[str], typer.Option(help="date of day 0, YYYY-MM-DD; today if absent")] = None,
-    subject: Annotated[Optional[str], typer.Option(help="order number; the feed's own if absent")] = None,
-    run: Annotated[
-        str, typer.Option(help="makes another patient of the same feed: stands in every id and number of the feed")
-    ] = "",
-    data_dir: DataDir = Path("data"),
-    as_json: Json = None,
-    url: Url = None,
-) -> None:
-    """Expand a feed (events with day offsets) on an anchor date and send it."""
-    from intake.scenario_feeds import expand, load_feed
-
-    try:
-        day = date.fromisoformat(anchor) if anchor else datetime.now().astimezone().date()
-        events = expand(load_feed(file), day, subject, f"-{run}" if run else "")
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}") from None
-    tell_answer(api_from(data_dir, url).post("/v1/events", events), receipt_lines, as_json)
 
 
 @cli.command()

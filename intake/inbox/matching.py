@@ -179,9 +179,9 @@ def add_aliases(
         also: other numbers of the appointment that it books.
     """
     known: set[str] = set()
-    for number in also:
-        _add_number(session, keys, encounter_id, number, str(getattr(data, "appointment_id", "")))
-        known.add(alias_key(keys, number))
+    for other in also:
+        _add_number(session, keys, encounter_id, other, str(getattr(data, "appointment_id", "")))
+        known.add(alias_key(keys, other))
     pairs = [(ORDER, envelope.subject), *aliases_of(data)]
     if isinstance(data, (CorrectionMade, *REPLIES)):
         number = getattr(data, "payer_claim_number", None)

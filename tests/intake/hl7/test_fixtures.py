@@ -126,6 +126,8 @@ def test_a_number_of_many_appointments_names_none(store: tuple[Database, Keyring
     door = Hl7Door(db, keys, mapping_with(""), lambda: e.NOW, lambda: None)
     booking = (FIXTURES / "SIU_S12" / "version-2.5" / "message").read_bytes().replace(b"|P-1|", b"|P-0|")
     for number in (b"1", b"2"):
-        assert read(door.take(booking.replace(b"A-1", b"A-" + number).replace(b"C1", b"C" + number))).get("MSA-1") == "AA"
+        assert (
+            read(door.take(booking.replace(b"A-1", b"A-" + number).replace(b"C1", b"C" + number))).get("MSA-1") == "AA"
+        )
     with db.read() as session:
         assert recognize(session, keys, Named(appointments=("P-0",), placers=("P-0",))).appointment is None
