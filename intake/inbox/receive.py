@@ -19,7 +19,7 @@ from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
 from domain.events.governance import CorrectionMade
 from intake import alerts
 from intake.inbox import closing, matching, quarantine
-from intake.inbox.placement import Arrival, attach, may_hear_of
+from intake.inbox.placement import Arrival, NotAllowed, attach, may_hear_of
 from store import identifiers, originals
 from store.engine import Database, serialize
 from store.keys import Keyring
@@ -168,7 +168,25 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
         row.state, row.resolved_at, row.reasons, row.expires_at = quarantine.RELEASED, now, [], None
         session.add(row)
         return ReceiptResult(None, None, Disposition.ACCEPTED, quarantine_id=row.quarantine_id)
-    results = [
+    try:
+        with session.begin_nested():
+            results = _received_again(session, keys, row, reading)
+    except NotAllowed as error:
+        row.reasons = [str(error)]
+        session.add(row)
+        problem = Problem(path="(message)", message=str(error))
+        return ReceiptResult(None, None, Disposition.INVALID, (str(error),), (problem,), row.quarantine_id)
+    result = next((one for one in results if one.disposition is Disposition.INVALID), results[0])
+    if result.disposition is not Disposition.INVALID:
+        row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
+        row.expires_at = None
+        alerts.resolve(session, alerts.reply_file_key(row.quarantine_id), now)
+    session.add(row)
+    return result
+
+
+def _received_again(session: Session, keys: Keyring, row: Quarantine, reading: Reading) -> list[ReceiptResult]:
+    return [
         receive_in(
             session,
             keys,
@@ -181,13 +199,6 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
         )
         for event in reading.events
     ]
-    result = next((one for one in results if one.disposition is Disposition.INVALID), results[0])
-    if result.disposition is not Disposition.INVALID:
-        row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
-        row.expires_at = None
-        alerts.resolve(session, alerts.reply_file_key(row.quarantine_id), now)
-    session.add(row)
-    return result
 
 
 def _replayed(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> ReceiptResult:

@@ -205,6 +205,22 @@ async def test_a_conflict_is_an_error_and_a_facility_of_others_is_refused(mllp: 
     assert read(mllp.door.take(recorded("story")[4])).get("MSA-1") == "AR"
 
 
+def test_what_is_refused_for_its_facility_is_kept_and_replayed_once_it_may_be_written(
+    mllp: Mllp, mapping: SiteMapping
+) -> None:
+    feeds = tuple(feed.model_copy(update={"facilities": frozenset({"lakeside"})}) for feed in mapping.feeds)
+    strict = mapping.model_copy(update={"feeds": feeds})
+    mllp.door.mapping = strict
+    assert read(mllp.door.take(GOOD)).get("MSA-1") == "AR"
+    with mllp.db.read() as session:
+        kept = session.exec(select(Quarantine)).one()
+    outcomes = [
+        replay(mllp.db, mllp.keys, kept.quarantine_id, e.NOW, "t", reader_of(lambda now=now: now)).disposition
+        for now in (strict, mapping)
+    ]
+    assert outcomes == [Disposition.INVALID, Disposition.ACCEPTED]
+
+
 async def test_a_kept_message_is_replayed_by_the_mapping_of_today(mllp: Mllp, mapping: SiteMapping) -> None:
     knee = recorded("broken")[0]
     assert read(mllp.door.take(knee)).get("MSA-1") == "AE"
