@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,11 +136,16 @@ def test_another_form_has_the_same_effect(store: tuple[Database, Keyring], tmp_p
     """A few fixtures in each way of writing; with `CART_FUZZ_MESSAGES` all of them."""
     dice = random.Random(way)
     usable = [case for case in CASES if _can_be_rewritten(case)]
+    empty = tmp_path / "empty.db"
+    template = Database(f"sqlite:///{empty}")
+    template.migrate()
+    template.close()
     for place, case in enumerate(dice.sample(usable, len(usable) if MESSAGES >= 1000 else 4)):
         effects = []
         for rewrite in (lambda data: data, ENDS[way]):
-            db = Database(f"sqlite:///{tmp_path / f'{place}-{len(effects)}.db'}")
-            db.migrate()
+            copy = tmp_path / f"{place}-{len(effects)}.db"
+            shutil.copyfile(empty, copy)
+            db = Database(f"sqlite:///{copy}")
             door = door_of((db, store[1]), case)
             answer = read(door.take(rewrite((case / "message").read_bytes())))
             effects.append((answer.get("MSA-1"), around(db, store[1])))
