@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` and `make test`. Both set up everything they need.
+# Main commands: `make demo` and `make test`. Both set up everything they need.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,14 +6,14 @@ STAMP := $(VENV)/.installed
 
 .PHONY: demo test check setup lint lock clean contract
 
-demo: setup ## play every scenario on the embedded stack; ARGS=--keep leaves it serving
+demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the stack running
 	@$(BIN)/cart-encounter demo $(ARGS)
 
 test: setup ## everything that CI runs
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-check: setup ## lint, types, import contract, unit tests: under a minute
+check: setup ## lint, types, import contract, unit tests: under one minute
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -q -n 2 tests/domain tests/house tests/contract $(ARGS)
 
@@ -31,11 +31,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
-lock: ## needs uv; the lock names no index
+lock: ## requires uv; the lock file names no index
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -c requirements.lock -o deploy/requirements.lock
 
-contract: setup ## write docs/contract anew from the models
+contract: setup ## write docs/contract again from the models
 	@$(BIN)/python -m app.tools.contract
 
 clean:

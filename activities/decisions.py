@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
-from domain.billing.submission.responses import REPLIES, PayerResponse, replies
+from domain.billing.submission.responses import REPLIES, PayerResponse
 from domain.decision.decide import decide
 from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
@@ -19,7 +19,7 @@ from domain.events.access import ReferralReceived
 from domain.events.governance import CorrectionMade
 from store.config import ConfigCache
 from store.engine import Database
-from store.facts import doses_given, load_facts_in
+from store.facts import EncounterFacts, doses_given, holder_facts, load_own
 from store.keys import Keyring
 from store.shared_identifiers import shared_identifiers
 from store.tables import ClaimVersion, EncounterEvent
@@ -37,8 +37,13 @@ class DecisionService:
         self._lock = threading.Lock()
         self._recent: OrderedDict[tuple[object, ...], Decision] = OrderedDict()
 
-    def decision(self, encounter: str, up_to_sequence: int, now: datetime) -> Decision:
+    def decision(
+        self, encounter: str, up_to_sequence: int, now: datetime, own: EncounterFacts | None = None
+    ) -> Decision:
         """The whole decision on the facts up to a sequence.
+
+        Args:
+            own: the encounter's facts, at least those up to the sequence, where they are loaded already.
 
         Raises:
             RulebookError, SiteError: a file on the shelf does not hold together.
@@ -49,7 +54,8 @@ class DecisionService:
             if key in self._recent:
                 return self._recent[key]
         with self.db.read() as session:
-            events, holders = load_facts_in(session, self.keys, encounter, up_to_sequence)
+            known = own.up_to(up_to_sequence) if own else load_own(session, self.keys, encounter, up_to_sequence)
+            events, holders = list(known.own), holder_facts(session, self.keys)
             holders = [*holders, *doses_given(session, self.keys, holders)]
             shared = shared_identifiers(session, self.keys, encounter, events)
         answer = decide(fold(events), site, rules, now, holders, shared)
@@ -59,11 +65,18 @@ class DecisionService:
                 self._recent.popitem(last=False)
         return answer
 
-    def answer(self, question: Question) -> Decision:
-        return self.decision(question.encounter, question.up_to_sequence, question.now)
+    def answer(self, question: Question, own: EncounterFacts | None = None) -> Decision:
+        return self.decision(question.encounter, question.up_to_sequence, question.now, own)
+
+    def facts(self, encounter: str) -> EncounterFacts:
+        """The encounter's facts, all of them: for an activity to load once."""
+        with self.db.read() as session:
+            return load_own(session, self.keys, encounter)
 
 
-def claim_marks(session: Session, keys: Keyring, encounter: str, up_to_sequence: int) -> dict[str, str]:
+def claim_marks(
+    session: Session, keys: Keyring, encounter: str, up_to_sequence: int, own: EncounterFacts
+) -> dict[str, str]:
     """A hash of what stands beside the content of each claim, by claim key: the replies to it, and a corrected insured.
 
     It changes when a reply comes or is corrected and when a later referral names another insured; the encounter's workflow
@@ -85,12 +98,11 @@ def claim_marks(session: Session, keys: Keyring, encounter: str, up_to_sequence:
         return {}
     rows = session.exec(select(ClaimVersion).where(ClaimVersion.encounter_id == encounter)).all()
     claims = {row.control_number: f"{row.letter}/{row.ordinal}" for row in rows if row.control_number}
-    own, _ = load_facts_in(session, keys, encounter, None)
     by_claim: dict[str, list[PayerResponse]] = {}
-    for reply in replies(fold(own)):
+    for reply in own.responses:
         if reply.control in claims:
             by_claim.setdefault(claims[reply.control], []).append(reply)
-    named = _corrected_insured(keys, own)
+    named = _corrected_insured(keys, own.own)
     marks = {claim: _mark(mine) for claim, mine in by_claim.items()}
     return {claim: marks.get(claim, "") + named for claim in set(claims.values()) if claim in marks or named}
 

@@ -16,7 +16,7 @@ from activities.encounter_view import view_of
 from domain.decision.model import Decision
 from store.alerts import reconcile_alerts
 from store.chain import append_custody
-from store.claims import standing_claims
+from store.claims import open_claims
 from store.step_log import tell
 from store.tables import Encounter, EncounterEvent
 from workflows.messages import (
@@ -28,7 +28,7 @@ from workflows.messages import (
 )
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
-DECISIONS = Metric("cart_decisions_total", "Decisions taken, by stage they showed.", ["stage"])
+DECISIONS = Metric("cart_decisions_total", "Decisions, by resulting stage.", ["stage"])
 ALERTS = Metric("cart_alert_changes_total", "Alerts opened and resolved.", ["change"])
 
 
@@ -51,11 +51,12 @@ class EncounterActivities:
 
     @activity.defn(name="decide")
     def decide(self, question: Question) -> Plan:
-        decision = self.service.answer(question)
+        own = self.service.facts(question.encounter)
+        decision = self.service.answer(question, own)
         DECISIONS.labels(stage=decision.stage.value).inc()
         with self.service.db.read() as session:
-            marks = claim_marks(session, self.service.keys, question.encounter, question.up_to_sequence)
-            standing = standing_claims(session, question.encounter)
+            marks = claim_marks(session, self.service.keys, question.encounter, question.up_to_sequence, own)
+            standing = open_claims(session, question.encounter)
             seen = _first_seen(session, question)
         _tell_decision(decision, question, seen)
         return with_obsolete_claims(with_replies(plan_of(decision, question), marks), standing)
@@ -131,7 +132,7 @@ def _tell_decision(decision: Decision, question: Question, seen: list[str]) -> N
         sequence=question.up_to_sequence,
         event_ids=seen,
         stage=decision.stage.value,
-        holds=sorted({hold.kind for hold in decision.holds if hold.stands}),
+        holds=sorted({hold.requirement.kind for hold in decision.holds if hold.stands}),
         claims=[claim.key for claim in decision.claims if claim.ready],
         alerts=len(decision.alerts),
         next_due=due.due.isoformat() if due else None,

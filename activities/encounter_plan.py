@@ -29,7 +29,7 @@ def plan_of(decision: Decision, question: Question) -> Plan:
         product=decision.product,
         payer_class=decision.payer_class,
         holds=tuple(hold.id for hold in decision.holds if hold.stands),
-        hold_kinds=tuple(sorted({hold.kind for hold in decision.holds if hold.stands})),
+        hold_kinds=tuple(sorted({hold.requirement.kind for hold in decision.holds if hold.stands})),
         alerts=tuple(
             AlertIntent(key=_alert_key(alert), severity=alert.severity.value, since=alert.since)
             for alert in decision.alerts
@@ -51,11 +51,11 @@ def plan_of(decision: Decision, question: Question) -> Plan:
 def details_of(decision: Decision) -> str:
     """The panel of the Temporal UI, half a screen wide: short lists (its tables have no gaps), nothing that names a person."""
     due = decision.next_deadline
-    standing = [hold for hold in decision.holds if hold.stands]
+    required = [hold.requirement for hold in decision.holds if hold.stands]
     parts = [
         f"**Stage: {decision.stage.value}** · {decision.product} · {decision.payer_class}",
         f"Next: {due.title} by {due.due:%Y-%m-%d %H:%M} UTC" if due else "Next: nothing is waited for",
-        _listed("Holds", [f"**{hold.title}** ({_words(hold.owner)}): {hold.fix}" for hold in standing]),
+        _listed("Holds", [f"**{one.title}** ({_words(one.owner)}): {one.fix}" for one in required]),
         _listed(
             "Alerts",
             [f"**{alert.severity.value}** {alert.title} ({_words(alert.owner)})" for alert in decision.alerts],

@@ -1,6 +1,6 @@
-"""The Chromium of this machine under Playwright: for pictures of the pages and for tests of what a browser does.
+"""Chromium of this machine under Playwright, for screenshots and browser tests.
 
-Playwright brings no browser of its own here: the installed one is used.
+Playwright installs no browser here: the installed one is used.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class NoBrowser(RuntimeError):
 
 
 def program() -> str | None:
-    """Where a Chromium is installed, if one is."""
+    """Return the path of the installed Chromium, if any."""
     return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
 
 
 @contextmanager
 def opened() -> Iterator[Browser]:
-    """A headless browser.
+    """Yield a headless browser.
 
     Raises:
         NoBrowser: none is installed.
@@ -43,7 +43,7 @@ def opened() -> Iterator[Browser]:
 
 
 def sign_in(page: Page, board: str, token: str) -> None:
-    """Open a session on the board by its own form."""
+    """Sign in to the board with its form."""
     page.goto(f"{board}/sign-in")
     page.get_by_label("Your token").fill(token)
     page.get_by_role("button", name="Sign in").click()

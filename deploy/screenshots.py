@@ -1,9 +1,9 @@
-"""Pictures for the documentation, taken from a running stack that the demonstration left serving.
+"""Take the screenshots for the documentation from a running demo stack.
 
-`cart-encounter demo --keep --data-dir D`, then `python deploy/screenshots.py --data-dir D`. The demonstration's own
-encounters are closed by then, so a small synthetic cohort and one held referral are posted first: those are under way.
-A Prometheus with the repository's rules and consoles is started on the stack's metrics for the picture of a console.
-Nothing on the pictures is a person's: the pages carry opaque ids.
+`cart-encounter demo --keep --data-dir D`, then `python deploy/screenshots.py --data-dir D`. The encounters of the demo are
+closed by then. So a small synthetic cohort and one held referral are posted first: those are open. For the screenshot of a
+console, a Prometheus with the repository's rules and consoles is started on the stack's metrics. The screenshots show no
+person: the pages have opaque IDs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WIDTH = 1600
 COHORT, SEED, DAYS = 18, 11, 80
 HELD = ROOT / "tests" / "scenarios" / "d_missing_tecartus_certificate.json"
 AHEAD = timedelta(days=29)
-"""So that the held encounter's collection lies before the certificate that the demonstration files for its own."""
+"""Puts the held encounter's collection before the certificate that the demo files for its own encounter."""
 
 PATIENCE = 120.0
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -48,9 +48,11 @@ Json = Mapping[str, Any]
 
 
 def main() -> None:
-    """Take every picture and name it."""
+    """Take every screenshot and print its path."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True, help="of the running stack, with run.json and token")
+    parser.add_argument(
+        "--data-dir", type=Path, required=True, help="data directory of the running stack, with run.json and token"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     given = parser.parse_args()
     try:
@@ -61,24 +63,24 @@ def main() -> None:
 
 
 def take(data_dir: Path, out: Path) -> list[Path]:
-    """Take the pictures of a running stack.
+    """Take the screenshots of a running stack.
 
     Raises:
-        ApiError: no stack runs on the directory, or it refused.
+        ApiError: no stack runs on the directory, or a request was refused.
     """
     api = api_from(data_dir, None)
     where = json.loads((data_dir / RUN_FILE).read_text())
     ui = where["ui"]
     put_under_way(api, datetime.now().astimezone().date())
     encounters = _decided(api)
-    told = _fullest(encounters)
+    fullest = _fullest(encounters)
     running = _fullest(one for one in encounters if one["stage"] in ("manufacturing", "lymphodepletion", "infusion"))
     with opened() as browser:
         page = browser.new_page(viewport={"width": WIDTH, "height": 1000}, color_scheme="light")
         sign_in(page, api.url, api.token)
         return [
             _page(page, f"{api.url}/", out / "board.png", 1100),
-            _page(page, f"{api.url}/encounters/{told}", out / "encounter.png", 1300),
+            _page(page, f"{api.url}/encounters/{fullest}", out / "encounter.png", 1300),
             _page(page, f"{api.url}/work/coordinator", out / "worklist.png", 900),
             _page(page, f"{api.url}/alerts", out / "alerts.png", 900),
             _temporal(page, ui, running, "timeline", out / "temporal-ui.png", 1200),
@@ -89,13 +91,13 @@ def take(data_dir: Path, out: Path) -> list[Path]:
 
 
 def put_under_way(api: Api, today: date) -> None:
-    """Post encounters that are in the middle of their course today; posting them again changes nothing."""
+    """Post encounters that are in progress today; posting them again changes nothing."""
     post_cohort(api, COHORT, SEED, DAYS, today)
     api.post("/v1/events", expand(load_feed(HELD), today + AHEAD, suffix="-pictures", parts={"first"}))
 
 
 def _decided(api: Api) -> list[Json]:
-    """Every encounter, once each of them has decided on all it knows."""
+    """Return every encounter, after each has decided on all its facts."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         listed = api.get("/v1/encounters")["encounters"]
@@ -106,7 +108,7 @@ def _decided(api: Api) -> list[Json]:
 
 
 def _fullest(encounters: Iterable[Json]) -> str:
-    """The one with the most steps: a manufacture that failed and was repeated, if there is one."""
+    """Return the encounter with the most steps, such as a failed and repeated manufacturing."""
     return str(max(encounters, key=lambda one: (len(one["milestones"]), one["encounter_id"]))["encounter_id"])
 
 
@@ -117,7 +119,7 @@ def _page(page: Page, url: str, path: Path, height: int) -> Path:
 
 
 def _temporal(page: Page, ui: str, encounter: str, tab: str, path: Path, height: int) -> Path:
-    """A page of the workflow: its events in their order, or its search attributes."""
+    """Take a page of the workflow: its events in order, or its search attributes."""
     workflow = quote(f"cart-encounter/{encounter}", safe="")
     page.set_viewport_size({"width": WIDTH, "height": height})
     page.goto(f"{ui}/namespaces/default/workflows/{workflow}")
@@ -129,10 +131,10 @@ def _temporal(page: Page, ui: str, encounter: str, tab: str, path: Path, height:
 
 
 def _console(page: Page, where: Mapping[str, str], path: Path) -> list[Path]:
-    """A Prometheus console over the stack's own metrics, after enough scrapes for a rate; none without a Prometheus."""
+    """Take a Prometheus console of the stack's metrics, after enough scrapes for a rate; none if Prometheus is missing."""
     binary = shutil.which("prometheus")
     if binary is None:
-        print("no Prometheus is installed: the picture of the console stays as it is", file=sys.stderr)
+        print("Prometheus is not installed: the console screenshot is unchanged", file=sys.stderr)
         return []
     with tempfile.TemporaryDirectory() as directory:
         address = f"127.0.0.1:{free_port()}"
@@ -153,7 +155,7 @@ def _console(page: Page, where: Mapping[str, str], path: Path) -> list[Path]:
 
 
 def _scraping(where: Mapping[str, str], prometheus: str) -> dict[str, Any]:
-    """The repository's configuration on the addresses of the embedded stack, every second."""
+    """Return the repository's configuration for the addresses of the embedded stack, scraping every second."""
     config: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(path) for path in sorted((PROMETHEUS / "rules").glob("*.yml"))]

@@ -8,7 +8,7 @@ from prometheus_client import Counter
 
 IGNORED = Counter(
     "cart_feed_ignored_total",
-    "Messages of a feed that have nothing to do with CAR-T: nothing of them is kept.",
+    "Messages of a feed unrelated to CAR-T; nothing of them is kept.",
     ["feed"],
 )
 DEPARTURES = Counter(

@@ -23,7 +23,7 @@ class Checked:
     Attributes:
         what: its trigger, resource type or transaction set.
         outcome: event types, or a word: merge, ignored, set aside, refused, quarantined.
-        bad: True where it would be refused, or would be somebody's work.
+        bad: True where it would be refused, or would be a person's work.
     """
 
     number: int

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlmodel import Session, col, select
 
+from domain.billing.submission.responses import PayerResponse, replies
 from domain.encounter.facts import Fact, fold
 from domain.events import EventData, parse_data
 from domain.events.access import ReferralReceived
@@ -21,6 +24,58 @@ from store.engine import Database
 from store.keys import Keyring
 from store.tables import NOTICES, EncounterEvent, Inbox, Patient, sealed_for
 from store.vault import ERASED, Json, identities, restore
+
+
+@dataclass(frozen=True)
+class EncounterFacts:
+    """An encounter's own events as they came, corrections among them, each with its sequence; loaded once for an activity."""
+
+    own: tuple[Fact[EventData], ...] = ()
+    sequences: tuple[int, ...] = ()
+
+    def up_to(self, sequence: int | None) -> EncounterFacts:
+        """Those up to a sequence; without one, all of them."""
+        if sequence is None or not self.sequences or self.sequences[-1] <= sequence:
+            return self
+        count = sum(one <= sequence for one in self.sequences)
+        return EncounterFacts(self.own[:count], self.sequences[:count])
+
+    @cached_property
+    def responses(self) -> tuple[PayerResponse, ...]:
+        """Every payer response to the claims of the encounter, corrections applied."""
+        return replies(fold(self.own))
+
+    @cached_property
+    def identity(self) -> Json | None:
+        """Who the patient is, as the latest referral after its corrections states; for claims and letters.
+
+        Returns:
+            {"patient": {...}, "member_id": ..., "erased": bool}, or None while no referral was received.
+        """
+        referral = fold(self.own).last(ReferralReceived)
+        if referral is None:
+            return None
+        patient = referral.data.patient.model_dump(mode="json")
+        return {"patient": patient, "member_id": referral.data.coverage.member_id, "erased": patient["mrn"] == ERASED}
+
+
+def load_own(session: Session, keys: Keyring, encounter_id: str, up_to_sequence: int | None = None) -> EncounterFacts:
+    """The encounter's own facts; with a sequence, those up to it."""
+    query = (
+        select(Inbox, EncounterEvent.sequence)
+        .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
+        .where(
+            EncounterEvent.encounter_id == encounter_id,
+            col(EncounterEvent.type).not_in(NOTICES),
+            col(Inbox.holder_event).is_(False),
+        )
+        .order_by(col(EncounterEvent.sequence))
+    )
+    if up_to_sequence is not None:
+        query = query.where(EncounterEvent.sequence <= up_to_sequence)
+    found = session.exec(query).all()
+    own = _facts(session, keys, [row for row, _ in found])
+    return EncounterFacts(tuple(own), tuple(sequence for _, sequence in found))
 
 
 def load_facts(
@@ -40,19 +95,8 @@ def load_facts_in(
     session: Session, keys: Keyring, encounter_id: str, up_to_sequence: int | None
 ) -> tuple[list[Fact[EventData]], list[Fact[EventData]]]:
     """`load_facts` inside a session; without a sequence, all of them."""
-    own = (
-        select(Inbox)
-        .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
-        .where(
-            EncounterEvent.encounter_id == encounter_id,
-            col(EncounterEvent.type).not_in(NOTICES),
-            col(Inbox.holder_event).is_(False),
-        )
-        .order_by(col(EncounterEvent.sequence))
-    )
-    if up_to_sequence is not None:
-        own = own.where(EncounterEvent.sequence <= up_to_sequence)
-    return _facts(session, keys, session.exec(own).all()), holder_facts(session, keys)
+    own = load_own(session, keys, encounter_id, up_to_sequence)
+    return list(own.own), holder_facts(session, keys)
 
 
 def identity_of(session: Session, keys: Keyring, encounter_id: str, up_to_sequence: int | None = None) -> Json | None:
@@ -63,12 +107,7 @@ def identity_of(session: Session, keys: Keyring, encounter_id: str, up_to_sequen
     Returns:
         {"patient": {...}, "member_id": ..., "erased": bool}, or None while no referral has come.
     """
-    own, _ = load_facts_in(session, keys, encounter_id, up_to_sequence)
-    referral = fold(own).last(ReferralReceived)
-    if referral is None:
-        return None
-    patient = referral.data.patient.model_dump(mode="json")
-    return {"patient": patient, "member_id": referral.data.coverage.member_id, "erased": patient["mrn"] == ERASED}
+    return load_own(session, keys, encounter_id, up_to_sequence).identity
 
 
 def holder_facts(session: Session, keys: Keyring) -> list[Fact[EventData]]:

@@ -252,7 +252,7 @@ class CustodyIndex(SQLModel, table=True):
 
 
 class ClaimVersion(SQLModel, table=True):
-    """One version of one claim. `state` is one of `domain.billing.submission.status.State`; `control_number` is CLM01, gap-free.
+    """One version of one claim. `state` is one of `domain.billing.submission.model.State`; `control_number` is CLM01, gap-free.
 
     `frequency` is 1 original, 7 replacement, 8 void. `standing` is what the life after emission came to: the state it would
     have were it not superseded, amounts, dates by which somebody must act. `decided_at` is the moment of the newest

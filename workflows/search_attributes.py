@@ -21,13 +21,13 @@ CLAIM_STATE: Final = SearchAttributeKey.for_keyword("CartClaimState")
 
 MEANING: Final[dict[str, str]] = {
     STAGE.name: "stage of the encounter: apheresis, manufacturing, lymphodepletion, infusion, monitoring, closed",
-    HOLDS.name: "kinds of the holds that stand: readiness, eligibility, authorization, site_of_care, product, identity, "
+    HOLDS.name: "kinds of the open holds: readiness, eligibility, authorization, site_of_care, product, identity, "
     "data, claim",
     NEXT_DUE.name: "the next deadline of the encounter",
     PRODUCT.name: "product key of the rulebook",
     PAYER_CLASS.name: "payer class of the rulebook",
-    ALERT_SEVERITY.name: "worst severity among the open alerts; none where there is none",
-    CLAIM_STATE.name: "state of a claim: held, emitted, withdrawn, transmitted, voided; and by the payer's word "
+    ALERT_SEVERITY.name: "worst severity among the open alerts; none if there is none",
+    CLAIM_STATE.name: "state of a claim: held, emitted, withdrawn, transmitted, voided; and from payer responses "
     "acknowledged, rejected, paid, partly_paid, denied",
 }
 

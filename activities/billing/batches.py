@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, func, select
 
-from activities.billing.render import CannotRender, Numbers, part_of, payer_of, rendered
+from activities.billing.render import CannotRender, ClaimFiles, payer_of, rendered
 from domain.billing.x12 import Part
 from domain.rulebook.book import NoRule
-from store.claims import next_count
-from store.config import ConfigCache
+from domain.site import PayerId
+from store.claims import ClaimKey, next_count
 from store.engine import insert_once
-from store.keys import Keyring
-from store.tables import Batch, ClaimVersion, Counter, Transmission
+from store.tables import Batch, Counter, Transmission
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def take_place(
 ) -> BatchPosition:
     """A place in the open batch of the partner, or in a new one; without batches, an interchange of the claim's own.
 
-    Numbers are taken in the caller's transaction: without its commit none is taken.
+    Numbers belong to the caller's transaction: without its commit none is used.
     """
     counter = counter_of(mode, receiver)
     if not minutes:
@@ -80,28 +79,30 @@ def members(session: Session, batch: Batch) -> Sequence[Transmission]:
     return session.exec(found).all()
 
 
-def text_of(
-    session: Session, keys: Keyring, config: ConfigCache, numbered: Sequence[tuple[ClaimVersion, Transmission, Numbers]]
-) -> tuple[str, list[Transmission]]:
-    """The file of a batch and the transmissions that stand in it: one whose claim can no longer be written is left out.
+def text_of(numbered: Sequence[tuple[ClaimFiles, Transmission]]) -> tuple[str, list[Transmission]]:
+    """The file of a batch and the transmissions that are in it: one whose claim can no longer be written is left out.
 
     Raises:
         CannotRender: none can be written.
     """
     parts: list[Part] = []
     inside: list[Transmission] = []
-    rules, site = config.rules(), config.site()
-    for row, sent, numbers in numbered:
+    for files, sent in numbered:
         try:
-            part = part_of(session, keys, rules, site, row, numbers, sent.mode)
-            rendered([part], site, payer_of(row, site))
+            part = files.part(sent.version, files.numbers(sent), sent.mode)
+            rendered([part], files.site, _payer(files, sent))
         except (CannotRender, NoRule):
             continue
         parts.append(part)
         inside.append(sent)
     if not parts:
         raise CannotRender("no claim of the batch can be written any more")
-    return rendered(parts, site, payer_of(numbered[0][0], site)), inside
+    files, first = numbered[0]
+    return rendered(parts, files.site, _payer(files, first)), inside
+
+
+def _payer(files: ClaimFiles, sent: Transmission) -> PayerId:
+    return payer_of(files.report(sent.version).version.claim, files.site)
 
 
 def _in(batch: Batch) -> tuple[bool, bool, bool]:
@@ -117,3 +118,20 @@ def _lock(session: Session, counter: str) -> None:
     if session.exec(query).first() is None:  # the first claim of all to this receiver
         insert_once(session, Counter, name=counter, value=0)
         session.exec(query).one()
+
+
+def unwritten(session: Session, key: ClaimKey) -> tuple[Transmission, Batch] | None:
+    """The version of a claim, current or not, that has its place in a batch whose file is not written yet."""
+    encounter, letter, ordinal = key
+    shared = (
+        Batch.mode == Transmission.mode,
+        Batch.receiver_id == Transmission.receiver_id,
+        Batch.interchange == Transmission.interchange,
+    )
+    found = (
+        select(Transmission, Batch)
+        .where(*shared, col(Batch.written_at).is_(None), col(Transmission.written_at).is_(None))
+        .where(Transmission.encounter_id == encounter, Transmission.letter == letter, Transmission.ordinal == ordinal)
+        .order_by(col(Transmission.version))
+    )
+    return session.exec(found).first()

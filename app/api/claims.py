@@ -9,16 +9,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from activities.billing.render import CannotRender, file_of, mode_of, preview_numbers
-from activities.billing.transmit import numbers_of, refers_to
+from activities.billing.render import CannotRender, load_files, mode_of
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import ClaimAnswer, Claims
 from app.api.parts import ClaimReader, Parts, PartsOf
 from app.api.problems import Refusal, documented
 from domain.billing.claim_form import STYLE, Issue, form_view
+from domain.billing.submission.model import ORIGINAL
 from domain.rulebook.book import NoRule
-from store.claims import claim_of
+from store.claims import ClaimKey, claim_of
 from store.tables import ClaimVersion, Transmission
 from store.vault import audit
 
@@ -109,8 +109,11 @@ def _claim(parts: Parts, actor: Actor, row: ClaimVersion, request: Request) -> C
 
 def drawn(parts: Parts, row: ClaimVersion) -> HTMLResponse:
     """The form of a version as a page that brings its own style and nothing else."""
-    with parts.db.read() as session:
-        number = refers_to(session, parts.keys, row)
+    number = None
+    if row.frequency != ORIGINAL and parts.site is not None and parts.rules is not None:
+        with parts.db.read() as session:
+            files = load_files(session, parts.keys, parts.rules(), parts.site, _key(row))
+        number = files.number_named(row.version)
     page = form_view(claim_of(row), Issue(row.control_number, row.frequency, row.state, number))
     return HTMLResponse(page, headers={"Content-Security-Policy": DRAWING, "Cache-Control": "no-store"})
 
@@ -119,14 +122,18 @@ def _file(parts: Parts, actor: Actor, row: ClaimVersion) -> str:
     """The 837 with the patient's identity from the vault; that it was read is on record."""
     if parts.site is None or parts.rules is None:
         raise Refusal(409, "this gateway has no site file or no rulebook; ask for application/json")
-    key = (row.encounter_id, row.letter, row.ordinal, row.version)
     try:
         with parts.db.write() as session:
-            sent = session.get(Transmission, key)
-            numbers = numbers_of(session, parts.keys, row, sent) if sent else preview_numbers(row)
-            mode = sent.mode if sent else mode_of(row, parts.site)
-            text = file_of(session, parts.keys, parts.rules(), parts.site, row, numbers, mode)
+            files = load_files(session, parts.keys, parts.rules(), parts.site, _key(row))
+            sent = session.get(Transmission, (*_key(row), row.version))
+            numbers = files.numbers(sent) if sent else files.preview_numbers(row.version)
+            mode = sent.mode if sent else mode_of(claim_of(row), parts.site)
+            text = files.text(row.version, numbers, mode)
             audit(session, actor.name, "claim_file", row.encounter_id, "read", parts.clock())
     except (CannotRender, NoRule) as error:
         raise Refusal(409, str(error)) from None
     return text
+
+
+def _key(row: ClaimVersion) -> ClaimKey:
+    return row.encounter_id, row.letter, row.ordinal

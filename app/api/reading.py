@@ -22,9 +22,11 @@ from app.api.parts import OutOfReach, Parts
 from app.api.problems import Refusal
 from domain.billing.model import EditSeverity
 from domain.billing.prior_system_claims import billed_elsewhere
+from domain.billing.submission.versions import ClaimStatus
 from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from domain.events.cutover import EncounterImported
+from store.claims import status_of
 from store.facts import load_facts_in
 from store.identifiers import look_up
 from store.keys import Keyring
@@ -169,23 +171,16 @@ def claim_answer(row: ClaimVersion) -> ClaimAnswer:
             "content_hash": row.content_hash,
             "errors": [edit for edit in edits if edit["severity"] == EditSeverity.ERROR],
             "warnings": [edit for edit in edits if edit["severity"] == EditSeverity.WARNING],
-            "payment": _payment(row.standing),
+            "payment": _payment(status_of(row)),
         }
     )
 
 
-def _payment(standing: Json) -> Json | None:
-    """What the standing of a version notes of its remittances; one noted by an earlier release lacks the newer amounts."""
-    if standing.get("paid") is None or standing.get("remitted_at") is None:
+def _payment(status: ClaimStatus) -> Json | None:
+    """What is noted of a version's remittances; null while none was received."""
+    if status.paid is None or status.remitted_at is None:
         return None
-    defaults = {
-        "kept": standing["paid"],
-        "balance": standing["patient_responsibility"],
-        "forwarded": False,
-        "crossover": [],
-        "paid_by_further": None,
-    }
-    return {name: standing.get(name, defaults.get(name)) for name in Payment.model_fields}
+    return {name: getattr(status, name) for name in Payment.model_fields}
 
 
 def elsewhere(session: Session, keys: Keyring, encounter_id: str) -> list[ClaimElsewhere]:

@@ -19,6 +19,7 @@ from intake.inbox import quarantine
 from intake.payer_files.directory import FILES
 from intake.payer_files.importer import REPEATED, PayerFileImporter, Taken
 from intake.replay import X12
+from store.alerts import open_once
 from store.engine import serialize
 
 EDI = "application/edi-x12"
@@ -74,6 +75,6 @@ def _keep(parts: Parts, actor: Actor, body: bytes, reason: str) -> str:
     with parts.db.write() as session:
         serialize(session)
         kept = quarantine.keep_raw(session, parts.keys, body.decode("latin-1"), X12, reason, now, actor.name)
-        alerts.reply_file_refused(session, kept.quarantine_id, reason, now)
+        open_once(session, None, alerts.reply_file_refused(kept.quarantine_id, reason), now)
     FILES.labels(outcome="quarantined").inc()
     return kept.quarantine_id

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from datetime import UTC, datetime, time
 from typing import Any, Final
 
 from sqlalchemy import and_, func
@@ -14,7 +13,10 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from app.board.cards import Card, own_clock
-from domain.billing.submission.versions import State
+from domain.alerts.make import sentence
+from domain.billing.submission.model import State
+from domain.decision.holds import reports
+from store.claims import Followed, followed
 from store.tables import AlertRecord, ClaimVersion, CustodyRecord
 
 PAYER_SAID_NO: Final = frozenset({State.DENIED.value, State.PARTLY_PAID.value})
@@ -141,17 +143,17 @@ def concerned(session: Session) -> set[str]:
 
 
 def _cause(alert: AlertRecord, holds: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The hold an alert speaks of, if it speaks of one: its title ends with what the hold misses."""
-    return next((hold for hold in holds if hold["missing"] and alert.title.endswith(hold["missing"])), None)
+    """The hold that an alert reports, if it reports one."""
+    return next((hold for hold in holds if reports(alert.key, hold["id"])), None)
 
 
 def _of_alert(alert: AlertRecord, cause: Mapping[str, Any] | None, now: datetime) -> Item:
-    """The alert; where a hold is behind it, in the words of the hold, which say what to do about this very case."""
+    """The alert; where it reports a hold, with what is missing and the fix of that very hold."""
     late = alert.state == "open" and alert.acknowledge_by < own_clock(now, alert.opened_at)
     return Item(
         alert.severity,
-        cause["title"] if cause else alert.title,
-        cause["fix"] if cause else alert.action,
+        alert.title,
+        _missing(cause) if cause else alert.action,
         alert.owner,
         cause["citation"] if cause else alert.citation,
         alert.acknowledge_by if alert.state == "open" else None,
@@ -166,37 +168,34 @@ def _holds(view: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _of_hold(hold: Mapping[str, Any]) -> Item:
-    return Item("hold", hold["title"], hold["fix"], hold["owner"], hold["citation"])
+    return Item("hold", hold["title"], _missing(hold), hold["owner"], hold["citation"])
+
+
+def _missing(hold: Mapping[str, Any]) -> str:
+    """What a hold misses, and what to do."""
+    return " ".join(filter(None, (sentence(f"missing: {hold['missing']}") if hold["missing"] else "", hold["fix"])))
 
 
 def _claims(session: Session, now: datetime) -> dict[str, list[Item]]:
     """The claims that a biller must take up again: held by an edit, rejected, refused wholly or in part."""
-    query = columns(
-        col(ClaimVersion.encounter_id),
-        col(ClaimVersion.letter),
-        col(ClaimVersion.ordinal),
-        col(ClaimVersion.total),
-        col(ClaimVersion.error_count),
-        col(ClaimVersion.state),
-        col(ClaimVersion.standing),
-    ).where(col(ClaimVersion.state).in_(list(TO_WORK)))
     found: dict[str, list[Item]] = {}
-    for encounter_id, letter, ordinal, total, errors, state, standing in session.connection().execute(query):
-        refused = standing.get("refused") if state in PAYER_SAID_NO else None
-        money = f"${Decimal(refused or total):,.2f}"
-        title = f"Claim {letter}/{ordinal} is {TO_WORK[state]}: {money}"
-        text = standing.get("next") or f"{errors} error{'' if errors == 1 else 's'} to mend; the claim names each."
-        item = Item("claim", title, text, "biller", "", *_claim_due(state, standing, now), state=state)
-        found.setdefault(encounter_id, []).append(item)
+    for one in followed(session, TO_WORK):
+        refused = one.status.refused if one.state in PAYER_SAID_NO else None
+        money = f"${refused if refused is not None else one.total:,.2f}"
+        title = f"Claim {one.letter}/{one.ordinal} is {TO_WORK[one.state]}: {money}"
+        errors = f"{one.error_count} error{'' if one.error_count == 1 else 's'}"
+        text = one.status.next_title or f"{errors} to mend; the claim names each."
+        item = Item("claim", title, text, "biller", "", *_claim_due(one, now), state=one.state)
+        found.setdefault(one.encounter_id, []).append(item)
     return found
 
 
-def _claim_due(state: str, standing: Mapping[str, Any], now: datetime) -> tuple[datetime | None, bool]:
+def _claim_due(claim: Followed, now: datetime) -> tuple[datetime | None, bool]:
     """The last day on which acting still helps, and whether it is over: of the appeal, or of timely filing."""
-    told = standing.get("appeal_by" if state in PAYER_SAID_NO else "file_by")
-    if not told:
+    day = claim.status.appeal_by if claim.state in PAYER_SAID_NO else claim.status.file_by
+    if day is None:
         return None, False
-    last = datetime.combine(date.fromisoformat(told), time(), UTC)
+    last = datetime.combine(day, time(), UTC)
     return last, last.date() < now.date()
 
 

@@ -68,7 +68,7 @@ def check(
 ) -> None:
     """Say what would become of each message and how it departs from its standard. Nothing is stored.
 
-    Exits 1 when a message would be refused or need somebody's work, 2 when a file cannot be read or holds no message.
+    Exits 1 when a message would be refused or need a person's work, 2 when a file cannot be read or holds no message.
     """
     from app.process.serving import GatewaySettings
     from domain.site import SiteError, parse_site

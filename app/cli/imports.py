@@ -73,7 +73,8 @@ def preview(one: Import, config: ConfigCache) -> Iterator[str]:
         yield from (f"    {edit.message}. {edit.fix}" for edit in built.errors)
     for hold in decision.holds:
         if hold.scope == "encounter":
-            yield f"  hold: {hold.title}: {hold.missing or hold.fix} ({hold.owner})"
+            required = hold.requirement
+            yield f"  hold: {required.title}: {required.missing or required.fix} ({required.owner})"
     for alert in decision.alerts:
         yield f"  alert: {alert.severity.value}: {alert.title} ({alert.owner})"
 

@@ -15,7 +15,7 @@ from sqlmodel import col, func, select
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 
-from activities.alerting.escalate import untold
+from store.alerts import unreported
 from store.engine import Database
 from store.tables import AlertDelivery, AlertRecord
 from workflows.names import DESK_ID, DESK_SIGNAL, DESK_TYPE, TASK_QUEUE
@@ -59,7 +59,7 @@ class AlertPoller:
         """How many alerts nobody was told of, the last of them, and how many messages are due."""
         with self._db.read() as session:
             count, last = session.exec(
-                select(func.count(), func.max(AlertRecord.alert_id)).where(untold())  # type: ignore[arg-type]
+                select(func.count(), func.max(AlertRecord.alert_id)).where(unreported())  # type: ignore[arg-type]
             ).one()
             due = session.exec(
                 select(func.count()).where(

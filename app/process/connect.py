@@ -50,7 +50,7 @@ def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
         config.site()
     except OSError as error:
         raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
-    return Home(settings, keys, Database(settings.database, patience), config)
+    return Home(settings, keys, Database(settings.database, config.last_rules, patience), config)
 
 
 async def connect_temporal(

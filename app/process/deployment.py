@@ -20,10 +20,11 @@ from app.process.codec import codec_path
 from app.process.connect import temporal_access
 from app.process.installation import install
 from app.settings import CannotStart, Settings
-from domain.billing.submission.versions import State
+from domain.billing.submission.model import OUT_OF_USE, State
+from store.claims import followed
 from store.engine import Database
 from store.keys import read_keyring
-from store.tables import ClaimVersion, Encounter, EncounterEvent
+from store.tables import Encounter, EncounterEvent
 from workflows.search_attributes import MEANING, REGISTRY
 
 RETENTION = timedelta(days=90)
@@ -100,12 +101,9 @@ def wake_encounters(db: Database) -> int:
 
 def _with_claims_under_way(session: Session) -> set[str]:
     """Encounters with a claim that is not out of the world: a paid one is, unless something is waited for."""
-    rows = session.exec(
-        select(ClaimVersion.encounter_id, ClaimVersion.state, ClaimVersion.standing).where(
-            col(ClaimVersion.state).not_in((State.SUPERSEDED, State.WITHDRAWN, State.VOIDED))
-        )
-    )
-    return {encounter for encounter, state, now in rows if state != State.PAID or now.get("next_due")}
+    under_way = frozenset(State) - OUT_OF_USE - {State.SUPERSEDED}
+    found = followed(session, under_way)
+    return {one.encounter_id for one in found if one.state != State.PAID or one.status.next_due}
 
 
 @deploy_app.command()

@@ -12,6 +12,7 @@ from pathlib import Path
 from prometheus_client import REGISTRY
 
 import activities.alerting.deliver
+import activities.claim
 import activities.encounter
 import app.process.gateway
 import intake.counters
@@ -32,6 +33,7 @@ from app.metrics.sdk_names import PROMETHEUS, SDK
 
 COUNTING_MODULES = (
     activities.alerting.deliver,
+    activities.claim,
     activities.encounter,
     app.process.gateway,
     intake.counters,
@@ -42,11 +44,11 @@ COUNTING_MODULES = (
 PREFIX = "cart_"
 HEAD = """# Metrics
 
-Written by `python -m app.tools.metrics_catalogue docs/metrics.md`; a test compares. Worker and gateway serve `/metrics`. What
-comes from the database is the same on every process: put it together with `max without (instance, job)`, never with `sum`.
+Written by `python -m app.tools.metrics_catalogue docs/metrics.md`; a test compares. Worker and gateway serve `/metrics`.
+Database metrics are the same on every process. Combine them with `max without (instance, job)`, never with `sum`.
 
-No metric has a label that names a person, an encounter, an event or a claim. Every label has a bound on its values (in
-brackets); what comes beyond is counted as `{other}`.
+No metric has a label that names a person, an encounter, an event or a claim. Each label has a limit on its number of values
+(in parentheses). Values beyond the limit are counted as `{other}`.
 """
 
 
@@ -61,8 +63,8 @@ def markdown() -> str:
         ("Claims", CLAIMS),
         ("Certificates and rulebook", PAPERS),
         ("Counted by each process", tuple(process_metrics())),
-        ("Of the Temporal SDK, as rules and dashboards use them", SDK),
-        ("Of Prometheus and Python", PROMETHEUS),
+        ("Temporal SDK metrics used by rules and dashboards", SDK),
+        ("Prometheus and Python metrics", PROMETHEUS),
     ):
         parts.append("\n".join([f"## {title}", "", *_table(definitions)]))
     return "\n\n".join(part.strip() for part in parts) + "\n"

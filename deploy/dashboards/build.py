@@ -41,7 +41,7 @@ def definitions() -> list[dict[str, Any]]:
 
 
 def query_of(panel: dict[str, Any]) -> str:
-    """The panel's query; where nothing to count is a good answer it is 0, so that no answer always means trouble."""
+    """The panel's query; where no data is a good result, it returns 0, so that an empty panel always means a problem."""
     query: str = panel["query"]
     return f"({query}) or on() vector(0)" if panel.get("empty") == "good" else query
 

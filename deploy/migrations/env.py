@@ -1,4 +1,4 @@
-"""Alembic's environment: the store hands its open connection in, so that one transaction migrates everything."""
+"""Alembic environment: the store passes its open connection, so that one transaction migrates everything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIGRATION_LOCK = 0x43415254
 
 
 def render(kind: str, value: Any, _context: AutogenContext) -> str | Literal[False]:
-    """Write revisions in plain SQLAlchemy types: a revision must not change when the models do."""
+    """Write revisions in plain SQLAlchemy types, so that a revision does not change with the models."""
     if kind == "type" and isinstance(value, tables.UtcDateTime):
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(value, AutoString):
@@ -27,7 +27,7 @@ def run() -> None:
     """Apply the revisions on the connection that `Database.migrate` opened."""
     connection = context.config.attributes["connection"]
     if connection.dialect.name == "postgresql":
-        # Several processes may start at once; SQLite's write lock already keeps them apart.
+        # Several processes may start at once. On SQLite the write lock already separates them.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
     context.configure(
         connection=connection,

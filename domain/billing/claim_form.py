@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from domain.billing.model import Claim, CodedValue, Edit, Form, Line, Reason
-from domain.billing.submission.versions import ORIGINAL, REPLACEMENT, VOID
+from domain.billing.submission.model import ORIGINAL, REPLACEMENT, VOID
 
 STYLE = """
 body{font:14px system-ui,sans-serif;margin:1.5rem;max-width:72rem;color:#111;background:#fff}

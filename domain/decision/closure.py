@@ -82,7 +82,7 @@ def findings(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Fin
     left = context.record.withdrawal
     if left is None:
         return
-    detail = "cells are in manufacture, tell the manufacturer" if in_manufacture(context) else ""
+    detail = "cells are in manufacturing; notify the manufacturer" if in_manufacture(context) else ""
     yield Finding("withdrawn", events=(left.event_id,), detail=detail)
     for booking in context.record.appointments:
         if booking.status == "booked" and booking.starts_at > max(left.occurred, context.now):

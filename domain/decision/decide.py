@@ -21,7 +21,7 @@ from domain.encounter.context import EncounterContext, Service
 from domain.encounter.expiring_before_infusion import outlook
 from domain.encounter.facts import Fact, Facts
 from domain.encounter.gates.product import overlap
-from domain.encounter.model import Outcome, Requirement
+from domain.encounter.model import Gate, Outcome, Requirement
 from domain.encounter.record import Record
 from domain.encounter.stages import apheresis, infusion, lymphodepletion, manufacturing, monitoring
 from domain.encounter.stages.stage_module import StageModule, Wait
@@ -57,12 +57,10 @@ def decide(
         NoRule: the rulebook lacks a window or an alert kind that the stages need.
     """
     context = EncounterContext(Record(facts), site, rules, now, tuple(holders), shared)
-    judged = tuple(
-        (cutover.judged(context, judge(context, module, service), service), service)
-        for module, service in services(context)
-    )
+    gates = Gates(context)
+    judged = tuple((gates.of(module, service), service) for module, service in services(context))
     stage = stage_of(context)
-    done = tuple(performed(context))
+    done = tuple((gates.of(module, service), service) for module, service in performed(context))
     claims = build_claims(context.record, site, rules, uncleared(context, done))
     outcome = closure.outcome(context, claims)
     relevant = [(gate, service) for gate, service in judged if _matters(context, stage, gate.stage, service)]
@@ -109,17 +107,34 @@ def stage_of(context: EncounterContext) -> Stage:
     return Stage.INFUSION
 
 
-def performed(context: EncounterContext) -> Iterator[Judged]:
-    """Every service that was performed, of every attempt and course, with its gate."""
+def performed(context: EncounterContext) -> Iterator[tuple[StageModule, Service]]:
+    """Every service that was performed, of every attempt and course, with its stage."""
     for service in apheresis.collections(context):
-        yield cutover.judged(context, judge(context, apheresis, service), service), service
+        yield apheresis, service
     for course in context.all_courses:
         first = course[0]
-        service = context.performed(Stage.LYMPHODEPLETION, first, first.data.facility, first.data.setting)
-        yield cutover.judged(context, judge(context, lymphodepletion, service), service), service
+        yield (
+            lymphodepletion,
+            context.performed(Stage.LYMPHODEPLETION, first, first.data.facility, first.data.setting),
+        )
     if context.record.infusions:
-        service = infusion.service(context)
-        yield cutover.judged(context, judge(context, infusion, service), service), service
+        yield infusion, infusion.service(context)
+
+
+class Gates:
+    """The gates of one decision: each service of a stage is judged once, whoever requires the answer."""
+
+    def __init__(self, context: EncounterContext) -> None:
+        self._context = context
+        self._judged: dict[tuple[Stage, Service], Gate] = {}
+
+    def of(self, module: StageModule, service: Service) -> Gate:
+        """The gate of a stage for a service, as the case stood then; of one before the cutover nothing is required."""
+        key = (module.STAGE, service)
+        if key not in self._judged:
+            gate = judge(self._context, module, service)
+            self._judged[key] = cutover.judged(self._context, gate, service)
+        return self._judged[key]
 
 
 def uncleared(context: EncounterContext, done: Sequence[Judged]) -> dict[str, tuple[Requirement, ...]]:

@@ -11,15 +11,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from domain.billing.model import Claim
+from domain.billing.model import Claim, Edit
 from domain.encounter.context import EncounterContext, Service
 from domain.encounter.facts import Fact
-from domain.encounter.model import Gate, Hold, Override, Requirement
+from domain.encounter.model import Enforcement, Gate, Hold, Override, Requirement
 from domain.encounter.stages.stage_module import StageModule
 from domain.events.base import Stage
 from domain.events.governance import HoldOverridden
 
-DATED_AHEAD: Final = "what is on record for it is dated ahead and counts from its date"
+DATED_AHEAD: Final = "the record for this is future dated and counts from its date"
 
 
 def hold_id(stage: Stage, requirement: Requirement) -> str:
@@ -87,7 +87,7 @@ def holds(context: EncounterContext, gates: Iterable[tuple[Gate, Service]], curr
     for gate, service in gates:
         here = service.performed or gate.stage is current
         for requirement in gate.unmet:
-            if requirement.enforcement.value != "hold" or (requirement.kind == "product" and not here):
+            if requirement.enforcement is not Enforcement.HOLD or (requirement.kind == "product" and not here):
                 continue
             if requirement.key in said and not service.performed:
                 continue
@@ -99,39 +99,34 @@ def claim_holds(claims: Iterable[Claim]) -> Iterator[Hold]:
     """One hold for each error edit of a claim that is ready."""
     for claim in claims:
         for edit in {edit.id: edit for edit in claim.errors}.values() if claim.ready else ():
-            yield Hold(
-                id=f"claim.{claim.letter}.{claim.ordinal}.{edit.id}",
-                kind="claim",
-                gate="claim",
-                scope=f"claim:{claim.key}",
-                owner=edit.owner,
-                title=edit.message,
-                missing=edit.field,
-                fix=edit.fix,
-                rule=edit.id,
-                citation=edit.citation,
-                denial=edit.denial,
-                releases_on=edit.releases_on,
-                overridable=False,
-            )
+            required = _of_edit(f"{claim.letter}.{claim.ordinal}.{edit.id}", edit)
+            yield Hold(f"claim.{required.key}", "claim", f"claim:{claim.key}", required)
+
+
+def _of_edit(key: str, edit: Edit) -> Requirement:
+    """What an edit requires of a claim."""
+    return Requirement(
+        key=key,
+        kind="claim",
+        met=False,
+        enforcement=Enforcement.HOLD,
+        owner=edit.owner,
+        title=edit.message,
+        missing=edit.field,
+        fix=edit.fix,
+        rule=edit.id,
+        citation=edit.citation,
+        denial=edit.denial,
+        releases_on=edit.releases_on,
+        overridable=False,
+    )
+
+
+def reports(alert_key: str, hold: str) -> bool:
+    """The alert with that key reports the hold with that id: both name the requirement."""
+    return bool(key := hold.partition(".")[2]) and alert_key.partition(":")[2] == key
 
 
 def _hold(context: EncounterContext, gate: Gate, service: Service, requirement: Requirement) -> Hold:
-    return Hold(
-        id=hold_id(gate.stage, requirement),
-        kind=requirement.kind,
-        gate=gate.stage.value,
-        scope="encounter",
-        owner=requirement.owner,
-        title=requirement.title,
-        missing=requirement.missing,
-        fix=requirement.fix,
-        rule=requirement.rule,
-        citation=requirement.citation,
-        denial=requirement.denial,
-        releases_on=requirement.releases_on,
-        overridable=requirement.overridable,
-        override=override_of(context, service, requirement),
-        layer=requirement.layer,
-        events=requirement.evidence,
-    )
+    override = override_of(context, service, requirement)
+    return Hold(hold_id(gate.stage, requirement), gate.stage.value, "encounter", requirement, override)

@@ -10,7 +10,19 @@ from domain.rulebook.rows import ANY, Correction, Row
 
 _CITED = re.compile(r"\bcorrections ([A-H]\d*)\b")
 _NOT_COMPARED = frozenset(
-    {"id", "edition", "effective_from", "effective_to", "source", "status", "refresh", "reviewed", "note", "doubt"}
+    {
+        "id",
+        "edition",
+        "effective_from",
+        "effective_to",
+        "source",
+        "cite",
+        "status",
+        "refresh",
+        "reviewed",
+        "note",
+        "doubt",
+    }
 )
 
 

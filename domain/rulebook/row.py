@@ -23,10 +23,11 @@ class Row(BaseModel):
         edition: both, or the one edition the row belongs to.
         effective_from: first day of service (or discharge) it holds for; inclusive.
         effective_to: last such day; None while it holds on.
-        source: G lines (`G124`), corrections (`corrections B7`) or official pages.
+        source: G lines (`G124`), corrections (`corrections B7`) or official pages; shown by `explain` and `rules`.
+        cite: the same as a nurse or biller would cite it ("42 CFR 401.305"); empty where no such source is known.
         status: guide (as printed), verified, contradicted (the guide's value, kept for comparison), unconfirmed.
-        reviewed: the day somebody last checked it; with `refresh` it tells when the row is stale.
-        doubt: what is not certain about an unconfirmed row, in words for the biller.
+        reviewed: the day the row was last checked; with `refresh` it decides when the row is stale.
+        doubt: what is not certain about an unconfirmed row, written for the biller.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +40,7 @@ class Row(BaseModel):
     effective_from: date
     effective_to: date | None = None
     source: tuple[str, ...] = Field(min_length=1)
+    cite: str = ""
     status: Status
     refresh: Cadence
     reviewed: date = date(2026, 5, 22)

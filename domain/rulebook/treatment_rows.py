@@ -160,7 +160,10 @@ class Window(Row):
 
 
 class AlertKind(Row):
-    """What an alert means, who owns it, by when it is acknowledged and what to do."""
+    """What an alert means, who owns it, by when it is acknowledged and what to do.
+
+    `requirement` titles the gate row made from the kind: the thing required, true when met; empty where no gate row is.
+    """
 
     table = "alerts"
     match_on = ("kind",)
@@ -170,6 +173,7 @@ class AlertKind(Row):
     owner: str
     acknowledge_hours: int
     title: str
+    requirement: str = ""
     action: str
     denial: int | None = None
 

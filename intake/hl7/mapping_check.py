@@ -17,6 +17,7 @@ from intake.hl7.message import Message, read
 from intake.hl7.translate import Translation, translate
 from intake.hl7.unmatched_patients import named_in, traces_of
 from intake.site_mapping import Feed, Known, SiteMapping
+from store.identifiers import Hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Finding:
 
     @property
     def bad(self) -> bool:
-        """True where it would be refused or need somebody's work."""
+        """True where it would be refused or need a person's work."""
         return self.outcome in ("refused", "quarantined")
 
 
@@ -43,6 +44,7 @@ class Seen:
     appointments: set[str] = field(default_factory=set)
     placers: dict[str, str] = field(default_factory=dict)
     visits: set[str] = field(default_factory=set)
+    records: set[Hint] = field(default_factory=set)
 
     def known(self, message: Message, feed: Feed) -> Known:
         named = named_in(message, feed)
@@ -51,6 +53,9 @@ class Seen:
         return Known(frozenset(named.orders) & self.orders, own, frozenset(named.visits) & self.visits)
 
     def note(self, translated: Translation) -> None:
+        if translated.aside is not None and translated.hint not in self.records:
+            return
+        self.records |= {translated.hint} if translated.hint else set()
         for event in translated.events:
             data = event["data"]
             self.orders.add(str(event["subject"]))

@@ -150,7 +150,7 @@ class Hl7Door:
         return Verdict(Code.ACCEPT)
 
     def _unusable(self, message: Message, feed: Feed, text: str, error: NotUsable) -> Verdict:
-        """Kept as it came, for somebody to correct; what may be a stranger's is set aside or let pass."""
+        """Kept as it came, for a person to correct; what may be a stranger's is set aside or let pass."""
         traces = traces_of(message, feed, self.mapping, error)
         match self._keep_or_pass(message, feed, text, str(error), traces):
             case Became.WORK:
@@ -175,7 +175,7 @@ class Hl7Door:
                 return _let_pass(feed)
 
     def _unsupported(self, message: Message, feed: Feed, text: str, error: Unsupported) -> Verdict:
-        """Refused. It is kept for a while, or as somebody's work where it names what is known here or is of no version."""
+        """Refused. It is kept for a while, or as a person's work where it names what is known here or is of no version."""
         traces = traces_by_name(message, feed)
         original = Original(text, kind_of(message), str(error), feed.name)
         now = self._clock()

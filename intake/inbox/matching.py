@@ -16,6 +16,7 @@ from domain.events.governance import CorrectionMade
 from domain.events.revenue import ClaimAcknowledged, ClaimRecouped, ClaimRemitted
 from intake import alerts
 from intake.site_mapping import Known, Named
+from store.alerts import open_once
 from store.facts import identity_of
 from store.identifiers import CELL_KINDS, MRN, ORDER, SHARED, Hint, alias_key, claim_key, event_key, named
 from store.keys import Keyring
@@ -204,7 +205,7 @@ def _add(
         return set()
     taken = session.exec(select(Alias.encounter_id).where(Alias.alias_key == key, Alias.kind == kind)).first()
     if taken is not None and kind != MRN:
-        alerts.alias_collision(session, encounter_id, kind, key, kind in CELL_KINDS, now)
+        open_once(session, encounter_id, alerts.alias_collision(kind, key, kind in CELL_KINDS), now)
         if kind in CELL_KINDS and session.get(Alias, (key, encounter_id, SHARED + kind)) is None:
             sealed = keys.seal(value.strip().encode(), sealed_for("aliases.value", key))
             session.add(Alias(alias_key=key, encounter_id=encounter_id, kind=SHARED + kind, value=sealed))

@@ -21,6 +21,7 @@ from intake import alerts
 from intake.inbox import closing, matching, quarantine
 from intake.inbox.placement import Arrival, NotAllowed, attach, may_hear_of
 from store import identifiers, originals
+from store.alerts import open_once, resolve
 from store.engine import Database, serialize
 from store.keys import Keyring
 from store.opaque import new_id
@@ -180,7 +181,7 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
     if result.disposition is not Disposition.INVALID:
         row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
         row.expires_at = None
-        alerts.resolve(session, alerts.reply_file_key(row.quarantine_id), now)
+        resolve(session, alerts.reply_file_refused(row.quarantine_id).key, now)
     session.add(row)
     return result
 
@@ -304,7 +305,7 @@ def _seen_waiting(session: Session, keys: Keyring, arrival: Arrival, waiting: Qu
     reason = "another body of an event that waits in quarantine"
     kept = quarantine.keep(session, keys, arrival, reason, quarantine.CONFLICT)
     if waiting.state != quarantine.ASIDE:
-        alerts.event_conflict(session, None, str(waiting.event_id), arrival.received_at)
+        open_once(session, None, alerts.event_conflict(str(waiting.event_id)), arrival.received_at)
     return ReceiptResult(waiting.event_id, None, Disposition.CONFLICT, (reason,), quarantine_id=kept.quarantine_id)
 
 
@@ -324,7 +325,7 @@ def _conflict(session: Session, keys: Keyring, arrival: Arrival, first: Inbox, e
                 body=sealed,
             )
         )
-        alerts.event_conflict(session, encounter, first.event_id, arrival.received_at)
+        open_once(session, encounter, alerts.event_conflict(first.event_id), arrival.received_at)
     reason = "this source and id came before with other content; the first stands, this one is kept beside it"
     return ReceiptResult(first.event_id, encounter, Disposition.CONFLICT, (reason,))
 

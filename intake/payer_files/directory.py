@@ -18,6 +18,7 @@ from domain.billing.x12.entries import NotUsable
 from domain.site import Site
 from intake import alerts
 from intake.payer_files.importer import REPEATED, PayerFileImporter
+from store.alerts import open_once
 from store.engine import Database
 from store.keys import Keyring
 
@@ -28,7 +29,7 @@ PATIENCE = timedelta(minutes=2)
 LARGEST = 32 * 1024 * 1024
 POLL_SECONDS = 5.0
 
-FILES = Metric("cart_reply_files_total", "Files of payers' answers, by what became of them.", ["outcome"])
+FILES = Metric("cart_reply_files_total", "Payer response files, by result.", ["outcome"])
 log = structlog.get_logger(__name__)
 
 
@@ -137,7 +138,7 @@ class ReplyDirectory:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
             json.dump(record, out, indent=2)
         with self._db.write() as session:
-            alerts.reply_file_refused(session, name, reason, self._clock())
+            open_once(session, None, alerts.reply_file_refused(name, reason), self._clock())
         os.replace(path, target)
         FILES.labels(outcome="quarantined").inc()
         log.warning("replies.quarantined", file=name, reason=reason)

@@ -16,6 +16,7 @@ from intake import alerts
 from intake.inbox.matching import knows_claim
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive
+from store.alerts import resolve
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import ReplyFile, Transmission
@@ -98,7 +99,7 @@ class PayerFileImporter:
         with self._db.write() as session:
             if session.get(ReplyFile, digest) is None:
                 session.add(ReplyFile(digest=digest, taken_at=now, replies=len(receipts)))
-            alerts.resolve(session, alerts.reply_file_key(digest), now)
+            resolve(session, alerts.reply_file_refused(digest).key, now)
         return Taken(tuple(receipts), passed_over, beyond)
 
     def moved(self, digest: str, now: datetime) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from domain.billing.submission.model import State
 from domain.billing.submission.responses import PayerResponse, replies
-from domain.billing.submission.versions import State
 from domain.encounter.facts import fold
 from domain.packet import Packet, Sources, build
 from domain.packet.billing import Version, mine

@@ -29,9 +29,9 @@ from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS
 from app.process.gateway import create_gateway
 from store.tables import AlertRecord, ClaimVersion, Encounter
-from tests.deploy.cohort_world import AT, play
-from tests.deploy.panels import BUILD, PANELS, answers, watched
-from tests.deploy.store_world import World
+from tests.kit.cohort import AT, play
+from tests.kit.metrics_store import World
+from tests.kit.panels import BUILD, PANELS, answers, watched
 
 PAGE_SECONDS = 0.2
 ROUNDS = 11

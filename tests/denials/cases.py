@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from tests.denials.spoiling import (
-    B_ALL,
-    MCL,
-    OUTPATIENT,
     Spoiled,
     all_of,
     doses,
@@ -17,6 +14,7 @@ from tests.denials.spoiling import (
     without_paper,
     written,
 )
+from tests.kit.feeds import B_ALL, MCL, OUTPATIENT
 
 ALL = frozenset({"A/1", "B/1", "C/1"})
 NO_B = frozenset({"A/1", "C/1"})
@@ -33,7 +31,7 @@ CASES = (
         written('"st_mary"', '"lakeside"'),
         "apheresis.readiness.authorized_center.apheresis_facility",
         NO_B,
-        ("manufacturer", "refer the patient to a listed centre", "sister product does not count"),
+        ("manufacturer", "refer the patient to a listed center", "sister product's certificate does not count"),
         "apheresis-1",
     ),
     Spoiled(
@@ -83,7 +81,7 @@ CASES = (
         all_of(written("1234560211", STRANGER), enrolled("yescarta", STRANGER)),
         "apheresis.readiness.rems_prescriber.prescriber",
         NO_B,
-        ("REMS letter of this very product", "prescribing physician"),
+        ("REMS letter for this product", "prescribing physician"),
         "apheresis-1",
     ),
     Spoiled(
@@ -93,7 +91,7 @@ CASES = (
         without("custody-courier-pickup", "custody-manufacturing-start"),
         "claim.C.1.timeline_undocumented",
         STAY,
-        ("collection", "shipment", "start of manufacture", "return shipment", "infusion", "chain-of-identity"),
+        ("collection", "shipment", "start of manufacturing", "return shipment", "infusion", "chain-of-identity"),
     ),
     Spoiled(
         "no hand-over at all",
@@ -102,7 +100,7 @@ CASES = (
         lambda found: [event for event in found if event["type"] != "cart.custody.recorded"],
         "lymphodepletion.product.on_site",
         frozenset({"B/1", "C/1"}),
-        ("way from collection to infusion",),
+        ("timeline from collection to infusion",),
         "fludarabine-day-5",
     ),
     Spoiled(
@@ -177,7 +175,7 @@ CASES = (
         outpatient_infusion,
         "apheresis.site_of_care.setting",
         NO_B,
-        ("inpatient whatever the risk", "admit and bill the stay"),
+        ("inpatient, whatever the risk", "admit and bill the stay"),
         "apheresis-1",
     ),
     Spoiled(

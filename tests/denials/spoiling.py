@@ -6,24 +6,13 @@ import copy
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.events import HOLDER_TYPES
-from intake.scenario_feeds import expand, load_feed
+from tests.kit.feeds import Event, events_of
 
-FEEDS = Path(__file__).resolve().parents[1] / "scenarios"
-ANCHOR = date(2026, 6, 10)
-MCL, B_ALL, OUTPATIENT = "a_mcl_medicare_inpatient", "b_ball_commercial_inpatient", "c_mcl_outpatient_crs"
-
-Event = dict[str, Any]
 Change = Callable[[list[Event]], list[Event]]
-
-
-def events(feed: str) -> list[Event]:
-    """A scenario's events."""
-    return expand(load_feed(FEEDS / f"{feed}.json"), ANCHOR)
 
 
 def name(event: Event) -> str:
@@ -53,7 +42,7 @@ class Spoiled:
     before: str | None = None
 
     def events(self) -> list[Event]:
-        return self.change(copy.deepcopy(events(self.feed)))
+        return self.change(copy.deepcopy(events_of(self.feed)))
 
 
 def without_paper(*kinds: str) -> Change:

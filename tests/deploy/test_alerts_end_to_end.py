@@ -18,16 +18,16 @@ from activities.alerting.destinations import Destination, Destinations
 from activities.alerting.escalate import work
 from app.metrics import StoreMetrics, free_port
 from store.tables import AlertRecord
-from tests.deploy.monitoring import (
+from tests.kit.metrics_store import World
+from tests.kit.monitoring import (
     Exposition,
     Program,
     Receiver,
     alerts_of,
-    eventually,
     start_alertmanager,
     start_prometheus,
 )
-from tests.deploy.store_world import World
+from tests.kit.waiting import eventually
 
 SDK_TEXT = """# TYPE temporal_workflow_task_execution_failed_total counter
 temporal_workflow_task_execution_failed_total{failure_reason="NonDeterminismError",workflow_type="CarTEncounter"} 3

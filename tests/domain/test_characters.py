@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.events import InvalidEvent, parse
-from tests.store import examples as e
+from tests.kit import events as e
 
 RIGHT_TO_LEFT = "\u202e"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,25 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.tools.scenario_expectations import Scenario, differences, scenarios
-from domain.decision.decide import decide
 from domain.decision.model import Decision
-from domain.encounter.facts import Fact, fold
+from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from domain.encounter.timeline import vein_to_vein_days
-from domain.events import HOLDER_TYPES, EventData, parse
 from domain.rulebook import Rulebook
-from domain.site import Site, parse_site
+from domain.site import Site
 from intake.scenario_feeds import expand
+from tests.kit.feeds import ANCHOR, decided, fact_of
 
-ROOT = Path(__file__).resolve().parents[2]
-ANCHOR = date(2026, 6, 10)
 SCENARIOS = {scenario.feed.name: scenario for scenario in scenarios()}
 NAMES = sorted(SCENARIOS)
-
-
-@pytest.fixture(scope="module")
-def site() -> Site:
-    return parse_site((ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8"))
 
 
 class Player:
@@ -44,21 +35,13 @@ class Player:
         return expand(self.scenario.feed, self.anchor, parts=None if parts is None else set(parts))
 
     def decide(self, events: Iterable[Mapping[str, Any]], now: datetime, received: datetime | None = None) -> Decision:
-        facts = [fact_of(event, received) for event in events]
-        own = fold(fact for fact in facts if fact.type not in HOLDER_TYPES)
-        holders = fold(fact for fact in facts if fact.type in HOLDER_TYPES)
-        return decide(own, self.site, self.rules, now, holders.all)
+        return decided(events, self.site, self.rules, now, received)
 
     def at(self, day: int, hour: int = 23) -> datetime:
         return datetime.combine(self.anchor + timedelta(days=day), time(hour), UTC)
 
     def last_day(self) -> int:
         return max(event.day for event in self.scenario.feed.events)
-
-
-def fact_of(event: Mapping[str, Any], received: datetime | None = None) -> Fact[EventData]:
-    envelope, data = parse(event)
-    return Fact(f"evt_{envelope.id}", envelope.source, envelope.id, envelope.time, received or envelope.time, data)
 
 
 def seen(decision: Decision, days: int | None = None) -> dict[str, Any]:
@@ -68,7 +51,7 @@ def seen(decision: Decision, days: int | None = None) -> dict[str, Any]:
         "outcome": decision.outcome.value if decision.outcome else None,
         "cleared": [stage.value for stage in decision.cleared],
         "holds": [
-            {"rule": hold.rule, "kind": hold.kind, "layer": hold.layer, "override": hold.override}
+            {name: getattr(hold.requirement, name) for name in ("rule", "kind", "layer")} | {"override": hold.override}
             for hold in decision.holds
         ],
         "alerts": [{"kind": alert.kind, "severity": alert.severity.value} for alert in decision.alerts],
@@ -177,6 +160,6 @@ def test_played_live_nothing_is_performed_uncleared(player: Player) -> None:
         known = [event for event in player.events() if datetime.fromisoformat(event["time"]) <= until]
         decision = player.decide(known, until)
         assert "performed_uncleared" not in {alert.kind for alert in decision.alerts}, day
-        if any(hold.stands and hold.kind in ("readiness", "eligibility") for hold in decision.holds):
+        if any(hold.stands and hold.requirement.kind in ("readiness", "eligibility") for hold in decision.holds):
             held.add(day)
     assert held == first_part

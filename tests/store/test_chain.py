@@ -18,7 +18,7 @@ from store import chain
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import CustodyIndex, CustodyRecord, Encounter, Staff
-from tests.store import examples as e
+from tests.kit import events as e
 
 ENCOUNTER = "enc_test"
 

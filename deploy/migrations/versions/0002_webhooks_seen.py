@@ -1,4 +1,4 @@
-"""Signed webhooks that were taken
+"""Signed webhooks already accepted
 
 Revision: 0002, after 0001
 """

@@ -1,4 +1,4 @@
-"""How far the notifications of FHIR subscriptions go
+"""Last received notification of each FHIR subscription
 
 Revision: 0003, after 0002
 """

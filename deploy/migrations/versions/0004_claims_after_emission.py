@@ -1,4 +1,4 @@
-"""Claims after their emission: transmissions, replies, standing
+"""Claims after they are ready: transmissions, payer responses, status
 
 Revision: 0004, after 0003
 """

@@ -1,4 +1,4 @@
-"""The index over the chains of identity
+"""Index over the chains of identity
 
 Revision: 0008, after 0004
 """

@@ -1,4 +1,4 @@
-"""Messages about alerts: what was told, what waits, what was given up
+"""Alert messages: delivered, waiting, dead letters
 
 Revision: 0009, after 0008
 """

@@ -1,4 +1,4 @@
-"""Claims by what their file says: whom it names, and which decision was kept last
+"""Claims by file content: the parties in the file, and the last decision kept
 
 Revision: 0010, after 0009
 """

@@ -1,4 +1,4 @@
-"""What feeds said beside their events: merged record numbers, when each was heard, what was asked of FHIR servers
+"""Feed data besides events: merged record numbers, time of the last message, requests to FHIR servers
 
 Revision: 0012, after 0010
 """

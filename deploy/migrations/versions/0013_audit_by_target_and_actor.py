@@ -1,4 +1,4 @@
-"""The audit is asked by encounter and by caller
+"""Indexes for audit queries by encounter and by caller
 
 Revision: 0013, after 0012
 """

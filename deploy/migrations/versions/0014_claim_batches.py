@@ -1,4 +1,4 @@
-"""Several claims in one interchange: batches, and the place of a claim in one
+"""Several claims in one interchange: batches, and the position of a claim in its batch
 
 Revision: 0014, after 0013
 """

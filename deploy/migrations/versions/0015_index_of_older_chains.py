@@ -1,4 +1,4 @@
-"""Chains from before the index are hashed anew and entered; what every decision and the alert desk ask has an index
+"""Hash older chains again and add them to the index; index the queries of decisions and alert escalation
 
 Revision: 0015, after 0014
 """
@@ -46,9 +46,9 @@ def upgrade() -> None:
 
 
 def _enter_older_chains() -> None:
-    """Only whole chains that the index knows nothing of: one that is broken, or grew past its entries, stays what it is.
+    """Add each intact chain that is not in the index. A broken chain, or one longer than its entries, stays unchanged.
 
-    Before the index a link's hash was over fewer members; a chain that holds by it is hashed over all of them now.
+    Before the index, the hash of a link covered fewer members. A chain valid under that hash gets a hash over all members.
     """
     connection = op.get_bind()
     last = connection.execute(sa.select(INDEX).order_by(INDEX.c.position.desc()).limit(1)).first()
@@ -73,11 +73,11 @@ def _enter_older_chains() -> None:
 
 
 def _held_before(links: list[SimpleNamespace]) -> bool:
-    """The chain holds by the hash that links had before the index."""
+    """True if the chain is valid under the hash used before the index."""
     previous = GENESIS
     for number, link in enumerate(links, start=1):
-        said = json.dumps([previous, number, link.key, link.content])
-        if (link.position, link.previous_hash, link.hash) != (number, previous, sha256(said.encode()).hexdigest()):
+        text = json.dumps([previous, number, link.key, link.content])
+        if (link.position, link.previous_hash, link.hash) != (number, previous, sha256(text.encode()).hexdigest()):
             return False
         previous = link.hash
     return True
@@ -101,7 +101,7 @@ def _chains_without_entry(connection: sa.Connection) -> Iterator[list[SimpleName
 
 
 def _zoned(row: sa.Row) -> dict[str, datetime]:
-    """Moments are stored in UTC; SQLite gives them back without a zone."""
+    """Times are stored in UTC; SQLite returns them without a zone."""
     moments = {"occurred": row.occurred, "recorded_at": row.recorded_at}
     return {name: at.replace(tzinfo=UTC) if at.tzinfo is None else at for name, at in moments.items()}
 

@@ -1,4 +1,4 @@
-"""The last event of a feed is found without reading all of them
+"""Index to find the last event of a feed
 
 Revision: 0016, after 0015
 """

@@ -1,4 +1,4 @@
-"""Sessions of the board that were signed out
+"""Board sessions that were signed out
 
 Revision: 0018, after 0016
 """

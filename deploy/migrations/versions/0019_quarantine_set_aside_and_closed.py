@@ -1,4 +1,4 @@
-"""Quarantine: entries set aside for a time, entries closed by hand with who and why
+"""Quarantine: retained entries with an end date; entries closed manually, with who and why
 
 Revision: 0019, after 0018
 """

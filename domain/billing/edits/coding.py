@@ -31,7 +31,7 @@ def toxicity(review: ClaimReview) -> Iterator[Edit]:
         family = {row.code: row.grade for row in review.context.codes(role, review.draft.coding_day)}
         mine = [family[code] for code in coded if code in family]
         if mine and str(grade) not in mine:
-            text = f"{role.upper()} coded otherwise than its highest documented grade"
+            text = f"{role.upper()} coded with another grade than the highest documented"
             yield review.found("toxicity_not_coded", _other(review), text)
         elif not mine:
             yield review.found("toxicity_added", _other(review), role.upper())
@@ -63,7 +63,7 @@ def group(review: ClaimReview) -> Iterator[Edit]:
         return
     out = review.context.discharged_on(stay)
     if review.claim.drg is None or out is None or grouper.version(out) is None:
-        yield review.found("drg_not_grouped", "FL 71", f"discharge of {out.isoformat() if out else 'an unknown day'}")
+        yield review.found("drg_not_grouped", "FL 71", f"discharge of {out.isoformat() if out else 'unknown date'}")
         return
     expected = review.context.code("car_t_drg", out)
     if review.claim.drg != expected.code:
@@ -100,7 +100,7 @@ def principal(review: ClaimReview) -> Iterator[Edit]:
         ):
             yield review.found("unacceptable_principal", diagnosis.field, diagnosis.code)
     if review.claim.ready and not any(d.role == "principal" for d in review.claim.diagnoses):
-        yield review.found("unacceptable_principal", "FL 67", "none stands on the claim")
+        yield review.found("unacceptable_principal", "FL 67", "no principal diagnosis on the claim")
 
 
 def validity(review: ClaimReview) -> Iterator[Edit]:

@@ -26,7 +26,7 @@ def overlaps_elsewhere(review: ClaimReview) -> Iterator[Edit]:
         if one.state == "voided" or not review.services.inpatient or one.setting.value != "inpatient":
             continue
         if max(mine.statement_from, one.statement_from) < min(mine.statement_through, one.statement_through):
-            detail = f"with Claim {one.letter} {ordinal}, billed elsewhere"
+            detail = f"with Claim {one.letter} {ordinal} of the former system"
             yield review.found("overlapping_claims", "statement period", detail)
 
 

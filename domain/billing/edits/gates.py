@@ -27,7 +27,7 @@ def performed_uncleared(review: ClaimReview) -> Iterator[Edit]:
     events += [event for infusion in services.infusions for event in infusion.events]
     unmet = [requirement for event in events for requirement in review.uncleared.get(event, ())]
     if unmet:
-        titles = "; ".join(dict.fromkeys(requirement.title for requirement in unmet))
+        titles = "not met: " + "; ".join(dict.fromkeys(requirement.title for requirement in unmet))
         denial = next((requirement.denial for requirement in unmet if requirement.denial), None)
         yield review.found("performed_uncleared", "claim", titles, denial=denial)
 
@@ -91,7 +91,11 @@ def site_of_care(review: ClaimReview) -> Iterator[Edit]:
     )
     if row.policy == "held":
         yield review.found("outpatient_not_permitted", "claim", row.fix)
-    missing = [kind.replace("_", " ") for kind in row.documents if not review.context.record.papers(kind)]
+    missing = [
+        kind.replace("_", " ").replace("tumour", "tumor")
+        for kind in row.documents
+        if not review.context.record.papers(kind)
+    ]
     if row.policy == "with_document" and missing:
         yield review.found(
             "paper", "attachment", f"{', '.join(missing)} for the outpatient infusion", denial=row.denial
@@ -108,7 +112,7 @@ def setting(review: ClaimReview) -> Iterator[Edit]:
 def known_payer(review: ClaimReview) -> Iterator[Edit]:
     """The site cannot send to a payer it has no identifiers of."""
     if review.context.site.payer(review.claim.payer) is None:
-        yield review.found("unknown_payer", "payer", "no identifiers of this payer in the site file")
+        yield review.found("unknown_payer", "payer", "payer has no identifiers in the site file")
 
 
 CHECKS = (performed_uncleared, authorization, papers, timeline, site_of_care, setting, known_payer)

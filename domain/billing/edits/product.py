@@ -31,9 +31,9 @@ def ndc(review: ClaimReview) -> Iterator[Edit]:
         charted = infusion.last.data.label.ndc
         stranger = next((row for row in others if belongs_to(charted, row.ndc_prefixes)), None)
         if stranger:
-            yield review.found("wrong_product_ndc", _field(review, "ndc"), f"it is that of {stranger.brand}")
+            yield review.found("wrong_product_ndc", _field(review, "ndc"), f"NDC of {stranger.brand}")
         elif not belongs_to(charted, own.ndc_prefixes):
-            yield review.found("ndc_not_in_formulary", _field(review, "ndc"), "not a known package of the product")
+            yield review.found("ndc_not_in_formulary", _field(review, "ndc"), "package not known for the product")
 
 
 def release(review: ClaimReview) -> Iterator[Edit]:

@@ -1,4 +1,4 @@
-"""Why a claim is adjusted or cancelled, as Medicare asks to be told (Claims Processing Manual, chapter 1, section 130.1.2.1).
+"""Why a claim is adjusted or cancelled, as Medicare requires it (Claims Processing Manual, chapter 1, section 130.1.2.1).
 
 One condition code in each file of frequency 7 or 8, the one that describes it best; without it the contractor rejects the
 file. It depends on what went out before, so it is no part of the claim's own content.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domain.billing.model import Claim, CodedValue, Form, Reason
-from domain.billing.submission.versions import ORIGINAL, VOID
+from domain.billing.submission.model import ORIGINAL, VOID
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Code, FormLocation, Payer, Policy
 

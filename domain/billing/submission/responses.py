@@ -50,6 +50,11 @@ class PayerResponse:
     crossover: str | None = None
 
     @property
+    def cause(self) -> str:
+        """What is shown of a rejection: the kind of response and its status codes."""
+        return " ".join(("by", self.kind, *self.codes))
+
+    @property
     def payer(self) -> str:
         """Who sent the money: the source of its event, which for a file of remittances is who made the payment (TRN03)."""
         return self.place[0]
@@ -87,9 +92,9 @@ def replies(facts: Facts) -> tuple[PayerResponse, ...]:
     )
 
 
-def payer_number(heard: Sequence[PayerResponse]) -> str | None:
-    """The payer's own number of the claim, as the newest reply that names it says (REF*1K, CLP07)."""
-    return next((reply.payer_number for reply in reversed(heard) if reply.payer_number), None)
+def payer_number(responses: Sequence[PayerResponse]) -> str | None:
+    """The payer's own number of the claim, as the newest response that names it gives it (REF*1K, CLP07)."""
+    return next((response.payer_number for response in reversed(responses) if response.payer_number), None)
 
 
 def is_reply(data: EventData) -> bool:

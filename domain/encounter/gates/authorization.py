@@ -40,9 +40,7 @@ def authorization(context: EncounterContext, service: Service) -> list[Requireme
     if service.after > BEGINNING:
         asked += _replacement(context, service, covering)
     if covering and not any(a.covers(service.on) for a in usable):
-        asked.append(
-            _warning(context, "authorization_service_day", "service_day", "an approval that covers this service")
-        )
+        asked.append(_warning(context, "authorization_service_day", "service_day", "approval that covers this service"))
     return asked
 
 
@@ -89,18 +87,18 @@ def _approved(context: EncounterContext, target: date, covering: list[Authorizat
 def _why(context: EncounterContext, target: date) -> tuple[str, str]:
     """The alert kind and the words for what is wrong with the authorizations on record."""
     if any(a.covers(target) and not _names_product(context, a) for a in context.record.authorizations):
-        return "authorization_product", "an approval for the product that is planned; the one on record names another"
+        return "authorization_product", "approval for the planned product; the one on record names another"
     last = pended_or_denied(context)
     if last is not None and last.decision is AuthorizationDecision.DENIED:
-        return "authorization_denied", "an approved authorization; the payer denied it"
+        return "authorization_denied", "approved authorization; the payer denied the request"
     if last is not None:
-        return "authorization_pended", "an approved authorization; the payer pended it"
+        return "authorization_pended", "approved authorization; the payer pended the request"
     if any(a.decision is AuthorizationDecision.APPROVED for a in context.record.authorizations):
         return (
             "authorization_missing",
-            "an approval whose dates cover the infusion, or this service while none is booked",
+            "approval with dates that cover the infusion, or this service if no infusion is booked",
         )
-    return "authorization_missing", "an approved authorization of the payer"
+    return "authorization_missing", "approved authorization from the payer"
 
 
 def _papers(context: EncounterContext, service: Service) -> list[Requirement]:
@@ -112,7 +110,7 @@ def _papers(context: EncounterContext, service: Service) -> list[Requirement]:
     lacking = [str(entry.row.number) for entry in entries if entry.lacking]
     if not lacking:
         return []
-    return [_warning(context, "authorization_incomplete", "papers", f"papers {', '.join(lacking)} of the checklist")]
+    return [_warning(context, "authorization_incomplete", "papers", f"checklist documents {', '.join(lacking)}")]
 
 
 def _replacement(context: EncounterContext, service: Service, covering: list[Authorization]) -> list[Requirement]:
@@ -125,13 +123,13 @@ def _replacement(context: EncounterContext, service: Service, covering: list[Aut
             "authorization.replacement",
             "authorization",
             bool(fresh),
-            "" if fresh else "a new or amended approval since the cells were lost or the product was changed",
+            "" if fresh else "new or amended approval since the cells were lost or the product was changed",
             releases_on=RELEASES,
             evidence=_events(context),
         )
     ]
     if fresh and not any(a.replaces or _amends(context, service, a) for a in fresh):
-        asked.append(_warning(context, "authorization_reference", "reference", "the number of the first authorization"))
+        asked.append(_warning(context, "authorization_reference", "reference", "number of the first authorization"))
     return asked
 
 

@@ -34,8 +34,7 @@ def reports(context: EncounterContext, layer: str, holder: str) -> tuple[Report,
     ]
     found += [
         Report((fact.time, fact.event_id), fact.event_id, fact.data)
-        for fact in {f.event_id: f for f in (*context.holders, *context.record.facts.all)}.values()
-        if isinstance(fact.data, CertificationChanged) and fact.data.layer.value == layer and fact.data.holder == holder
+        for fact in context.certificate_changes.get((layer, holder), ())
     ]
     return tuple(sorted(found, key=lambda report: report.made))
 

@@ -46,11 +46,11 @@ def _hand_over(context: EncounterContext, fact: HandOver) -> Iterator[Violation]
     row = limit(context, fact.data.step, context.day(fact.occurred))
     warmest = row.temperature_max_c if row else None
     if warmest is not None and fact.data.temperature is not None and fact.data.temperature.max > warmest:
-        yield _broken(context, "temperature", "a journey without excursion above the limit", fact)
+        yield _broken(context, "temperature", "transport within the temperature limit", fact)
     if fact.data.seal_intact is False:
-        yield _broken(context, "seal", "an intact seal", fact)
+        yield _broken(context, "seal", "intact seal", fact)
     if fact.data.accepted is False and not _accepted_later(context, fact):
-        yield _broken(context, "refused", "a bag that the receiver accepts", fact)
+        yield _broken(context, "refused", "acceptance by the receiver", fact)
     if fact.data.step is CustodyStep.OUT_OF_SPECIFICATION:
         yield _out_of_specification(fact.event_id, fact.data.bag_id or context.attempt.bag_id)
 
@@ -77,7 +77,7 @@ def _specification(context: EncounterContext, until: datetime | None) -> Iterato
 
 
 def _out_of_specification(event: str, bag: str | None) -> Violation:
-    return Violation("out_of_specification", "specification", "a product within specification", (event,), bag, True)
+    return Violation("out_of_specification", "specification", "product within specification", (event,), bag, True)
 
 
 def _certificate(context: EncounterContext, service: Service, until: datetime | None) -> Iterator[Violation]:
@@ -87,10 +87,10 @@ def _certificate(context: EncounterContext, service: Service, until: datetime | 
         return
     data, events = release.data, (release.event_id,)
     if _above_cap(context, service.on, data.viable_car_cells):
-        what = "a dose within the cap of the label on the certificate of analysis"
+        what = "dose within the label maximum on the certificate of analysis"
         yield Violation("dose_above_cap", "cap", what, events, data.bag_id, True)
     if service.stage is Stage.INFUSION and data.expires_on < service.on:
-        yield Violation("product_expired", "expiry", "a product that is not expired on the day", events, data.bag_id)
+        yield Violation("product_expired", "expiry", "product not expired on the infusion date", events, data.bag_id)
 
 
 def _above_cap(context: EncounterContext, on: date, cells: int | None) -> bool:
@@ -106,11 +106,11 @@ def _bedside(context: EncounterContext, on: date) -> Iterator[Violation]:
     at_bedside |= {infusion.bag_id: infusion.last.event_id for infusion in context.record.infusions}
     for bag, event in at_bedside.items():
         if row is not None and len(_people(context, bag)) < row.verifiers:
-            what = "a second, different person at the bedside check"
+            what = "second, different person at the bedside check"
             yield Violation("verifier_missing", "verifiers", what, (event,), bag)
     for infusion in context.record.infusions:
         if _above_cap(context, on, infusion.last.data.cells_infused):
-            what = "cells infused within the cap of the label"
+            what = "cells infused within the label maximum"
             yield Violation("dose_above_cap", "cap.infused", what, (infusion.last.event_id,), infusion.bag_id, True)
 
 
@@ -133,4 +133,4 @@ def _thaw(context: EncounterContext) -> Iterator[Violation]:
         ended = [i.ended_at for i in context.record.infusions if i.ended_at and fact.data.bag_id in (None, i.bag_id)]
         if min(ended) > clock if ended else context.now >= end:
             bag = fact.data.bag_id or context.attempt.bag_id
-            yield Violation("thaw_clock", "thaw", "an infusion within the thaw clock", (fact.event_id,), bag, True)
+            yield Violation("thaw_clock", "thaw", "infusion within the thaw time limit", (fact.event_id,), bag, True)

@@ -63,7 +63,7 @@ def judge(context: EncounterContext, service: Service, row: Eligibility) -> Find
     if latest is None:
         return Finding(False, row.title, _events(context, kinds))
     met = _speaks_for(latest[0], row)
-    return Finding(met, "" if met else f"{row.title}; the latest paper speaks against it", _events(context, kinds))
+    return Finding(met, "" if met else f"{row.title}; the latest document does not support it", _events(context, kinds))
 
 
 def last_day(context: EncounterContext, service: Service, row: Eligibility) -> date | None:
@@ -157,7 +157,7 @@ def _btk_inhibitor(context: EncounterContext, service: Service, row: Eligibility
     paper = _latest(context, service, row, ("btk_inhibitor",))
     if paper is not None:
         met = _speaks_for(paper[0], row)
-        said = "" if met else f"{row.title}; the latest paper speaks against it"
+        said = "" if met else f"{row.title}; the latest document does not support it"
         return Finding(met, said, _events(context, ("btk_inhibitor",)))
     met = any(
         therapy.agent in row.agents
@@ -182,11 +182,11 @@ def _cd19_flow(context: EncounterContext, service: Service, row: Eligibility) ->
     seen = _latest(context, service, row, ("pathology",))
     events = _events(context, ("cd19_flow", "pathology"))
     if seen is not None and isinstance(seen[0], access.PathologyEvidence) and seen[0].values.b_precursor is False:
-        return Finding(False, f"{row.title}; pathology speaks against it", events)
+        return Finding(False, f"{row.title}; pathology does not support it", events)
     if flow is None:
         return Finding(False, row.title, events)
     met = _speaks_for(flow[0], row)
-    return Finding(met, "" if met else f"{row.title}; the latest paper speaks against it", events)
+    return Finding(met, "" if met else f"{row.title}; the latest document does not support it", events)
 
 
 def _prior_therapy(context: EncounterContext, service: Service, row: Eligibility) -> Finding:
@@ -211,7 +211,7 @@ def _relapsed(context: EncounterContext, service: Service, row: Eligibility) -> 
     ]
     events = (referral.event_id, *(event for _, event in said))
     if said:
-        return Finding(bool(said[-1][0]), "" if said[-1][0] else f"{row.title}; pathology speaks against it", events)
+        return Finding(bool(said[-1][0]), "" if said[-1][0] else f"{row.title}; pathology does not support it", events)
     label = context.indication_row(service.on)
     remission = label is not None and referral.data.diagnosis in label.remission_codes
     treated = bool(referral.data.prior_therapies or context.record.papers("btk_inhibitor", "prior_therapy_log"))

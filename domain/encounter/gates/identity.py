@@ -38,7 +38,7 @@ NAMES = {
     "bag": "bag number",
     "lot": "lot",
     "isbt_128": "ISBT 128 number",
-    "maker_id": "number of the manufacturer",
+    "maker_id": "manufacturer number",
 }
 WRONG_PRODUCT, UNKNOWN_NDC = 9, 12
 """The numbers of two denials as the guide counts them (G440, G443)."""
@@ -150,7 +150,7 @@ def _shared(context: EncounterContext, until: datetime | None) -> Iterator[Viola
         for kind, value in aliases_of(fact.data):
             if (kind, value.strip()) in context.shared:
                 bag = getattr(fact.data, "bag_id", None) or context.attempt.bag_id
-                what = f"a {NAMES.get(kind, kind)} that no other patient's encounter carries"
+                what = f"{NAMES.get(kind, kind)} used by no other patient"
                 yield _mismatch(f"{kind}.shared", what, (fact.event_id,), bag)
 
 
@@ -165,7 +165,7 @@ def _one_number(context: EncounterContext, until: datetime | None) -> Iterator[V
         said = {getattr(fact.data, field, None): fact.event_id for fact in facts}
         said.pop(None, None)
         if len(said) > 1:
-            what = f"one {NAMES[field]} on everything that was scanned"
+            what = f"one {NAMES[field]} on all scans"
             yield _mismatch(field, what, tuple(said.values()), context.attempt.bag_id)
 
 
@@ -175,14 +175,14 @@ def _origin(context: EncounterContext, until: datetime | None) -> Iterator[Viola
     numbers = {fact.data.din for fact in context.record.collections}
     for collection in context.attempt.collections:
         if collection.data.coi_id not in keys:
-            what = "a collection under the chain-of-identity key that was issued"
+            what = "collection with the issued chain-of-identity key"
             yield _mismatch("collection.coi", what, (collection.event_id,), context.attempt.bag_id)
     for fact in hand_overs(context, until):
         if keys and fact.data.coi_id not in keys:
-            what = "hand-overs under the chain-of-identity key of the collection"
+            what = "transfers with the collection's chain-of-identity key"
             yield _mismatch("coi", what, (fact.event_id,), fact.data.bag_id or context.attempt.bag_id)
         if numbers and fact.data.din is not None and fact.data.din not in numbers:
-            what = "hand-overs under the donation number of the collection"
+            what = "transfers with the collection's donation number"
             yield _mismatch("din", what, (fact.event_id,), fact.data.bag_id or context.attempt.bag_id)
 
 
@@ -193,23 +193,23 @@ def _release(context: EncounterContext, on: date, until: datetime | None) -> Ite
         return
     data, event, keys = release.data, release.event_id, own_keys(context)
     if keys and data.coi_id not in keys:
-        what = "a release under the chain-of-identity key of the collection"
+        what = "release with the collection's chain-of-identity key"
         yield _mismatch("release.coi", what, (event,), data.bag_id)
     if not ndc_fits(context, data.ndc, on):
         denial = _ndc_denial(context, data.ndc, on)
-        yield _mismatch("release.ndc", "a release with an NDC of the product", (event,), data.bag_id, denial)
+        yield _mismatch("release.ndc", "release with an NDC of the product", (event,), data.bag_id, denial)
     released = {fact.data.bag_id for fact in context.record.releases}
     for fact in hand_overs(context, until):
         if of_the_product(fact) and fact.data.bag_id is not None and fact.data.bag_id not in released:
-            what = "hand-overs of a bag that was released"
+            what = "transfers of a released bag"
             yield _mismatch("bag", what, (event, fact.event_id), fact.data.bag_id)
         if fact.data.bag_id != data.bag_id:
             continue
         pair = (event, fact.event_id)
         if fact.data.lot is not None and fact.data.lot != data.lot:
-            yield _mismatch("lot", "one lot on release and hand-overs", pair, data.bag_id)
+            yield _mismatch("lot", "same lot on release and transfers", pair, data.bag_id)
         if fact.data.ndc is not None and product_part(fact.data.ndc) != product_part(data.ndc):
-            yield _mismatch("ndc", "one NDC on release and hand-overs", pair, data.bag_id)
+            yield _mismatch("ndc", "same NDC on release and transfers", pair, data.bag_id)
 
 
 def _label(context: EncounterContext, infusion: Infusion, on: date) -> Iterator[Violation]:
@@ -227,7 +227,7 @@ def _label(context: EncounterContext, infusion: Infusion, on: date) -> Iterator[
     for name, what, fits in checks:
         if not fits:
             denial = _label_denial(context, name, label.ndc, on)
-            what = f"a label at the bedside with {what}"
+            what = f"bedside label with {what}"
             yield _mismatch(name, what, (infusion.last.event_id,), infusion.bag_id, denial)
 
 

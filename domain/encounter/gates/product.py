@@ -23,7 +23,7 @@ def referral(context: EncounterContext, service: Service) -> list[Requirement]:
             "data.referral",
             "data",
             known,
-            "" if known else "referral with product, indication, coverage and centres",
+            "" if known else "referral with product, indication, coverage and centers",
             releases_on=("cart.referral.received",),
             overridable=False,
             evidence=service.events,
@@ -41,9 +41,7 @@ def label(context: EncounterContext, service: Service) -> list[Requirement]:
     product = context.product_row(service.on)
     enabled = product is not None and product.enabled
     asked = [
-        _asked(
-            context, "product_unknown", "product", enabled, "" if enabled else "a product that is enabled on that day"
-        )
+        _asked(context, "product_unknown", "product", enabled, "" if enabled else "product enabled on the service date")
     ]
     row = context.indication_row(service.on)
     if row is None:
@@ -60,7 +58,7 @@ def overlap(context: EncounterContext, on: date) -> tuple[str, ...]:
         return ()
     mine = context.indication_row(on)
     found = [
-        f"{_brand(context, row.product, on)}: its label covers this diagnosis and age too; say in the request why "
+        f"{_brand(context, row.product, on)}: its label also covers this diagnosis and age; state in the request why "
         f"this product was chosen ({row.citation})"
         for row in _others(context, on)
         if mine is not None and row.age_max is not None and _fits_age(context, row, on) and _fits_age(context, mine, on)
@@ -72,8 +70,8 @@ def _known_facilities(context: EncounterContext) -> Requirement:
     missing = [
         role
         for role, key in (
-            ("collecting centre", context.apheresis_facility),
-            ("infusion centre", context.infusion_facility),
+            ("collection center", context.apheresis_facility),
+            ("infusion center", context.infusion_facility),
         )
         if context.site.facility(key or "") is None
     ]
@@ -92,7 +90,7 @@ def _known_facilities(context: EncounterContext) -> Requirement:
 
 def _known_payer(context: EncounterContext) -> Requirement:
     known = context.payer_row is not None
-    text = "" if known else "the payer's row in the rulebook"
+    text = "" if known else "payer row in the rulebook"
     return from_alert(
         context, "payer_unknown", "data.payer", "data", known, text, releases_on=RELEASES, overridable=False
     )
@@ -121,7 +119,7 @@ def _diagnosis(context: EncounterContext, row: Indication, on: date) -> Requirem
         "diagnosis_mismatch",
         "diagnosis",
         met,
-        "" if met else "a diagnosis of the indication" + _belongs(context, on),
+        "" if met else "diagnosis of the indication" + _belongs(context, on),
     )
 
 
@@ -132,7 +130,7 @@ def _age(context: EncounterContext, row: Indication, on: date) -> Requirement:
         "age_mismatch",
         "age",
         met,
-        "" if met else "an age that the label covers on the day" + _belongs(context, on),
+        "" if met else "age within the label on the service date" + _belongs(context, on),
     )
 
 
@@ -147,7 +145,7 @@ def _remission(context: EncounterContext, row: Indication) -> list[Requirement]:
             "eligibility.remission",
             "eligibility",
             False,
-            "a diagnosis of relapsed or refractory disease; the code says remission",
+            "diagnosis code of relapsed or refractory disease; the code means remission",
             enforcement=Enforcement.WARN,
             releases_on=RELEASES,
             evidence=(context.record.referral.event_id,),
@@ -156,13 +154,13 @@ def _remission(context: EncounterContext, row: Indication) -> list[Requirement]:
 
 
 def _wrong_indication(context: EncounterContext, on: date) -> str:
-    return "an indication of the product's label" + _belongs(context, on)
+    return "indication on the product's label" + _belongs(context, on)
 
 
 def _belongs(context: EncounterContext, on: date) -> str:
     """The products whose label covers diagnosis and age, in words; empty when there is none."""
     names = [_brand(context, row.product, on) for row in _others(context, on) if _fits_age(context, row, on)]
-    return "; it belongs to " + " or ".join(dict.fromkeys(names)) if names else ""
+    return "; fits the label of " + " or ".join(dict.fromkeys(names)) if names else ""
 
 
 def _others(context: EncounterContext, on: date) -> tuple[Indication, ...]:

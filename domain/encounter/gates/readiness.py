@@ -105,12 +105,12 @@ def _certified(context: EncounterContext, service: Service, row: Certification) 
     events = tuple(r.event for r in seen if r.event)
     who = row.holder.replace("_", " ")
     if holder is None:
-        return False, f"{row.title}: the {who} is not known", events, CertificationChanged.event_type
+        return False, f"{row.title}; the {who} is unknown", events, CertificationChanged.event_type
     if certificate(context, row, service) is not None:
         return True, "", events, CertificationChanged.event_type
     other = row.per_product and any(standing(seen, r.change.product, service.on) for r in seen if r.change.product)
-    hint = "; a certificate for another product is on file and does not count" if other else ""
-    missing = f"{row.title} ({row.layer}), of the {who}, valid on the day of service{hint}"
+    hint = "; another product's certificate is on file and does not count" if other else ""
+    missing = f"{row.title}, valid on the service date{hint}"
     return False, missing, events, CertificationChanged.event_type
 
 
@@ -121,11 +121,11 @@ def _at_hand(context: EncounterContext, service: Service, row: Certification) ->
     events = (report.event_id,) if report else ()
     if latest is None or row.minimum is None:
         met = latest is not None and latest.icu_backup
-        return met, "" if met else f"{row.title} at the infusion centre", events, FacilityReadiness.event_type
+        return met, "" if met else f"{row.title} at the infusion center", events, FacilityReadiness.event_type
     used = len(given_since(report, (*context.holders, *context.record.facts.all), service.moment)) if report else 0
     met = latest.tocilizumab_doses - used >= row.minimum
-    counted = f"; {used} of the {latest.tocilizumab_doses} reported were given since" if used else ""
-    missing = "" if met else f"{row.title} at the infusion centre{counted}"
+    counted = f"; {used} of {latest.tocilizumab_doses} reported doses were given since" if used else ""
+    missing = "" if met else f"{row.title} at the infusion center{counted}"
     return met, missing, events, FacilityReadiness.event_type
 
 

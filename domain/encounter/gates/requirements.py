@@ -62,7 +62,7 @@ def from_alert(
         met=met,
         enforcement=enforcement,
         owner=row.owner,
-        title=row.title,
+        title=row.requirement or row.title,
         missing=missing,
         fix=fix or row.action,
         rule=row.id,

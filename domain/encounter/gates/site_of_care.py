@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domain.encounter.context import EncounterContext, Service
 from domain.encounter.gates.requirements import from_alert
 from domain.encounter.model import Enforcement, Requirement
@@ -36,7 +38,7 @@ def _unknown(context: EncounterContext) -> Requirement:
         "site_of_care.setting",
         "site_of_care",
         False,
-        "a row of the rulebook on this setting",
+        "rulebook row for this setting",
         enforcement=Enforcement.WARN,
         releases_on=RELEASES,
     )
@@ -46,29 +48,25 @@ def _judged(context: EncounterContext, row: SiteOfCare, setting: Setting) -> Req
     missing = _missing(context, row)
     events = tuple(event for _, event in context.record.papers(*row.documents)) if row.documents else ()
     met = row.policy == "allowed" or (row.policy == "with_document" and not missing)
-    text = "an inpatient setting" if row.policy == "held" else " and ".join(missing)
-    base = from_alert(context, "site_of_care", "", "site_of_care", met, "")
-    return Requirement(
-        key="site_of_care.setting",
-        kind="site_of_care",
-        met=met,
-        enforcement=Enforcement.HOLD,
-        owner=row.owner,
-        title=base.title,
-        missing="" if met else text,
-        fix=row.fix or base.fix,
-        rule=row.id,
-        citation=row.citation,
-        denial=row.denial if row.denial is not None else base.denial,
+    text = "inpatient setting" if row.policy == "held" else " and ".join(missing)
+    asked = from_alert(
+        context,
+        "site_of_care",
+        "site_of_care.setting",
+        "site_of_care",
+        met,
+        "" if met else text,
         releases_on=RELEASES,
         evidence=events,
-        alert="site_of_care",
+        denial=row.denial,
+        fix=row.fix,
     )
+    return replace(asked, owner=row.owner, rule=row.id, citation=row.citation)
 
 
 def _missing(context: EncounterContext, row: SiteOfCare) -> list[str]:
     """The papers that are not there, or whose latest speaks against the setting."""
-    return [kind.replace("_", " ") for kind in row.documents if not _supports(context, kind)]
+    return [kind.replace("_", " ").replace("tumour", "tumor") for kind in row.documents if not _supports(context, kind)]
 
 
 def _supports(context: EncounterContext, kind: str) -> bool:

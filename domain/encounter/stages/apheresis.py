@@ -117,7 +117,7 @@ def _paper_waits(context: EncounterContext) -> Iterator[Wait]:
             context,
             "evidence_overdue",
             STAGE,
-            "the papers of the eligibility gate are complete",
+            "the checklist documents are complete",
             known.time,
             "eligibility_papers",
             (known.event_id,),

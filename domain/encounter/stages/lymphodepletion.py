@@ -84,7 +84,7 @@ def _journey(context: EncounterContext, release: Fact[ProductReleased]) -> Itera
         title, events = "the shipment of the product is recorded", (start.event_id,)
         yield wait(context, "shipment_overdue", STAGE, title, start.occurred, "shipped", events)
     elif shipped is not None and arrival(context) is None:
-        title, events = "the product is received at the centre", (shipped.event_id,)
+        title, events = "the product is received at the center", (shipped.event_id,)
         yield wait(context, "site_receipt_overdue", STAGE, title, shipped.occurred, "site_receipt", events)
 
 
@@ -157,13 +157,13 @@ def _apart(context: EncounterContext) -> Iterator[Finding]:
     if day0 is None:
         gone = freed(context, BookableStage.INFUSION)
         if gone:
-            detail = "the infusion's booking is gone and lymphodepletion is still booked"
+            detail = "the infusion is no longer booked; lymphodepletion still is"
             yield Finding("lymphodepletion_replan", events=(*booked[0].events, *gone), detail=detail)
         return
     days = _label_days(context, day0)
     if days and context.day(booked[0].starts_at, booked[0].facility) != days[0]:
         infusions = context.bookings(BookableStage.INFUSION)
-        detail = f"by the booked infusion the label's days are {days[0].isoformat()} to {days[-1].isoformat()}"
+        detail = f"label days for the booked infusion: {days[0].isoformat()} to {days[-1].isoformat()}"
         yield Finding("lymphodepletion_replan", events=(*booked[0].events, *infusions[0].events), detail=detail)
 
 

@@ -25,18 +25,18 @@ from domain.events.governance import PlanChanged
 
 STAGE = Stage.MANUFACTURING
 CHAIN = (
-    ("pickup_overdue", "courier_pickup", CustodyStep.COURIER_PICKUP, "the courier's pick-up is recorded"),
+    ("pickup_overdue", "courier_pickup", CustodyStep.COURIER_PICKUP, "courier pickup is recorded"),
     (
         "manufacturer_receipt_overdue",
         "manufacturer_receipt",
         CustodyStep.MANUFACTURER_RECEIPT,
-        "the manufacturer's receipt is recorded",
+        "manufacturer receipt is recorded",
     ),
     (
         "manufacturing_start_overdue",
         "manufacturing_start",
         CustodyStep.MANUFACTURING_START,
-        "the start of manufacture is recorded",
+        "manufacturing start is recorded",
     ),
 )
 NAMES = {
@@ -116,7 +116,7 @@ def _delayed(context: EncounterContext, delay: Fact[ManufacturingDelayed]) -> It
     """A moved release, and what is booked before it."""
     first, day = context.attempt.first_collection, delay.data.new_release_date
     beyond = first is not None and context.day(_window_end(context, first)) < day
-    detail = "beyond the product's window" if beyond else ""
+    detail = "later than the product's window" if beyond else ""
     yield Finding("product_delayed", events=(delay.event_id,), detail=detail)
     for booking in (*context.bookings(BookableStage.LYMPHODEPLETION), *context.bookings(BookableStage.INFUSION)):
         if context.day(booking.starts_at, booking.facility) <= day:

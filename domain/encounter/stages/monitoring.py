@@ -35,7 +35,7 @@ def asks(context: EncounterContext, service: Service) -> list[Requirement]:
             "product.infused",
             "product",
             met,
-            "" if met else "a documented infusion",
+            "" if met else "documented infusion",
             releases_on=("cart.infusion.completed", "cart.infusion.stopped"),
             overridable=False,
         )
@@ -135,7 +135,14 @@ def readmissions(context: EncounterContext) -> tuple[Stay, ...]:
 
 def _discharge_wait(context: EncounterContext, stay: Stay) -> Wait:
     return wait(
-        context, "discharge_overdue", STAGE, "the stay ends", stay.started_at, "discharge", stay.events, stay.events[0]
+        context,
+        "discharge_overdue",
+        STAGE,
+        "the discharge is recorded",
+        stay.started_at,
+        "discharge",
+        stay.events,
+        stay.events[0],
     )
 
 

@@ -1,20 +1,21 @@
-"""The generated pages of `docs/claims`: worked patients of the guide in both editions, and how a claim can be broken.
+"""The generated pages of `docs/claims`: worked patients of the guide in both editions, and claim errors.
 
-Write them again with `python -m tests.domain.billing.reports`; a test compares them with the repository.
+Generate them again with `python -m tests.domain.billing.reports`; a test compares them with the repository.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from domain.billing.model import Claim
 from domain.rulebook.rows import EditRule
 from tests.domain.billing.alterations import ALTERED, REWRITTEN
 from tests.domain.billing.breaks import ERRORS, WARNINGS
-from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient, rulebook
+from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient
+from tests.kit.files import DOCS
+from tests.kit.rules import rulebook
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "claims"
+CLAIM_PAGES = DOCS / "claims"
 Rows = Iterable[Iterable[object]]
 
 
@@ -25,43 +26,43 @@ def table(head: Iterable[str], rows: Rows) -> str:
 
 
 def broken_claims() -> str:
-    """Every way to break a claim and what stopped it."""
+    """Return the page of claim errors and what stops each."""
     rules = {row.edit: row for row in rulebook().table(EditRule)}
     charted = [
         (b.what, b.key, f"`{b.edit}`", rules[b.edit].severity, rules[b.edit].denial or "") for b in (*ERRORS, *WARNINGS)
     ]
     altered = [(a.what, a.key, f"`{a.edit}`", rules[a.edit].severity, rules[a.edit].denial or "") for a in ALTERED]
     written = [(r.what, "file of C/1", f"validator: {r.words}") for r in REWRITTEN]
-    head = ("what is wrong", "claim", "stopped by", "severity", "denial of the guide")
+    head = ("error", "claim", "stopped by", "severity", "denial of the guide")
     return "\n".join(
         (
-            "# Ways to break a claim, and what stops each\n",
-            f"{len(charted) + len(altered) + len(written)} ways. An error holds the claim, a warning shows. Generated; tested.\n",
-            "## Charted, coded or posted wrongly\n",
+            "# Claim errors and what stops each\n",
+            "An error holds the claim, a warning shows. Generated; a test compares.\n",
+            "## Charting, coding and posting errors\n",
             table(head, charted),
-            "## A finished claim altered by hand\n",
+            "## Changes to a final claim\n",
             table(head, altered),
-            "## The file altered by hand\n",
-            table(("what is wrong", "where", "stopped by"), written),
+            "## Changes to the 837 file\n",
+            table(("error", "where", "stopped by"), written),
         )
     )
 
 
 def worked_patients() -> str:
-    """The guide's two patients, line by line, in both editions."""
+    """Return the page of the guide's two patients, line by line, in both editions."""
     parts = [
         "# The guide's two worked patients, in both editions\n",
-        "Edition `current` follows the official record, edition `guide` prints what the guide prints. Generated; tested.\n",
-        "Days count from the day of infusion.\n",
+        "Edition `current` follows official sources. Edition `guide` follows the guide as printed. Generated; a test compares.\n",
+        "Days are counted from the infusion.\n",
     ]
     for title, story in (
         ("Adult with MCL, 70 kg, 1.85 m2, Medicare, admitted from day -1 (G135-157)", mcl_inpatient()),
         (
-            "The same adult with a commercial payer, so that nothing folds before the stay",
+            "The same adult with a commercial payer: no payment window",
             mcl_inpatient(payer="aetna").authorization(),
         ),
         ("Adult of 28 with B-ALL, 70 kg, commercial payer, admitted from day -5 (G158-169)", b_all_inpatient()),
-        ("The same with three doses of cyclophosphamide, as the guide has it (G163)", b_all_inpatient((-4, -3, -2))),
+        ("The same with three doses of cyclophosphamide, as in the guide (G163)", b_all_inpatient((-4, -3, -2))),
     ):
         parts.append(f"## {title}\n")
         parts += [_claim(story, key) for key in story.claim_keys()]
@@ -117,6 +118,6 @@ def _findings(claim: Claim) -> str:
 PAGES = {"broken-claims.md": broken_claims, "worked-patients.md": worked_patients}
 
 if __name__ == "__main__":
-    DOCS.mkdir(parents=True, exist_ok=True)
+    CLAIM_PAGES.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
-        (DOCS / name).write_text(page(), encoding="utf-8")
+        (CLAIM_PAGES / name).write_text(page(), encoding="utf-8")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from domain.billing.model import Claim
 from domain.billing.x12 import render, validate
 from tests.domain.billing import golden
-from tests.domain.billing.stories import Story, error_ids, site
-from tests.domain.billing.test_x12 import control
+from tests.domain.billing.golden import control
+from tests.domain.billing.stories import Story, error_ids
+from tests.kit.site import site
 
 HOUSES = ("st_mary", "st_mary_office", "st_mary_exempt", "lakeside")
 FOLDING = {"duplicate_line", "line_outside_period", "overlapping_claims", "product_twice", "total_mismatch", "no_rule"}
@@ -39,7 +40,7 @@ class Course:
             facilities={"apheresis": self.centre, "infusion": self.centre},
             planned_setting="inpatient" if self.admitted is not None else "outpatient",
         )
-        story.authorization(last=60).release()
+        story.authorization(last=60).released()
         for ordinal, day in enumerate(self.collections, start=1):
             story.collection(day, ordinal, facility=self.centre)
         setting = "office" if self.house == "st_mary_office" else "outpatient"
@@ -50,7 +51,7 @@ class Course:
                     "facility": self.centre if inside else self.house,
                     "setting": "inpatient" if inside else setting,
                 }
-                story.dose(drug, day, mg, "20", hour=hour, **place)
+                story.dosed(drug, day, mg, "20", hour=hour, **place)
         if self.admitted is not None:
             story.admitted(self.admitted, facility=self.centre)
         story.infused("inpatient" if self.admitted is not None else "outpatient", facility=self.centre)

@@ -11,16 +11,16 @@ from tests.domain.billing.stories import Story
 
 
 def stay(disposition: str | None, *, posted: str = "") -> Claim:
-    story = Story().referral().collection().release().mcl_course()
+    story = Story().referral().collection().released().mcl_course()
     if disposition:
         signed = {
-            "bag_id": "BAG1",
+            "bag_id": "BAG-1",
             "disposition": disposition,
             "reason": "viability",
             "role": "director",
             "signer": "s",
         }
-        story.add("cart.disposition.signed", story.at(-8), **signed)
+        story.fact("cart.disposition.signed", story.at(-8), **signed)
     story.admitted(-1).infused().discharged(14).coded()
     if posted:
         story.charge("cells", 0, "0891", posted, admission_id="ADM1")

@@ -27,12 +27,12 @@ def test_the_stay_fills_its_form() -> None:
         "FL 15 point of origin": "1",
         "FL 16 discharge hour": "11",
         "FL 17 patient discharge status": "01",
-        "FL 56 billing NPI": "1234567893",
+        "FL 56 billing NPI": "1234560013",
         "FL 60 insured's identifier": "member_id",
         "FL 66 version of the diagnosis codes": "0",
         "FL 71 diagnosis related group": "018",
-        "FL 76 attending provider": "1999999976",
-        "FL 80 remarks": "Tecartus (brexucabtagene autoleucel), lot LOT20260A",
+        "FL 76 attending provider": "1234560112",
+        "FL 80 remarks": "Tecartus (brexucabtagene autoleucel), lot KTA0001",
         "FL 47 total of the claim": f"{claim.total:.2f}",
     }
     assert expected.items() <= found.items()
@@ -72,7 +72,7 @@ def test_the_office_fills_a_cms_1500(edition: str, units: str) -> None:
         "25 federal tax number",
         "33a billing NPI",
     } <= set(found)
-    assert found["28 total of the claim"] == "4200.00"
+    assert found["28 total of the claim"] == "4850.00"
     assert claim.lines[0].fields["units"] == units
     assert claim.lines[0].diagnosis_pointers == (1,)
     assert claim.lines[0].revenue_code is None

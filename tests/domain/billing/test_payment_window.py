@@ -33,7 +33,7 @@ def test_medicare_folds_the_three_days_before_the_admission(admission: int, on_b
 
 @pytest.mark.parametrize(("admission", "on_b", "on_c"), [(0, [-4], [-3, -2]), (-1, [], [-4, -3, -2])])
 def test_medicare_folds_the_days_of_b_all(admission: int, on_b: list[int], on_c: list[int]) -> None:
-    story = Story().referral(indication="b_all", diagnosis="C91.02").collection().release().b_all_course()
+    story = Story().referral(indication="b_all", diagnosis="C91.02").collection().released().b_all_course()
     story.admitted(admission).infused().discharged(14).coded("ADM1", "C91.02")
     assert by_letter(story).get("B", []) == on_b
     assert by_letter(story)["C"] == on_c
@@ -45,16 +45,16 @@ def test_a_commercial_payer_folds_nothing_but_the_stay() -> None:
 
 def test_an_exempt_hospital_folds_one_day() -> None:
     story = Story().referral(facilities={"apheresis": "st_mary_exempt", "infusion": "st_mary_exempt"})
-    story.collection(facility="st_mary_exempt").release().mcl_course(facility="st_mary_exempt")
+    story.collection(facility="st_mary_exempt").released().mcl_course(facility="st_mary_exempt")
     story.admitted(-2, facility="st_mary_exempt").infused(facility="st_mary_exempt").discharged(14).coded()
     assert by_letter(story) == {"B": [-5, -4], "C": [-3]}
 
 
 def test_a_wholly_owned_office_folds_and_another_owner_does_not() -> None:
-    owned = Story().referral().collection().release().mcl_course(facility="st_mary_office", setting="office")
+    owned = Story().referral().collection().released().mcl_course(facility="st_mary_office", setting="office")
     owned.admitted(-1).infused().discharged(14).coded()
     assert by_letter(owned) == {"B": [-5], "C": [-4, -3]}
-    other = Story().referral().collection().release().mcl_course(facility="lakeside")
+    other = Story().referral().collection().released().mcl_course(facility="lakeside")
     other.admitted(-1).infused().discharged(14).coded()
     assert by_letter(other) == {"B": [-5, -4, -3], "C": []}
 
@@ -72,11 +72,11 @@ def test_the_stay_says_what_it_took_in_and_claim_b_where_the_rest_is() -> None:
 
 
 def test_claim_b_waits_while_the_window_could_still_take_it_in() -> None:
-    story = Story().referral().collection().release().mcl_course()
+    story = Story().referral().collection().released().mcl_course()
     claim = story.claim("B/1")
     assert not claim.ready
     assert "payment window" in claim.waiting_for[0]
-    assert story.add("cart.encounter.withdrawn", story.at(1), reason="progression").claim("B/1").ready
+    assert story.fact("cart.encounter.withdrawn", story.at(1), reason="progression").claim("B/1").ready
 
 
 def test_a_commercial_claim_b_waits_for_nothing() -> None:
@@ -85,7 +85,7 @@ def test_a_commercial_claim_b_waits_for_nothing() -> None:
 
 
 def test_a_repeated_course_is_its_own_claim() -> None:
-    story = Story().referral().collection().release().mcl_course(-30).mcl_course(-5).infused("outpatient")
+    story = Story().referral().collection().released().mcl_course(-30).mcl_course(-5).infused("outpatient")
     assert [(c.key, dose_days(story, c)) for c in story.claims() if c.letter == "B"] == [
         ("B/1", [-30, -29, -28]),
         ("B/2", [-5, -4, -3]),
@@ -94,26 +94,26 @@ def test_a_repeated_course_is_its_own_claim() -> None:
 
 def test_a_repeat_collection_is_its_own_claim_a_and_a_failed_bag_bills_no_product() -> None:
     story = Story().referral().collection(-50, 1).collection(-49, 2)
-    story.add("cart.manufacturing.failed", story.at(-40), coi_id="COI1", reason="out of specification")
+    story.fact("cart.manufacturing.failed", story.at(-40), coi_id="COI-1", reason="out of specification")
     story.collection(-28, 1, coi_id="COI2")
     assert story.claim_keys() == ["A/1", "A/2", "A/3"]
     assert all(line.hcpcs != "Q2053" for claim in story.claims() for line in claim.lines)
 
 
 def test_a_started_infusion_waits_and_a_bag_that_ran_no_cells_bills_none() -> None:
-    story = Story().referral().collection().release()
-    label = {"coi_id": "COI1", "hcpcs": "Q2053", "ndc": "71287-219-01", "lot": "LOT20260A"}
-    data = {"bag_id": "BAG1", "facility": "st_mary", "setting": "outpatient", "access": "peripheral", "label": label}
-    story.add("cart.infusion.started", story.at(0, 12), at=story.at(0, 12), **data)
+    story = Story().referral().collection().released()
+    label = {"coi_id": "COI-1", "hcpcs": "Q2053", "ndc": "71287-219-01", "lot": "KTA0001"}
+    data = {"bag_id": "BAG-1", "facility": "st_mary", "setting": "outpatient", "access": "peripheral", "label": label}
+    story.fact("cart.infusion.started", story.at(0, 12), at=story.at(0, 12), **data)
     assert story.claim("C/1").waiting_for == ("the end of the infusion",)
-    story.add(
+    story.fact(
         "cart.infusion.stopped", story.at(0, 12, 5), at=story.at(0, 12, 5), reason="leak", cells_infused=0, **data
     )
     assert story.claim_keys() == ["A/1"]
 
 
 def test_inpatient_claims_wait_for_discharge_and_coding() -> None:
-    story = Story().referral().collection().release().mcl_course().admitted(-1).infused()
+    story = Story().referral().collection().released().mcl_course().admitted(-1).infused()
     assert story.claim("C/1").waiting_for == ("the discharge", "the coder's abstract of the stay")
     assert story.discharged(14).claim("C/1").waiting_for == ("the coder's abstract of the stay",)
     assert story.coded().claim("C/1").ready
@@ -143,7 +143,7 @@ def test_nothing_is_claimed_before_a_service_or_without_a_referral() -> None:
 
 def outpatient_infusion(payer: str = "medicare") -> Story:
     story = Story().referral(planned_setting="outpatient", coverage={"payer": payer, "member_id": "W1"})
-    return story.authorization().collection().release().mcl_course().infused("outpatient")
+    return story.authorization().collection().released().mcl_course().infused("outpatient")
 
 
 def test_a_readmission_for_crs_is_claim_d() -> None:
@@ -182,7 +182,7 @@ def test_crs_in_the_infusion_stay_is_coded_on_claim_c() -> None:
 
 def test_the_complication_that_the_abstract_leaves_out_is_added_before_what_it_caused() -> None:
     """ICD-10-CM tabular list: code first the underlying cause at D89.83 and G92.0."""
-    story = Story().referral().collection().release().mcl_course().admitted(-1).infused().toxicity(4, crs=3, icans=2)
+    story = Story().referral().collection().released().mcl_course().admitted(-1).infused().toxicity(4, crs=3, icans=2)
     story.discharged(14).coded("ADM1", "C83.18", ("N17.9", "N"), ("D89.833", "N"))
     claim = story.claim("C/1")
     assert [d.code for d in claim.diagnoses if d.role == "other"] == ["N17.9", "T80.82XA", "D89.833", "G92.02"]
@@ -248,7 +248,7 @@ def test_outpatient_treatment_on_the_day_of_the_infusion_stands_on_its_claim() -
 def test_folding_never_loses_or_doubles_a_documented_service(
     admission: int, payer: str, facility: str, first: int
 ) -> None:
-    story = Story().referral(coverage={"payer": payer, "member_id": "W1"}).authorization().collection().release()
+    story = Story().referral(coverage={"payer": payer, "member_id": "W1"}).authorization().collection().released()
     story.mcl_course(first, facility=facility).admitted(admission).infused().discharged(14).coded()
     documented = {f.event_id for f in story.record().lymphodepletion} | {f.event_id for f in story.record().collections}
     counted = Counter(
@@ -265,8 +265,8 @@ def test_folding_never_loses_or_doubles_a_documented_service(
 def test_an_account_that_becomes_inpatient_on_the_day_of_the_infusion_is_one_claim(name: str) -> None:
     """Also for a payer without a payment window: else the stay would stand on no claim at all."""
     story = Story().referral(coverage={"payer": name, "member_id": "W"}, planned_setting="outpatient").authorization()
-    story.collection().release().admitted(0, **{"class": "outpatient", "at": story.at(0, 8)}).infused("outpatient")
-    story.add(
+    story.collection().released().admitted(0, **{"class": "outpatient", "at": story.at(0, 8)}).infused("outpatient")
+    story.fact(
         "cart.admission.changed", story.at(0, 18), admission_id="ADM1", at=story.at(0, 18), **{"class": "inpatient"}
     )
     story.discharged(9).coded()

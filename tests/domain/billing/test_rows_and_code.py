@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 
 from domain.rulebook.rows import Code, EditRule, FormLocation, Policy
-from tests.domain.billing.stories import rulebook
+from tests.kit.files import ROOT
+from tests.kit.rules import rulebook
 
-ROOM = Path(__file__).resolve().parents[3] / "domain" / "billing"
+ROOM = ROOT / "domain" / "billing"
 TODAY = date(2026, 6, 15)
 TREES = [ast.parse(path.read_text()) for path in sorted(ROOM.rglob("*.py"))]
 

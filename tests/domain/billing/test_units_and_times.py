@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from domain.billing.build.administration import Given, chemotherapy, further_hours, overlap
 from domain.billing.build.units import per_course, per_line, spread
 from domain.billing.ndc import belongs_to, eleven
-from tests.domain.billing.stories import Story, lines, rulebook
+from tests.domain.billing.stories import Story, lines
+from tests.kit.rules import rulebook
 
 MG = st.decimals(min_value=Decimal("0.001"), max_value=Decimal(5000), places=3)
 WASTE = st.decimals(min_value=0, max_value=Decimal(900), places=3)
@@ -135,24 +136,24 @@ def commercial() -> Story:
 
 
 def test_waste_beyond_the_rounding_is_its_own_line_with_jw() -> None:
-    story = commercial().dose("fludarabine", -5, "55.5", "44.5").dose("fludarabine", -4, "20", "130")
+    story = commercial().dosed("fludarabine", -5, "55.5", "44.5").dosed("fludarabine", -4, "20", "130")
     assert b_lines(story, "J9185") == [(2, ("JZ",)), (1, ()), (2, ("JW",))]
 
 
 def test_jz_begins_in_july_2023() -> None:
     before = commercial()
     before.day0 = Story().day0.replace(year=2023)
-    assert b_lines(before.dose("fludarabine", -5, "50"), "J9185") == [(1, ())]
+    assert b_lines(before.dosed("fludarabine", -5, "50"), "J9185") == [(1, ())]
 
 
 def test_the_340b_modifier_is_for_medicare_drugs_recorded_as_such() -> None:
-    medicare = Story().referral().dose("fludarabine", -5, "50", acquired_340b=True).dose("fludarabine", -4, "50")
+    medicare = Story().referral().dosed("fludarabine", -5, "50", acquired_340b=True).dosed("fludarabine", -4, "50")
     assert b_lines(medicare, "J9185") == [(1, ("JZ", "TB")), (1, ("JZ",))]
-    assert b_lines(commercial().dose("fludarabine", -5, "50", acquired_340b=True), "J9185") == [(1, ("JZ",))]
+    assert b_lines(commercial().dosed("fludarabine", -5, "50", acquired_340b=True), "J9185") == [(1, ("JZ",))]
 
 
 def test_tocilizumab_follows_the_charted_ndc() -> None:
-    story = commercial().collection().release().mcl_course().infused("outpatient").toxicity(3, crs=2)
+    story = commercial().collection().released().mcl_course().infused("outpatient").toxicity(3, crs=2)
     story.tocilizumab(3, setting="outpatient", ndc="64406-022-01")
     assert [line.hcpcs for line in story.claim("D/1").lines if line.service == "tocilizumab"] == ["Q5133"]
 
@@ -161,14 +162,14 @@ def test_the_day_of_service_is_that_of_the_hospital_clock() -> None:
     story = Story().referral()
     late = story.at(-28, 23, 30)
     claim = story.collection(started_at=late, ended_at=late + timedelta(hours=2)).claim("A/1")
-    assert claim.lines[0].date_of_service == story.on(-28)
+    assert claim.lines[0].date_of_service == story.date_of(-28)
 
 
 def test_administration_changes_its_code_with_the_year() -> None:
     for year, code in ((2024, "0540T"), (2025, "38228")):
         story = commercial()
         story.day0 = story.day0.replace(year=year)
-        claim = story.release().infused("outpatient").claim("C/1")
+        claim = story.released().infused("outpatient").claim("C/1")
         assert [line.hcpcs for line in claim.lines if line.service == "cell_administration"] == [code]
 
 
@@ -187,7 +188,7 @@ def test_the_procedure_code_is_that_of_product_access_and_discharge(
 ) -> None:
     story = Story()
     story.day0 = story.day0.replace(year=year, month=month, day=5)
-    story.referral().release().admitted(-1).infused(access=access).discharged(10).coded()
+    story.referral().released().admitted(-1).infused(access=access).discharged(10).coded()
     assert [p.code for p in story.claim("C/1").procedures] == [code]
 
 

@@ -18,7 +18,8 @@ from domain.packet.billing import Version
 from domain.packet.exhibits import Kept
 from domain.packet.model import Person
 from domain.rulebook.rows import Denial
-from tests.domain.encounter.stories import Story, rulebook
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story
 
 PERSON = Person(
     family="Nováková",

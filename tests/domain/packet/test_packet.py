@@ -17,8 +17,9 @@ from domain.packet.denial import FINDERS
 from domain.packet.model import Packet
 from domain.packet.narrative import tell
 from domain.rulebook.rows import Denial, Payer, Submission
-from tests.domain.encounter.stories import Story, rulebook, until_infused, whole
 from tests.domain.packet.packets import PERSON, denied, sources
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story, until_infused, whole
 
 SILENT = {
     "cart.appointment.booked",
@@ -81,7 +82,7 @@ def test_a_corrected_fact_is_told_as_it_stands_and_names_its_correction() -> Non
     data = dose.data.model_dump(mode="json", by_alias=True) | {"dose_mg": 44, "wasted_mg": 6}
     reference = {"source": dose.source, "id": dose.id}
     change = {"of": reference, "reason": "typed wrongly", "signer": "staff-1", "replacement": data}
-    correction = story.tell(2, "cart.correction.made", change)
+    correction = story.report(2, "cart.correction.made", change)
     (sentence,) = [one for one in build(sources(story)).narrative if dose.event_id in one.events]
     assert "44 mg given, 6 mg discarded" in sentence.text
     assert sentence.text.endswith("The record was corrected; this is what stands.")
@@ -156,10 +157,10 @@ def without_paper(kind: str) -> Story:
 @pytest.mark.parametrize(
     ("number", "story", "words"),
     [
-        (2, without_paper("btk_inhibitor"), "the paper that documents it"),
-        (6, None, "start of manufacture"),
-        (8, whole("aetna"), "the grades among the claim's other diagnoses"),
-        (11, without_paper("tumour_burden"), "disease burden"),
+        (2, without_paper("btk_inhibitor"), "Document that shows the BTK inhibitor history"),
+        (6, None, "Start of manufacturing"),
+        (8, whole("aetna"), "The grades among the claim's secondary diagnoses"),
+        (11, without_paper("tumour_burden"), "Disease burden"),
     ],
 )
 def test_what_no_record_shows_is_named_as_missing(number: int, story: Story | None, words: str) -> None:
@@ -183,7 +184,7 @@ def test_a_broken_chain_is_never_submitted_as_whole() -> None:
     packet = denied(story, 6, chain=dataclasses.replace(made.chain, first_broken=4))
     assert packet.denied is not None
     assert packet.custody.verified is False
-    assert any(text.startswith("chain of identity, whole") for text in packet.denied.missing)
+    assert any(text.startswith("Chain of identity, complete") for text in packet.denied.missing)
 
 
 def test_a_line_of_the_log_that_lacks_something_is_not_a_complete_log() -> None:
@@ -195,7 +196,7 @@ def test_a_line_of_the_log_that_lacks_something_is_not_a_complete_log() -> None:
     packet = denied(story, 4)
     assert packet.therapies[0].lacks == ("response",)
     assert packet.denied is not None
-    assert any(text.startswith("prior therapy log") for text in packet.denied.missing)
+    assert any(text.startswith("Prior therapy log") for text in packet.denied.missing)
 
 
 def test_a_claim_that_was_not_refused_has_no_denial_to_answer() -> None:

@@ -15,7 +15,7 @@ from domain.preflight.answer import Cost
 from domain.rulebook import Rulebook, load
 from domain.rulebook.rows import Assistance, Payer
 from domain.site import Site
-from tests.domain.preflight import referrals as r
+from tests.kit import referrals as r
 
 LIMIT = """
 [[payments]]
@@ -156,7 +156,7 @@ class TestDates:
         doses = plan["lymphodepletion"]
         assert (doses.first - plan["product at the centre"].last).days == 1
         assert [(d - zero).days for d in (doses.first, doses.last)] == [first, first + 2]
-        daily, near = plan["daily assessment after infusion"], plan["stay near the centre after infusion"]
+        daily, near = plan["daily assessment after infusion"], plan["patient stays near the center after infusion"]
         assert (daily.first - zero).days == (near.first - zero).days == 1
         assert (daily.last - zero).days == (7 if feed == r.MCL else 14)
         assert (near.last - zero).days == 28

@@ -16,7 +16,7 @@ from domain.events.base import Stage
 from domain.preflight import read_referral
 from domain.rulebook import Rulebook
 from domain.site import Site
-from tests.domain.preflight import referrals as r
+from tests.kit import referrals as r
 
 EVIDENCE = tuple(paper["kind"] for paper in r.data()["evidence"])
 

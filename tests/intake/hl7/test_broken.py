@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections import Counter
@@ -29,9 +30,10 @@ from intake.replay import reader_of
 from intake.site_mapping import MappingError, SiteMapping, parse_mapping
 from store.keys import Keyring
 from store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
-from tests.intake.hl7.certificates import make as make_certificates
-from tests.intake.hl7.conftest import DEPLOY, PATIENCE, Client, Mllp, framed, recorded
-from tests.store import examples as e
+from tests.kit import events as e
+from tests.kit.certificates import make as make_certificates
+from tests.kit.files import DEPLOY
+from tests.kit.mllp import PATIENCE, Client, Mllp, framed, recorded
 
 GOOD = recorded("story")[0]
 
@@ -130,11 +132,15 @@ async def test_a_frame_that_trickles_in_is_given_up_in_time(mllp: Mllp, monkeypa
     async def trickle() -> None:
         for byte in framed(GOOD):
             await client.write(bytes([byte]))
-            await asyncio.sleep(0.02)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(given_up.wait(), 0.02)
+                return
 
+    given_up = asyncio.Event()
     trickling = asyncio.create_task(trickle())
     answer = await client.answer()
-    trickling.cancel()
+    given_up.set()
+    await trickling
     assert (answer.get("MSA-1"), "in time" in str(answer.get("MSA-3"))) == ("AR", True)
     await client.close()
 

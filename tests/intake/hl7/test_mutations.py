@@ -23,8 +23,8 @@ from intake.hl7.receiver import SEND_AGAIN, Hl7Door
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import Encounter, Inbox, Quarantine, RecordMerge
-from tests.intake.hl7.test_fixtures import CASES, around, mapping_with
-from tests.store import examples as e
+from tests.kit import events as e
+from tests.kit.hl7_fixtures import CASES, around, mapping_with
 
 MESSAGES = int(os.environ.get("CART_FUZZ_MESSAGES", "150"))
 GROWTH_MEGABYTES = 64

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -28,9 +27,10 @@ from store.engine import Database
 from store.facts import load_facts
 from store.keys import Keyring
 from store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
-from tests.intake.hl7.conftest import recorded
-from tests.intake.hl7.test_messages import merge, stay
-from tests.store import examples as e
+from tests.kit import events as e
+from tests.kit.files import HL7_FILE
+from tests.kit.hl7 import merge, stay
+from tests.kit.mllp import recorded
 
 STORY = recorded("story")
 HERE, ELSEWHERE = b"8W^801^A^STMARY", b"ORTHO^2^A^STMARY"
@@ -274,7 +274,7 @@ async def _nobody(_encounter: str, _note: object) -> None:
 
 
 def test_the_setting_stands_in_the_example(mapping: SiteMapping) -> None:
-    text = (Path(__file__).parents[3] / "deploy" / "hl7.example.toml").read_text()
+    text = HL7_FILE.read_text()
     assert "aside_days" in text
     assert mapping.aside_days == 30
 

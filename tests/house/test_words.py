@@ -1,0 +1,84 @@
+"""The banned words of the glossary stay out of code and text. Names of contracts are exempt where they are read and written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit.files import ROOT
+
+BANNED = tuple(
+    line
+    for line in (Path(__file__).parent / "banned_words.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+)
+SUFFIXES = {".py", ".md", ".toml", ".html", ".j2", ".yml", ".yaml", ".js", ".css", ".sh", ".csv", ""}
+OTHERS = ("tests/replay/", "tests/house/banned_words.txt", "docs/contract/events/", "deploy/migrations/versions/")
+"""Recorded data, the list itself, generated schemas of stored values, and revisions that are never edited."""
+
+CONTRACT = frozenset(
+    {
+        "aside",
+        "aside_days",
+        "untold",
+        "told_state",
+        "told_escalations",
+        "told_severity",
+        "tumour_burden",
+        "heard_at",
+        "heard",
+    }
+)
+"""Stored values, columns and keys that keep their spelling: only as a whole name, and those of `QUOTED` only where quoted."""
+
+QUOTED = frozenset({"aside", "untold", "heard"})
+PATTERN = re.compile(
+    "(?<![A-Za-z])("
+    + "|".join(re.escape(w).replace(r"\ ", r"\s+").replace(r"\-", "[-_]") for w in BANNED)
+    + ")(?![A-Za-z])",
+    re.IGNORECASE,
+)
+NAME = re.compile(r"\w+")
+
+
+def files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return [
+        ROOT / line for line in listed.splitlines() if Path(line).suffix in SUFFIXES and not line.startswith(OTHERS)
+    ]
+
+
+def found(text: str) -> Iterator[str]:
+    """Every banned word with its line; in CamelCase names, too."""
+    for number, line in enumerate(text.splitlines(), 1):
+        apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", line)
+        for match in PATTERN.finditer(apart):
+            if not _contract(apart, match):
+                yield f"{number}: {match.group(1)}"
+
+
+def _contract(line: str, match: re.Match[str]) -> bool:
+    name = next(word for word in NAME.finditer(line) if word.start() <= match.start() < word.end())
+    if name.group() not in CONTRACT:
+        return False
+    around = line[name.start() - 1 : name.start()] + line[name.end() : name.end() + 1]
+    return name.group() not in QUOTED or any(quote in around for quote in "\"'`")
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_banned_word_is_written(path: Path) -> None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        pytest.skip("not a text file")
+    assert list(found(text)) == []
+
+
+def test_the_list_finds_what_it_bans_and_lets_contracts_pass() -> None:
+    assert len(list(found("He told the centre; the hand_over was done; class FeedHeard"))) == 4
+    assert list(found('state = "aside"; row.told_state; kind tumour_burden')) == []
+    assert list(found("put it aside")) == ["1: aside"]
