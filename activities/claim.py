@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter as Metric
-from sqlmodel import Session
 from temporalio import activity
 
-from activities.billing import batches, transmit
+from activities.billing import transmit
 from activities.billing.render import CannotRender, ClaimFiles, load_files
 from activities.decisions import DecisionService
 from domain.billing.submission.model import UNCHANGED, Due, NotDue, State, Wanted
@@ -19,8 +18,9 @@ from domain.billing.submission.next_step import Step, next_step
 from domain.billing.submission.situation import Around
 from domain.billing.submission.versions import ClaimVersion, current
 from domain.rulebook.book import NoRule
-from store import claims
+from store import batches, claims
 from store.alerts import reconcile_alerts
+from store.engine import Session
 from store.facts import EncounterFacts, load_own
 from store.tables import Batch, Encounter, Transmission
 from workflows.messages import ClaimBuilt, ClaimFollowUp, ClaimMoment, ClaimQuestion

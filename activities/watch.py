@@ -29,7 +29,7 @@ BEFORE_INFUSION: Final = frozenset({Stage.APHERESIS, Stage.MANUFACTURING, Stage.
 SERVICES: Final = frozenset({"apheresis", "lymphodepletion", "infusion"})
 """Milestones that are services a certificate may be needed for."""
 
-LACKING: Final = frozenset({"certification_missing", "certification_expiring"})
+CERTIFICATE_KINDS: Final = frozenset({"certification_missing", "certification_expiring"})
 AUTHORIZATION: Final = "authorization_"
 CLAIM_ENDS: Final = {
     "file_by": ("timely filing ends", frozenset({State.HELD.value, *(state.value for state in NOT_FILED)})),
@@ -97,14 +97,14 @@ def _keep_longest(held: dict[tuple[str, str | None, str], WatchedCertificate], o
 
 def under_way(session: Session, keys: Keyring, site: Site) -> list[UnderWay]:
     """The encounters before their infusion, with the day of their last planned service."""
-    lacking = layers_alerted(session, LACKING)
+    missing_layers = layers_alerted(session, CERTIFICATE_KINDS)
     return [
         UnderWay(
             encounter=row.encounter_id,
             product=row.product,
             holders=frozenset(keys.digest("holder", holder) for holder in _holders(row, site)),
             planned=max(_planned(row.view), default=None),
-            lacking=frozenset(lacking.get(row.encounter_id, ())),
+            missing_layers=frozenset(missing_layers.get(row.encounter_id, ())),
         )
         for row in open_encounters(session)
         if row.stage in BEFORE_INFUSION

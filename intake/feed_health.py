@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from intake import alerts
-from intake.feed_last_seen import last_heard
 from store.alerts import open_once, resolve
 from store.engine import Database, serialize
+from store.feeds import last_seen
 
 CHECK_SECONDS = 60.0
 
@@ -45,7 +45,7 @@ class FeedWatch:
         now = self._clock()
         with self._db.write() as session:
             serialize(session)
-            heard = last_heard(session)
+            heard = last_seen(session)
             silent = [
                 feed
                 for feed, longest in self._expected.items()

@@ -13,7 +13,7 @@ from domain.alerts.model import Alert, Finding
 from domain.rulebook import NoRule
 from store.config import packaged_rules
 from store.engine import last_rules
-from store.tables import AlertRecord
+from store.tables import AlertDelivery, AlertRecord
 
 ALERTS_LOCK = 0x43415233
 """Taken by what works on the alerts of all encounters at once, so that a retry beside a slow first try reports nothing twice."""
@@ -112,6 +112,15 @@ def escalate(session: Session, now: datetime, again: timedelta) -> int:
 
 def unreported_alerts(session: Session) -> Sequence[AlertRecord]:
     return session.exec(select(AlertRecord).where(unreported())).all()  # type: ignore[arg-type]
+
+
+def work_waiting(session: Session, now: datetime) -> tuple[int, str | None, int]:
+    """How many alerts have an unreported change, the last of them, and how many messages are due."""
+    count, last = session.exec(
+        select(func.count(), func.max(AlertRecord.alert_id)).where(unreported())  # type: ignore[arg-type]
+    ).one()
+    waiting = select(func.count()).where(AlertDelivery.state == "waiting", col(AlertDelivery.next_attempt_at) <= now)
+    return count, last, session.exec(waiting).one()
 
 
 def mark_reported(alert: AlertRecord) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlmodel import Session as Session
 from sqlmodel import SQLModel, create_engine
 
@@ -28,6 +28,18 @@ PATIENCE = 30.0
 WHILE_HELD = 0.25
 """Seconds that each further writer waits, once one waited in vain and until one succeeds: they must not add up."""
 RULES = "rules"
+
+DatabaseError = SQLAlchemyError
+"""Any error of reading or writing the database."""
+
+NotStorable = DataError
+"""A value does not fit its column."""
+
+StatementFailed = DBAPIError
+"""The database refused a statement, or went away."""
+
+Unreachable = OperationalError
+"""The database cannot be reached or opened."""
 
 
 class Database:
@@ -91,7 +103,7 @@ class Database:
                 self._waits.seconds = within
                 with self.engine.begin():
                     pass
-        except SQLAlchemyError:
+        except DatabaseError:
             return False
         finally:
             self._waits.seconds = self._patience
@@ -120,6 +132,18 @@ def last_rules(session: Session) -> Rulebook:
     """The last rulebook that loaded in the process of a transaction; the packaged one where none is configured."""
     rules: Rulebook = session.info.get(RULES, packaged_rules)()
     return rules
+
+
+def without_password(url: str) -> str:
+    """The address of a database as a log may show it."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def place_of(url: str) -> str:
+    """The address of a database without user, password and driver."""
+    parts = make_url(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.get_backend_name()}://{parts.host or ''}{port}/{parts.database or ''}"
 
 
 def take_turn(session: Session, lock: int) -> None:

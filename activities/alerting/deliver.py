@@ -16,7 +16,7 @@ import httpx
 from prometheus_client import Counter as Metric
 
 from activities.alerting import signing
-from activities.alerting.destinations import LASTS, Destination, Destinations
+from activities.alerting.destinations import EXPIRES_AFTER, Destination, Destinations
 from store import alert_deliveries
 from store.engine import Database
 from store.tables import AlertDelivery, AlertRecord
@@ -114,7 +114,7 @@ def _send(
     alerts: Sequence[AlertRecord],
     now: datetime,
 ) -> None:
-    body = for_alertmanager(every, alerts, now) if destination.said_again else for_webhook(every, message, alerts)
+    body = for_alertmanager(every, alerts, now) if destination.repeats else for_webhook(every, message, alerts)
     content = json.dumps(body, separators=(",", ":")).encode()
     headers = {"content-type": "application/json"}
     if destination.secret is not None:
@@ -160,10 +160,10 @@ def _plain(alert: AlertRecord) -> dict[str, Any]:
 
 def for_alertmanager(every: Destinations, alerts: Sequence[AlertRecord], now: datetime) -> list[dict[str, Any]]:
     """The body for Alertmanager's API: one alert for each, its labels the same from opening to end."""
-    return [_labelled(every, alert, now) for alert in alerts]
+    return [_labeled(every, alert, now) for alert in alerts]
 
 
-def _labelled(every: Destinations, alert: AlertRecord, now: datetime) -> dict[str, Any]:
+def _labeled(every: Destinations, alert: AlertRecord, now: datetime) -> dict[str, Any]:
     link = every.link(alert.encounter_id)
     return {
         "labels": {
@@ -184,7 +184,9 @@ def _labelled(every: Destinations, alert: AlertRecord, now: datetime) -> dict[st
             "runbook": "deploy/runbooks/CartEncounterAlert.md",
         },
         "startsAt": min(alert.opened_at, now).isoformat(),
-        "endsAt": (min(alert.resolved_at or now, now) if alert.state == "resolved" else now + LASTS).isoformat(),
+        "endsAt": (
+            min(alert.resolved_at or now, now) if alert.state == "resolved" else now + EXPIRES_AFTER
+        ).isoformat(),
         **({"generatorURL": link} if link else {}),
     }
 

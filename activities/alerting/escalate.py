@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from activities.alerting.destinations import SAID_AGAIN, Destination, Destinations
+from activities.alerting.destinations import REPEAT_EVERY, Destination, Destinations
 from domain.alerts.causes import GRAVE, causes_of
 from store import alert_deliveries, alerts
 from store.alert_deliveries import STANDING
 from store.engine import Session, take_turn
 from store.tables import AlertRecord
-from workflows.messages import DeskReport
+from workflows.messages import EscalationReport
 
 
-def work(session: Session, destinations: Destinations, now: datetime, again: timedelta) -> DeskReport:
+def work(session: Session, destinations: Destinations, now: datetime, again: timedelta) -> EscalationReport:
     """Escalate, then queue a message per destination, change and cause. Safe to repeat."""
     take_turn(session, alerts.ALERTS_LOCK)
     alerts.lock_changing(session, now)
     escalated = alerts.escalate(session, now, again)
     session.flush()
     queued = _queue_changes(session, destinations.destinations, now)
-    queued += sum(_repeat(session, each, now) for each in destinations.destinations if each.said_again)
+    queued += sum(_repeat(session, each, now) for each in destinations.destinations if each.repeats)
     alert_deliveries.forget(session, [each.name for each in destinations.destinations], now)
     session.flush()
     return _report(session, destinations.destinations, escalated, queued)
@@ -63,7 +63,7 @@ def _queue_changes(session: Session, destinations: Sequence[Destination], now: d
 def _repeat(session: Session, destination: Destination, now: datetime) -> bool:
     """Every unresolved alert, reported again; what was not delivered of the last time is replaced."""
     last = alert_deliveries.last_repeat(session, destination.name)
-    if last is not None and now - last < SAID_AGAIN:
+    if last is not None and now - last < REPEAT_EVERY:
         return False
     alert_deliveries.drop_repeats(session, destination.name)
     return _queue(session, destination, "", STANDING, alerts.unresolved(session), now)
@@ -72,19 +72,19 @@ def _repeat(session: Session, destination: Destination, now: datetime) -> bool:
 def _queue(
     session: Session, destination: Destination, cause: str, change: str, found: Iterable[AlertRecord], now: datetime
 ) -> bool:
-    wanted = [alert for alert in found if destination.wants(alert)]
-    return alert_deliveries.queue(session, destination.name, cause, change, wanted, now)
+    selected = [alert for alert in found if destination.receives(alert)]
+    return alert_deliveries.queue(session, destination.name, cause, change, selected, now)
 
 
-def _report(session: Session, destinations: Sequence[Destination], escalated: int, queued: int) -> DeskReport:
+def _report(session: Session, destinations: Sequence[Destination], escalated: int, queued: int) -> EscalationReport:
     open_alerts, unresolved, first = alerts.counts(session)
     waiting, dead, tried, repeated = alert_deliveries.counts(session)
-    repeat = repeated + SAID_AGAIN if repeated is not None and any(each.said_again for each in destinations) else None
+    repeat = repeated + REPEAT_EVERY if repeated is not None and any(each.repeats for each in destinations) else None
     due = {"the next escalation": first, "the next try of a message": tried, "the next repeat of open alerts": repeat}
     title, moment = min(
         ((title, at) for title, at in due.items() if at is not None), key=lambda pair: pair[1], default=("", None)
     )
-    return DeskReport(
+    return EscalationReport(
         escalated=escalated,
         queued=queued,
         open=open_alerts,

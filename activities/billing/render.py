@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from functools import cached_property
 
-from sqlmodel import Session
-
 from domain.billing.model import Claim, Form
 from domain.billing.submission.change_reason import with_change_reason
 from domain.billing.submission.model import VOID
@@ -23,6 +21,7 @@ from domain.rulebook.book import NoRule
 from domain.rulebook.rows import Payer
 from domain.site import Mode, PayerId, Site
 from store import claims
+from store.engine import Session
 from store.facts import EncounterFacts, load_own
 from store.keys import Keyring
 from store.tables import Transmission

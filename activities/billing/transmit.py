@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from sqlmodel import Session
-
-from activities.billing import batches
+from activities.billing import batch_files
 from activities.billing.render import CannotRender, ClaimFiles, mode_of, payer_of
 from domain.billing.submission.model import ORIGINAL, State
 from domain.billing.submission.responses import PayerResponse
 from domain.billing.submission.versions import ClaimVersion
 from domain.billing.x12 import validate
-from store import claims
-from store.engine import Database
+from store import batches, claims
+from store.engine import Database, Session
 from store.outbox import file_path, write_once
 from store.tables import Transmission
 
@@ -153,7 +151,7 @@ def _batched(db: Database, loaded: Loaded, outbox: Path, sent: Transmission, now
         batches.close(session, batch, now)
         members = [(loaded(session, key_of(one)[:3]), one) for one in batches.members(session, batch)]
         try:
-            text, inside = batches.text_of(members)
+            text, inside = batch_files.text_of(members)
         except CannotRender as error:
             return Sent(None, str(error))
     write_once(file_path(outbox, sent), text)

@@ -1,6 +1,6 @@
-"""What billers have to work on: claims not billed, held, not answered or denied, with days, money, owner and next step.
+"""Claim worklists: unbilled, held, unacknowledged and denied claims with days, amounts, owner and next step.
 
-One reading for the HTTP interface and the board.
+HTTP interface and board share them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from sqlmodel import Session, col, select
-
 from app.api.actors import Actor
 from app.api.answers import Worklist, WorklistEntry
 from domain.billing.submission.model import VOID, State
 from store.claims import status_of
+from store.engine import Session
+from store.queries.alerts import unresolved_of_kinds
+from store.queries.claims import claims_in
+from store.queries.encounters import encounters
 from store.tables import AlertRecord, ClaimVersion, Encounter, Transmission
 
 Name = Literal["unbilled", "held", "unacknowledged", "denied"]
@@ -41,13 +43,13 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "unacknowledged": ("claim_277ca_overdue", "claim_999_overdue"),
     "denied": ("claim_denied", "claim_taken_back", "claim_appeal_ending"),
 }
-"""Alerts of a claim that say what to do about it, the first that stands."""
+"""Alerts of a claim with its next step; the first unresolved one counts."""
 
 WAITING, BILLER, CODER = "waiting", "biller", "coder"
 
 
 def worklist(session: Session, name: Name, actor: Actor, now: datetime) -> Worklist:
-    """A worklist for a caller, the longest waiting first; what presses by a deadline comes before that."""
+    """Returns a worklist for a caller, the longest waiting first."""
     entries = sorted(_entries(session, name, actor, now), key=_order)
     total = sum((entry.total for entry in entries), Decimal(0))
     return Worklist(name=name, as_of=now, claims=len(entries), total=total, entries=entries)
@@ -58,9 +60,8 @@ def _order(entry: WorklistEntry) -> tuple[int, str, str]:
 
 
 def _entries(session: Session, name: str, actor: Actor, now: datetime) -> Iterator[WorklistEntry]:
-    seen = {row.encounter_id: row for row in session.exec(select(Encounter)) if actor.sees(row.facilities)}
-    rows = session.exec(select(ClaimVersion).where(col(ClaimVersion.state).in_(STATES[name]))).all()
-    mine = [row for row in rows if row.encounter_id in seen and _belongs(name, row)]
+    seen = {row.encounter_id: row for row in encounters(session) if actor.sees(row.facilities)}
+    mine = [row for row in claims_in(session, STATES[name]) if row.encounter_id in seen and _belongs(name, row)]
     alerts = _alerts(session, name, {row.encounter_id for row in mine})
     for row in mine:
         yield _entry(session, name, row, alerts.get((row.encounter_id, f"{row.letter}/{row.ordinal}"), {}), now)
@@ -80,10 +81,9 @@ def _belongs(name: str, row: ClaimVersion) -> bool:
 
 
 def _alerts(session: Session, name: str, encounters: Collection[str]) -> dict[tuple[str, str], dict[str, AlertRecord]]:
-    """The standing alerts of the claims of a list, by encounter and claim, then by kind."""
-    query = select(AlertRecord).where(AlertRecord.state != "resolved", col(AlertRecord.kind).in_(CAUSES[name]))
+    """Returns the unresolved alerts of a list's claims, by encounter and claim, then by kind."""
     found: dict[tuple[str, str], dict[str, AlertRecord]] = {}
-    for alert in session.exec(query):
+    for alert in unresolved_of_kinds(session, CAUSES[name]):
         if alert.encounter_id in encounters:
             claim = alert.key.split(".")[1]
             found.setdefault((alert.encounter_id or "", claim), {})[alert.kind] = alert
@@ -143,7 +143,7 @@ def _citation(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: Ale
 
 
 def _waits_for(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: AlertRecord | None) -> list[str]:
-    """Why the claim stands still, else what is waited for next."""
+    """Returns why the claim is held, else what it waits for."""
     if _holding(row, errors):
         return [edit["message"] for edit in errors]
     title = status_of(row).next_title
@@ -151,7 +151,7 @@ def _waits_for(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: Al
 
 
 def _since(session: Session, name: str, row: ClaimVersion) -> date:
-    """The day from which the list counts: end of service, build, transmission, remittance."""
+    """Returns the date from which the list counts: end of service, build, transmission or remittance."""
     if name == "unbilled":
         rebill = status_of(row).rebill if row.frequency == VOID else None
         return rebill.through if rebill else date.fromisoformat(row.document["statement_through"])
@@ -163,13 +163,13 @@ def _since(session: Session, name: str, row: ClaimVersion) -> date:
 
 
 def _due(name: str, row: ClaimVersion) -> date | None:
-    """The last day on which acting still helps: of the appeal, or of timely filing."""
+    """Returns the last day to appeal or for timely filing."""
     status = status_of(row)
     return status.appeal_by if name == "denied" else status.file_by
 
 
 def _waiting(encounter: Encounter, now: datetime) -> Iterator[WorklistEntry]:
-    """Claims that have no version yet, for their documents are not all here."""
+    """Yields claims without a version, since documents are missing."""
     view: Mapping[str, Any] = encounter.view
     for claim, amounts in zip(view.get("claims_waiting", ()), view.get("unbilled", ()), strict=False):
         through = date.fromisoformat(amounts["through"])

@@ -1,4 +1,4 @@
-"""`POST /v1/fhir`: notifications of a FHIR subscription, or one Appointment or Encounter."""
+"""`POST /v1/fhir`: FHIR subscription notifications, or one Appointment or Encounter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from intake.inbox.receive import Disposition
 FHIR_JSON = "application/fhir+json"
 SCHEMA = {
     "type": "object",
-    "description": "a notification Bundle, an Appointment or an Encounter of FHIR R4",
+    "description": "FHIR R4 notification Bundle, Appointment or Encounter",
     "properties": {"resourceType": {"enum": ["Bundle", "Appointment", "Encounter"]}},
     "required": ["resourceType"],
 }
@@ -30,17 +30,19 @@ BODY = {"requestBody": {"required": True, "content": {FHIR_JSON: {"schema": SCHE
 router = APIRouter(tags=["events"])
 
 
-@router.post("/v1/fhir", responses=documented(400, 413, 422, 501), openapi_extra=BODY, summary="FHIR R4 notifications")
+@router.post(
+    "/v1/fhir", responses=documented(400, 413, 422, 501), openapi_extra=BODY, summary="Send FHIR R4 notifications"
+)
 async def post_fhir(request: Request, parts: PartsOf, actor: Sender) -> FhirAnswer:
-    """Handshakes and heartbeats are counted, resources become events; skipped numbers are named and alerted."""
+    """Receives a notification; resources become events, and missing event numbers are returned and alerted."""
     if parts.mapping is None:
-        raise Refusal(501, "this gateway runs without a mapping file; FHIR is taken in by one")
+        raise Refusal(501, "this gateway has no mapping file, which FHIR requires; set CART_MAPPING_FILE")
     feed = parts.mapping.fhir_feed(actor.name)
     if feed is None:
-        raise Refusal(422, "the mapping file has no fhir_feeds entry with the name of this caller")
+        raise Refusal(422, "the mapping file has no fhir_feeds entry for this caller; add one with the caller's name")
     notification = _read(await json_from(request, actor))
-    door = FhirDoor(parts.db, parts.keys, parts.mapping)
-    receipts, missing = await run_in_threadpool(door.take, feed, notification, parts.clock(), actor.facilities)
+    receiver = FhirDoor(parts.db, parts.keys, parts.mapping)
+    receipts, missing = await run_in_threadpool(receiver.take, feed, notification, parts.clock(), actor.facilities)
     if any(receipt.disposition is Disposition.INVALID and receipt.quarantine_id is None for receipt in receipts):
         await run_in_threadpool(parts.record, actor.name, "POST /v1/fhir", "(event)", "denied")
     for receipt in receipts:
@@ -54,4 +56,4 @@ def _read(body: Any) -> Notification:
     try:
         return read_notification(body)
     except NotFhir as error:
-        raise Refusal(422, "not a notification", [FieldProblem(path="(body)", message=str(error))]) from None
+        raise Refusal(422, "not a valid notification", [FieldProblem(path="(body)", message=str(error))]) from None

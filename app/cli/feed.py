@@ -13,8 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from app.cli.encounter_text import receipt_lines
-from app.cli.encounters import DataDir, Json, Url
-from app.cli.encounters import tell as tell_answer
+from app.cli.encounters import DataDir, Json, Url, print_answer
 from app.client import api_from
 
 PROGRESS_SECONDS = 2.0
@@ -32,19 +31,21 @@ class FileOrCommand(TyperGroup):
 feed_app = typer.Typer(cls=FileOrCommand, no_args_is_help=True, help="Play a feed, or check sample messages.")
 
 
-@feed_app.command(help="Expand a feed (events with day offsets) on an anchor date and send it; `feed FILE` does, too.")
+@feed_app.command(
+    help="Send a scenario feed (events with day offsets), with day 0 on a given date. `feed FILE` does the same."
+)
 def play(
     file: Path,
-    anchor: Annotated[Optional[str], typer.Option(help="date of day 0, YYYY-MM-DD; today if absent")] = None,
-    subject: Annotated[Optional[str], typer.Option(help="order number; the feed's own if absent")] = None,
+    anchor: Annotated[Optional[str], typer.Option(help="date of day 0, YYYY-MM-DD (default: today)")] = None,
+    subject: Annotated[Optional[str], typer.Option(help="order number (default: that of the feed)")] = None,
     run: Annotated[
-        str, typer.Option(help="makes another patient of the same feed: stands in every id and number of the feed")
+        str, typer.Option(help="suffix for every ID and number of the feed, to make another patient of it")
     ] = "",
     data_dir: DataDir = Path("data"),
     as_json: Json = None,
     url: Url = None,
 ) -> None:
-    """Expand a feed and send it."""
+    """Send a scenario feed."""
     from intake.scenario_feeds import expand, load_feed
 
     try:
@@ -54,7 +55,7 @@ def play(
         raise typer.BadParameter(str(error)) from None
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}") from None
-    tell_answer(api_from(data_dir, url).post("/v1/events", events), receipt_lines, as_json)
+    print_answer(api_from(data_dir, url).post("/v1/events", events), receipt_lines, as_json)
 
 
 @feed_app.command()

@@ -51,12 +51,12 @@ class UnderWay:
     product: str
     holders: frozenset[str]
     planned: date | None
-    lacking: frozenset[str] = frozenset()
+    missing_layers: frozenset[str] = frozenset()
 
     def needs(self, certificate: WatchedCertificate) -> bool:
         """Its place holds the certificate; of a person's or a maker's, its own decision must have said so."""
         of_its_product = certificate.product in (None, self.product)
-        return of_its_product and (certificate.holder_key in self.holders or certificate.layer in self.lacking)
+        return of_its_product and (certificate.holder_key in self.holders or certificate.layer in self.missing_layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _ending(
         yield Finding(
             "certificate_expired" if left < 0 else "certificate_ending",
             f"{certificate.layer}.{certificate.product or 'any'}.{certificate.holder_key[:12]}.{band}",
-            detail=f"{layer}, last day {certificate.valid_to}, {max(left, 0)} days left{_whom(concerned, beyond)}",
+            detail=f"{layer}, last day {certificate.valid_to}, {max(left, 0)} days left{_affected(concerned, beyond)}",
             severity=Severity.CRITICAL if beyond else None,
             layer=certificate.layer,
             scope=SCOPE,
@@ -132,7 +132,7 @@ def _ending(
         )
 
 
-def _whom(concerned: Sequence[UnderWay], beyond: Sequence[UnderWay]) -> str:
+def _affected(concerned: Sequence[UnderWay], beyond: Sequence[UnderWay]) -> str:
     if not concerned:
         return "; no encounter in progress needs the certificate"
     need = "1 encounter in progress needs" if len(concerned) == 1 else f"{len(concerned)} encounters in progress need"

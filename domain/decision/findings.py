@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from domain.alerts import make
 from domain.alerts.model import Alert, Finding, Severity
 from domain.billing.model import Claim
-from domain.decision.holds import fallen, hold_id, signed_for
+from domain.decision.holds import hold_id, override_expired, signed_for
 from domain.encounter.context import EncounterContext, Service
 from domain.encounter.model import Deadline, Enforcement, Gate, Requirement
 from domain.encounter.stages.stage_module import Wait
@@ -34,16 +34,16 @@ def alerts(context: EncounterContext, findings: Iterable[Finding]) -> tuple[Aler
 
 def deadlines(context: EncounterContext, waits: Iterable[Wait]) -> tuple[tuple[Deadline, ...], list[Finding]]:
     """What is still to come, and a finding for each wait whose time has passed."""
-    ahead: dict[str, Deadline] = {}
+    pending: dict[str, Deadline] = {}
     passed: list[Finding] = []
     for each in waits:
         due = each.due.astimezone(UTC)
         if due > context.now:
-            ahead[each.key] = Deadline(each.key, each.kind or "wake", due, each.stage, each.title, each.events)
+            pending[each.key] = Deadline(each.key, each.kind or "wake", due, each.stage, each.title, each.events)
         elif each.kind is not None:
             name = each.key.removeprefix(each.kind).removeprefix(":")
             passed.append(Finding(each.kind, name, each.events, since=due))
-    return tuple(sorted(ahead.values(), key=lambda d: (d.due, d.key))), passed
+    return tuple(sorted(pending.values(), key=lambda d: (d.due, d.key))), passed
 
 
 def of_gates(context: EncounterContext, judged: Iterable[Judged]) -> Iterator[Finding]:
@@ -77,7 +77,7 @@ def _of_requirement(context: EncounterContext, gate: Gate, service: Service, ask
     signed = signed_for(context, gate.stage, asked)
     if signed is not None and not asked.overridable:
         yield Finding("override_refused", hold_id(gate.stage, asked), (signed.event_id,), f"hold: {asked.title}")
-    elif signed is not None and fallen(context, service, asked, signed):
+    elif signed is not None and override_expired(context, service, asked, signed):
         yield Finding("override_expired", hold_id(gate.stage, asked), (signed.event_id,), f"hold: {asked.title}")
     if asked.alert is None or asked.key in gate.overridden or not _due(context, service, asked):
         return

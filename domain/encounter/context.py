@@ -159,19 +159,19 @@ class EncounterContext:
         return self.now + self.span("sender_clock_skew")
 
     @cached_property
-    def ahead(self) -> tuple[tuple[str, datetime], ...]:
+    def future_records(self) -> tuple[tuple[str, datetime], ...]:
         """What is dated later than now, with the moment it counts from."""
-        return tuple(future_dated.lying_ahead((*self.holders, *self.record.facts.all), self.latest, self.midnight))
+        return tuple(future_dated.future_records((*self.holders, *self.record.facts.all), self.latest, self.midnight))
 
     @property
-    def performed_ahead(self) -> tuple[str, ...]:
+    def future_services(self) -> tuple[str, ...]:
         """The events of services that are documented for a time that has not come."""
-        return tuple(event for event, _ in self.ahead if future_dated.performed(self.by_event[event]))
+        return tuple(event for event, _ in self.future_records if future_dated.performed(self.by_event[event]))
 
     @cached_property
     def by_now(self) -> EncounterContext:
         """The case without what opens gates only later."""
-        if not self.ahead:
+        if not self.future_records:
             return self
         facts = self.record.facts
         kept = future_dated.by(facts.all, self.latest, self.midnight)

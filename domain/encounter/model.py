@@ -98,7 +98,7 @@ class Hold:
     override: Override | None = None
 
     @property
-    def stands(self) -> bool:
+    def is_open(self) -> bool:
         return self.override is None
 
 

@@ -184,8 +184,8 @@ def _plain(entry: Mapping[str, Any]) -> str:
         return "required field is missing"
     if entry["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return "kind must be one of: " + str(entry["ctx"].get("expected_tags", "")).replace("'", "")
-    said = BOUNDS.get(entry["type"])
-    return said.format(**entry["ctx"]) if said else str(entry["msg"]).removeprefix("Value error, ")
+    template = BOUNDS.get(entry["type"])
+    return template.format(**entry["ctx"]) if template else str(entry["msg"]).removeprefix("Value error, ")
 
 
 def _unknown(name: str) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import httpx
 import structlog
-from sqlmodel import col, select
 
 from intake.fhir.notification import NotFhir, read_notification
 from intake.fhir.notification_gaps import ASK_AFTER
@@ -23,6 +22,7 @@ from intake.fhir.receiver import FhirDoor
 from intake.site_mapping import FhirFeed
 from intake.site_mapping import SiteMapping as SiteMapping
 from store.engine import Database
+from store.feeds import subscriptions_to_ask
 from store.keys import Keyring
 from store.tables import FhirSubscription
 from store.vault import audit
@@ -79,7 +79,7 @@ class Asker:
 
     def _due(self) -> list[_Question]:
         with self._db.read() as session:
-            rows = session.exec(select(FhirSubscription).where(col(FhirSubscription.ask_at) <= self._clock())).all()
+            rows = subscriptions_to_ask(session, self._clock())
         return [question for row in rows if row.missing and (question := self._question(row))]
 
     def _question(self, row: FhirSubscription) -> _Question | None:

@@ -12,7 +12,6 @@ from typing import Any
 from domain.events import Problem
 from intake.counters import IGNORED
 from intake.faults import NotUsable
-from intake.feed_last_seen import note
 from intake.fhir.notification import Notification
 from intake.fhir.notification_gaps import count
 from intake.fhir.translate import translate
@@ -23,6 +22,7 @@ from intake.inbox.receive import Disposition, ReceiptResult, receive_all
 from intake.site_mapping import REORDERED, FhirFeed, Traces
 from intake.site_mapping import SiteMapping as SiteMapping
 from store.engine import Database, serialize
+from store.feeds import note
 from store.keys import Keyring
 
 KIND = "fhir:"

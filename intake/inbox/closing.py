@@ -64,8 +64,8 @@ def close(session: Session, keys: Keyring, quarantine_id: str, said: ClosingReas
     return row
 
 
-def told(keys: Keyring, row: Quarantine) -> str:
-    """The note with which an entry was closed last; it may name a patient."""
+def note_of(keys: Keyring, row: Quarantine) -> str:
+    """Returns the note of the last closing of an entry; it may name a patient."""
     if row.closed_note is None:
         return ""
     return keys.open(row.closed_note, sealed_for("quarantine.closed_note", row.quarantine_id)).decode()

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from domain.billing.submission.responses import REPLIES
+from domain.billing.submission.responses import RESPONSES
 from domain.encounter.record import aliases_of
 from domain.events import OPENING_TYPES, Envelope, EventData
 from domain.events.access import ReferralReceived
@@ -184,7 +184,7 @@ def add_aliases(
         _add_number(session, keys, encounter_id, other, str(getattr(data, "appointment_id", "")))
         known.add(alias_key(keys, other))
     pairs = [(ORDER, envelope.subject), *aliases_of(data)]
-    if isinstance(data, (CorrectionMade, *REPLIES)):
+    if isinstance(data, (CorrectionMade, *RESPONSES)):
         number = getattr(data, "payer_claim_number", None)
         pairs = [(PAYER_CLAIM, number)] if number else []
     for kind, value in pairs:

@@ -25,7 +25,7 @@ from store.alerts import open_once, resolve
 from store.engine import Database, serialize
 from store.keys import Keyring
 from store.opaque import new_id
-from store.step_log import tell
+from store.step_log import log_step
 from store.tables import NOTICES, EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
 from store.vault import ERASED, audit
 
@@ -101,7 +101,7 @@ def receive_all(
         results = [receive_in(session, keys, body, received_at, feed, hint, allowed, aside, also) for body in bodies]
     for result in results:
         if result.disposition is Disposition.DUPLICATE:
-            tell("event.duplicate", event_id=result.event_id, encounter=result.encounter_id, feed=feed)
+            log_step("event.duplicate", event_id=result.event_id, encounter=result.encounter_id, feed=feed)
     return results
 
 

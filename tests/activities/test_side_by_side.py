@@ -12,8 +12,8 @@ from sqlmodel import Session, select
 
 from activities.alerting.destinations import Destination, Destinations
 from activities.alerting.escalate import work
-from activities.billing.batches import take_place
 from activities.watch import deadlines_near, watch
+from store.batches import take_place
 from store.claims import next_count
 from store.config import ConfigCache
 from store.engine import Database

@@ -1,4 +1,4 @@
-"""All twelve denials of the guide: provoked by a feed, stopped before the claim with their fix, and gone when it is right."""
+"""All twelve denials of the guide: provoked by a feed, stopped before the claim with their fix, and gone after correction."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def test_all_twelve_are_provoked() -> None:
 
 
 @every
-def test_it_is_stopped_with_owner_fix_and_denial(case: Spoiled, site: Site, rules: Rulebook) -> None:
+def test_each_is_stopped_with_owner_fix_and_denial(case: Spoiled, site: Site, rules: Rulebook) -> None:
     hold = hold_of(decided(case.events(), site, rules), case)
 
-    assert hold.stands
+    assert hold.is_open
     assert hold.requirement.denial == case.number
     assert hold.requirement.owner
     assert hold.requirement.releases_on
@@ -65,7 +65,7 @@ def test_it_is_stopped_with_owner_fix_and_denial(case: Spoiled, site: Site, rule
 
 
 @every
-def test_what_would_be_denied_is_not_emitted(case: Spoiled, site: Site, rules: Rulebook) -> None:
+def test_a_claim_that_would_be_denied_is_not_emitted(case: Spoiled, site: Site, rules: Rulebook) -> None:
     decision = decided(case.events(), site, rules)
 
     assert case.held <= set(ready(decision)), sorted(ready(decision))
@@ -76,8 +76,8 @@ def test_what_would_be_denied_is_not_emitted(case: Spoiled, site: Site, rules: R
 
 
 @every
-def test_what_is_right_all_the_same_is_not_held(case: Spoiled, site: Site, rules: Rulebook) -> None:
-    """A claim that the denial does not touch goes out as it would have gone."""
+def test_claims_that_the_denial_does_not_affect_are_not_held(case: Spoiled, site: Site, rules: Rulebook) -> None:
+    """A claim that the denial does not affect goes out unchanged."""
     decision = decided(case.events(), site, rules)
     whole = decided(events_of(case.feed), site, rules)
     beside = {"B/1"} if case.number == 11 else set()  # without a bed lymphodepletion is a claim of its own
@@ -109,13 +109,13 @@ def test_the_same_feed_corrected_passes(case: Spoiled, site: Site, rules: Rulebo
     decision = decided([*spoiled, *corrections(spoiled, right)], site, rules)
 
     whole = decided(right, site, rules)
-    assert [hold.id for hold in decision.holds if hold.stands] == []
+    assert [hold.id for hold in decision.holds if hold.is_open] == []
     assert emitted(decision) == emitted(whole) == set(ready(whole))
     assert bodies(decision) == bodies(whole)
 
 
 def bodies(decision: Decision) -> dict[str, object]:
-    """What stands on each claim, without the events it was read from: a correction adds its own."""
+    """The content of each claim without its source events, since a correction adds its own."""
     return {
         claim.key: (
             [(line.revenue_code, line.hcpcs, line.units, line.charge) for line in claim.lines],
@@ -128,8 +128,8 @@ def bodies(decision: Decision) -> dict[str, object]:
     }
 
 
-def test_a_grade_that_the_coder_left_out_is_added_from_the_chart(site: Site, rules: Rulebook) -> None:
-    """Denial 8 as the guide tells it: nothing to hold, the claim carries the documented grade and says that it was added."""
+def test_a_grade_that_the_coder_omitted_is_added_from_the_chart(site: Site, rules: Rulebook) -> None:
+    """Denial 8 of the guide: no hold; the documented grade is added to the claim, with a note."""
     found = events_of("a_mcl_medicare_inpatient")
     for event in found:
         if event["type"] == "cart.coding.completed":
@@ -142,10 +142,8 @@ def test_a_grade_that_the_coder_left_out_is_added_from_the_chart(site: Site, rul
     assert stay.errors == ()
 
 
-def test_a_stay_that_a_wrong_abstract_would_group_elsewhere_groups_to_the_car_t_group(
-    site: Site, rules: Rulebook
-) -> None:
-    """Denial 10: without the cell procedure the encoder would say marrow transplant; the infusion on record decides."""
+def test_a_stay_with_a_wrong_abstract_still_groups_to_the_car_t_ms_drg(site: Site, rules: Rulebook) -> None:
+    """Denial 10: without the cell procedure the encoder would group to marrow transplant; the infusion on record decides."""
     found = events_of("a_mcl_medicare_inpatient")
     for event in found:
         if event["type"] == "cart.coding.completed":

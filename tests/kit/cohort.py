@@ -24,6 +24,7 @@ from store import claims
 from store.alerts import reconcile_alerts
 from store.chain import append_custody
 from store.tables import Encounter, EncounterEvent
+from store.unit import Store
 from tests.kit.metrics_store import World
 
 UNTIL = date(2026, 11, 20)
@@ -42,7 +43,7 @@ def play(world: World, encounters: int, seed: int, days: int) -> int:
             receipt = receive(world.db, world.keys, event, AT, "simulation")
             assert receipt.disposition is Disposition.ACCEPTED, (event["id"], receipt)
             taken += 1
-    service = DecisionService(world.db, world.keys, world.config)
+    service = DecisionService(Store(world.db, world.keys, world.config))
     with world.db.read() as session:
         last = {row.encounter_id: row.next_sequence - 1 for row in session.exec(select(Encounter))}
     for name, sequence in last.items():
@@ -74,7 +75,7 @@ def _decide(world: World, service: DecisionService, name: str, sequence: int) ->
         row = session.get_one(Encounter, name)
         row.status = "closed" if decision.outcome else "open"
         row.stage, row.product, row.payer = decision.stage.value, decision.product, decision.payer
-        row.payer_class, row.holds_open = decision.payer_class, sum(hold.stands for hold in decision.holds)
+        row.payer_class, row.holds_open = decision.payer_class, sum(hold.is_open for hold in decision.holds)
         row.next_due = due.due if due else None
         row.decided_sequence, row.decided_at, row.view = sequence, AT, view_of(decision)
         session.add(row)

@@ -46,7 +46,7 @@ def _referred() -> Story:
     return _booked(story, "apheresis", -24)
 
 
-def _in_manufacture() -> Story:
+def _in_manufacturing() -> Story:
     story = until_collected(PAYER)
     story.transfer(-24, "courier_pickup", hour=16)
     story.transfer(-23, "manufacturer_receipt", hour=9)
@@ -81,7 +81,7 @@ def _monitored() -> Story:
 
 AT: Stories = {
     "apheresis": (_referred, -30),
-    "manufacturing": (_in_manufacture, -20),
+    "manufacturing": (_in_manufacturing, -20),
     "lymphodepletion": (_before_lymphodepletion, -6),
     "infusion": (_before_infusion, -1),
     "monitoring": (_monitored, 3),

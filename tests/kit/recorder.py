@@ -27,6 +27,7 @@ from store.config import ConfigCache
 from store.engine import Database
 from store.keys import create_keyring
 from store.tables import Encounter
+from store.unit import Store
 from tests.kit.databases import migrated_database
 from tests.kit.feeds import ANCHOR, events_of
 from tests.kit.files import HL7_FILE, SITE_FILE
@@ -96,7 +97,7 @@ async def recorder(directory: Path, url: str | None = None, site: Path = SITE_FI
         db.migrate()
     keys = create_keyring(directory / "keys.json")
     (directory / "token").write_text(TOKEN, encoding="utf-8")
-    service = DecisionService(db, keys, ConfigCache("current", None, site))
+    service = DecisionService(Store(db, keys, ConfigCache("current", None, site)))
     mapping = parse_mapping(HL7_FILE.read_text(encoding="utf-8"))
     server = mapping.fhir_feeds[0]
     api = create_gateway(

@@ -195,8 +195,8 @@ class World:
 @contextmanager
 def read_by(world: World, files: Files) -> Iterator[ConfigCache]:
     """While it lasts the worker reads these files and no others."""
-    before, world.service.config = world.service.config, files.config()
+    before, world.service.store.config = world.service.config, files.config()
     try:
         yield world.service.config
     finally:
-        world.service.config = before
+        world.service.store.config = before

@@ -86,7 +86,7 @@ def test_the_end_of_a_certificate_names_the_encounters_planned_after_it(rules: R
     before, after = under_way("enc_b", end), under_way("enc_a", end + timedelta(days=1))
     others = [
         under_way("enc_c", end + timedelta(days=9), holders=frozenset({"b" * 40})),
-        under_way("enc_d", None, holders=frozenset({"b" * 40}), lacking=frozenset({"fact"})),
+        under_way("enc_d", None, holders=frozenset({"b" * 40}), missing_layers=frozenset({"fact"})),
     ]
     (found,) = (a for a in watch_alerts([paper], rules, [before, after, *others]) if a.layer == "fact")
     assert found.severity is Severity.CRITICAL

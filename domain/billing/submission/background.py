@@ -1,4 +1,4 @@
-"""What the other versions of a claim mean for one of them: filed before, paid before, a number still missing, a void refused."""
+"""What the other versions of a claim mean for one of them: filed, paid, payer number missing, void rejected."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class VoidRejected:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What a version is judged against beside itself and the responses to it.
+    """The input of a version's status besides the version and the responses to it.
 
     Attributes:
         number_needed: it refers to an earlier claim whose number at the payer is not known yet.
         filed_before: the payer accepted an earlier version, so timely filing is kept.
-        paid_before: what the payer paid for earlier versions and did not take back, in United States dollars.
-        void_rejected: why an earlier version that was to be taken back is still at its payer; None when none is.
+        paid_before: what the payer paid for earlier versions and did not recoup, in United States dollars.
+        void_rejected: why the payer still has an earlier version that was to be voided; None when it has none.
         expected: what the payer should pay, where that is known.
-        obstacle: why it could not be sent, in words without any value; None when nothing stands in the way.
+        obstacle: why the claim could not be sent, in words without any value; None when it can be sent.
     """
 
     number_needed: bool = False
@@ -70,7 +70,7 @@ def _filed(one: Reported, earlier: Sequence[Reported]) -> bool:
 def _void_rejected(one: Reported, reports: Sequence[Reported]) -> VoidRejected | None:
     """The rejection of a void of what is still at its payer, where this version does not change that itself.
 
-    A claim that the payer denied costs nothing more where it is.
+    A denied claim does not need to be voided.
     """
     if one.version.frequency != ORIGINAL and one.version.state is not State.HELD:
         return None

@@ -13,7 +13,7 @@ ORIGINAL, REPLACEMENT, VOID = "1", "7", "8"
 
 
 class State(StrEnum):
-    """Of one version of a claim. The last five are the payer's word."""
+    """The state of one version of a claim. The last five come from payer responses."""
 
     HELD = "held"
     EMITTED = "emitted"

@@ -45,7 +45,7 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class VoidThen:
-    """What the payer has is taken back; then a claim follows, or none."""
+    """What the payer has is voided; then a claim follows, or none."""
 
     rebill: RebillAfterVoid | None
 
@@ -82,7 +82,7 @@ class Step:
         names: the response that gave the payer claim control number which that file names.
         due: the next moment to look again.
         settled: nothing is waited for and no one has to act.
-        ask_again: what the payer had is taken back; the claim of the facts up to this sequence may be due as a new one.
+        ask_again: what the payer had is voided; the claim of the facts up to this sequence may be due as a new one.
     """
 
     versions: tuple[ClaimVersion, ...]
@@ -173,7 +173,7 @@ def _hold(found: Situation, due: Due) -> Arranged:
 
 
 def _keeps_with_errors(found: Situation, latest: Reported, claim: Claim) -> bool:
-    """Held in the same words already; or sent, rejected or in shadow, with the same bill: its rejection stays what is shown."""
+    """True when held with the same content; or rejected, or in shadow, with the same bill, so that its rejection stays shown."""
     version = latest.version
     if version.state is State.HELD:
         return found.same(latest, claim)
@@ -195,7 +195,7 @@ def _end(found: Situation, wanted: NotDue) -> Arranged:
 
 
 def _before_rebilling(found: Situation, void: Reported, rebill: RebillAfterVoid) -> Arranged:
-    """A void that another claim follows, while nothing new is decided; once it is out, that claim is asked for again."""
+    """A void that another claim follows, while nothing new is decided; once it is out, that claim is requested again."""
     if void.version.state is State.VOIDED:
         return found.versions, Keep()
     version = void.version
@@ -205,7 +205,7 @@ def _before_rebilling(found: Situation, void: Reported, rebill: RebillAfterVoid)
 
 
 def _void(found: Situation, has: Reported, wanted: Due | NotDue, rebill: RebillAfterVoid | None) -> Arranged:
-    """Take back what the payer has. A void that was rejected waits for its correction; the same file is not sent again."""
+    """Void what the payer has. A void that was rejected waits for its correction; the same file is not sent again."""
     latest, rejected = found.current, found.rejected_void()
     if latest is not None and _voids(found, latest, has):
         kept = _decided(latest.version, wanted, state=latest.version.state, rebill=rebill)

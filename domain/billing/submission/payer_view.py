@@ -31,7 +31,7 @@ class Reported:
 
     @property
     def unanswered_in_shadow(self) -> bool:
-        """A test file without a response: the hospital's present process bills, so the payer has nothing of ours."""
+        """A test file without a response: the hospital's current process bills, so the payer has no claim of ours."""
         sent = self.version.sent
         return sent is not None and sent.shadow and not self.responses
 
@@ -82,7 +82,7 @@ def _state(version: ClaimVersion, responses: Sequence[PayerResponse], paid: Remi
 
 
 def _adjudicated(paid: Remittance) -> State:
-    """Money that was withheld again from another transfer is not paid."""
+    """A recoupment from another transfer reduces what is paid."""
     if paid.kept > 0 and not paid.denied:
         return State.PARTLY_PAID if paid.refused else State.PAID
     return State.PAID if paid.settled else State.DENIED

@@ -14,7 +14,7 @@ from domain.site import Site
 class Difference(StrEnum):
     """A part in which two files of a claim differ.
 
-    DOCUMENT: any word of the document, explanations included. BILL: the 837 segments of both, rendered by today's code and
+    DOCUMENT: any part of the document, including explanations. BILL: the 837 segments of both, rendered by today's code and
     site, without patient and numbers. INSURED and OTHER_PARTIES: who the file names. PAYER_NUMBER: the payer claim control
     number that a void names.
     """
@@ -67,7 +67,7 @@ def counted(version: ClaimVersion, state: State) -> frozenset[Difference]:
     """The differences that make a version another claim.
 
     A claim that the payer has is not replaced because the patient moved; after a rejection that may be the correction. A
-    void names the insured that the payer knows, whoever it is today.
+    void names the insured that the payer has on file.
     """
     if version.state is State.HELD:
         return _HELD

@@ -1,4 +1,4 @@
-"""A claim as one step finds it: its versions, what was reported on them, and what lies around."""
+"""The input of one step: the versions of a claim, the responses to them, and the circumstances."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Situation:
         return frozenset(differences(one.version, claim, parties, self.around.site, named, number))
 
     def frequency_of(self, claim: Claim) -> str:
-        """As what the claim goes out: in place of what the payer has, where it can take that place, else as a new one."""
+        """How the claim goes out: as a replacement of what the payer has, where allowed, else as an original."""
         return REPLACEMENT if self.has and claim.can_replace(self.has.version.claim) else ORIGINAL
 
     def stays(self, one: Reported, claim: Claim) -> bool:

@@ -1,4 +1,4 @@
-"""A claim after its emission: state, money, next step, waits and alerts at a moment."""
+"""A claim after it is ready: state, payments, next step, waits and alerts at a moment."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class _Judge:
         self.shortfall = self._shortfall()
 
     def status(self, shown: Waiting | None) -> ClaimStatus:
-        """What is kept of the judgment; who looked last, and what waits for a void, stay."""
+        """What is kept of the judgment; the last follow-up, and the claim that waits for a void, are kept."""
         paid, counts = self.paid, bool(self.paid.count)
         return replace(
             self.version.status,
@@ -123,7 +123,7 @@ class _Judge:
             remitted_at=paid.last,
             paid=paid.paid if counts else None,
             kept=paid.kept if counts else None,
-            paid_by_further=paid.paid_by_further if paid.further else None,
+            paid_by_further=paid.paid_by_further if paid.secondary else None,
             forwarded=paid.forwarded,
             crossover=paid.crossover,
             balance=paid.balance if counts else None,
@@ -151,10 +151,10 @@ class _Judge:
         return self.version.status.rebill if self.frequency == VOID else None
 
     def _shortfall(self) -> Decimal | None:
-        """What is missing of a payment, by line where lines are listed: a room paid well must not hide a product paid badly."""
+        """What is missing of a payment, by line where lines are listed, so an overpaid room cannot hide an underpaid product."""
         expected, tolerance = self.background.expected, self._tolerance()
-        if not expected or not expected.amount or self.state is not State.PAID or self.paid.as_further:
-            return None  # what the first payer should pay does not apply to one that comes after it
+        if not expected or not expected.amount or self.state is not State.PAID or self.paid.as_secondary:
+            return None  # The expected payment of the primary payer does not apply to a secondary payer.
         allowed = dict(self.paid.allowed_lines)
         if expected.lines and allowed:
             wanted: dict[str, Decimal] = {}
@@ -195,7 +195,7 @@ class _Judge:
         if self.file_by and self.unfiled:
             due = self._end_of(self.file_by) - self._window("claim_filing_warning")
             yield Waiting("claim_filing_ending", due, "timely filing ends")
-        if self.paid.forwarded and self.paid.further is None and self.paid.balance > 0 and self.paid.last:
+        if self.paid.forwarded and self.paid.secondary is None and self.paid.balance > 0 and self.paid.last:
             due = self.paid.last + self._window("claim_crossover")
             whose = f" of {', '.join(self.paid.crossover)}" if self.paid.crossover else ""
             yield Waiting("claim_crossover_overdue", due, f"the secondary payer's remittance{whose}")
@@ -258,17 +258,17 @@ class _Judge:
         return f"withheld from another transfer: ${self.paid.withheld:,.2f}{more}"
 
     def _secondary_payers(self) -> Iterator[Finding]:
-        """What payers that came after the first one decided, and one that reports that it comes after another."""
-        further = self.paid.further
-        if self.paid.as_further and self.paid.last:
+        """Decisions of secondary payers, and a payer that reports that it is secondary."""
+        secondary = self.paid.secondary
+        if self.paid.as_secondary and self.paid.last:
             yield self._finding("claim_adjudicated_as_further", self.paid.last, "", self.paid.events)
-        if further is None or further.last is None:
+        if secondary is None or secondary.last is None:
             return
-        if further.denied or further.refused > 0:
-            amount = f"${further.refused:,.2f} ({_reasons(further)})"
-            yield self._finding("claim_further_payer_refused", further.last, amount, further.events)
-        if further.taken_back or further.withheld > 0:
-            yield self._finding("claim_further_payer_took_back", further.last, "", further.events)
+        if secondary.denied or secondary.refused > 0:
+            amount = f"${secondary.refused:,.2f} ({_reasons(secondary)})"
+            yield self._finding("claim_further_payer_refused", secondary.last, amount, secondary.events)
+        if secondary.taken_back or secondary.withheld > 0:
+            yield self._finding("claim_further_payer_took_back", secondary.last, "", secondary.events)
 
     def _denied(self, since: datetime) -> Finding:
         rows = denials.rows(

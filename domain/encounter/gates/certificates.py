@@ -39,7 +39,7 @@ def reports(context: EncounterContext, layer: str, holder: str) -> tuple[Report,
     return tuple(sorted(found, key=lambda report: report.made))
 
 
-def standing(found: Iterable[Report], product: str | None, on: date) -> Report | None:
+def certificate_in_effect(found: Iterable[Report], product: str | None, on: date) -> Report | None:
     """The certificate that counts on the day; None when none does. `product` None: the layer is not per product."""
     mine = [r for r in found if product is None or r.change.product in (None, product)]
     closings = [r.made for r in mine if not _active(r) and _covers(r.change, on)]

@@ -46,7 +46,7 @@ def _unknown(context: EncounterContext) -> Requirement:
 
 def _judged(context: EncounterContext, row: SiteOfCare, setting: Setting) -> Requirement:
     missing = _missing(context, row)
-    events = tuple(event for _, event in context.record.papers(*row.documents)) if row.documents else ()
+    events = tuple(event for _, event in context.record.documents(*row.documents)) if row.documents else ()
     met = row.policy == "allowed" or (row.policy == "with_document" and not missing)
     text = "inpatient setting" if row.policy == "held" else " and ".join(missing)
     asked = from_alert(
@@ -70,12 +70,12 @@ def _missing(context: EncounterContext, row: SiteOfCare) -> list[str]:
 
 
 def _supports(context: EncounterContext, kind: str) -> bool:
-    papers = context.record.papers(kind)
-    if not papers:
+    documents = context.record.documents(kind)
+    if not documents:
         return False
-    match papers[-1][0]:
-        case access.RiskEvidence() as paper:
-            return paper.values.outpatient_acceptable
-        case access.BurdenEvidence() as paper:
-            return paper.values.level == "low"
+    match documents[-1][0]:
+        case access.RiskEvidence() as document:
+            return document.values.outpatient_acceptable
+        case access.BurdenEvidence() as document:
+            return document.values.level == "low"
     return True

@@ -20,7 +20,7 @@ from activities.alerting import deliver as delivery
 from activities.alerting.deliver import LONGEST_PAUSE, deliver
 from activities.alerting.destinations import (
     LASTS,
-    SAID_AGAIN,
+    REPEAT_EVERY,
     Destination,
     Destinations,
     DestinationsError,
@@ -298,7 +298,7 @@ def test_alertmanager_hears_again_what_stands_and_once_what_ended(db: Database, 
     put(db, alert("a", severity="critical"))
     look(db, where)
     deliver(db, where, NOW)
-    later = NOW + SAID_AGAIN
+    later = NOW + REPEAT_EVERY
     assert look(db, where, later - timedelta(seconds=1)).due == later
     look(db, where, later)
     deliver(db, where, later)

@@ -12,9 +12,9 @@ import pytest
 from sqlmodel import select
 
 from activities.billing import transmit
-from activities.billing.batches import take_place
 from domain.billing.x12.validation import guide_findings
 from intake.payer_files.importer import PayerFileImporter
+from store.batches import take_place
 from store.tables import Batch, ClaimVersion, Transmission
 from tests.kit.claims import LATER, encounter_of, files
 from tests.kit.files import SAMPLES, SITE_FILE

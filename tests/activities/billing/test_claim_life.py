@@ -288,13 +288,13 @@ async def test_a_provider_corrected_in_the_site_file_sends_a_rejected_claim_agai
     line = next(line for line in text.splitlines() if line.startswith("taxonomy"))
     site = tmp_path / "site.toml"
     site.write_text(text.replace(line, 'taxonomy = "282NC0060X"'))
-    life.r.service.config = ConfigCache("current", None, site)
+    life.r.service.store.config = ConfigCache("current", None, site)
     standing = life.look(days=1)
     assert standing.state == "emitted"
     assert life.story() == [("1", "superseded"), ("1", "emitted")]
     life.look(days=5)
     assert len(life.files()) == 2
-    life.r.service.config = ConfigCache("current", None, SITE)
+    life.r.service.store.config = ConfigCache("current", None, SITE)
     life.look(days=1)
     assert life.story()[-1] == ("1", "transmitted")
 

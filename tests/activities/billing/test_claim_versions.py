@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from sqlmodel import select
 
 from domain.billing.model import Claim
@@ -20,7 +18,7 @@ from domain.billing.submission.versions import Parties
 from store import claims
 from store.tables import ClaimLine, ClaimVersion, Encounter
 from tests.contract.recording import NOW, Recorder, feed, recorder
-from workflows.messages import ClaimMoment, ClaimQuestion, Question
+from workflows.messages import ClaimQuestion
 
 
 @pytest.fixture
@@ -86,32 +84,3 @@ async def test_other_explanations_of_the_same_bill_are_saved_under_the_same_numb
         kept = session.exec(select(ClaimLine).where(ClaimLine.letter == "C").order_by(ClaimLine.number)).first()  # type: ignore[arg-type]
     assert kept is not None
     assert kept.rule == "example.rule"
-
-
-@contextmanager
-def loads(r: Recorder) -> Iterator[list[str]]:
-    """The statements that load facts of an encounter."""
-    seen: list[str] = []
-
-    def look(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if "FROM inbox JOIN encounter_events" in statement:
-            seen.append(statement)
-
-    event.listen(r.service.db.engine, "before_cursor_execute", look)
-    yield seen
-    event.remove(r.service.db.engine, "before_cursor_execute", look)
-
-
-async def test_each_activity_loads_the_facts_of_an_encounter_once(r: Recorder, encounter: str) -> None:
-    asked = question(r, encounter, now=NOW + timedelta(minutes=1))
-    decided = Question(encounter=encounter, up_to_sequence=asked.up_to_sequence, now=NOW + timedelta(minutes=2))
-    moment = ClaimMoment(encounter=encounter, letter="C", ordinal=1, now=NOW + timedelta(days=5))
-    for activity, message in (
-        (r.activities.build_claim, asked),
-        (r.activities.decide, decided),
-        (r.activities.claim_life.follow_claim, moment),
-        (r.activities.claim_life.transmit_claim, moment),
-    ):
-        with loads(r) as seen:
-            activity(message)
-        assert len(seen) == 1, activity.__name__

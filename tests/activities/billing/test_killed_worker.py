@@ -23,6 +23,7 @@ from activities.claim import ClaimActivities
 from activities.decisions import DecisionService
 from store.config import ConfigCache
 from store.engine import Database
+from store.unit import Store
 from store.keys import read_keyring
 from workflows.messages import ClaimMoment
 
@@ -37,7 +38,7 @@ def killed(path, text):
 transmit.write_once = killed
 home = Path(directory)
 db = Database(f"sqlite:///{home / 'encounters.db'}")
-service = DecisionService(db, read_keyring(home / "keys.json"), ConfigCache("current", None, Path(site)))
+service = DecisionService(Store(db, read_keyring(home / "keys.json"), ConfigCache("current", None, Path(site))))
 moment = ClaimMoment(encounter=encounter, letter="C", ordinal=1, now=datetime.fromisoformat(now))
 ClaimActivities(service, home / "outbox").transmit_claim(moment)
 """

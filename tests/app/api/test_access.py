@@ -112,7 +112,7 @@ async def test_every_endpoint_answers_every_role_of_every_facility_as_the_table_
     }
 
 
-async def test_who_may_not_read_claims_is_not_told_of_their_lines(gateway: Gateway) -> None:
+async def test_a_caller_without_the_right_does_not_see_claim_lines(gateway: Gateway) -> None:
     encounter = await gateway.opened()
     with gateway.db.write() as session:
         session.add(claim_row(encounter, "A", 1, 1, "emitted"))
@@ -169,7 +169,7 @@ async def test_a_denied_attempt_is_on_record_under_the_callers_name(gateway: Gat
 
 async def test_a_flood_of_nameless_attempts_does_not_fill_the_database(gateway: Gateway) -> None:
     for _ in range(120):
-        assert (await call(gateway, "nobody", "GET", "/v1/alerts")).status_code == 401
+        assert (await call(gateway, "unknown", "GET", "/v1/alerts")).status_code == 401
     with gateway.db.read() as session:
         assert len(session.exec(select(AuditEntry)).all()) < 70
 
@@ -254,7 +254,7 @@ def test_an_access_file_names_callers_and_signers(tmp_path: Path) -> None:
 
 def test_the_example_of_an_access_file_fits_also_with_its_signer(tmp_path: Path) -> None:
     text = (DEPLOY / "access.example.toml").read_text()
-    assert parse_access(text, tmp_path).actor("nobody has this token") is None
+    assert parse_access(text, tmp_path).actor("an unknown token") is None
     (tmp_path / "transplant.secret").write_text(base64.b64encode(SECRET).decode())
     begin, end = text.index("# [[webhooks]]"), text.index("# The hospital's identity provider")
     whole = text[:begin] + text[begin:end].replace("# [[webhooks]]", "[[webhooks]]")
@@ -279,7 +279,7 @@ def test_the_example_of_an_access_file_fits_also_with_its_signer(tmp_path: Path)
         ("not toml", "TOML"),
         ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='gone'", "gone"),
         ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='short'", "short"),
-        (2 * ("[[callers]]\nname='a'\nroles=['feed']\ntoken_sha256='" + "0" * 64 + "'\n"), "a stands twice"),
+        (2 * ("[[callers]]\nname='a'\nroles=['feed']\ntoken_sha256='" + "0" * 64 + "'\n"), "a is used twice"),
     ],
 )
 def test_an_access_file_that_does_not_fit_names_the_field_and_no_secret(tmp_path: Path, text: str, named: str) -> None:
@@ -293,11 +293,11 @@ def test_webhook_limits_are_those_of_the_specification() -> None:
     assert webhooks.TOLERANCE.total_seconds() == 300
 
 
-async def test_a_caller_beyond_its_budget_is_told_the_limit_and_when_to_come_again(gateway: Gateway) -> None:
+async def test_a_caller_above_its_rate_limit_gets_the_limit_and_when_to_retry(gateway: Gateway) -> None:
     use(gateway, Actor("slow", frozenset({Role.ADMIN}), limits=Limits(rate=0.25, burst=1)))
     assert (await call(gateway, "slow", "GET", "/v1/encounters")).status_code == 200
     refused = await call(gateway, "slow", "GET", "/v1/encounters")
     seconds = refused.headers["retry-after"]
     assert (refused.status_code, 1 <= int(seconds) <= 4) == (429, True)
-    assert "0.25 requests a second, 1 at once" in refused.json()["detail"]
+    assert "0.25 requests per second, 1 in a burst" in refused.json()["detail"]
     assert f"in {seconds} seconds" in refused.json()["detail"]

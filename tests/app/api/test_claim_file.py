@@ -33,7 +33,7 @@ async def test_a_claim_is_given_as_its_837_and_that_is_on_record(tmp_path: Path)
         assert [entry.target for entry in entries] == [encounter] * 4
 
 
-async def test_a_claim_is_given_as_its_drawn_form_that_loads_nothing_and_names_nobody(tmp_path: Path) -> None:
+async def test_a_claim_is_returned_as_its_form_without_external_files_or_identity(tmp_path: Path) -> None:
     async with recorder(tmp_path) as r:
         encounter = await encounter_of(r)
         path = f"/v1/encounters/{encounter}/claims/C"

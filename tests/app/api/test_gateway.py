@@ -44,7 +44,7 @@ async def test_a_batch_answers_for_each_event_in_its_order(gateway: Gateway) -> 
     conflict = e.referral()
     conflict["data"]["weight_kg"] = "71"
     answer = await gateway.post(
-        [e.referral(), e.referral(), invalid, conflict, e.custody(subject="nobody"), "no event"]
+        [e.referral(), e.referral(), invalid, conflict, e.custody(subject="unknown"), "no event"]
     )
     assert answer.status_code == 202
     receipts = answer.json()["receipts"]
@@ -135,7 +135,7 @@ async def test_an_encounter_is_found_by_id_and_by_any_identifier_and_the_reading
         body = (await gateway.get(f"/v1/encounters/{reference}")).json()
         assert body["encounter_id"] == encounter
         assert (body["last_sequence"], body["up_to_date"]) == (2, False)
-    problem(await gateway.get("/v1/encounters/nobody"), 404)
+    problem(await gateway.get("/v1/encounters/unknown"), 404)
     with gateway.db.read() as session:
         rows = session.exec(select(AuditEntry).where(AuditEntry.action == "encounter")).all()
     assert {(row.actor, row.target, row.outcome) for row in rows} == {
@@ -153,7 +153,7 @@ def decided(gateway: Gateway, encounter: str) -> None:
         "scope": "encounter",
         "owner": "coordinator",
         "title": "no certificate",
-        "missing": "the certificate of the centre",
+        "missing": "the certificate of the center",
         "fix": "file it",
         "rule": "certifications.fact",
         "citation": "G184",
@@ -228,7 +228,7 @@ async def test_alerts_are_listed_taken_once_and_not_after_their_end(gateway: Gat
     path = f"/v1/alerts/{alert['alert_id']}/acknowledge"
     taken = (await gateway.http.post(path, json={"by": "integration", "note": "asked CANARY"})).json()
     assert (taken["state"], taken["acknowledged_by"]) == ("acknowledged", "integration")
-    again = (await gateway.http.post(path, json={"by": "somebody else"})).json()
+    again = (await gateway.http.post(path, json={"by": "biller"})).json()
     assert again == taken
     assert (await gateway.get("/v1/encounters/ORD-1/alerts")).json()["alerts"] == [taken]
     with gateway.db.write() as session:
@@ -256,8 +256,8 @@ async def test_a_quarantined_event_is_listed_without_content_and_replayed(gatewa
 
 
 async def test_a_second_body_in_quarantine_is_never_applied(gateway: Gateway) -> None:
-    await gateway.post(e.custody(subject="nobody"))
-    other = await gateway.post(e.custody(subject="nobody", step="shipped"))
+    await gateway.post(e.custody(subject="unknown"))
+    other = await gateway.post(e.custody(subject="unknown", step="shipped"))
     receipt = problem(other, 409)["receipt"]
     problem(await gateway.http.post(f"/v1/quarantine/{receipt['quarantine_id']}/replay"), 409)
 

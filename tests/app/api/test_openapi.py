@@ -54,7 +54,7 @@ async def _fill(r: Any) -> None:
     ):
         KNOWN["ref"] = await r.decided(feed(name, parts), at)
     stray = await r.http.post(
-        "/v1/events", json=feed("a_mcl_medicare_inpatient")[-1] | {"id": "s", "subject": "nobody"}
+        "/v1/events", json=feed("a_mcl_medicare_inpatient")[-1] | {"id": "s", "subject": "unknown"}
     )
     KNOWN["quarantine_id"] = stray.json()["quarantine_id"]
     KNOWN["alert_id"] = (await r.http.get("/v1/alerts")).json()["alerts"][0]["alert_id"]

@@ -173,11 +173,11 @@ async def test_a_denial_packet_answers_the_payers_reasons(packed: tuple[Recorder
     assert packet["denied"]["missing"] == []
     text = text_of((await fetch(r, path, "application/pdf")).content)
     for part in (
-        "Answer to the denial of Claim C/1",
+        "Evidence packet for the denial of Claim C/1",
         "Denial #2",
         "Denial #6",
         "PAYER-77",
-        "What is missing",
+        "Missing documents",
         "CO-252",
     ):
         assert part in text, part

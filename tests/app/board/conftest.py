@@ -23,7 +23,7 @@ from store.tables import AuditEntry, Inbox
 from tests.kit.recorder import NOW, TOKEN, Recorder, feed, recorder
 
 ROLES = {role.value: Actor(f"the {role.value}", frozenset({role})) for role in Role}
-ELSEWHERE = Actor("the other house", frozenset({Role.ADMIN}), frozenset({"st_mary_exempt"}))
+ELSEWHERE = Actor("another facility", frozenset({Role.ADMIN}), frozenset({"st_mary_exempt"}))
 
 
 def identifiers(events: list[dict[str, Any]]) -> set[str]:

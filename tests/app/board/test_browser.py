@@ -119,7 +119,7 @@ def test_what_is_not_known_is_ticked_on_a_telephone_too(board: Board, page: Page
     assert label["x"] + label["width"] <= 390
     assert page.evaluate("document.querySelector('.tick label').scrollWidth") <= label["width"] + 1
     assert box["width"] <= 24
-    page.get_by_label("What is still empty is not known").check()
+    page.get_by_label("The empty fields are not known").check()
     assert Axe().run(page, options=STANDARD).response["violations"] == []
 
 
@@ -174,7 +174,7 @@ def test_a_symbol_that_says_something_else_is_shown_where_it_differs(page: Page)
     page.locator("#f-lot").fill("LOT-B")
     page.locator("#f-bag_id").fill(SYMBOL.replace("\x1d", "␝"))
     page.locator("#f-bag_id").press("Enter")
-    expect(page.locator("#announce")).to_contain_text("says something else")
+    expect(page.locator("#announce")).to_contain_text("scanned value differs")
     expect(page.locator("#f-lot")).to_have_value("LOT-B")
     expect(page.locator("#f-lot")).to_be_focused()
 
@@ -193,7 +193,7 @@ def test_the_page_follows_and_keeps_what_is_open_and_typed(board: Board, page: P
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator("#live")).to_contain_text("A made-up alert", timeout=20_000)
     assert page.locator("#d-steps").evaluate("one => one.open")
-    expect(page.locator("#announce")).to_contain_text("alerts open")
+    expect(page.locator("#announce")).to_contain_text("unresolved alerts")
     assert "asked the manufacturer" in [one.input_value() for one in page.get_by_label("Note").all()]
 
 

@@ -26,7 +26,7 @@ from tests.kit.sockets import listening
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
-NOBODY = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(32))
+UNREACHABLE = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(32))
 
 
 @dataclass

@@ -44,8 +44,8 @@ def test_a_dry_run_says_what_would_happen_and_needs_no_gateway() -> None:
     assert answer.exit_code == 0, answer.output
     for part in (
         "21 events, stage infusion",
-        "Claim A/1: paid elsewhere, $4850.00, never sent from here",
-        "Claim B/1: waiting here",
+        "Claim A/1: paid by another system, $4850.00; this system never sends it",
+        "Claim B/1: waiting, $",
         "1 of 1 encounters would be sent",
     ):
         assert part in answer.output, part
@@ -59,10 +59,10 @@ async def test_an_import_opens_the_encounter_where_it_stands_and_asks_for_nothin
     with listening(r.api) as url:
         first = run(str(EXAMPLE), "--data-dir", str(tmp_path), "--url", url)
         assert first.exit_code == 0, first.output
-        assert "21 events taken, 0 known already, 0 not taken" in first.output
+        assert "21 events accepted, 0 duplicates, 0 not accepted" in first.output
         again = run(str(EXAMPLE), "--data-dir", str(tmp_path), "--url", url)
         assert again.exit_code == 0, again.output
-        assert "0 events taken, 21 known already" in again.output
+        assert "0 events accepted, 21 duplicates" in again.output
     assert events(r) == 21
     encounter = (await r.http.get(f"/v1/encounters/{ORDER}")).json()["encounter_id"]
     r.decide(encounter, CUTOVER)

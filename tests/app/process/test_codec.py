@@ -1,4 +1,4 @@
-"""The codec server opens sealed payloads for the Temporal UI, and for nobody else."""
+"""The codec server decrypts payloads for the Temporal UI only."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_every_search_attribute_says_what_it_means() -> None:
 
 
 def test_after_a_restore_a_closed_encounter_is_woken_while_a_claim_of_it_is_under_way(world: World) -> None:
-    """Its bill would never go out, and nobody would hear that a payer does not answer."""
+    """Else its claim is never sent, and a missing payer response raises no alert."""
     states = {
         "emitted": {},
         "transmitted": {"next_due": "2026-05-01T00:00:00+00:00"},

@@ -27,10 +27,10 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @contextlib.asynccontextmanager
-async def behind_tls(server: str, papers: Path) -> AsyncIterator[str]:
+async def behind_tls(server: str, certificates: Path) -> AsyncIterator[str]:
     """The server, reachable only by those who show a certificate of the authority."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(papers / "ca.pem"))
-    context.load_cert_chain(papers / "server.pem", papers / "server.key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificates / "ca.pem"))
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_alpn_protocols(["h2"])
     host, port = server.split(":")

@@ -108,5 +108,5 @@ async def test_a_used_directory_is_refused(tmp_path: Path) -> None:
 async def test_a_stack_that_does_not_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "encounters.db").write_bytes(b"")
 
-    with pytest.raises(CannotStart, match="half-written"):
+    with pytest.raises(CannotStart, match="is incomplete"):
         await start_stack(tmp_path)

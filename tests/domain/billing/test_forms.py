@@ -55,7 +55,7 @@ def test_the_lines_of_a_ub_04_name_their_columns() -> None:
     }
 
 
-def test_a_commercial_claim_quotes_the_authorization_that_covers_its_day() -> None:
+def test_a_commercial_claim_has_the_authorization_number_that_covers_its_day() -> None:
     claim = outpatient("aetna").authorization("PA999", -30, -20).infused("outpatient")
     assert fields(claim.claim("A/1"))["FL 63 authorization number"] == "PA999"
     assert fields(claim.claim("C/1"))["FL 63 authorization number"] == "PA123"
@@ -84,7 +84,7 @@ def test_the_guide_prints_the_whole_set_on_an_outpatient_claim_c() -> None:
     assert {line.hcpcs for line in story.claim("C/1").lines} == {"38227", "38228", "Q2053"}
 
 
-def test_every_value_on_a_claim_says_which_row_put_it_there() -> None:
+def test_every_value_on_a_claim_cites_its_row() -> None:
     for claim in mcl_inpatient().toxicity(3, crs=2).claims():
         parts = (*claim.fields, *claim.lines, *claim.diagnoses, *claim.procedures, *claim.codes)
         assert all(part.reason.rule and part.reason.citation for part in parts)

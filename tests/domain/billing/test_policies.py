@@ -1,4 +1,4 @@
-"""What the guide leaves to payer, contractor and date is a row: another row, another claim, the same builder."""
+"""What the guide leaves to payer, contractor and date is a row: a different row gives a different claim from the same builder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def infused() -> Story:
 @pytest.mark.parametrize(
     ("value", "codes"), [("collection", ["38206"]), ("collection_therapeutic", ["36511"]), ("harvest", ["38225"])]
 )
-def test_the_payer_picks_the_code_of_the_collection(value: str, codes: list[str]) -> None:
+def test_the_payer_decides_the_code_of_the_collection(value: str, codes: list[str]) -> None:
     found = claim(infused(), "A/1", rules_with("collection_code", value))
     assert [line.hcpcs for line in found.lines] == codes
     assert found.errors == ()
@@ -50,7 +50,7 @@ def test_receipt_is_tracked_or_inside_the_product_never_both() -> None:
     assert [line.revenue_code for line in inside.lines] == ["0874", "0891"]
 
 
-def test_the_contractor_may_ask_for_jz_on_the_product() -> None:
+def test_the_contractor_may_require_jz_on_the_product() -> None:
     rules = rules_with("product_waste_modifier", "report", mac="JK")
     product = [line for line in claim(infused(), "C/1", rules).lines if line.service == "cell_product"]
     assert [line.modifiers for line in product] == [("JZ",)]
@@ -73,14 +73,14 @@ def test_a_payer_may_leave_toxicity_to_the_coder() -> None:
     assert "toxicity_not_coded" in error_ids(left)
 
 
-def test_a_payer_may_have_a_window_of_its_own() -> None:
+def test_a_payer_may_have_its_own_payment_window() -> None:
     story = mcl_inpatient(payer="aetna").authorization()
     found = {c.key: c for c in story.claims(rules=rules_with("payment_window", "fold"))}
     days = [(line.date_of_service - story.day0).days for line in found["B/1"].lines if line.service == "fludarabine"]
     assert days == [-5]
 
 
-def test_a_payer_may_want_a_claim_for_each_visit() -> None:
+def test_a_payer_may_require_a_claim_for_each_visit() -> None:
     found = {c.key: c for c in infused().claims(rules=rules_with("lymphodepletion_claims", "visit"))}
     visits = [found[key] for key in ("B/1", "B/2", "B/3")]
     assert [(c.statement_from, c.statement_through) for c in visits] == [

@@ -1,4 +1,4 @@
-"""The pages of `docs/claims` say what the code does."""
+"""The pages of `docs/claims` are up to date with the code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RUN = "run python -m tests.domain.billing.reports"
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_page_is_that_of_the_code(name: str) -> None:
+def test_the_page_is_up_to_date_with_the_code(name: str) -> None:
     assert out_of_date((CLAIM_PAGES / name).read_text(encoding="utf-8"), PAGES[name]()) == [], RUN
 
 

@@ -36,7 +36,7 @@ def test_every_claim_becomes_a_file_that_passes(name: str, edition: Edition) -> 
 
 @ALL
 def test_every_claim_goes_out(name: str) -> None:
-    """At its end each scenario has cured what it was held for: nothing waits, no error is left."""
+    """At its end each scenario has resolved its holds: nothing waits, no error is left."""
     for case in scenario_cases(name, "current"):
         assert case.claim.ready, case.claim.waiting_for
         assert [edit.message for edit in find_edits(case) if edit.severity == "error"] == []

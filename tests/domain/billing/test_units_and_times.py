@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.billing.build.administration import Given, chemotherapy, further_hours, overlap
+from domain.billing.build.administration import Given, additional_hours, chemotherapy, overlap
 from domain.billing.build.units import per_course, per_line, spread
 from domain.billing.ndc import belongs_to, eleven
 from tests.domain.billing.stories import Story, lines
@@ -43,8 +43,8 @@ def test_a_printed_total_is_spread_without_loss(total: int, parts: int) -> None:
 
 
 @pytest.mark.parametrize(("minutes", "hours"), [(30, 0), (60, 0), (90, 0), (91, 1), (150, 1), (151, 2), (240, 3)])
-def test_a_further_hour_needs_more_than_thirty_minutes(minutes: int, hours: int) -> None:
-    assert further_hours(minutes) == hours
+def test_an_additional_hour_needs_more_than_thirty_minutes(minutes: int, hours: int) -> None:
+    assert additional_hours(minutes) == hours
 
 
 def drug(name: str, start: int, minutes: int, *, push: bool = False) -> Given:
@@ -56,17 +56,17 @@ def roles(*given: Given) -> list[tuple[str, int]]:
     return [(service.role, service.units) for service in chemotherapy(given)]
 
 
-def test_each_service_says_why_it_is_billed() -> None:
-    told = [
+def test_each_service_has_a_reason() -> None:
+    explanation = [
         service.text
         for service in chemotherapy([drug("flu", 0, 95), drug("cy", 100, 155), drug("mesna", 300, 5, push=True)])
     ]
-    assert told == [
+    assert explanation == [
         "flu ran 95 minutes: the first infusion of the day, up to an hour.",
         "cy ran 155 minutes: the next drug, up to an hour.",
-        "mesna: a push, given as one or over no more than 15 minutes, a further drug of the day.",
-        "flu ran 95 minutes: 1 after the first hour; one counts once it has run over 30 minutes."
-        " cy ran 155 minutes: 2 after the first hour; one counts once it has run over 30 minutes.",
+        "mesna: a push, given as one or over no more than 15 minutes, another drug of the day.",
+        "flu ran 95 minutes: 1 after the first hour; each counts after more than 30 minutes."
+        " cy ran 155 minutes: 2 after the first hour; each counts after more than 30 minutes.",
     ]
 
 
@@ -81,7 +81,7 @@ def test_hours_of_both_drugs_add_up() -> None:
     assert roles(drug("flu", 0, 95), drug("cy", 100, 155))[-1] == ("chemo_infusion_hour", 3)
 
 
-def test_an_infusion_ranks_before_a_push_whatever_came_first() -> None:
+def test_an_infusion_ranks_before_a_push_in_any_order() -> None:
     assert roles(drug("flu", 0, 5, push=True), drug("cy", 30, 60)) == [
         ("chemo_infusion_initial", 1),
         ("chemo_push_additional", 1),
@@ -97,7 +97,7 @@ def test_two_bags_of_one_drug_are_one_initial_service() -> None:
     assert roles(drug("flu", 0, 60), drug("flu", 70, 60)) == [("chemo_infusion_initial", 1), ("chemo_infusion_hour", 1)]
 
 
-def test_two_drugs_at_once_are_seen() -> None:
+def test_two_drugs_at_the_same_time_are_found() -> None:
     assert overlap([drug("flu", 0, 60), drug("cy", 30, 60)])
     assert not overlap([drug("flu", 0, 30), drug("cy", 30, 60)])
 
@@ -192,6 +192,6 @@ def test_the_procedure_code_is_that_of_product_access_and_discharge(
     assert [p.code for p in story.claim("C/1").procedures] == [code]
 
 
-def test_every_code_row_says_where_it_is_from() -> None:
+def test_every_code_row_has_a_source() -> None:
     for table in ("codes", "drugs", "policies", "places", "form_fields", "edits"):
         assert all(row.source for row in rulebook().rows[table])

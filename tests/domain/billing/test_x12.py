@@ -1,4 +1,4 @@
-"""The files: every claim passes the guide maps, says what the claim says, and leaks nothing when it does not pass."""
+"""The 837 files: every claim passes the guide maps, its file matches it, and findings never show a value."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_every_claim_passes_the_guide_maps(name: str) -> None:
     assert {key: validate(file) for key, file in found.items()} == {key: [] for key in found}
 
 
-def test_the_stay_is_placed_where_a_clearinghouse_looks_for_it() -> None:
+def test_the_stay_is_in_the_segments_that_a_clearinghouse_checks() -> None:
     file = files(mcl_inpatient().toxicity(4, 3))["C/1"]
     assert segments(file, "CLM")[0][1:6] == ["ENC1-C1", "807686", "", "", "11:A:1"]
     assert ["DTP", "434", "RD8", "20260611-20260629"] in segments(file, "DTP")
@@ -83,7 +83,7 @@ def test_the_lines_add_up_to_the_claim() -> None:
         assert sum(Decimal(line[3]) for line in segments(file, "SV2")) == Decimal(segments(file, "CLM")[0][2])
 
 
-def test_authorization_is_quoted_for_a_payer_that_gives_one_and_not_for_medicare() -> None:
+def test_the_authorization_number_is_sent_to_a_payer_that_issues_one_and_not_to_medicare() -> None:
     assert segments(files(outpatient("aetna"))["C/1"], "REF")[1] == ["REF", "G1", "PA123"]
     assert all(line[1] != "G1" for line in segments(files(outpatient())["C/1"], "REF"))
 
@@ -95,7 +95,7 @@ def test_an_office_claim_points_its_lines_at_the_diagnoses() -> None:
     assert ["SV1", "HC:J9185:JZ", "425", "UN", "2", "", "", "1:2"] in segments(file, "SV1")
 
 
-def test_shadow_mode_says_test_and_a_replacement_names_what_it_replaces() -> None:
+def test_shadow_mode_sets_the_test_indicator_and_a_replacement_names_what_it_replaces() -> None:
     shadow = files(mcl_inpatient())["C/1"]
     assert segments(shadow, "ISA")[0][15] == "T"
     live = files(mcl_inpatient(), test=False, frequency="7", replaces="ICN99")["C/1"]
@@ -105,7 +105,7 @@ def test_shadow_mode_says_test_and_a_replacement_names_what_it_replaces() -> Non
     assert validate(live) == []
 
 
-def test_a_long_remark_is_cut_into_notes_of_eighty() -> None:
+def test_a_long_remark_is_split_into_notes_of_eighty_characters() -> None:
     claim = mcl_inpatient().claim("C/1").model_copy(update={"remarks": "word " * 60})
     payer = site().payers[0]
     file = render(claim, PAT, site(), payer, control())
@@ -122,7 +122,7 @@ def test_a_broken_file_is_refused_without_naming_a_value(rewritten: Rewritten) -
     assert not any(secret in finding for finding in findings for secret in ("1961", "ONEIL", "1EG4TE5MK73", "C8318"))
 
 
-def test_a_file_that_is_none_is_refused() -> None:
+def test_text_that_is_not_x12_is_refused() -> None:
     assert validate("no file at all")
 
 
@@ -158,13 +158,13 @@ def test_a_name_keeps_all_of_its_letters(charted: str, written: str) -> None:
 @pytest.mark.parametrize(
     "change", [{"family": "王"}, {"given": "Иван"}, {"member_id": "A*1"}, {"mrn": "M~1"}, {"mrn": "é"}]
 )
-def test_what_a_file_cannot_carry_is_refused_without_naming_it(change: dict[str, str]) -> None:
+def test_a_value_that_a_file_cannot_carry_is_refused_without_showing_it(change: dict[str, str]) -> None:
     with pytest.raises(NotWritable) as refused:
         named(**change)
     assert not any(value in str(refused.value) for value in change.values())
 
 
-def test_what_no_file_can_carry_is_compared_whole_and_stops_nobody() -> None:
+def test_claims_that_cannot_be_rendered_are_compared_as_whole_documents() -> None:
     story = Story().referral(coverage={"payer": "aetna", "member_id": "W1"}).authorization("PA*1")
     claim = story.collection().claim("A/1")
     with pytest.raises(NotWritable):

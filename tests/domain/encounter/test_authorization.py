@@ -21,11 +21,11 @@ def referred(payer: str = "aetna") -> Story:
 
 
 @pytest.mark.parametrize(
-    ("payer", "asks"),
+    ("payer", "required"),
     [("medicare", False), ("medicare_advantage", True), ("uhc", True), ("aetna", True), ("cigna", True)],
 )
-def test_fee_for_service_medicare_alone_asks_for_none(payer: str, asks: bool) -> None:
-    assert (APPROVED in holds(referred(payer).decide(-40))) is asks
+def test_fee_for_service_medicare_alone_asks_for_none(payer: str, required: bool) -> None:
+    assert (APPROVED in holds(referred(payer).decide(-40))) is required
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_paper_written_after_the_service_does_not_close_it_and_cures_its_absen
     story.add(3, "ecog", {"score": 4})
     assert story.decide(4).holds == ()
 
-    late = until_infused("medicare_advantage", evidence=Story().papers(-47, "ecog"))
+    late = until_infused("medicare_advantage", evidence=Story().documents(-47, "ecog"))
     assert "apheresis.eligibility.ecog" in holds(late.decide(1))
     assert "performed_uncleared" in kinds(late.decide(1))
     late.add(2, "ecog", {"score": 1})

@@ -33,14 +33,16 @@ def certified() -> Site:
 
 
 def played(tmp_path: Path, site: Site, rules: Rulebook) -> Decision:
-    """Scenario (a) as it reads for the other product, decided on the last day of its feed."""
+    """Scenario (a) for the other product, decided on the last day of its feed."""
     text = (SCENARIOS / "a_mcl_medicare_inpatient.json").read_text(encoding="utf-8")
     path = tmp_path / "other_product.json"
     path.write_text(translated(text), encoding="utf-8")
     return decided(expand(load_feed(path), ANCHOR), site, rules, NOW)
 
 
-def test_it_runs_to_its_claims_with_its_own_codes(tmp_path: Path, certified: Site, enabled: Rulebook) -> None:
+def test_an_encounter_of_the_second_product_has_its_own_codes(
+    tmp_path: Path, certified: Site, enabled: Rulebook
+) -> None:
     decision = played(tmp_path, certified, enabled)
 
     assert [hold.id for hold in decision.holds] == []
@@ -53,13 +55,15 @@ def test_it_runs_to_its_claims_with_its_own_codes(tmp_path: Path, certified: Sit
     assert "Q2053" not in decision_text(decision)
 
 
-def test_while_it_is_not_enabled_it_holds_before_collection(tmp_path: Path, certified: Site, rules: Rulebook) -> None:
+def test_a_product_that_is_not_enabled_is_held_before_collection(
+    tmp_path: Path, certified: Site, rules: Rulebook
+) -> None:
     decision = played(tmp_path, certified, rules)
 
     assert "product" in " ".join(hold.id for hold in decision.holds)
 
 
-def test_the_certificates_of_the_sister_product_do_not_clear_it(tmp_path: Path, enabled: Rulebook) -> None:
+def test_certificates_of_the_sister_product_do_not_clear_the_second_product(tmp_path: Path, enabled: Rulebook) -> None:
     site = parse_site(SITE_FILE.read_text(encoding="utf-8"))
 
     decision = played(tmp_path, site, enabled)

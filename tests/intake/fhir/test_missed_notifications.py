@@ -13,13 +13,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from sqlmodel import select
 
-from intake.feed_last_seen import last_heard
 from intake.fhir.missed_notifications import Asker
 from intake.fhir.notification import read_notification
 from intake.fhir.receiver import FhirDoor
 from intake.inbox.receive import receive
 from intake.site_mapping import FhirFeed, SiteMapping, parse_mapping
 from store.engine import Database
+from store.feeds import last_seen
 from store.keys import Keyring
 from store.tables import AlertRecord, AuditEntry, FhirSubscription, Inbox
 from tests.kit import events as e
@@ -168,5 +168,5 @@ async def test_a_server_that_is_not_there_is_recorded(world: World) -> None:
 def test_a_heartbeat_is_heard(world: World) -> None:
     world.take(r4b("heartbeat", [], 0))
     with world.db.read() as session:
-        assert last_heard(session)["st-mary-fhir"] == e.NOW
+        assert last_seen(session)["st-mary-fhir"] == e.NOW
         assert session.exec(select(FhirSubscription.reference)).one() == "Subscription/s1"

@@ -15,7 +15,6 @@ from domain.encounter.record import Record
 from domain.events.care import AdmissionClass
 from intake.delivery import Deliverer
 from intake.faults import Unsupported
-from intake.feed_last_seen import last_heard
 from intake.hl7.mapping_check import check
 from intake.hl7.message import read
 from intake.hl7.receiver import Hl7Door
@@ -25,6 +24,7 @@ from intake.replay import reader_of
 from intake.site_mapping import REORDERED, SiteMapping
 from store.engine import Database
 from store.facts import load_facts
+from store.feeds import last_seen
 from store.keys import Keyring
 from store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
 from tests.kit import events as e
@@ -90,7 +90,7 @@ def test_a_trigger_that_is_not_used_is_acknowledged_counted_and_not_kept(hospita
     assert ignored("st-mary-registration") == before + 1
     assert hospital.kept() == []
     with hospital.db.read() as session:
-        assert last_heard(session) == {"st-mary-registration": e.NOW}
+        assert last_seen(session) == {"st-mary-registration": e.NOW}
 
 
 @pytest.mark.parametrize("kind", [b"ADT", b"ADT^", b"ADT^a01", b"ADT^A1"])

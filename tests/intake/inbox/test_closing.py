@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlmodel import select
 
-from intake.inbox.closing import ClosingReason, NotOpen, close, told
+from intake.inbox.closing import ClosingReason, NotOpen, close, note_of
 from intake.inbox.quarantine import NeverApplied, UnknownEntry
 from intake.inbox.receive import Disposition, replay
 from store.engine import serialize
@@ -32,7 +32,7 @@ def test_a_closed_entry_is_applied_by_no_referral_and_no_copy_but_by_a_replay(po
         "corrected",
     )
     assert b"Xiomara" not in (row.closed_note or b"")
-    assert told(post.keys, row) == "Xiomara was sent anew"
+    assert note_of(post.keys, row) == "Xiomara was sent anew"
     opened = post(e.booking(subject="COI-9", appointment="A-9")).encounter_id
     assert opened
     assert post(stray).disposition is Disposition.DUPLICATE

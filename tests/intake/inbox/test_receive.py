@@ -14,7 +14,7 @@ from intake.inbox.quarantine import release
 from intake.inbox.receive import Disposition, ReceiptResult, receive_all
 from intake.inbox.retention import let_go
 from store.engine import Database
-from store.facts import identity_of, load_facts, load_facts_in
+from store.facts import identity_of, load_facts, load_own
 from store.identifiers import claim_key, look_up
 from store.shared_identifiers import shared_identifiers
 from store.tables import (
@@ -267,7 +267,7 @@ def sequences(post: Post, encounter: str | None) -> list[str]:
 
 def carried_twice(post: Post, encounter: str | None) -> frozenset[tuple[str, str]]:
     with post.db.read() as session:
-        own, _ = load_facts_in(session, post.keys, str(encounter), None)
+        own = load_own(session, post.keys, str(encounter))
         return shared_identifiers(session, post.keys, str(encounter), own)
 
 

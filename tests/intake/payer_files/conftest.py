@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from domain.billing.submission.responses import replies
+from domain.billing.submission.responses import responses_of
 from domain.encounter.facts import fold
 from domain.site import Site, parse_site
 from intake.inbox.receive import receive
@@ -51,7 +51,7 @@ class Post:
 
     def answers(self) -> list[tuple[str, bool, str]]:
         own, _ = load_facts(self.db, self.keys, self.encounter, 10_000)
-        return [(reply.kind, reply.accepted, reply.status) for reply in replies(fold(own))]
+        return [(reply.kind, reply.accepted, reply.status) for reply in responses_of(fold(own))]
 
     def reasons(self) -> list[str]:
         records = sorted((self.directory / "quarantine").glob("*.json"))

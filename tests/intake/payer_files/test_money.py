@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import select
 
 from domain.billing.submission.remittance import remittance_of
-from domain.billing.submission.responses import PayerResponse, replies
+from domain.billing.submission.responses import PayerResponse, responses_of
 from domain.encounter.facts import fold
 from domain.rulebook import Rulebook
 from store.facts import load_facts
@@ -21,7 +21,7 @@ PAYER_NUMBER = f"226{CLAIM[-9:]}"
 
 def heard(post: Post) -> list[PayerResponse]:
     own, _ = load_facts(post.db, post.keys, post.encounter, 10_000)
-    return list(replies(fold(own)))
+    return list(responses_of(fold(own)))
 
 
 def waiting(post: Post) -> list[Quarantine]:

@@ -10,7 +10,7 @@ from tests.kit.rules import rulebook
 from tests.kit.site import site
 
 
-def test_a_stay_comes_to_group_weight_times_base_rate_and_a_drug_to_its_limit() -> None:
+def test_a_stay_is_expected_at_weight_times_base_rate_and_a_drug_at_its_limit() -> None:
     rules, claim = rulebook(), base().model_copy(update={"drg": "018"})
     assert expected(claim, rules, site()) is None
     rate = Decimal("7000.00")

@@ -180,12 +180,12 @@ VOID_LEFT_BEHIND = (
     ("happenings", "versions"),
     [*NOTHING_SENT, *AT_THE_PAYER, *REJECTED, *REJECTED_VOIDS, *ACCEPTED_AFTER_ALL, VOID_LEFT_BEHIND],
 )
-def test_the_versions_that_come_of_it(happenings: str, versions: str) -> None:
+def test_the_resulting_versions(happenings: str, versions: str) -> None:
     assert story(played(happenings)) == versions
 
 
 @pytest.mark.parametrize("state", ["accepted 1", "paid 1", "denied 1", "days 1"])
-def test_what_the_payer_has_is_voided_with_the_words_it_was_sent_with(state: str) -> None:
+def test_a_void_has_the_content_that_was_sent(state: str) -> None:
     course = played(f"due base; send; {state}; due late; not due")
     assert story(course).endswith("7 superseded, 8 emitted")
     assert course.versions[-1].claim.content_hash == BASE.content_hash

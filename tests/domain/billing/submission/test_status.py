@@ -1,4 +1,4 @@
-"""The life of a claim after its emission is a function of the set of replies: state, waits, alerts, money."""
+"""State, waits, alerts and payments of a claim after it is ready are a function of its payer responses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from domain.billing.submission.background import Background, VoidRejected
 from domain.billing.submission.denials import rows
 from domain.billing.submission.expected_payment import Expected
 from domain.billing.submission.model import State
-from domain.billing.submission.payer_order import of_first, of_further
+from domain.billing.submission.payer_order import of_first, of_secondary
 from domain.billing.submission.payer_view import reported
 from domain.billing.submission.remittance import remittance_of
 from domain.billing.submission.responses import PayerResponse, payer_number
@@ -108,7 +108,7 @@ SHARED = response(
     crossover="A SUPPLEMENT PLAN",
     adjustments=adjusted(("PR", "2", 200)),
 )
-"""Adjudicated by the payer that comes first, which passed the patient's share on."""
+"""Adjudicated by the primary payer, which crossed the share of the patient over."""
 BEHIND = response(
     "835",
     45,
@@ -200,19 +200,19 @@ def amount(total: int, *lines: tuple[str, Decimal]) -> Expected:
         ([replace(BEHIND, paid=Decimal(0), patient=Decimal(0))], "paid"),
     ],
 )
-def test_the_state_follows_the_replies_in_any_order(replies: list[PayerResponse], state: str) -> None:
+def test_the_state_follows_the_responses_in_any_order(replies: list[PayerResponse], state: str) -> None:
     for order in itertools.permutations(replies):
         assert judge(list(order), 60).state == state
 
 
 def test_nothing_is_sent_before_its_last_day_is_over() -> None:
-    """A service that was documented for a day to come is not billed as done."""
+    """A service documented for a future day is not billed."""
     ahead = date(2026, 7, 20)
     assert not judge([], 19.4, sent=None, statement_through=ahead).send
     assert judge([], 19.5, sent=None, statement_through=ahead).send
 
 
-def test_nothing_is_sent_before_the_hold_ends_nor_after_an_answer() -> None:
+def test_nothing_is_sent_before_the_hold_ends_nor_after_a_response() -> None:
     assert not judge([], 3.9, sent=None).send
     assert judge([], 4, sent=None).send
     assert not judge([], 9).send
@@ -232,7 +232,7 @@ def test_nothing_is_sent_before_the_hold_ends_nor_after_an_answer() -> None:
         (34, {"claim_999_overdue", "claim_277ca_overdue", "claim_remittance_overdue"}),
     ],
 )
-def test_silence_opens_one_alert_after_another(day: float, kinds: set[str]) -> None:
+def test_a_missing_response_opens_one_alert_after_another(day: float, kinds: set[str]) -> None:
     assert {alert.kind for alert in judge([], day).alerts} == kinds
 
 
@@ -244,14 +244,14 @@ def test_every_alert_has_owner_action_citation_and_the_key_of_its_claim() -> Non
         assert alert.key == f"claim.C/1.{alert.kind}"
 
 
-def test_a_wait_that_is_returned_lies_ahead() -> None:
+def test_a_returned_wait_is_in_the_future() -> None:
     for day in range(0, 500, 7):
         for replies in ([], [response("999", 5)], [DENIED]):
             judged = judge(replies, day)
             assert all(wait.due > T0 + timedelta(days=day) for wait in judged.waiting)
 
 
-def test_timely_filing_and_appeal_are_pressing_before_their_end() -> None:
+def test_timely_filing_and_appeal_open_alerts_before_their_end() -> None:
     filing = date(2026, 6, 30) + timedelta(days=365)
     assert judge([]).status.file_by == filing
     pressing = (filing - date(2026, 7, 1)).days - 28
@@ -280,18 +280,18 @@ def test_a_rejected_claim_is_looked_at_every_day_without_being_shown() -> None:
         ({"frequency": "8"}, False),
     ],
 )
-def test_timely_filing_is_watched_until_some_version_was_taken_in(values: dict[str, Any], watched: bool) -> None:
+def test_timely_filing_is_watched_until_a_version_was_accepted(values: dict[str, Any], watched: bool) -> None:
     assert (judge([], **values).status.file_by is not None) is watched
 
 
-def test_a_void_of_a_paid_claim_waits_until_the_money_is_taken_back() -> None:
+def test_a_void_of_a_paid_claim_waits_until_the_payer_recoups_the_payment() -> None:
     accepted = [response("277CA", 6)]
     assert judge(accepted, 40, frequency="8").settled
     waiting = judge(accepted, 40, frequency="8", paid_before=Decimal(900))
     assert {alert.kind for alert in waiting.alerts} == {"claim_remittance_overdue"}
 
 
-def test_what_the_patient_owes_is_no_shortfall_of_the_payer() -> None:
+def test_the_share_of_the_patient_is_not_a_shortfall_of_the_payer() -> None:
     shared = response(
         "835", 20, status="1", paid=Decimal(700), patient=Decimal(200), adjustments=adjusted(("PR", "2", 200))
     )
@@ -299,7 +299,7 @@ def test_what_the_patient_owes_is_no_shortfall_of_the_payer() -> None:
     assert judge([shared], expected=amount(1000)).status.shortfall == Decimal(100)
 
 
-def test_money_withheld_without_a_reversal_opens_an_alert_until_it_is_given_back() -> None:
+def test_a_recoupment_without_a_reversal_opens_an_alert_until_it_is_repaid() -> None:
     taken = response("PLB", 40, codes=("WO",), withheld=Decimal(300))
     judged = judge([PAID, taken], 50)
     assert judged.state == "paid"
@@ -314,7 +314,7 @@ def test_money_withheld_without_a_reversal_opens_an_alert_until_it_is_given_back
     assert judge([PAID, at_once("22", -900), corrected, taken], 50).remittance.withheld == 0
 
 
-def test_more_taken_back_than_was_paid_starts_the_time_to_appeal() -> None:
+def test_a_recoupment_above_the_payment_starts_the_time_to_appeal() -> None:
     judged = judge([CUT, response("PLB", 40, codes=("WO",), withheld=Decimal(600))], 41)
     assert judged.status.appeal_by == (T0 + timedelta(days=40)).date() + timedelta(days=120)
     (alert,) = judged.alerts
@@ -322,7 +322,7 @@ def test_more_taken_back_than_was_paid_starts_the_time_to_appeal() -> None:
     assert "600.00, more than the $500.00 paid" in alert.action
 
 
-def test_a_balance_passed_on_is_waited_for_and_is_not_the_patients_yet() -> None:
+def test_a_crossed_over_balance_waits_for_the_secondary_payer_and_is_not_owed_by_the_patient_yet() -> None:
     judged = judge([SHARED], 21, expected=amount(1000))
     assert (judged.remittance.forwarded, judged.remittance.crossover) == (True, ("A SUPPLEMENT PLAN",))
     assert (judged.alerts, judged.remittance.balance, judged.settled) == ((), Decimal(200), False)
@@ -332,7 +332,7 @@ def test_a_balance_passed_on_is_waited_for_and_is_not_the_patients_yet() -> None
     assert judge([replace(SHARED, patient=Decimal(0), adjustments=())], 80).settled
 
 
-def test_what_a_further_payer_paid_is_no_payment_and_no_denial_of_the_first() -> None:
+def test_a_secondary_payment_is_neither_payment_nor_denial_of_the_primary_payer() -> None:
     judged = judge([SHARED, BEHIND], 90, expected=amount(1300))
     assert (judged.remittance.paid, judged.remittance.paid_by_further) == (Decimal(800), Decimal(150))
     assert judged.remittance.balance == Decimal(50)
@@ -344,7 +344,7 @@ def test_what_a_further_payer_paid_is_no_payment_and_no_denial_of_the_first() ->
     assert judge([SHARED, BEHIND], 90).settled
 
 
-def test_a_further_payers_refusal_is_shown_beside_what_the_first_decided() -> None:
+def test_a_secondary_refusal_is_shown_beside_the_decision_of_the_primary_payer() -> None:
     judged = judge([SHARED, REFUSED_BEHIND], 90)
     (alert,) = judged.alerts
     assert alert.kind == "claim_further_payer_refused"
@@ -374,33 +374,33 @@ FIRST_NO = response("835", 20, status="4", place=PAYER, trace="T1", adjustments=
     ],
     ids=["denied again", "reversed and denied again", "split in two"],
 )
-def test_what_one_payer_denies_again_is_its_own_word_and_no_further_payers(
+def test_a_second_denial_by_one_payer_does_not_count_as_a_secondary_payer(
     later: list[PayerResponse], appeals_from: int, reasons: str
 ) -> None:
     judged = judge([FIRST_NO, *later], 61)
     (alert,) = judged.alerts
     assert alert.kind == "claim_denied"
     assert reasons in alert.action
-    assert (judged.remittance.refused, judged.remittance.further) == (1000, None)
+    assert (judged.remittance.refused, judged.remittance.secondary) == (1000, None)
     assert judged.status.appeal_by == (T0 + appeals_from * DAY).date() + timedelta(days=120)
     after = judge([FIRST_NO, *later, replace(REFUSED_BEHIND, at=T0 + 70 * DAY)], 71)
     assert {one.kind for one in after.alerts} == {"claim_denied", "claim_further_payer_refused"}
 
 
-def test_a_payer_that_says_another_comes_first_is_asked_and_its_amount_compared_with_nothing() -> None:
+def test_a_payer_that_reports_another_primary_opens_an_alert_and_its_amount_is_not_compared() -> None:
     judged = judge([BEHIND], 90, expected=amount(1000))
     (alert,) = judged.alerts
     assert alert.kind == "claim_adjudicated_as_further"
     assert (judged.status.shortfall, judged.remittance.paid, judged.remittance.refused) == (None, Decimal(150), 0)
 
 
-def test_the_number_to_replace_a_claim_by_is_the_first_payers() -> None:
+def test_a_replacement_names_the_number_of_the_primary_payer() -> None:
     assert payer_number(of_first([SHARED, BEHIND])) == "FIRST"
     assert payer_number(of_first([BEHIND])) == "SECOND"
-    assert of_further([SHARED, response("277CA", 6)]) == []
+    assert of_secondary([SHARED, response("277CA", 6)]) == []
 
 
-def test_a_rejected_void_says_that_the_payer_still_has_the_claim() -> None:
+def test_a_rejected_void_reports_that_the_payer_still_has_the_claim() -> None:
     rejected = [response("277CA", 6, accepted=False, codes=("A3:464",))]
     (alert,) = judge(rejected, 7, frequency="8").alerts
     assert alert.kind == "claim_void_rejected"
@@ -409,7 +409,7 @@ def test_a_rejected_void_says_that_the_payer_still_has_the_claim() -> None:
     assert {alert.kind for alert in after.alerts} == {"claim_void_rejected"}
 
 
-def test_a_claim_behind_a_void_has_its_filing_clock() -> None:
+def test_a_claim_after_a_void_has_its_filing_deadline() -> None:
     behind = RebillAfterVoid("uhc", date(2026, 6, 30), Decimal(1000))
     waits: dict[str, Any] = {"frequency": "8", "sent": None, "number_needed": True}
     assert judge([], 20, **waits).status.file_by is None
@@ -422,7 +422,7 @@ def test_a_claim_behind_a_void_has_its_filing_clock() -> None:
     assert judge([], 20, frequency="8", rebill=behind).status.file_by is None  # the void is out
 
 
-def test_a_recoupment_is_no_acknowledgement() -> None:
+def test_a_recoupment_is_not_an_acknowledgment() -> None:
     assert judge([response("PLB", 5, withheld=Decimal(300))], 6).state == "transmitted"
 
 
@@ -454,7 +454,7 @@ def test_a_refused_line_gets_no_advice_on_what_another_bills(code: str | None, c
         assert "no known denial fits these codes" in alert.action
 
 
-def test_a_refusal_of_the_whole_claim_beside_a_line_asks_after_the_claim() -> None:
+def test_a_refusal_of_the_whole_claim_beside_a_line_gives_advice_on_the_claim() -> None:
     line = RemittedLine(hcpcs="J9185", charge=Decimal(600), paid=Decimal(200), adjustments=adjusted(("CO", "16", 400)))
     both = response("835", 20, paid=Decimal(1), adjustments=adjusted(("CO", "16", 400), ("CO", "16", 9)), lines=(line,))
     assert judge([both]).remittance.refused_codes == ()
@@ -473,7 +473,7 @@ def test_a_denial_leads_to_the_guides_row_and_its_fix(rules: Rulebook) -> None:
     assert "no known denial fits these codes" in other.action
 
 
-def test_a_denial_of_another_indication_is_none_of_the_claims(rules: Rulebook) -> None:
+def test_a_denial_of_another_indication_does_not_apply_to_the_claim(rules: Rulebook) -> None:
     on = date(2026, 6, 30)
     missing = ({"252"}, {"N706"})
     numbers = {
@@ -490,7 +490,7 @@ def test_a_denial_of_another_indication_is_none_of_the_claims(rules: Rulebook) -
     assert [row.number for row in rows(rules, on, refused, set(), ["C91.02"])] == [3]
 
 
-def test_a_payment_below_what_is_expected_is_seen_and_sequestration_is_not() -> None:
+def test_a_payment_below_the_expected_amount_is_found_and_sequestration_is_not() -> None:
     assert judge([PAID], expected=amount(1000)).status.shortfall == Decimal(100)
     assert judge([PAID], expected=amount(900)).status.shortfall is None
     assert judge([PAID], expected=amount(905)).status.shortfall is None  # within the tolerance

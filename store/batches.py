@@ -1,4 +1,4 @@
-"""Claims to one trading partner in one interchange: which batch takes a claim, when it closes, and its file."""
+"""Batches in the database: several claims to one trading partner in one interchange."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, func, select
 
-from activities.billing.render import CannotRender, ClaimFiles, payer_of, rendered
-from domain.billing.x12 import Part
-from domain.rulebook.book import NoRule
-from domain.site import PayerId
 from store.claims import ClaimKey, next_count
 from store.engine import insert_once
 from store.tables import Batch, Counter, Transmission
@@ -77,32 +73,6 @@ def members(session: Session, batch: Batch) -> Sequence[Transmission]:
     """The transmissions of a batch by their places."""
     found = select(Transmission).where(*_in(batch)).order_by(col(Transmission.set_number))
     return session.exec(found).all()
-
-
-def text_of(numbered: Sequence[tuple[ClaimFiles, Transmission]]) -> tuple[str, list[Transmission]]:
-    """The file of a batch and the transmissions that are in it: one whose claim can no longer be written is left out.
-
-    Raises:
-        CannotRender: none can be written.
-    """
-    parts: list[Part] = []
-    inside: list[Transmission] = []
-    for files, sent in numbered:
-        try:
-            part = files.part(sent.version, files.numbers(sent), sent.mode)
-            rendered([part], files.site, _payer(files, sent))
-        except (CannotRender, NoRule):
-            continue
-        parts.append(part)
-        inside.append(sent)
-    if not parts:
-        raise CannotRender("no claim of the batch can be written any more")
-    files, first = numbered[0]
-    return rendered(parts, files.site, _payer(files, first)), inside
-
-
-def _payer(files: ClaimFiles, sent: Transmission) -> PayerId:
-    return payer_of(files.report(sent.version).version.claim, files.site)
 
 
 def _in(batch: Batch) -> tuple[bool, bool, bool]:
