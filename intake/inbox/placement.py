@@ -34,6 +34,7 @@ class Arrival:
     Attributes:
         event_id: the opaque id it will keep.
         allowed: the facilities its sender may write for; None means all of them.
+        also: other numbers of the appointment that it books.
     """
 
     envelope: Envelope
@@ -45,6 +46,7 @@ class Arrival:
     feed: str
     hint: identifiers.Hint | None = None
     allowed: frozenset[str] | None = None
+    also: tuple[str, ...] = ()
 
     def dedupe_key(self, keys: Keyring) -> str:
         return identifiers.event_key(keys, self.envelope.source, self.envelope.id)
@@ -89,7 +91,14 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
         if encounter.product == matching.UNKNOWN:
             encounter.product = arrival.data.product
     known = matching.add_aliases(
-        session, keys, encounter_id, arrival.envelope, arrival.data, arrival.hint, arrival.received_at
+        session,
+        keys,
+        encounter_id,
+        arrival.envelope,
+        arrival.data,
+        arrival.hint,
+        arrival.received_at,
+        arrival.also,
     )
     notices.tell_others(session, keys, encounter_id, arrival.event_id, own_key)
     notices.tell_of_stock(session, keys, encounter, arrival.data, arrival.event_id, own_key)

@@ -116,13 +116,13 @@ def keep_raw(
 
     Args:
         kind: format and trigger, for example `hl7v2:SIU^S12`.
-        found_by: keys of `matching`; given, the message is set aside and becomes somebody's work when one is known.
-        until: when it goes if none is.
+        until: given, the message is set aside and goes then; without it, it is somebody's work.
+        found_by: keys of `matching`: what is set aside becomes somebody's work when one of them is known.
     """
     key = keys.digest("raw", feed, raw)
     row = _row(session, key, key)
     if row is not None:
-        if row.state == ASIDE and not found_by:
+        if row.state == ASIDE and until is None:
             retention.bring_in(session, row)
         return row
     quarantine_id = new_id("qua")
@@ -137,7 +137,7 @@ def keep_raw(
         reasons=[reason],
         received_at=received_at,
         body=keys.seal(json.dumps(kept).encode(), sealed_for("quarantine.body", quarantine_id)),
-        state=ASIDE if found_by else UNMAPPED,
+        state=ASIDE if until is not None else UNMAPPED,
     )
     session.add(row)
     session.flush()

@@ -83,19 +83,21 @@ def receive_all(
     hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
     aside: timedelta | None = None,
+    also: tuple[str, ...] = (),
 ) -> list[ReceiptResult]:
     """`receive` for the events of one message: all of them in one transaction, or none.
 
     Args:
         aside: for how long what names nobody known is set aside, where a feed speaks of a whole hospital; None where
             somebody must see to it.
+        also: other numbers under which later messages may name the appointment that is booked.
 
     Raises:
         NotAllowed: the sender may not write there; nothing is stored.
     """
     with db.write() as session:
         serialize(session)
-        results = [receive_in(session, keys, body, received_at, feed, hint, allowed, aside) for body in bodies]
+        results = [receive_in(session, keys, body, received_at, feed, hint, allowed, aside, also) for body in bodies]
     for result in results:
         if result.disposition is Disposition.DUPLICATE:
             tell("event.duplicate", event_id=result.event_id, encounter=result.encounter_id, feed=feed)
@@ -114,6 +116,7 @@ class Reading:
     hint: identifiers.Hint | None
     allowed: frozenset[str] | None
     merge: Callable[[Session, Keyring, datetime], object] | None = None
+    also: tuple[str, ...] = ()
 
 
 Reader = Callable[[str, str, str], Reading]
@@ -166,7 +169,16 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
         session.add(row)
         return ReceiptResult(None, None, Disposition.ACCEPTED, quarantine_id=row.quarantine_id)
     results = [
-        receive_in(session, keys, event, row.received_at, row.feed, hint=reading.hint, allowed=reading.allowed)
+        receive_in(
+            session,
+            keys,
+            event,
+            row.received_at,
+            row.feed,
+            hint=reading.hint,
+            allowed=reading.allowed,
+            also=reading.also,
+        )
         for event in reading.events
     ]
     result = next((one for one in results if one.disposition is Disposition.INVALID), results[0])
@@ -202,14 +214,17 @@ def receive_in(
     hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
     aside: timedelta | None = None,
+    also: tuple[str, ...] = (),
 ) -> ReceiptResult:
-    """`receive` inside a transaction that is already serialised; `aside` as of `receive_all`."""
+    """`receive` inside a transaction that is already serialized; `aside` and `also` as of `receive_all`."""
     try:
         envelope, data = parse(body)
         _check_correction(session, keys, data)
     except InvalidEvent as error:
         return _keep_invalid(session, keys, body, error, received_at, feed)
-    arrival = Arrival(envelope, data, body, body_hash(keys, body), new_id("evt"), received_at, feed, hint, allowed)
+    arrival = Arrival(
+        envelope, data, body, body_hash(keys, body), new_id("evt"), received_at, feed, hint, allowed, also
+    )
     seen = _seen_before(session, keys, arrival)
     if seen is not None:
         return seen
