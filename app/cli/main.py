@@ -108,11 +108,11 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
 
     from app.metrics import register_store_metrics
     from app.process.connect import open_home, temporal_access
-    from app.process.serving import bound, build_gateway, server_of
+    from app.process.serving import PATIENCE, bound, build_gateway, server_of
 
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_log())))
     temporal_access(settings)  # a gateway connects at its first delivery: what is wrong with the settings is said now
-    home = open_home(settings)
+    home = open_home(settings, PATIENCE)
     register_store_metrics(home.db, home.config, home.keys)
     try:
         server = server_of(settings, build_gateway(settings, home))

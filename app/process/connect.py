@@ -15,7 +15,7 @@ from activities.decisions import DecisionService
 from app.process.payload_encryption import data_converter
 from app.settings import CannotStart, Settings
 from store.config import ConfigCache
-from store.engine import Database
+from store.engine import PATIENCE, Database
 from store.keys import Keyring, read_keyring
 
 
@@ -33,8 +33,11 @@ class Home:
         return DecisionService(self.db, self.keys, self.config)
 
 
-def open_home(settings: Settings) -> Home:
+def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
     """Open database, keys, rulebook and site.
+
+    Args:
+        patience: as of `Database`.
 
     Raises:
         KeyFileError, RulebookError, SiteError: a file does not hold together.
@@ -47,7 +50,7 @@ def open_home(settings: Settings) -> Home:
         config.site()
     except OSError as error:
         raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
-    return Home(settings, keys, Database(settings.database), config)
+    return Home(settings, keys, Database(settings.database, patience), config)
 
 
 async def connect_temporal(

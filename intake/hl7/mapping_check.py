@@ -46,7 +46,7 @@ def _finding(number: int, data: bytes, mapping: SiteMapping) -> Finding:
         return Finding(number, trigger, "refused", str(error))
     except NotUsable as error:
         return _unusable(number, message, trigger, feed, mapping, error)
-    if translated.merge is not None:
+    if translated.merges:
         return Finding(number, trigger, "merge", feed.name)
     if not translated.events:
         return Finding(number, trigger, "ignored", feed.name)

@@ -236,7 +236,7 @@ def _add_number(session: Session, keys: Keyring, encounter_id: str, number: str,
 
 def recognize(session: Session, keys: Keyring, named_by: Named) -> Known:
     """What is known here of the numbers that a message names."""
-    by_key = {alias_key(keys, value): value for value in named_by.numbers}
+    by_key: dict[str, str] = {alias_key(keys, value): value for value in named_by.numbers}
     others = [_number_key(keys, number) for number in named_by.placers]
     if not by_key:
         return Known()
@@ -245,10 +245,9 @@ def recognize(session: Session, keys: Keyring, named_by: Named) -> Known:
     kinds = {(by_key.get(row.alias_key), row.kind) for row in rows}
     own = next((number for number in named_by.appointments if (number, APPOINTMENT) in kinds), None)
     if own is None:
-        meant = {row.alias_key: row for row in rows if row.kind == APPOINTMENT_NUMBER}
-        values = {keys.open(row.value, sealed_for("aliases.value", row.alias_key)).decode() for row in meant.values()}
-        several = len([row for row in rows if row.kind == APPOINTMENT_NUMBER]) > len(meant)
-        own = values.pop() or None if len(values) == 1 and not several else None
+        meant = [row for row in rows if row.kind == APPOINTMENT_NUMBER]
+        if len(meant) == 1:
+            own = keys.open(meant[0].value, sealed_for("aliases.value", meant[0].alias_key)).decode() or None
     return Known(
         orders=frozenset(value for value in named_by.orders if (value, ORDER) in kinds),
         appointment=own,
