@@ -176,7 +176,13 @@ class FhirDoor:
         """What has nothing to do with CAR-T passes, unless it names what is known or set aside here."""
         traces = traces_by_name(resource, others, feed)
         with self.db.read() as session:
-            ours = concerns_us(session, self.keys, traces)
+            # That a stay set aside goes on at a place that is not listed changes nothing of it: its end is set aside, too.
+            goes_on = resource.get("resourceType") == "Encounter" and has_effect(resource)
+            ours = (
+                matching.knows(session, self.keys, traces.numbers, None)
+                if goes_on
+                else concerns_us(session, self.keys, traces)
+            )
         if not ours or self._is_older(feed, resource):
             IGNORED.labels(feed=feed.name).inc()
             return []

@@ -342,13 +342,16 @@ def _elsewhere(reading: _Reading, said: str, visit: str, places: list[Json]) -> 
         raise NotUsable(f"Encounter.identifier: {OTHER_NUMBER}")
     if said == "ended":
         aside = REORDERED if mapping_file.whole_hospital else None
-        return Translation((("cart.admission.ended", _ended(reading, visit)),), aside=aside)
-    if not own:
-        return Translation()
+        return Translation((*_changes(reading, visit), ("cart.admission.ended", _ended(reading, visit))), aside=aside)
+    return Translation(_changes(reading, visit) if own else ())
+
+
+def _changes(reading: _Reading, visit: str) -> tuple[Step, ...]:
+    """The classes of a stay whose beginning was reported before."""
     at = _required(mapping(reading.resource.get("period")), "start", "Encounter.period.")
     stays = [(kind, since or at) for kind, since in _classes(reading)]
     data = [{"admission_id": visit, "at": since, "class": kind.value} for kind, since in stays]
-    return Translation(tuple(("cart.admission.changed", one) for one in data))
+    return tuple(("cart.admission.changed", one) for one in data)
 
 
 def _ended(reading: _Reading, visit: str) -> dict[str, Any]:
