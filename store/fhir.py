@@ -191,7 +191,7 @@ def _row(session: Session, keys: Keyring, feed: str, reference: str, now: dateti
     row = session.get(FhirResource, key)
     if row is not None:
         return row
-    empty = {"reference": reference, "known": None, "versions": [], "numbers": []}
+    empty: Json = {"reference": reference, "known": None, "versions": [], "numbers": []}
     kind = reference.split("/")[0]
     sealed = keys.seal(json.dumps(empty).encode(), sealed_for("fhir_resources.body", key))
     return FhirResource(resource_key=key, feed=feed, kind=kind, heard_at=now, until=now + REMEMBERED, body=sealed)
