@@ -76,10 +76,24 @@ REQUIRED: Mapping[str, Mapping[str, frozenset[str]]] = {
 """Elements with a required binding that say something here, by resource."""
 
 
-def check_form(resource: Json, *, newer: bool = False) -> bool:
+NOT_READ = frozenset(
+    [
+        "account", "appointment", "cancelationReason", "cancellationReason", "comment", "contained", "created",
+        "description", "diagnosis", "end", "episodeOfCare", "extension", "implicitRules", "language", "length",
+        "minutesDuration", "note", "participantInstruction", "patientInstruction", "priority", "reason",
+        "reasonCode", "reasonReference", "requestedPeriod", "serviceCategory", "serviceProvider", "slot",
+        "specialty", "supportingInformation", "text", "type",
+    ]
+)  # fmt: skip
+"""Elements from which nothing is taken, beside those that say whom and where: a fault in one of them changes nothing."""
+NOT_READ_FORM = "form_of_unread_element"
+
+
+def check_form(resource: Json, departures: set[str], *, newer: bool = False) -> bool:
     """Hold a resource against FHIR R4, and what does not fit against R5; returns whether it is R5.
 
     Args:
+        departures: gets what is at fault without meaning anything here.
         newer: it has elements or codes of R5.
 
     Raises:
@@ -96,10 +110,25 @@ def check_form(resource: Json, *, newer: bool = False) -> bool:
     if faults is not None and not faults:
         return False
     later = _faults(resource, kind, "R5")
+    if later and not newer and faults and _unread(faults) and not _faults(_without(resource, faults), kind, "R4B"):
+        departures.add(NOT_READ_FORM)
+        return False
+    if later and newer and _unread(later) and not _faults(_without(resource, later), kind, "R5"):
+        departures.add(NOT_READ_FORM)
+        return True
     if later:
         release = "R5" if newer else "R4"
         raise NotUsable(f"{', '.join(faults or later)}: not as FHIR {release} defines it")
     return True
+
+
+def _unread(faults: list[str]) -> bool:
+    return all(fault.split(".", 1)[1] in NOT_READ for fault in faults)
+
+
+def _without(resource: Json, faults: list[str]) -> Json:
+    names = {fault.split(".", 1)[1] for fault in faults}
+    return {name: value for name, value in resource.items() if name.lstrip("_") not in names}
 
 
 def _faults(resource: Json, kind: str, release: str) -> list[str]:
@@ -109,7 +138,7 @@ def _faults(resource: Json, kind: str, release: str) -> list[str]:
     except ValidationError as error:
         return sorted({_place(kind, release, problem["loc"]) for problem in error.errors(include_input=False)})
     except Exception:  # noqa: BLE001 a contained resource of a type that the library does not know ends in a KeyError
-        return [f"{kind}.contained"]
+        return [f"{kind}.contained"]  # named alone: what else is at fault shows without it
     return []
 
 

@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 
 from intake.faults import NotUsable
 from intake.fhir.bindings import APPOINTMENT_STATUS, ENCOUNTER_STATUS, R5_STATUS, check_form
-from intake.fhir.json_values import Json, mapping, mappings
+from intake.fhir.json_values import Json, codings, mapping, mappings
 from intake.site_mapping import FhirFeed, SiteMapping
 
 R5, EMPTY, SPELLING = "r5_form", "empty_element", "status_spelling"
 DATE_ALONE, NO_OFFSET, TIME_FORM = "date_without_time", "time_without_offset", "time_form"
-NO_PARTICIPANT = "participant_missing"
+NO_PARTICIPANT, CONTAINED_ID, CLASS_FORM = "participant_missing", "contained_id", "class_form"
 
 SPELLINGS: Mapping[str, str] = {
     "canceled": "cancelled",
@@ -68,12 +68,28 @@ def in_form(resource: Json, feed: FhirFeed, mapping_file: SiteMapping) -> Form:
     if kind == "Appointment" and made.get("status") in WITHOUT_PARTICIPANT and "participant" not in made:
         found.add(NO_PARTICIPANT)
         made["participant"] = [{"status": "declined"}]
-    if isinstance(concept := made.get("class"), dict) and "coding" in concept:
-        made["class"] = [concept]
-    if check_form(made, newer=_is_newer(made)):
+    for one in mappings(made.get("contained")):
+        if isinstance(one, dict) and str(one.get("id", "")).startswith("#"):
+            one["id"] = one["id"][1:]
+            found.add(CONTAINED_ID)
+    _check(made, found)
+    return Form(made, frozenset(found))
+
+
+def _check(made: dict[str, Any], found: set[str]) -> None:
+    """Hold it against the standard: as R5, or as R4, where a concept or a list may be its class, against R4, too."""
+    concept = made.get("class")
+    if isinstance(concept, dict) and "coding" in concept:
+        concept = [concept]
+    if isinstance(concept, list) and not any(name in made for name in R5_NAMES) and made.get("status") not in R5_STATUS:
+        every = [coding for one in concept for coding in codings(one)]
+        check_form(made | {"class": dict(every[0]) if every else {}}, found)
+        made["class"] = concept
+        found.add(CLASS_FORM)
+        return
+    if check_form(made, found, newer=_is_newer(made)):
         found.add(R5)
         _as_r4(made)
-    return Form(made, frozenset(found))
 
 
 def _is_newer(made: Json) -> bool:

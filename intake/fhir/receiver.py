@@ -124,7 +124,8 @@ class FhirDoor:
             )
         except NotAllowed as error:
             return [ReceiptResult(None, None, Disposition.INVALID, (str(error),))]
-        unversioned = {NO_VERSION} if _own_stamp(resource, feed, self.mapping) is None else set()
+        meta = mapping(resource.get("meta"))
+        unversioned = {NO_VERSION} if not texts(meta.get("versionId")) or not texts(meta.get("lastUpdated")) else set()
         count_departures(FORMAT, translated.departures | unversioned)
         return receipts
 
@@ -196,7 +197,8 @@ class FhirDoor:
         if at is None or has_effect(resource):
             return False
         with self.db.read() as session:
-            return named_resources.last_told(session, self.keys, str(resource.get("id"))) > at
+            last = named_resources.last_told(session, self.keys, str(resource.get("id")))
+        return last is not None and last > at
 
     def _deleted(self, feed: FhirFeed, resource: Mapping[str, str], now: datetime) -> list[ReceiptResult]:
         """Of the whole hospital a server deletes much that was never kept: only what is known or waits here is missed."""

@@ -19,12 +19,6 @@ DEEPEST = 4
 """Of places within places."""
 
 PLACES = ("Location", "HealthcareService")
-VERSIONED, ABSOLUTE, IN_RESOURCE, LOGICAL = (
-    "reference_versioned",
-    "reference_absolute",
-    "reference_contained",
-    "reference_logical",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +93,6 @@ class References:
                 return
             yield from texts(reference.get("display"))
             yield from _identifiers(reference.get("identifier"))
-
-    def departures(self, references: list[Json]) -> Iterator[str]:
-        """What of their spelling a simple reader would not take."""
-        for reference in references:
-            text = str(reference.get("reference") or "")
-            if text.startswith(CONTAINED):
-                yield IN_RESOURCE
-            elif "://" in text:
-                yield ABSOLUTE
-            if "/_history/" in text:
-                yield VERSIONED
-            if not text and reference.get("identifier"):
-                yield LOGICAL
 
     def _contained(self, text: str) -> Json:
         inside = mappings(self.resource.get("contained"))

@@ -13,7 +13,7 @@ from intake.faults import NotUsable
 from intake.fhir.forms import in_form
 from intake.fhir.json_values import Json, codings, mapping, mappings, texts
 from intake.fhir.notification import zoned
-from intake.fhir.references import PLACES, References, references_in
+from intake.fhir.references import PLACES, References
 from intake.site_mapping import NOTHING_KNOWN, REORDERED, FhirFeed, Known, Location, Named
 from intake.site_mapping import SiteMapping as SiteMapping
 from store.fhir import Stamp
@@ -66,6 +66,7 @@ OLD = "old"
 UNLISTED = "location: none of them is in the mapping file"
 NAMED_ONLY = "location: known by reference only, and not in the mapping file"
 OTHER_NUMBER = "known here under another of its numbers: see whether it is the same, and change or cancel it there"
+NO_FL17 = "Encounter.hospitalization.dischargeDisposition: neither in discharge of the mapping file nor a code of FL 17"
 BOOKED_HERE = "and the appointment is booked here"
 VENDOR_CLASS, CODE_OF_ONE_DIGIT, TYPE_BY_TEXT = "class_of_vendor", "discharge_code_of_one_digit", "type_by_text"
 OID = "urn:oid:"
@@ -119,7 +120,6 @@ def translate(
     translated = _appointment(reading) if appointment else _encounter(reading)
     if not translated.steps:
         return translated
-    reading.departures.update(references.departures(references_in(form.resource)))
     order = order_of(form.resource, others, feed)
     found = Translation(translated.steps, order, translated.hint, translated.aside, frozenset(reading.departures))
     for event in envelopes(found, form.resource, feed, Stamp("1", "2000-01-01T00:00:00+00:00")):
@@ -205,6 +205,8 @@ def _fits(event: Mapping[str, Any]) -> None:
     try:
         parse(event)
     except InvalidEvent as error:
+        if any(problem.path == "data.discharge_status" for problem in error.problems):
+            raise NotUsable(NO_FL17) from None
         raise NotUsable("; ".join(f"{one.path}: {one.message}" for one in error.problems)) from None
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, or_, select
 
 from intake.inbox import quarantine, retention
+from store import facts
 from store.identifiers import MRN, alias_key
 from store.keys import Keyring
 from store.originals import open_body
 from store.tables import Alias, EncounterEvent, Inbox, Quarantine, QuarantineKey
 
+BOOKINGS = ("cart.appointment.", "cart.admission.")
 KEPT = (quarantine.UNMAPPED, quarantine.ASIDE)
 
 
@@ -39,15 +41,19 @@ def waiting(session: Session, keys: Keyring, resources: Collection[str]) -> list
     return [(row.quarantine_id, open_body(keys, row).raw or "", row.received_at) for row in rows]
 
 
-def last_told(session: Session, keys: Keyring, number: str) -> datetime:
-    """The latest moment of what came about an encounter that a number names; the earliest there is where nothing did."""
+def last_told(session: Session, keys: Keyring, number: str) -> datetime | None:
+    """The latest moment of what was received of a booking or a stay, by its number; None where nothing was."""
     encounters = select(Alias.encounter_id).where(Alias.alias_key == alias_key(keys, number), Alias.kind != MRN)
+    of_kind = or_(*(col(Inbox.type).like(f"{prefix}%") for prefix in BOOKINGS))
     query = (
-        select(func.max(Inbox.time))
+        select(Inbox)
         .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
-        .where(col(EncounterEvent.encounter_id).in_(encounters))
+        .where(col(EncounterEvent.encounter_id).in_(encounters), of_kind)
     )
-    return session.exec(query).one() or datetime.min.replace(tzinfo=UTC)
+    data = [(row.time, facts.open_body(keys, row)["data"]) for row in session.exec(query)]
+    return max(
+        (time for time, one in data if number in (one.get("appointment_id"), one.get("admission_id"))), default=None
+    )
 
 
 def settle(session: Session, quarantine_id: str, now: datetime) -> None:
