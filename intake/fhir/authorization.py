@@ -51,7 +51,7 @@ class Tokens:
         clock: seconds; for the life of a token.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._known: dict[str, _Token] = {}
         self._turn = asyncio.Lock()
@@ -90,7 +90,7 @@ class Tokens:
         raise NotAuthorized(reason)
 
     def _question(self, feed: FhirFeed, url: str, key: Key) -> dict[str, str]:
-        now = int(self._clock())
+        now = int(time.time())
         claims = {
             "iss": feed.client_id,
             "sub": feed.client_id,
