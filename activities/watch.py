@@ -32,7 +32,7 @@ SERVICES: Final = frozenset({"apheresis", "lymphodepletion", "infusion"})
 CERTIFICATE_KINDS: Final = frozenset({"certification_missing", "certification_expiring"})
 AUTHORIZATION: Final = "authorization_"
 CLAIM_ENDS: Final = {
-    "file_by": ("timely filing ends", frozenset({State.HELD.value, *(state.value for state in NOT_FILED)})),
+    "file_by": ("timely filing ends", frozenset({State.ACKNOWLEDGED.value, *(state.value for state in NOT_FILED)})),
     "appeal_by": ("the time to appeal ends", frozenset({State.DENIED.value, State.PARTLY_PAID.value})),
 }
 

@@ -9,3 +9,9 @@ IGNORED = Counter(
     "Messages of a feed unrelated to CAR-T; nothing of them is kept.",
     ["feed"],
 )
+
+DEPARTURES = Counter(
+    "cart_feed_departures_total",
+    "What senders write otherwise than the standard has it, and is taken all the same.",
+    ["format", "kind"],
+)

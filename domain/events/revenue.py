@@ -11,6 +11,7 @@ from domain.events.base import DiagnosisCode, EventData, Money, ProcedureCode, R
 
 ClaimLetter = Literal["A", "B", "C", "D"]
 Poa = Literal["Y", "N", "U", "W"]
+STATUS_CODE_LENGTH = 60
 
 
 class CodedDiagnosis(Strict):
@@ -62,14 +63,18 @@ class ChargePosted(EventData):
 
 
 class ClaimAcknowledged(EventData):
-    """A 999 or 277CA as a fact: the claim's control number and the status codes it carries."""
+    """A 999, 277CA or accepting TA1 as a fact: the claim's control number and the status codes it carries.
+
+    Codes of a 277CA are category, status and entity (`A7:562:85`). Of a 999: `IK3:segment:position:loop:error`,
+    `IK4:element-component:error`, `CTX:segment:position:loop`, and `IK5:E` where it accepts with errors.
+    """
 
     event_type: ClassVar[str] = "cart.claim.acknowledged"
 
     control_number: Reference
-    kind: Literal["999", "277CA"]
+    kind: Literal["999", "277CA", "TA1"]
     accepted: bool
-    status_codes: tuple[Annotated[str, Field(max_length=20)], ...] = ()
+    status_codes: tuple[Annotated[str, Field(max_length=STATUS_CODE_LENGTH)], ...] = ()
     payer_claim_number: Reference | None = None
 
 

@@ -22,11 +22,8 @@ from activities.alerting.escalate import work
 from app.tools import contract
 from domain.events.care import InfusionStarted
 from tests.kit.files import SAMPLES
-from tests.kit.files import SITE_FILE as SITE
 from tests.kit.recorder import NOW, Recorder, feed, recorder
-from tests.kit.site import live_site
 
-__all__ = ["ANSWERS", "NOW", "SITE", "Recorder", "feed", "live_site", "record", "recorder"]
 ANSWERS = contract.ROOT / "answers"
 
 

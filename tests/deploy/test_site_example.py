@@ -37,7 +37,7 @@ def test_lakeside_is_certified_for_yescarta_alone(site: Site) -> None:
         ('npi = "1234560013"', 'npi = "1234560014"', "facilities.0.npi"),
         ('tax_id = "13-3456701"', 'tax_id = "00-3456701"', "facilities.2.tax_id"),
         ('time_zone = "America/New_York"', 'time_zone = "America/Nowhere"', "facilities.0.time_zone"),
-        ('service = "collection"', 'service = "room_and_board"', "room_and_board stands twice"),
+        ('service = "collection"', 'service = "room_and_board"', "room_and_board is listed twice"),
         ('submitter_id = "STMARYCTN01"', 'submitter_id = "STMARY*CTN"', "submitter_id"),
         ('receiver_id = "EXMACJK"', 'receiver_id = "A RECEIVER TOO LONG"', "payers.0.receiver_id"),
     ],

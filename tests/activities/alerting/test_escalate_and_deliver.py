@@ -19,7 +19,7 @@ from sqlmodel import select
 from activities.alerting import deliver as delivery
 from activities.alerting.deliver import LONGEST_PAUSE, deliver
 from activities.alerting.destinations import (
-    LASTS,
+    EXPIRES_AFTER,
     REPEAT_EVERY,
     Destination,
     Destinations,
@@ -310,8 +310,8 @@ def test_alertmanager_receives_open_alerts_repeatedly_and_resolved_ones_once(db:
     assert len({json.dumps(each["labels"]) for each in sent}) == 1
     assert sent[0]["labels"]["severity"] == "page"
     ends = [datetime.fromisoformat(each["endsAt"]) for each in sent]
-    assert (ends[0], ends[-1]) == (NOW + LASTS, later)
-    assert later + LASTS in ends
+    assert (ends[0], ends[-1]) == (NOW + EXPIRES_AFTER, later)
+    assert later + EXPIRES_AFTER in ends
     assert len([row for row in messages(db) if row.change == "standing"]) == 1
 
 
