@@ -30,6 +30,12 @@ class FeedLastSeen:
             noted = self._noted.get(feed)
             if noted is not None and timedelta(0) <= now - noted < EXACT_TO:
                 return
+            self._noted[feed] = now
+        # Outside of the lock: where the database is held by another, senders must not wait one after the other.
+        try:
             with self._db.write() as session:
                 note(session, feed, now)
-            self._noted[feed] = now
+        except BaseException:
+            with self._lock:
+                self._noted.pop(feed, None)
+            raise

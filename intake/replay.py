@@ -56,15 +56,21 @@ def _hl7(raw: str, mapping: SiteMapping) -> Reading:
     if feed is None:
         raise NotUsable("MSH-3 and MSH-4: this sender is not in the mapping file")
     translated = translate(message, feed, mapping)
-    return Reading(translated.events, translated.hint, feed.facilities, _merge(translated.merge, feed))
+    merge = _merge(translated.merges, feed)
+    return Reading(translated.events, translated.hint, feed.facilities, merge, translated.also)
 
 
-def _merge(merge: Merge | None, feed: Feed) -> Callable[[Session, Keyring, datetime], int] | None:
-    if merge is None:
+def _merge(merges: tuple[Merge, ...], feed: Feed) -> Callable[[Session, Keyring, datetime], object] | None:
+    if not merges:
         return None
-    if merge.facility not in feed.facilities:
+    if any(merge.facility not in feed.facilities for merge in merges):
         raise NotUsable("PID-3: its sender may not write for this facility")
-    return lambda session, keys, now: merge_in(session, keys, merge.old, merge.new, merge.facility, feed.name, now)
+
+    def make(session: Session, keys: Keyring, now: datetime) -> None:
+        for one in merges:
+            merge_in(session, keys, one.old, one.new, one.facility, feed.name, now)
+
+    return make
 
 
 def _fhir(raw: str, name: str, mapping: SiteMapping) -> Reading:

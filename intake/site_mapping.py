@@ -155,6 +155,7 @@ class SiteMapping(_Part):
         patient_classes: PV1-2 to the class of a stay.
         plans: insurance plans to payers; a plan that is not listed names no payer.
         discharge: PV1-36 to the NUBC code of FL 17, where the hospital uses codes of its own.
+        appointment_statuses: SCH-25 to what became of the booking, where the hospital uses codes beside HL7 table 0278.
     """
 
     unmapped: Literal["quarantine", "ignore"] = "quarantine"
@@ -170,6 +171,7 @@ class SiteMapping(_Part):
         "B": AdmissionClass.OBSERVATION,
     }
     discharge: dict[str, str] = {}
+    appointment_statuses: dict[str, Literal["booked", "cancelled", "missed", "pending"]] = {}
     admission_types: dict[str, str] = {}
     admission_sources: dict[str, str] = {}
 
@@ -191,8 +193,8 @@ class SiteMapping(_Part):
         return {name: timedelta(hours=hours) for name, hours in named if hours is not None}
 
     def feed_of(self, application: str | None, facility: str | None) -> Feed | None:
-        """The feed of a sender (MSH-3.1, MSH-4.1), or None."""
-        sender = (application, facility)
+        """The feed of a sender (MSH-3, MSH-4), or None. What a sender leaves empty, the file has empty, too."""
+        sender = (application or "", facility or "")
         return next((f for f in self.feeds if (f.sending_application, f.sending_facility) == sender), None)
 
     def fhir_feed(self, name: str) -> FhirFeed | None:
@@ -280,8 +282,45 @@ class Traces:
     Attributes:
         numbers: order, visit and appointment numbers.
         keep: how long the message is retained for a later match; None where it is not retained.
+        records: record numbers beside `record`: a message that joins or moves patients names several.
     """
 
     numbers: frozenset[str]
     record: Hint | None
     keep: timedelta | None
+    records: tuple[Hint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The numbers that a message names, by their kind.
+
+    Attributes:
+        appointments: the appointment's own number (of the filler), or what stands for it.
+        placers: the placer's numbers, where the message has no other: a system may give many appointments one of these.
+    """
+
+    orders: tuple[str, ...] = ()
+    appointments: tuple[str, ...] = ()
+    visits: tuple[str, ...] = ()
+    placers: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        return frozenset((*self.orders, *self.appointments, *self.visits))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What of that is known here.
+
+    Attributes:
+        appointment: the number under which the booking was reported first, whichever of its numbers a message names.
+    """
+
+    orders: frozenset[str] = frozenset()
+    appointment: str | None = None
+    visits: frozenset[str] = frozenset()
+
+
+NOTHING_KNOWN = Known()

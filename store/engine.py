@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ from store.config import packaged_rules
 from store.step_log import LoggedSession
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "deploy" / "migrations"
-BUSY_MILLISECONDS = 30_000
+PATIENCE = 30.0
+"""Seconds that a writer waits where another process holds the SQLite file, as a backup tool does."""
+WHILE_HELD = 0.25
+"""Seconds that each further writer waits, once one waited in vain and until one succeeds: they must not add up."""
 RULES = "rules"
 
 DatabaseError = SQLAlchemyError
@@ -42,20 +47,67 @@ class Database:
 
     Args:
         rules: the rulebook with the texts of alerts that a transaction itself opens; it must not fail.
+        patience: seconds that a writer waits for a file that another process holds; who serves callers waits less than they do.
     """
 
-    def __init__(self, url: str, rules: Callable[[], Rulebook] = packaged_rules) -> None:
+    def __init__(self, url: str, rules: Callable[[], Rulebook] = packaged_rules, patience: float = PATIENCE) -> None:
         self.url, self._rules = url, rules
-        self.engine = _engine(url)
+        self._patience, self._held = patience, False
+        self._waits = threading.local()
+        self.engine = _engine(url, lambda: float(getattr(self._waits, "seconds", patience)))
         # SQLite's waiting writers poll and may starve; within a process they queue. PostgreSQL queues by itself.
-        self._turn = threading.Lock() if url.startswith("sqlite") else nullcontext()
+        self._turn = threading.Lock() if url.startswith("sqlite") else None
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that commits at the end and rolls back on any error; what it committed is logged."""
-        with self._turn, LoggedSession(self.engine, expire_on_commit=False) as session, session.begin():
+        """A transaction that commits at the end and rolls back on any error; what it committed is logged.
+
+        Raises:
+            OperationalError: among others, the file was held by another for as long as a writer waits.
+        """
+        with self._in_turn(), LoggedSession(self.engine, expire_on_commit=False) as session, session.begin():
             session.info[RULES] = self._rules
+            self._begin(session)
             yield session
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """The turn of a writer, and what is left of its patience for the file."""
+        if self._turn is None:
+            yield
+            return
+        deadline = time.monotonic() + (WHILE_HELD if self._held else self._patience)
+        if not self._turn.acquire(timeout=deadline - time.monotonic()):
+            raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
+        try:
+            self._waits.seconds = max(0.0, deadline - time.monotonic())
+            yield
+        finally:
+            self._waits.seconds = self._patience
+            self._turn.release()
+
+    def _begin(self, session: Session) -> None:
+        try:
+            session.connection()
+        except OperationalError:
+            self._held = self._turn is not None
+            raise
+        self._held = False
+
+    def takes_writes(self, within: float) -> bool:
+        """True when the database answers, and a writer would get the SQLite file within so many seconds."""
+        try:
+            with self.read() as session:
+                session.execute(text("SELECT 1 FROM inbox LIMIT 1"))
+            if self._turn is not None:
+                self._waits.seconds = within
+                with self.engine.begin():
+                    pass
+        except DatabaseError:
+            return False
+        finally:
+            self._waits.seconds = self._patience
+        return True
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -71,15 +123,6 @@ class Database:
         with self.engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-
-    def answers(self) -> bool:
-        """True when the database can be read."""
-        try:
-            with self.read() as session:
-                session.execute(text("SELECT 1 FROM inbox LIMIT 1"))
-        except DatabaseError:
-            return False
-        return True
 
     def close(self) -> None:
         self.engine.dispose()
@@ -115,14 +158,13 @@ def insert_once(session: Session, table: type[SQLModel], **values: object) -> No
     session.execute(insert(table).values(**values).on_conflict_do_nothing())
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, patience: Callable[[], float]) -> Engine:
     # Parameters stay out of error messages: they end in logs and Temporal failures.
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, hide_parameters=True)
-    waiting = {"timeout": BUSY_MILLISECONDS / 1000, "check_same_thread": False}
-    engine = create_engine(url, connect_args=waiting, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": PATIENCE, "check_same_thread": False}, hide_parameters=True)
     event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
+    event.listen(engine, "begin", lambda connection: _on_begin(connection, patience()))
     return engine
 
 
@@ -133,12 +175,12 @@ def _on_connect(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
     cursor.close()
 
 
-def _on_begin(connection: Connection) -> None:
+def _on_begin(connection: Connection, patience: float) -> None:
     read_only = connection.get_execution_options().get("cart_read_only", False)
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={max(1, round(patience * 1000))}")
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 

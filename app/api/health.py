@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -10,6 +11,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.api.answers import Health, Readiness
 from app.api.parts import PartsOf
+
+PROBE_SECONDS = 2.0
+_PROBES = ThreadPoolExecutor(2, thread_name_prefix="readiness")
+"""Threads of their own: where others wait for the database, the question whether it answers must not wait behind them."""
 
 router = APIRouter(tags=["health"])
 
@@ -25,8 +30,11 @@ async def healthz() -> Health:
     summary="Check that database and Temporal are up",
 )
 async def readyz(parts: PartsOf) -> Response:
-    """Returns 200 if database and Temporal respond, else 503. Events are still received while Temporal is down."""
-    database = await asyncio.to_thread(parts.db.answers)
+    """Returns 200 if Temporal responds and the database accepts writes, else 503.
+
+    Events are still received while Temporal is down.
+    """
+    database = await asyncio.get_running_loop().run_in_executor(_PROBES, parts.db.takes_writes, PROBE_SECONDS)
     temporal = parts.temporal_reachable is None or await parts.temporal_reachable()
     body = Readiness(ready=database and temporal, database=database, temporal=temporal)
     return JSONResponse(body.model_dump(), 200 if body.ready else 503)

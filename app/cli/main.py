@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -18,6 +17,7 @@ from app.cli.alerts import alerts_app
 from app.cli.audit import audit
 from app.cli.encounter_text import receipt_lines
 from app.cli.encounters import DataDir, Json, Url, claims, holds, print_answer, show, timeline
+from app.cli.feed import feed_app
 from app.cli.hl7 import hl7_app
 from app.cli.imports import import_
 from app.cli.packets import packet
@@ -47,6 +47,7 @@ cli.add_typer(rules_app, name="rules")
 cli.add_typer(deploy_app, name="deploy")
 cli.add_typer(vault_app, name="vault")
 cli.add_typer(hl7_app, name="hl7")
+cli.add_typer(feed_app, name="feed")
 cli.add_typer(alerts_app, name="alerts")
 cli.add_typer(quarantine_app, name="quarantine")
 cli.command()(simulate)
@@ -107,11 +108,11 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
 
     from app.metrics import register_store_metrics
     from app.process.connect import open_home, temporal_access
-    from app.process.serving import bound, build_gateway, server_of
+    from app.process.serving import PATIENCE, bound, build_gateway, server_of
 
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_log())))
     temporal_access(settings)  # reports wrong settings now: a gateway connects only at its first delivery
-    home = open_home(settings)
+    home = open_home(settings, PATIENCE)
     register_store_metrics(home.db, home.config, home.keys)
     try:
         server = server_of(settings, build_gateway(settings, home))
@@ -128,31 +129,6 @@ def post(file: Path, data_dir: DataDir = Path("data"), as_json: Json = None, url
     """Send a file of CloudEvents: one event or an array of events."""
     answer = api_from(data_dir, url).post("/v1/events", json.loads(file.read_text()))
     print_answer(answer, receipt_lines, as_json)
-
-
-@cli.command()
-def feed(
-    file: Path,
-    anchor: Annotated[Optional[str], typer.Option(help="date of day 0, YYYY-MM-DD (default: today)")] = None,
-    subject: Annotated[Optional[str], typer.Option(help="order number (default: that of the feed)")] = None,
-    run: Annotated[
-        str, typer.Option(help="suffix for every ID and number of the feed, to make another patient of it")
-    ] = "",
-    data_dir: DataDir = Path("data"),
-    as_json: Json = None,
-    url: Url = None,
-) -> None:
-    """Send a scenario feed (events with day offsets), with day 0 on a given date."""
-    from intake.scenario_feeds import expand, load_feed
-
-    try:
-        day = date.fromisoformat(anchor) if anchor else datetime.now().astimezone().date()
-        events = expand(load_feed(file), day, subject, f"-{run}" if run else "")
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}") from None
-    print_answer(api_from(data_dir, url).post("/v1/events", events), receipt_lines, as_json)
 
 
 @cli.command()

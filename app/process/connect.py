@@ -15,7 +15,7 @@ from activities.decisions import DecisionService
 from app.process.payload_encryption import data_converter
 from app.settings import CannotStart, Settings
 from store.config import ConfigCache
-from store.engine import Database
+from store.engine import PATIENCE, Database
 from store.keys import Keyring, read_keyring
 from store.unit import Store
 
@@ -34,8 +34,11 @@ class Home:
         return DecisionService(Store(self.db, self.keys, self.config))
 
 
-def open_home(settings: Settings) -> Home:
+def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
     """Opens database, keys, rulebook and site file.
+
+    Args:
+        patience: as of `Database`.
 
     Raises:
         KeyFileError, RulebookError, SiteError: a file is not valid.
@@ -48,7 +51,7 @@ def open_home(settings: Settings) -> Home:
         config.site()
     except OSError as error:
         raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
-    return Home(settings, keys, Database(settings.database, config.last_rules), config)
+    return Home(settings, keys, Database(settings.database, config.last_rules, patience), config)
 
 
 async def connect_temporal(

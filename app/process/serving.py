@@ -30,6 +30,8 @@ from intake.site_mapping import MappingError, SiteMapping, parse_mapping, unknow
 from intake.workflow_client import TemporalDoor
 
 GRACE_SECONDS = 3
+PATIENCE = 4.0
+"""Seconds that a caller or sender is kept waiting for a database that another process holds."""
 
 
 class GatewaySettings(Settings):

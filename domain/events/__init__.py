@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from domain.events import access, care, cells, cutover, governance, revenue
 from domain.events.base import KEPT, EventData, Strict, Zoned
+from domain.events.characters import places
 
 MODELS: Final[tuple[type[EventData], ...]] = (
     access.ReferralReceived,
@@ -121,6 +123,10 @@ UNKNOWN_FIELD: Final = "(unknown field)"
 LIKE_A_FIELD: Final = re.compile(r"[a-z]{1,20}(_[a-z]{1,20}){0,4}")
 """The form of names in the catalog: a misspelled name is reported to its sender, a number or a proper name is not."""
 
+FORBIDDEN: Final = "{}: a control character or a mark of writing direction; send it without"
+FREE_TEXT: Final = frozenset({"reason", "regimen", "response"})
+"""Fields that people write sentences in, and so lines."""
+
 MOST_PROBLEMS: Final = 100
 """More problems than this do not help the sender or the reader."""
 
@@ -151,6 +157,17 @@ def _names() -> frozenset[str]:
         for model in (schema, *schema.get("$defs", {}).values()):
             found |= model.get("properties", {}).keys()
     return frozenset(found)
+
+
+def _of_characters(body: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Control characters and direction marks, by field; what no field of the catalog holds is left to the catalog."""
+    known = {key: body[key] for key in Envelope.model_fields if key in body}
+    found = islice(places(known, FREE_TEXT), MOST_PROBLEMS)
+    return tuple(Problem(path=_path("", _plain_steps(path)), message=FORBIDDEN.format(mark)) for path, mark in found)
+
+
+def _plain_steps(path: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    return tuple(step if isinstance(step, int) or step in _names() else UNKNOWN_FIELD for step in path)
 
 
 def _path(prefix: str, location: tuple[int | str, ...]) -> str:
@@ -192,7 +209,10 @@ def parse(body: Mapping[str, Any]) -> tuple[Envelope, EventData]:
         raise InvalidEvent(problems_of(error)) from None
     except (TypeError, ValueError):
         raise InvalidEvent((Problem(path="(event)", message="not a JSON object"),)) from None
-    return envelope, parse_data(envelope.type, envelope.data)
+    data = parse_data(envelope.type, envelope.data)
+    if problems := _of_characters(known):
+        raise InvalidEvent(problems)
+    return envelope, data
 
 
 def parse_data(event_type: str, data: Mapping[str, Any], *, kept: bool = False) -> EventData:

@@ -1,7 +1,7 @@
 """Acknowledgements: AA taken and durable, AE the content is at fault, AR send it again or not at all. The error is named.
 
 One answer to each message, with the codes of the application, whatever MSH-15 and MSH-16 ask for: a sender in enhanced mode
-that waits for a commit takes an AA for one, and nobody has to guess whether silence meant yes.
+that waits for a commit takes an AA for one, and no sender has to guess whether silence meant yes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from intake.hl7.message import CODE as EVENT
 from intake.hl7.message import Message
 
 NEWEST = "2.5.1"
-ERR_WITH_TEXT = ("2.5", "2.5.1")
-"""Versions whose ERR segment names error, place and text in fields of their own; before them all stands in ERR-1."""
+ERR_IN_ONE_FIELD = ("2.1", "2.2", "2.3", "2.3.1", "2.4")
+"""Versions whose ERR segment names error and place in ERR-1; those after them have fields of their own, and a text."""
+
+WITHOUT_STRUCTURE = ("2.1", "2.2", "2.3")
 
 SELF = "CART-ENCOUNTER"
 TABLE = "HL70357"
@@ -35,7 +37,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a message is answered. `text` begins with the field at fault and names its cure, never a value."""
+    """What a message is answered. `text` begins with the field at fault and names the next step, never a value."""
 
     code: Code
     text: str = ""
@@ -46,6 +48,7 @@ def acknowledge(message: Message | None, verdict: Verdict, now: datetime) -> byt
     """The acknowledgement of a message; of None where nothing of it could be read.
 
     Args:
+        message: the message, or what could be read of its header.
         now: zoned; receivers compare it with their own clock.
     """
     version = (message.version if message else "") or NEWEST
@@ -64,7 +67,7 @@ def _kind(trigger: str, version: str) -> str:
     """MSH-9: with the trigger event it answers, where that is one, and from 2.3.1 on with the message structure."""
     if not EVENT.match(trigger):
         return "ACK"
-    return f"ACK^{trigger}" if version == "2.3" else f"ACK^{trigger}^ACK"
+    return f"ACK^{trigger}" if version in WITHOUT_STRUCTURE else f"ACK^{trigger}^ACK"
 
 
 def acknowledge_batch(answers: list[bytes], now: datetime) -> bytes:
@@ -82,7 +85,7 @@ def _error(verdict: Verdict, fault: Fault, version: str) -> str:
     """ERR: the place in the message, the error, the text."""
     found = _PLACE.match(verdict.text)
     segment, field, component = found.groups() if found else ("", "", "")
-    if version not in ERR_WITH_TEXT:
+    if version in ERR_IN_ONE_FIELD:
         code, text = fault.value.split("^")
         return f"ERR|{segment}^{1 if segment else ''}^{field}^{code}&{text}&{TABLE}"
     place = f"{segment}^1^{field}^1^{component or ''}".rstrip("^") if segment else ""

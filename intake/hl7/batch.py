@@ -1,6 +1,6 @@
 """Batches (FHS, BHS … BTS, FTS) and files of messages, cut into the messages they hold, as bytes.
 
-Every character set that is taken in agrees on what segments begin and end with, so each message keeps its own (MSH-18).
+Every character set that is read agrees on what segments begin and end with, so each message keeps its own (MSH-18).
 """
 
 from __future__ import annotations
@@ -8,17 +8,25 @@ from __future__ import annotations
 import re
 
 from intake.faults import NotHl7
+from intake.hl7 import lines
 
 CLOSING = {b"FHS": b"FTS", b"BHS": b"BTS"}
 _MARK = b"\xef\xbb\xbf"
 _FRAME = re.compile(rb"\x0b|\x1c\r?")
-_MESSAGE = re.compile(rb"(?:^|(?<=\r))(?=MSH)")
-_ENVELOPE = re.compile(rb"(?:^|(?<=\r))(?:FHS|BHS|BTS|FTS)[^\r]*\r?")
+_BY_RETURN = (
+    re.compile(rb"(?:^|(?<=\r)|(?<=\r\n))(?=MSH[^A-Za-z0-9\s])"),
+    re.compile(rb"(?:^|(?<=\r)|(?<=\r\n))(?:FHS|BHS|BTS|FTS)[^\r]*(?:\r\n?|\Z)"),
+)
+_BY_LINE_FEED = (
+    re.compile(rb"(?:^|(?<=\n))(?=MSH[^A-Za-z0-9\s])"),
+    re.compile(rb"(?:^|(?<=\n))(?:FHS|BHS|BTS|FTS)[^\n]*(?:\n|\Z)"),
+)
+"""Where a message begins, and what is of the envelope, by what ends a segment there."""
 
 
 def is_batch(data: bytes) -> bool:
     """True where bytes begin like a batch or a file of batches."""
-    return data.removeprefix(_MARK)[:3] in CLOSING
+    return data.removeprefix(_MARK).lstrip(b"\r\n")[:3] in CLOSING
 
 
 def batch(data: bytes) -> list[bytes]:
@@ -27,12 +35,12 @@ def batch(data: bytes) -> list[bytes]:
     Raises:
         NotHl7: it has no end, or its trailer counts other messages than came: it was cut off, and none of it is taken.
     """
-    whole = _lines_ended(data)
-    lines = [line for line in whole.split(b"\r") if line]
-    if not whole.endswith(b"\r") or lines[-1][:3] != CLOSING[lines[0][:3]]:
+    text, _ = lines.ended(data.removeprefix(_MARK).decode("latin-1"))
+    rows = [line.encode("latin-1") for line in text.split("\r") if line]
+    if rows[-1][:3] != CLOSING[rows[0][:3]]:
         raise NotHl7("the batch is cut off: it does not end with its trailer (BTS, or FTS of a file)")
     open_batch, messages, batches = False, 0, 0
-    for line in lines:
+    for line in rows:
         name = line[:3]
         if name == b"BHS" and open_batch:
             raise NotHl7("BHS: the batch before it has no trailer")
@@ -45,17 +53,19 @@ def batch(data: bytes) -> list[bytes]:
         messages = 0 if name in (b"BHS", b"BTS") else messages + (name == b"MSH")
     if open_batch:
         raise NotHl7("FTS: a batch of the file has no trailer")
-    return messages_of(whole)
+    return messages_of(data)
 
 
 def messages_of(data: bytes) -> list[bytes]:
-    """Every message of a file, each from its MSH to before the next; MLLP frames and envelopes of batches are left out."""
-    whole = _ENVELOPE.sub(b"", _lines_ended(_FRAME.sub(b"\r", data)).lstrip(b"\r"))
-    return [part.strip(b"\r") + b"\r" for part in _MESSAGE.split(whole) if part.startswith(b"MSH")]
+    """Every message of a file as it stands there, each from its MSH to before the next; frames and envelopes are left out."""
+    pieces = (piece.removeprefix(_MARK).lstrip(b"\r\n") for piece in _FRAME.split(data))
+    return [message for piece in pieces for message in _messages(piece)]
 
 
-def _lines_ended(data: bytes) -> bytes:
-    return data.removeprefix(_MARK).replace(b"\r\n", b"\r").replace(b"\n", b"\r")
+def _messages(data: bytes) -> list[bytes]:
+    first = re.search(rb"[\r\n]", data)
+    begins, envelope = _BY_LINE_FEED if first and first.group() == b"\n" else _BY_RETURN
+    return [part for part in begins.split(envelope.sub(b"", data)) if part.startswith(b"MSH")]
 
 
 def _counted(trailer: bytes, held: int) -> None:

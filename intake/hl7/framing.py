@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 START, END, RETURN = b"\x0b", b"\x1c", b"\x0d"
 LARGEST = 256 * 1024
+HEAD = 4096
+"""Of a message that is not taken, what the answer is made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A whole message, or the reason why bytes are none."""
+    """A whole message, or the reason why bytes are none, with the beginning of what came."""
 
     data: bytes = b""
     fault: str = ""
+    begun: bytes = b""
 
 
 class Framer:
@@ -40,9 +43,10 @@ class Framer:
 
     def give_up(self, reason: str) -> Frame:
         """Drop a frame that does not end."""
+        begun = bytes(self._buffer[:HEAD])
         self._buffer.clear()
         self._inside = False
-        return Frame(fault=reason)
+        return Frame(fault=reason, begun=begun)
 
     def _next(self) -> Frame | None:
         return self._inside_frame() if self._inside else self._outside_frame()
@@ -61,8 +65,9 @@ class Framer:
     def _inside_frame(self) -> Frame | None:
         end, again = self._buffer.find(END), self._buffer.find(START)
         if again >= 0 and (end < 0 or again < end):
+            begun = bytes(self._buffer[: min(again, HEAD)])
             del self._buffer[: again + 1]
-            return Frame(fault="a frame began before the last one ended")
+            return Frame(fault="a frame began before the last one ended", begun=begun)
         if end < 0:
             if len(self._buffer) <= LARGEST:
                 return None
@@ -74,7 +79,7 @@ class Framer:
         del self._buffer[: end + (2 if after == RETURN else 1)]
         self._inside = False
         if after != RETURN:
-            return Frame(fault="a frame ends with 1C 0D")
+            return Frame(fault="a frame ends with 1C 0D", begun=data[:HEAD])
         if len(data) > LARGEST:
-            return Frame(fault=f"a message has at most {LARGEST} bytes")
+            return Frame(fault=f"a message has at most {LARGEST} bytes", begun=data[:HEAD])
         return Frame(data) if data else Frame(fault="an empty frame")

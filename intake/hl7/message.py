@@ -1,9 +1,7 @@
-"""Reading an HL7 v2 message: segments, fields, components, escapes. Versions 2.3 to 2.5.1 read alike.
+"""Reading an HL7 v2 message: segments, fields, components, escapes. Versions 2.2 to 2.9 read alike.
 
-`hl7` cuts a message into its parts. Three things are our own. Whether a message is whole: `hl7.parse` strips its end, by
-which a cut one is known. Escapes: `hl7.unescape` writes the value of the field to the log where a sequence is at fault,
-and lets one sequence (`\\.sp999999999\\`) claim all memory. Batches: `hl7.parse_batch` also breaks lines at characters
-that may stand in a name, and repeats the line in its error.
+Fields are cut when they are asked for: a message of nothing but delimiters then costs what its bytes do. The escapes are our
+own, too: one sequence (`\\.sp999999999\\`) must not claim all memory, and no value of a field comes into the log.
 """
 
 from __future__ import annotations
@@ -12,13 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import hl7
-
 from intake.faults import Fault, NotHl7, NotUsable
-from intake.hl7.charsets import text_of
+from intake.hl7 import lines
+from intake.hl7.charsets import decoded
 from intake.site_mapping import parse_path
 
 DELIMITERS = 5
@@ -28,20 +24,36 @@ NULL = '""'
 CODE = re.compile(r"^[A-Z][A-Z0-9]{2}$", re.ASCII)
 """A message code or trigger event (HL7 tables 0076 and 0003)."""
 
-_TIME = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,4})?)?)?)?([+-]\d{4})?$", re.ASCII)
-_NAME = re.compile(r"^[A-Z][A-Za-z0-9]{2}$", re.ASCII)
+LAST_NEEDED = {"SIU": ("RGS",), "ADT": ("PV1", "MRG")}
+"""What a whole message of a kind reaches. One that ends before it, and whose last segment has no end, was cut off."""
+
+HEAD = 4096
+"""Of a message that cannot be read, the beginning that may hold its header."""
+
+TIME = re.compile(
+    r"^(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,6}|\d{1,6})?)?)?)?(Z|[+-]\d{2}(?::?\d{2})?)?$",
+    re.ASCII | re.IGNORECASE,
+)
 _ESCAPE = re.compile(r"\\([FSTRE]|X[0-9A-Fa-f]+|\.br|H|N)\\")
+
+Segment = list[str]
+"""Its fields, numbered as the standard numbers them; 0 is its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A whole message. Fields are numbered as the standard numbers them; MSH-1 is the separator itself."""
+    """A whole message. MSH-1 is the separator itself.
 
-    parsed: hl7.Message
+    Attributes:
+        departures: kinds of departures from the standard with which it was read all the same.
+    """
 
-    def all(self, name: str) -> Iterator[hl7.Segment]:
+    segments: tuple[Segment, ...]
+    departures: frozenset[str] = frozenset()
+
+    def all(self, name: str) -> Iterator[Segment]:
         """Every segment of a name."""
-        return (segment for segment in self.parsed if str(segment[0]) == name)
+        return (segment for segment in self.segments if segment[0] == name)
 
     def get(self, path: str) -> str | None:
         """The first value at a path such as `SCH-8.1`, of the first segment that has one; None when absent or null.
@@ -49,32 +61,44 @@ class Message:
         Raises:
             ValueError: the path is not of that form.
         """
+        return next(self._values(path), None)
+
+    def values(self, path: str) -> tuple[str, ...]:
+        """Every value at a path, of all segments and repetitions, each once."""
+        return tuple(dict.fromkeys(self._values(path)))
+
+    def _values(self, path: str) -> Iterator[str]:
         name, field, component = parse_path(path)
         for segment in self.all(name):
             for value in self.repetitions(segment, field):
                 found = self.part(value, component)
                 if found:
-                    return found
-        return None
+                    yield found
 
-    def repetitions(self, segment: hl7.Segment, field: int) -> list[Any]:
+    def repetitions(self, segment: Segment, field: int) -> list[str]:
         """The repetitions of a field, for `part`."""
         whole = segment[field] if field < len(segment) else ""
-        return [] if str(whole) in ("", NULL) else list(whole)
+        if segment[0] == "MSH" and field <= 2:
+            return [whole]
+        return [] if whole in ("", NULL) else whole.split(self._delimiters[1])
 
-    def part(self, value: Any, component: int, subcomponent: int = 1) -> str | None:
+    def part(self, value: str, component: int, subcomponent: int = 1) -> str | None:
         """A component of a repetition, escapes resolved; None when absent."""
-        raw = _at(_at(value, component), subcomponent)
-        text = self._unescaped(str(raw)).strip()
+        raw = _at(_at(value, self._delimiters[0], component), self._delimiters[3], subcomponent)
+        text = self._unescaped(raw).strip()
         return None if text in ("", NULL) else text
 
+    @property
+    def _delimiters(self) -> str:
+        """Component, repetition, escape and subcomponent (MSH-2)."""
+        return self.segments[0][2]
+
     def _unescaped(self, raw: str) -> str:
-        escape: str = self.parsed.esc
+        component, repetition, escape, subcomponent = tuple(self._delimiters[:4])
         if escape not in raw:
             return raw
-        _, field, repetition, component, subcomponent = self.parsed.separators
         plain: dict[str, str] = {
-            "F": field,
+            "F": self.segments[0][1],
             "S": component,
             "T": subcomponent,
             "R": repetition,
@@ -97,8 +121,8 @@ class Message:
 
     @property
     def sender(self) -> tuple[str | None, str | None]:
-        """Sending application and facility (MSH-3.1, MSH-4.1)."""
-        return self.get("MSH-3.1"), self.get("MSH-4.1")
+        """Sending application and facility (MSH-3.1, MSH-4.1; their universal ids where they have no names)."""
+        return self.get("MSH-3.1") or self.get("MSH-3.2"), self.get("MSH-4.1") or self.get("MSH-4.2")
 
     @property
     def trigger(self) -> tuple[str, str]:
@@ -110,39 +134,72 @@ class Message:
         return self.get("MSH-12.1") or ""
 
 
-def _at(value: Any, number: int) -> Any:
-    """The part of a number, from 1. What has no delimiter in it is a text and its own first part."""
-    if isinstance(value, str):
-        return value if number == 1 else ""
-    return value[number - 1] if number <= len(value) else ""
+def _at(value: str, delimiter: str, number: int) -> str:
+    """The part of a number, from 1. What has no delimiter in it is its own first part."""
+    parts = value.split(delimiter, number)
+    return parts[number - 1] if number <= len(parts) else ""
 
 
 def read(data: bytes) -> Message:
     """Read a whole message in its own character set.
 
     Raises:
-        NotHl7: as `read_text`, or its characters cannot be told.
+        NotHl7: as `read_text`, or its character set cannot be read.
     """
-    return read_text(text_of(data))
+    return read_text(*text_of(data))
 
 
-def read_text(text: str) -> Message:
-    """Read a whole message.
+def text_of(data: bytes) -> tuple[str, frozenset[str]]:
+    """The text of a message with its segments ended as the standard has it, and its departures.
 
-    A message ends with a segment end; one that does not was cut off somewhere, and none of it is believed.
+    Raises:
+        NotHl7: its character set cannot be read.
+    """
+    text, named = decoded(data)
+    text, departures = lines.ended(text)
+    return text, named | departures
+
+
+def read_text(text: str, departures: frozenset[str] = frozenset()) -> Message:
+    """Read a whole message; `text` as of `text_of`.
+
+    The frame says where a message ends, so its last segment may lack its end; but not where segments are missing.
 
     Raises:
         NotHl7: it does not begin with MSH, is cut off, or a line is no segment.
     """
     _check_header(text)
-    if not text.endswith("\r"):
-        raise NotHl7("the message is cut off: its last segment has no end")
-    lines = [line for line in text.split("\r") if line]
-    if not all(_NAME.match(line.split(text[3], 1)[0]) for line in lines):
-        raise NotHl7("a line does not begin with the name of a segment")
-    if sum(line.startswith("MSH") for line in lines) > 1:
+    found = lines.segments(text)
+    if sum(fields[0] == "MSH" for fields in found) > 1:
         raise NotHl7("a second MSH segment: send each message in a frame of its own, or a batch with BHS and BTS")
-    return Message(hl7.parse("\r".join(lines)))  # type: ignore[no-untyped-call]
+    message = Message((_numbered(found[0], text[3]), *found[1:]), departures)
+    needed = LAST_NEEDED.get(message.trigger[0], ("PID",))
+    if not text.endswith("\r") and not any(fields[0] in needed for fields in found):
+        raise NotHl7(f"the message is cut off: it ends within its {found[-1][0]} segment, before {' or '.join(needed)}")
+    return message
+
+
+def header_of(data: bytes) -> Message | None:
+    """What stands in the MSH segment of bytes that may be unreadable otherwise, so that an answer names what it answers."""
+    start = data.find(b"MSH", 0, HEAD)
+    if start < 0:
+        return None
+    head = re.split(rb"[\r\n]", data[start : start + HEAD], maxsplit=1)[0]
+    try:
+        line, _ = decoded(head)
+    except NotHl7:
+        line = head.decode("latin-1")
+    if len(line) <= DELIMITERS or line[3].isalnum():
+        return None
+    fields = _numbered(line.split(line[3]), line[3])
+    if len(fields[2]) < DELIMITERS - 1:
+        fields[2] = "^~\\&"
+    return Message((fields,))
+
+
+def _numbered(header: Segment, separator: str) -> Segment:
+    """MSH as the standard numbers it: its first field is the separator."""
+    return [header[0], separator, *header[1:]]
 
 
 def _check_header(text: str) -> None:
@@ -160,11 +217,12 @@ def moment(value: str, zone: ZoneInfo, path: str) -> datetime:
     """A time stamp with at least its hour, in its own offset or in the site's zone.
 
     Of the hour that the clocks show twice the first pass is meant, always, so that a message read again says the same.
+    Fractions of a second are left out, with or without their point.
 
     Raises:
         NotUsable: not a time stamp, without an hour, or a local time that the clocks left out.
     """
-    found = _TIME.match(value)
+    found = TIME.match(value)
     if found is None or found.group(4) is None:
         raise NotUsable(f"{path}: not a time stamp of at least the hour (YYYYMMDDHHMM)")
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
@@ -184,8 +242,17 @@ def moment(value: str, zone: ZoneInfo, path: str) -> datetime:
     return local
 
 
+def day_alone(value: str) -> bool:
+    """True for a date without a time of day."""
+    found = TIME.match(value)
+    return found is not None and found.group(4) is None and not found.group(7)
+
+
 def _offset(text: str, path: str) -> timezone:
-    hours, minutes = int(text[1:3]), int(text[3:5])
+    if text in "Zz":
+        return UTC
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    hours, minutes = int(digits[:2]), int(digits[2:])
     if hours > 14 or minutes > 59:
         raise NotUsable(f"{path}: no such offset")
     offset = timedelta(hours=hours, minutes=minutes)

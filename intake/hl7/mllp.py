@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ import structlog
 from intake.hl7.framing import END, RETURN, START, Frame, Framer
 
 CHUNK = 64 * 1024
+TOGETHER = 32
+"""Messages worked on at once. Threads of their own: no other work waits behind senders whose messages wait for the database."""
 MOST_CONNECTIONS = 200
 MOST_OF_ONE_ADDRESS = 100
 FRAME_SECONDS = 30.0
@@ -40,7 +43,7 @@ class Door(Protocol):
 
     def take(self, data: bytes, names: frozenset[str] | None = None) -> bytes: ...
 
-    def reject(self, reason: str) -> bytes: ...
+    def reject(self, reason: str, data: bytes = b"") -> bytes: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +66,7 @@ class MllpServer:
         self._door, self._host, self._port, self._tls = door, host, port, tls
         self._server: asyncio.Server | None = None
         self._open: set[_Connection] = set()
+        self._threads = ThreadPoolExecutor(TOGETHER, thread_name_prefix="mllp")
 
     async def start(self) -> int:
         """Listen; returns the port (which was free for 0)."""
@@ -79,6 +83,7 @@ class MllpServer:
             task.cancel()
         if tasks:
             await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -124,13 +129,16 @@ class MllpServer:
                 return
             for frame in frames:
                 connection.waiting_since = None
-                answer = await asyncio.shield(asyncio.to_thread(self._answer, frame, names))
+                answer = await asyncio.shield(self._in_thread(frame, names))
                 writer.write(START + answer + END + RETURN)
                 await asyncio.wait_for(writer.drain(), ANSWER_SECONDS)
                 connection.waiting_since = _now()
 
+    def _in_thread(self, frame: Frame, names: frozenset[str] | None) -> asyncio.Future[bytes]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._answer, frame, names)
+
     def _answer(self, frame: Frame, names: frozenset[str] | None) -> bytes:
-        return self._door.reject(frame.fault) if frame.fault else self._door.take(frame.data, names)
+        return self._door.reject(frame.fault, frame.begun) if frame.fault else self._door.take(frame.data, names)
 
 
 async def _frames(
@@ -146,7 +154,7 @@ async def _frames(
     frames = framer.feed(data)
     if not framer.half:
         return frames, None
-    # The clock of a frame runs on while its bytes trickle in; it starts anew with the next frame.
+    # The clock of a frame runs on while its bytes trickle in; it starts again with the next frame.
     return frames, _now() + FRAME_SECONDS if deadline is None or frames else deadline
 
 

@@ -15,6 +15,7 @@ from domain.events.access import ReferralReceived
 from domain.events.governance import CorrectionMade
 from domain.events.revenue import ClaimAcknowledged, ClaimRecouped, ClaimRemitted
 from intake import alerts
+from intake.site_mapping import Known, Named
 from store.alerts import open_once
 from store.facts import identity_of
 from store.identifiers import CELL_KINDS, MRN, ORDER, SHARED, Hint, alias_key, claim_key, event_key, named
@@ -27,7 +28,10 @@ PAYER_CLAIM = "payer_claim"
 UNKNOWN = "unknown"
 NEVER_ALONE = frozenset({"lot", "maker"})
 """Kinds of identifiers that collide across manufacturers (corrections G): they match no encounter."""
-BOOKING_KINDS = frozenset({"appointment", "admission"})
+APPOINTMENT, ADMISSION = "appointment", "admission"
+BOOKING_KINDS = frozenset({APPOINTMENT, ADMISSION})
+APPOINTMENT_NUMBER = "appointment_number"
+"""Another number of an appointment (of the placer, where it is known by the filler's); its value is the one it is known by."""
 
 NO_SUBJECT = "no encounter is known by this subject"
 NO_CLAIM = "no claim has this control number"
@@ -177,9 +181,17 @@ def add_aliases(
     data: EventData,
     hint: Hint | None,
     now: datetime,
+    also: Sequence[str] = (),
 ) -> set[str]:
-    """Register the identifiers of an attached event; returns the keys that became known."""
+    """Register the identifiers of an attached event; returns the keys that became known.
+
+    Args:
+        also: other numbers of the appointment that it books.
+    """
     known: set[str] = set()
+    for other in also:
+        _add_number(session, keys, encounter_id, other, str(getattr(data, "appointment_id", "")))
+        known.add(alias_key(keys, other))
     pairs = [(ORDER, envelope.subject), *aliases_of(data)]
     if isinstance(data, (CorrectionMade, *RESPONSES)):
         number = getattr(data, "payer_claim_number", None)
@@ -212,16 +224,64 @@ def _add(
     return {key}
 
 
-def keys_of(keys: Keyring, identifiers: Iterable[str], hint: Hint | None) -> set[str]:
-    """The keys of identifiers and a hint, under which a message waits."""
+def _number_key(keys: Keyring, number: str) -> str:
+    """Apart from other identifiers: systems number appointments and orders alike, and this one finds an appointment only."""
+    return alias_key(keys, f"{APPOINTMENT_NUMBER}\x1f{number.strip()}")
+
+
+def _add_number(session: Session, keys: Keyring, encounter_id: str, number: str, own: str) -> None:
+    """Note that a number names an appointment; of several appointments with one number it names none."""
+    key = _number_key(keys, number)
+    row = session.get(Alias, (key, encounter_id, APPOINTMENT_NUMBER))
+    sealed_as = sealed_for("aliases.value", key)
+    if row is None:
+        row = Alias(alias_key=key, encounter_id=encounter_id, kind=APPOINTMENT_NUMBER, value=b"")
+    elif keys.open(row.value, sealed_as).decode() == own:
+        return
+    else:
+        own = ""
+    row.value = keys.seal(own.encode(), sealed_as)
+    session.add(row)
+
+
+def recognize(session: Session, keys: Keyring, named_by: Named) -> Known:
+    """What is known here of the numbers that a message names."""
+    by_key: dict[str, str] = {alias_key(keys, value): value for value in named_by.numbers}
+    others = [_number_key(keys, number) for number in named_by.placers]
+    if not by_key:
+        return Known()
+    query = select(Alias).where(col(Alias.alias_key).in_([*by_key, *others]), Alias.kind != MRN)
+    rows = session.exec(query).all()
+    kinds = {(by_key.get(row.alias_key), row.kind) for row in rows}
+    own = next((number for number in named_by.appointments if (number, APPOINTMENT) in kinds), None)
+    if own is None:
+        meant = [row for row in rows if row.kind == APPOINTMENT_NUMBER]
+        if len(meant) == 1:
+            own = keys.open(meant[0].value, sealed_for("aliases.value", meant[0].alias_key)).decode() or None
+    return Known(
+        orders=frozenset(value for value in named_by.orders if (value, ORDER) in kinds),
+        appointment=own,
+        visits=frozenset(value for value in named_by.visits if (value, ADMISSION) in kinds),
+    )
+
+
+def keys_of(keys: Keyring, identifiers: Iterable[str], hint: Hint | None, records: Iterable[Hint] = ()) -> set[str]:
+    """The keys of identifiers, a hint and record numbers, under which a message waits."""
     found = {alias_key(keys, value) for value in identifiers}
-    return found | ({mrn_key(keys, hint.mrn, hint.facility)} if hint else set())
+    return found | {mrn_key(keys, one.mrn, one.facility) for one in (*filter(None, [hint]), *records)}
 
 
-def knows(session: Session, keys: Keyring, identifiers: Collection[str], hint: Hint | None) -> bool:
-    """True when an encounter carries one of the identifiers, or an open one the record number."""
+def knows(
+    session: Session,
+    keys: Keyring,
+    identifiers: Collection[str],
+    hint: Hint | None,
+    records: Iterable[Hint] = (),
+) -> bool:
+    """True when an encounter carries one of the identifiers, or an open one a record number."""
     named = [alias_key(keys, value) for value in identifiers]
     query = select(Alias.encounter_id).where(col(Alias.alias_key).in_(named), Alias.kind != MRN).limit(1)
     if named and session.exec(query).first() is not None:
         return True
-    return hint is not None and bool(_open_with(session, mrn_key(keys, hint.mrn, hint.facility), None))
+    numbers = (*filter(None, [hint]), *records)
+    return any(_open_with(session, mrn_key(keys, one.mrn, one.facility), None) for one in numbers)

@@ -35,6 +35,7 @@ class Arrival:
     Attributes:
         event_id: the opaque id of the event.
         allowed: the facilities its sender may write for; None means all of them.
+        also: other numbers of the appointment that it books.
     """
 
     envelope: Envelope
@@ -46,6 +47,7 @@ class Arrival:
     feed: str
     hint: identifiers.Hint | None = None
     allowed: frozenset[str] | None = None
+    also: tuple[str, ...] = ()
 
     def dedupe_key(self, keys: Keyring) -> str:
         return identifiers.event_key(keys, self.envelope.source, self.envelope.id)
@@ -90,7 +92,14 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
         if encounter.product == matching.UNKNOWN:
             encounter.product = arrival.data.product
     known = matching.add_aliases(
-        session, keys, encounter_id, arrival.envelope, arrival.data, arrival.hint, arrival.received_at
+        session,
+        keys,
+        encounter_id,
+        arrival.envelope,
+        arrival.data,
+        arrival.hint,
+        arrival.received_at,
+        arrival.also,
     )
     notices.notify_sharing(session, keys, encounter_id, arrival.event_id, own_key)
     notices.notify_of_stock(session, keys, encounter, arrival.data, arrival.event_id, own_key)

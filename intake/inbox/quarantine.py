@@ -116,13 +116,13 @@ def keep_raw(
 
     Args:
         kind: format and trigger, for example `hl7v2:SIU^S12`.
-        found_by: keys of `matching`; where given, the message is retained and needs work only when one becomes known.
-        until: when a retained message is deleted.
+        until: where given, the message is retained and deleted then; without it, it needs work.
+        found_by: keys of `matching`; a retained message needs work when one becomes known.
     """
     key = keys.digest("raw", feed, raw)
     row = _row(session, key, key)
     if row is not None:
-        if row.state == ASIDE and not found_by:
+        if row.state == ASIDE and until is None:
             retention.require_work(session, row)
         return row
     quarantine_id = new_id("qua")
@@ -137,7 +137,7 @@ def keep_raw(
         reasons=[reason],
         received_at=received_at,
         body=keys.seal(json.dumps(kept).encode(), sealed_for("quarantine.body", quarantine_id)),
-        state=ASIDE if found_by else UNMAPPED,
+        state=ASIDE if until is not None else UNMAPPED,
     )
     session.add(row)
     session.flush()

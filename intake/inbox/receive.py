@@ -19,7 +19,7 @@ from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
 from domain.events.governance import CorrectionMade
 from intake import alerts
 from intake.inbox import closing, matching, quarantine
-from intake.inbox.placement import Arrival, attach, check_sender
+from intake.inbox.placement import Arrival, NotAllowed, attach, check_sender
 from store import identifiers, originals
 from store.alerts import open_once, resolve
 from store.engine import Database, serialize
@@ -84,19 +84,23 @@ def receive_all(
     hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
     retain_for: timedelta | None = None,
+    also: tuple[str, ...] = (),
 ) -> list[ReceiptResult]:
     """`receive` for the events of one message: all of them in one transaction, or none.
 
     Args:
         retain_for: how long an unmatched event is retained, where a feed carries the whole hospital; None where it needs
             work.
+        also: other numbers under which later messages may name the appointment that is booked.
 
     Raises:
         NotAllowed: the sender may not write there; nothing is stored.
     """
     with db.write() as session:
         serialize(session)
-        results = [receive_in(session, keys, body, received_at, feed, hint, allowed, retain_for) for body in bodies]
+        results = [
+            receive_in(session, keys, body, received_at, feed, hint, allowed, retain_for, also) for body in bodies
+        ]
     for result in results:
         if result.disposition is Disposition.DUPLICATE:
             log_step("event.duplicate", event_id=result.event_id, encounter=result.encounter_id, feed=feed)
@@ -115,6 +119,7 @@ class Reading:
     hint: identifiers.Hint | None
     allowed: frozenset[str] | None
     merge: Callable[[Session, Keyring, datetime], object] | None = None
+    also: tuple[str, ...] = ()
 
 
 Reader = Callable[[str, str, str], Reading]
@@ -166,10 +171,14 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
         row.state, row.resolved_at, row.reasons, row.expires_at = quarantine.RELEASED, now, [], None
         session.add(row)
         return ReceiptResult(None, None, Disposition.ACCEPTED, quarantine_id=row.quarantine_id)
-    results = [
-        receive_in(session, keys, event, row.received_at, row.feed, hint=reading.hint, allowed=reading.allowed)
-        for event in reading.events
-    ]
+    try:
+        with session.begin_nested():
+            results = _received_again(session, keys, row, reading)
+    except NotAllowed as error:
+        row.reasons = [str(error)]
+        session.add(row)
+        problem = Problem(path="(message)", message=str(error))
+        return ReceiptResult(None, None, Disposition.INVALID, (str(error),), (problem,), row.quarantine_id)
     result = next((one for one in results if one.disposition is Disposition.INVALID), results[0])
     if result.disposition is not Disposition.INVALID:
         row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
@@ -177,6 +186,22 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
         resolve(session, alerts.reply_file_refused(row.quarantine_id).key, now)
     session.add(row)
     return result
+
+
+def _received_again(session: Session, keys: Keyring, row: Quarantine, reading: Reading) -> list[ReceiptResult]:
+    return [
+        receive_in(
+            session,
+            keys,
+            event,
+            row.received_at,
+            row.feed,
+            hint=reading.hint,
+            allowed=reading.allowed,
+            also=reading.also,
+        )
+        for event in reading.events
+    ]
 
 
 def _replayed(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> ReceiptResult:
@@ -203,14 +228,17 @@ def receive_in(
     hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
     retain_for: timedelta | None = None,
+    also: tuple[str, ...] = (),
 ) -> ReceiptResult:
-    """`receive` inside a transaction that is already serialized; `retain_for` as in `receive_all`."""
+    """`receive` inside a transaction that is already serialized; `retain_for` and `also` as in `receive_all`."""
     try:
         envelope, data = parse(body)
         _check_correction(session, keys, data)
     except InvalidEvent as error:
         return _keep_invalid(session, keys, body, error, received_at, feed)
-    arrival = Arrival(envelope, data, body, body_hash(keys, body), new_id("evt"), received_at, feed, hint, allowed)
+    arrival = Arrival(
+        envelope, data, body, body_hash(keys, body), new_id("evt"), received_at, feed, hint, allowed, also
+    )
     seen = _seen_before(session, keys, arrival)
     if seen is not None:
         return seen

@@ -49,7 +49,7 @@ async def test_every_broken_message_is_named_and_what_could_be_read_is_kept(mllp
     with mllp.db.read() as session:
         rows = session.exec(select(Quarantine)).all()
         assert session.exec(select(Inbox)).all() == []
-    assert Counter(row.state for row in rows) == {"unmapped": 8}
+    assert Counter(row.state for row in rows) == {"unmapped": 10, "aside": 1}, "what is refused is kept, too"
     assert not any("CANARY" in json.dumps(row.reasons) for row in rows)
     assert not any(b"CANARY" in row.body for row in rows)
 
@@ -102,11 +102,14 @@ def test_frames_do_not_depend_on_how_the_bytes_arrive(parts: list[bytes], data: 
 
 
 def test_cut_at_any_byte_a_message_is_refused_or_kept_and_changes_nothing(mllp: Mllp) -> None:
+    """Up to its last segment, that is: where the frame ends within that one, nothing tells it from one without an end."""
     batch = b"BHS|^~\\&|X\r" + GOOD + b"BTS|1\r"
     for message in (*recorded("story")[:16], recorded("merge")[0], batch):
-        for length in range(len(message)):
+        for length in range(message.rstrip(b"\r").rindex(b"\r") + 2):
             answer = read(mllp.door.take(message[:length]))
-            assert answer.get("MSA-1") in ("AR", "AE"), length
+            if answer.get("MSA-1") == "AA":
+                assert b"RGS|" in message[:length], "an appointment that ends needs neither place nor service"
+                assert message[:length].count(b"\r") >= 3
     with mllp.db.read() as session:
         for table in (Inbox, Encounter, Alias):
             assert session.exec(select(table)).all() == []
@@ -206,6 +209,22 @@ async def test_a_conflict_is_an_error_and_a_facility_of_others_is_refused(mllp: 
     feeds = tuple(feed.model_copy(update={"facilities": frozenset({"lakeside"})}) for feed in mapping.feeds)
     mllp.door.mapping = mapping.model_copy(update={"feeds": feeds})
     assert read(mllp.door.take(recorded("story")[4])).get("MSA-1") == "AR"
+
+
+def test_what_is_refused_for_its_facility_is_kept_and_replayed_once_it_may_be_written(
+    mllp: Mllp, mapping: SiteMapping
+) -> None:
+    feeds = tuple(feed.model_copy(update={"facilities": frozenset({"lakeside"})}) for feed in mapping.feeds)
+    strict = mapping.model_copy(update={"feeds": feeds})
+    mllp.door.mapping = strict
+    assert read(mllp.door.take(GOOD)).get("MSA-1") == "AR"
+    with mllp.db.read() as session:
+        kept = session.exec(select(Quarantine)).one()
+    outcomes = [
+        replay(mllp.db, mllp.keys, kept.quarantine_id, e.NOW, "t", reader_of(lambda now=now: now)).disposition
+        for now in (strict, mapping)
+    ]
+    assert outcomes == [Disposition.INVALID, Disposition.ACCEPTED]
 
 
 async def test_a_kept_message_is_replayed_by_the_mapping_of_today(mllp: Mllp, mapping: SiteMapping) -> None:

@@ -254,7 +254,7 @@ def test_a_test_message_does_not_book(mllp: Mllp, mapping: SiteMapping, mode: st
     assert steps(stay("A01").replace(b"|P|", f"|{mode}|".encode()), feed, changed)
 
 
-@pytest.mark.parametrize(("trigger", "code"), [(b"SIU^S17", "201"), (b"ORU^R01", "200")])
+@pytest.mark.parametrize(("trigger", "code"), [(b"SIU^S23", "201"), (b"ORU^R01", "200")])
 def test_a_trigger_that_is_not_taken_in_is_named(mllp: Mllp, trigger: bytes, code: str) -> None:
     answer = read(mllp.door.take(MOVE.replace(b"SIU^S13", trigger).replace(b"|2.4", b"|2.5")))
     assert [answer.get(path) for path in ("MSA-1", "ERR-2", "ERR-2.3", "ERR-3.1")] == ["AR", "MSH", "9", code]
@@ -275,7 +275,7 @@ def test_the_error_is_named_as_the_version_names_it(mllp: Mllp, version: str) ->
 
 def test_unsupported_is_said_by_the_translation(mapping: SiteMapping) -> None:
     with pytest.raises(Unsupported, match="MSH-12"):
-        translate(read(MOVE.replace(b"|2.4", b"|2.8")), mapping.feeds[0], mapping)
+        translate(read(MOVE.replace(b"|2.4", b"|2.10")), mapping.feeds[0], mapping)
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def ignored(feed: str) -> float:
     return REGISTRY.get_sample_value("cart_feed_ignored_total", {"feed": feed}) or 0.0
 
 
-@pytest.mark.parametrize("trigger", ["ADT^A02", "ADT^A05", "ADT^A31", "SIU^S17", "ORU^R01", "ADT^Z99"])
+@pytest.mark.parametrize("trigger", ["ADT^A02", "ADT^A05", "ADT^A31", "SIU^S23", "ORU^R01", "ADT^Z99"])
 def test_a_trigger_that_is_not_used_is_acknowledged_counted_and_not_kept(hospital: Hospital, trigger: str) -> None:
     before = ignored("st-mary-registration")
     message = stay("A01").replace(b"ADT^A01", trigger.encode())
@@ -100,7 +100,7 @@ def test_what_is_no_trigger_is_refused_also_there(hospital: Hospital, kind: byte
 
 
 def test_without_the_setting_the_refusal_lists_what_is_taken_in(mapping: SiteMapping) -> None:
-    with pytest.raises(Unsupported, match=r"SIU S12, S13, S14, S15, S26; ADT A01, .*A13, A40"):
+    with pytest.raises(Unsupported, match=r"SIU S12, S13, S14, S15, S16, S17, S26; ADT A01, .*A13, A40"):
         translate(read(stay("A02")), mapping.feeds[1], mapping)
 
 
