@@ -86,7 +86,7 @@ def _headers(lines: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     for name, value in lines:
         key = name.lower()
         if key in found and (key.startswith(PREFIX) or key == "content-type"):
-            raise NotReadable("a header of the event stands twice")
+            raise NotReadable("a header of the event is repeated")
         found[key] = value
     return found
 

@@ -122,7 +122,7 @@ class Deliverer:
                 while notes := await asyncio.to_thread(self._notes, encounter):
                     await self._deliver_all(encounter, notes)
             self._encounters.pop(encounter, None)
-        except Exception as error:  # noqa: BLE001 whatever went wrong, the event is still stored: again later
+        except Exception as error:  # noqa: BLE001 the event is stored: deliver again later
             state.failures += 1
             state.not_before = asyncio.get_running_loop().time() + _pause(state.failures)
             log.warning("delivery.failed", encounter=encounter, failures=state.failures, error=type(error).__name__)

@@ -107,8 +107,8 @@ class FhirFeed(_Part):
         order_system: system of the identifier of the order an appointment or stay is based on.
         facilities: the facilities it may write for; those of the caller where it is absent.
         silent_after_hours: as of `Feed`; heartbeats count.
-        ask_at: base address where notifications that did not come are asked for (`Subscription/…/$events`); absent, a gap
-            is only alerted.
+        ask_at: base address for requests of missing notifications (`Subscription/…/$events`); absent, a gap is only
+            alerted.
         token_file: file with the bearer token for that.
         client_id: our name at the server's authorization server (SMART Backend Services); then no `token_file`.
         key_file: file of our private keys (JWK set) for that; the first one that the server knows signs.
@@ -153,7 +153,7 @@ class FhirFeed(_Part):
 
 
 class Appointment(_Part):
-    """What an appointment type of the scheduling system is. Types marked `ignore` have nothing to do with CAR-T."""
+    """What an appointment type of the scheduling system is. Types marked `ignore` are unrelated to CAR-T."""
 
     type: str
     stage: BookableStage | None = None

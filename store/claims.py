@@ -36,7 +36,7 @@ def load(session: Session, key: ClaimKey) -> tuple[ClaimVersion, ...]:
 def save(
     session: Session, key: ClaimKey, before: Sequence[ClaimVersion], after: Sequence[ClaimVersion]
 ) -> tuple[ClaimVersion, ...]:
-    """Write what differs; a new version that goes out takes the next control number in the same transaction.
+    """Write what differs; a new version to be sent gets the next control number in the same transaction.
 
     Args:
         before: the versions as they were loaded.

@@ -1,4 +1,4 @@
-"""Reading the rulebook and the site file from disk; an edited file takes effect at the next decision."""
+"""Reads the rulebook and the site file from disk; an edited file takes effect at the next decision."""
 
 from __future__ import annotations
 

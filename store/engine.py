@@ -36,7 +36,7 @@ NotStorable = DataError
 """A value does not fit its column."""
 
 StatementFailed = DBAPIError
-"""The database refused a statement, or went away."""
+"""The database refused a statement, or the connection was lost."""
 
 Unreachable = OperationalError
 """The database cannot be reached or opened."""

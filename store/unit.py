@@ -28,12 +28,12 @@ class Unit:
 
     @cached_property
     def rules(self) -> Rulebook:
-        """The rulebook as its files are when it is first asked for."""
+        """The rulebook as its files are at the first use."""
         return self.config.rules()
 
     @cached_property
     def site(self) -> Site:
-        """The site as its file is when it is first asked for."""
+        """The site as its file is at the first use."""
         return self.config.site()
 
     def facts(self, encounter_id: str) -> EncounterFacts:

@@ -43,13 +43,13 @@ def entries(request: Request, parts: PartsHere, session: Reading) -> Response:
     require_all_facilities(session.actor, "entries of the quarantine")
     on_record(request, session, "board quarantine")
     with parts.db.read() as here:
-        standing = oldest_entries(here, CLOSABLE, MOST_SHOWN)
+        oldest = oldest_entries(here, CLOSABLE, MOST_SHOWN)
         closed = last_resolved(here, store.CLOSED, LAST_CLOSED)
         counts = entries_by_state(here)
     return page(
         request,
         "quarantine.html",
-        standing=standing,
+        oldest=oldest,
         total=sum(counts.get(state, 0) for state in CLOSABLE),
         retained=counts.get(store.ASIDE, 0),
         closed=closed,

@@ -15,7 +15,7 @@ from store.keys import Keyring
 from store.tables import Inbox, Quarantine, sealed_for
 from store.vault import audit
 
-REASON = "closed by hand; only a replay applies it"
+REASON = "closed in quarantine; only a replay applies it"
 CLOSABLE = (quarantine.WAITING, quarantine.INVALID, quarantine.CONFLICT, quarantine.UNMAPPED)
 
 

@@ -304,7 +304,7 @@ def _seen_waiting(session: Session, keys: Keyring, arrival: Arrival, waiting: Qu
         return ReceiptResult(
             waiting.event_id, None, Disposition.DUPLICATE, reasons, quarantine_id=waiting.quarantine_id
         )
-    reason = "another body of an event that waits in quarantine"
+    reason = "event ID reused with different content while the first event waits in quarantine"
     kept = quarantine.keep(session, keys, arrival, reason, quarantine.CONFLICT)
     if waiting.state != quarantine.ASIDE:
         open_once(session, None, alerts.event_conflict(str(waiting.event_id)), arrival.received_at)
@@ -328,7 +328,7 @@ def _conflict(session: Session, keys: Keyring, arrival: Arrival, first: Inbox, e
             )
         )
         open_once(session, encounter, alerts.event_conflict(first.event_id), arrival.received_at)
-    reason = "this source and id came before with other content; the first stands, this one is kept beside it"
+    reason = "event ID reused with different content; the first content applies, this one is kept"
     return ReceiptResult(first.event_id, encounter, Disposition.CONFLICT, (reason,))
 
 

@@ -52,16 +52,16 @@ class InboxConflict(SQLModel, table=True):
 
 
 EXPIRES = text("expires_at IS NOT NULL")
-"""The few entries that go by themselves; asked for twice a minute, while the others stay for good."""
+"""The few entries that expire; queried twice a minute, while the others are kept for good."""
 
 
 class Quarantine(SQLModel, table=True):
     """An event that could not be matched, mapped or believed.
 
-    State: waiting (until its subject is known, or a replay by hand), released, invalid (does not fit the catalog),
+    State: waiting (until its subject is known, or a replay), released, invalid (does not fit the catalog),
     conflict (another body of an event that still waits), unmapped (a message that could not be translated), `aside` (a
     retained message of an unmatched patient, on a feed of the whole hospital: released like one that waits, deleted at
-    `expires_at`), closed (by hand), erased (with its patient). `event_id` is the one the event keeps when it is released.
+    `expires_at`), closed (by a role), erased (with its patient). `event_id` is the one the event keeps when it is released.
     `closed_from` is the state before the closing; `closed_because` the reason, `closed_note` a sealed note.
     """
 

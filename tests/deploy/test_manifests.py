@@ -153,9 +153,9 @@ def test_gateways_on_kubernetes_serve_mllp_only_where_its_manifest_was_applied()
     for path in files_of(settings):
         assert sources[mounted[str(path.parent)]]["optional"] is True
     service = next(d for d in documents() if d["kind"] == "Service" and d["metadata"]["name"] == "cart-mllp")
-    (door,) = service["spec"]["ports"]
+    (published,) = service["spec"]["ports"]
     ports = {one["name"]: one["containerPort"] for one in gateway["ports"]}
-    assert ports[door["targetPort"]] == settings.mllp_port
+    assert ports[published["targetPort"]] == settings.mllp_port
     policy = next(d for d in documents() if d["kind"] == "NetworkPolicy" and d["metadata"]["name"] == "mllp-in")
     assert [one["port"] for one in policy["spec"]["ingress"][0]["ports"]] == [settings.mllp_port]
 

@@ -17,7 +17,7 @@ from tests.kit.promql import ALERTS, RULES, documented, metrics_in, recorded
 
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.test.yml"))
 SENT = {"CartEncounterAlert"}
-"""Sent to Alertmanager by the alert desk."""
+"""Sent to Alertmanager by alert delivery."""
 
 ROOT = DEPLOY.parent
 Find = Callable[[str], str]

@@ -52,16 +52,16 @@ class Life:
         """What the claim's workflow does each time: follow, and send what is to be sent."""
         self.now += timedelta(days=days)
         moment = ClaimMoment(encounter=self.encounter, letter=self.letter, ordinal=1, now=self.now)
-        standing = self.r.activities.claim_life.follow_claim(moment)
-        return self.r.activities.claim_life.transmit_claim(moment) if standing.send else standing
+        follow_up = self.r.activities.claim_life.follow_claim(moment)
+        return self.r.activities.claim_life.transmit_claim(moment) if follow_up.send else follow_up
 
-    def again(self, standing: ClaimFollowUp) -> None:
+    def again(self, follow_up: ClaimFollowUp) -> None:
         """What the claim's workflow does once a void is out."""
-        assert standing.again is not None
+        assert follow_up.again is not None
         self.now += timedelta(hours=1)
         self.r.activities.build_claim(
             ClaimQuestion(
-                encounter=self.encounter, letter=self.letter, ordinal=1, up_to_sequence=standing.again, now=self.now
+                encounter=self.encounter, letter=self.letter, ordinal=1, up_to_sequence=follow_up.again, now=self.now
             )
         )
 

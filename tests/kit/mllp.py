@@ -60,7 +60,7 @@ class Client:
 
 @dataclass
 class Mllp:
-    """The server's address and what stands behind it."""
+    """The server's address and the parts behind it."""
 
     port: int
     door: Hl7Door

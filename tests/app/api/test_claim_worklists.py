@@ -1,4 +1,4 @@
-"""Worklists: each claim stands where it belongs, with days and money, for those who may see its facility."""
+"""Worklists: each claim is in its worklists, with days and amounts, for callers who may see its facility."""
 
 from __future__ import annotations
 

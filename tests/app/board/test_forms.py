@@ -1,4 +1,4 @@
-"""Forms give events: the same catalogue, the same inbox, with who and why; errors stand beside their fields."""
+"""Forms become events: the same catalog, the same inbox, with signer and reason; errors are beside their fields."""
 
 from __future__ import annotations
 
