@@ -71,7 +71,7 @@ class FhirDoor:
         if not events:
             IGNORED.labels(feed=feed.name).inc()
         stays = resource.get("resourceType") == "Encounter" and self.mapping.whole_hospital
-        quiet = self.mapping.aside if stays else None
+        quiet = self.mapping.retain_for if stays else None
         try:
             return receive_all(self.db, self.keys, events, now, feed.name, hint, allowed, quiet)
         except NotAllowed as error:

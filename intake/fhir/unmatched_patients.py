@@ -25,4 +25,4 @@ def traces_of(
     if place_of(resource, others, mapping) is None:
         return Traces(numbers, None, REORDERED)
     record = record_of(resource, others, feed)
-    return Traces(numbers, Hint(record, feed.record_facility) if record else None, mapping.aside)
+    return Traces(numbers, Hint(record, feed.record_facility) if record else None, mapping.retain_for)
