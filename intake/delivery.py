@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import structlog
 
 from intake.inbox import quarantine, retention
-from store import encounters
+from store import encounters, fhir
 from store.engine import Database, serialize
 from store.keys import Keyring
 from store.step_log import log_step
@@ -159,12 +159,13 @@ class Deliverer:
         """
         with self._db.read() as session:
             numbers = quarantine.claim_numbers(session)
-            over = retention.something_expired(session, now)
+            over = retention.something_expired(session, now) or fhir.something_over(session, now)
         if numbers == self._numbers_seen and not over:
             return False
         with self._db.write() as session:
             serialize(session)
             retention.let_go(session, now)
+            fhir.let_go(session, now)
             if numbers != self._numbers_seen:
                 quarantine.release_claims(session, keys, now)
         self._numbers_seen = numbers

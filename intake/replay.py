@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 
@@ -10,7 +9,6 @@ from domain.billing.x12 import entries as answers
 from domain.events import InvalidEvent, Problem
 from intake.faults import NotHl7, NotUsable, Unsupported
 from intake.fhir import receiver as fhir
-from intake.fhir import translate as fhir_translate
 from intake.hl7.message import read_text
 from intake.hl7.translate import Merge, translate
 from intake.inbox.merge_records import merge_in
@@ -77,9 +75,7 @@ def _fhir(raw: str, name: str, mapping: SiteMapping) -> Reading:
     feed = mapping.fhir_feed(name)
     if feed is None:
         raise NotUsable("the mapping file has no fhir_feeds entry of this name")
-    kept = json.loads(raw)
-    events, hint = fhir_translate.translate(kept["resource"], kept["others"], feed, mapping)
-    return Reading(tuple(events), hint, feed.facilities)
+    return fhir.read_again(raw, feed, mapping)
 
 
 def _invalid(message: str) -> InvalidEvent:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from domain.events.access import BookableStage
 from domain.events.base import FacilityKey, Key, Prose, Setting
@@ -28,6 +28,19 @@ def _is_path(value: str) -> str:
 
 
 Path = Annotated[str, AfterValidator(_is_path)]
+
+
+def zone_name(value: str) -> str:
+    """A time zone's name as it is.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("not a zone of the IANA database, for example America/New_York") from None
+    return value
 
 
 class _Part(BaseModel):
@@ -73,11 +86,7 @@ class Feed(_Part):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError("not a zone of the IANA database, for example America/New_York") from None
-        return value
+        return zone_name(value)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -101,6 +110,11 @@ class FhirFeed(_Part):
         ask_at: base address for requests of missing notifications (`Subscription/…/$events`); absent, a gap is only
             alerted.
         token_file: file with the bearer token for that.
+        client_id: our name at the server's authorization server (SMART Backend Services); then no `token_file`.
+        key_file: file of our private keys (JWK set) for that; the first one that the server knows signs.
+        token_url: where tokens are issued; as the server's `.well-known/smart-configuration` has it where absent.
+        scope: what is asked for with a token.
+        time_zone: of dates and of times without an offset; that of the HL7 feeds of the same facility where absent.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
@@ -112,6 +126,24 @@ class FhirFeed(_Part):
     silent_after_hours: Annotated[float, Field(gt=0)] | None = None
     ask_at: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
     token_file: str | None = None
+    client_id: Annotated[str, Field(min_length=1)] | None = None
+    key_file: str | None = None
+    token_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
+    scope: str = "system/*.read"
+    time_zone: str | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return None if value is None else zone_name(value)
+
+    @model_validator(mode="after")
+    def _one_way_to_sign_in(self) -> FhirFeed:
+        if (self.client_id is None) is not (self.key_file is None):
+            raise ValueError("client_id and key_file: give both, or neither")
+        if self.client_id is not None and self.token_file is not None:
+            raise ValueError("token_file: not beside client_id")
+        return self
 
     def may_write(self, caller: frozenset[str] | None) -> frozenset[str] | None:
         """The facilities that both the mapping and the caller's right allow; None means all."""
@@ -152,7 +184,7 @@ class SiteMapping(_Part):
             hospital. With `ignore`, unsupported triggers are ignored, too, and stays of unmatched patients are retained.
         aside_days: with `ignore`, how long messages from a listed location about unmatched patients are retained for a
             late referral.
-        patient_classes: PV1-2 to the class of a stay.
+        patient_classes: PV1-2, or Encounter.class of FHIR (a code, or `system|code`), to the class of a stay.
         plans: insurance plans to payers; a plan that is not listed names no payer.
         discharge: PV1-36 to the NUBC code of FL 17, where the hospital uses codes of its own.
         appointment_statuses: SCH-25 to what became of the booking, where the hospital uses codes beside HL7 table 0278.

@@ -18,6 +18,7 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, or_, select
 
 from domain.events.governance import CorrectionMade
+from store import fhir
 from store.engine import Database, serialize
 from store.facts import open_body
 from store.keys import Keyring
@@ -83,6 +84,7 @@ def erase_patient(
         footprint = footprint_of(session, keys, rows, encounters, numbers.keys() - _charges(keys, events))
         erase_files(directories, footprint, controls_of(session, encounters))
         _erase_originals(session, keys, footprint)
+        fhir.erase(session, [key for key, text in fhir.named_in(session, keys) if footprint.in_text(text)])
         erase_rows(session, encounters, footprint)
         for row in rows:
             _erase_identity(session, keys, row)

@@ -18,7 +18,7 @@ from sqlmodel import Session, SQLModel, select
 
 from store.engine import Database
 from store.keys import Keyring, fresh_key, key_id, read_keyring
-from store.tables import AlertRecord, Alias, Inbox, InboxConflict, Patient, Quarantine, Staff, sealed_for
+from store.tables import AlertRecord, Alias, FhirResource, Inbox, InboxConflict, Patient, Quarantine, Staff, sealed_for
 
 BATCH = 200
 
@@ -43,6 +43,7 @@ SEALED = (
     Sealed(Quarantine, "closed_note", lambda row: str(row.quarantine_id)),
     Sealed(Alias, "value", lambda row: str(row.alias_key)),
     Sealed(Patient, "identity", lambda row: str(row.patient_ref)),
+    Sealed(FhirResource, "body", lambda row: str(row.resource_key)),
     Sealed(Staff, "value", lambda row: str(row.pseudonym)),
     Sealed(AlertRecord, "acknowledged_note", lambda row: str(row.alert_id)),
 )

@@ -1,55 +1,134 @@
-"""`POST /v1/fhir`: FHIR subscription notifications, or one Appointment or Encounter."""
+"""`/v1/fhir`: FHIR subscription notifications or one resource; `PUT` and `DELETE` as an R4 rest-hook sends them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
 
 from app.api import counters
+from app.api.actors import Actor
 from app.api.answers import FhirAnswer
-from app.api.bodies import json_from
+from app.api.bodies import body_from, json_from
 from app.api.events import receipt_of
-from app.api.parts import PartsOf
+from app.api.fhir_outcomes import FHIR_JSON, answered, wants_fhir
+from app.api.parts import Parts, PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
 from app.api.senders import Sender
-from intake.fhir.notification import NotFhir, Notification, read_notification
+from intake.fhir.notification import NAMED as NAMED
+from intake.fhir.notification import RESOURCES as RESOURCES
+from intake.fhir.notification import NotFhir, Notification, deletion, read_notification, reference_of
 from intake.fhir.receiver import FhirDoor
 from intake.inbox.receive import Disposition
+from intake.site_mapping import FhirFeed
 
-FHIR_JSON = "application/fhir+json"
+TYPES = ("Bundle", *RESOURCES, *NAMED)
 SCHEMA = {
     "type": "object",
-    "description": "FHIR R4 notification Bundle, Appointment or Encounter",
-    "properties": {"resourceType": {"enum": ["Bundle", "Appointment", "Encounter"]}},
+    "description": "a notification Bundle, an Appointment or an Encounter of FHIR R4, R4B or R5, or a resource they refer to",
+    "properties": {"resourceType": {"enum": list(TYPES)}},
     "required": ["resourceType"],
 }
+RESOURCE = {"type": "object", "description": "a FHIR resource", "properties": {"resourceType": {"type": "string"}}}
 BODY = {"requestBody": {"required": True, "content": {FHIR_JSON: {"schema": SCHEMA}}}}
+MEDPLUM_DELETED = "x-medplum-deleted-resource"
+"""A rest-hook of Medplum tells of a deletion by this header and an empty body (its subscription extensions)."""
+
+ResourceType = Literal["Appointment", "Encounter", "Patient", "Location", "HealthcareService", "ServiceRequest"]
+ResourceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9.-]{1,64}$")]
+Format = Annotated[str | None, Query(alias="_format", description="as FHIR clients send it; the answer is JSON")]
 
 router = APIRouter(tags=["events"])
 
 
-@router.post(
-    "/v1/fhir", responses=documented(400, 413, 422, 501), openapi_extra=BODY, summary="Send FHIR R4 notifications"
+def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of these addresses: receipts as JSON, and resources for a client that accepts FHIR."""
+    every = documented(400, 413, *statuses)
+    for answer in every.values():
+        answer["content"] = answer["content"] | {FHIR_JSON: {"schema": RESOURCE}}
+    return {200: {"model": FhirAnswer, "content": {FHIR_JSON: {"schema": RESOURCE}}}, **every}
+
+
+@router.post("/v1/fhir", responses=_documented(422, 501), openapi_extra=BODY, summary="Send FHIR notifications")
+async def post_fhir(request: Request, parts: PartsOf, actor: Sender, _format: Format = None) -> Response:
+    """Handshakes and heartbeats are counted, resources become events; skipped numbers are named and alerted."""
+    feed = _feed(parts, actor)
+    body = await json_from(request, actor)
+    stated = request.headers.get(MEDPLUM_DELETED)
+    gone = reference_of(stated, (*RESOURCES, *NAMED)) if stated and body == {} else None
+    return await _taken(request, parts, actor, feed, deletion(*gone) if gone else _read(body))
+
+
+@router.put(
+    "/v1/fhir/{resource_type}/{resource_id}",
+    responses=_documented(422, 501),
+    openapi_extra=BODY,
+    summary="A resource of a FHIR rest-hook",
 )
-async def post_fhir(request: Request, parts: PartsOf, actor: Sender) -> FhirAnswer:
-    """Receives a notification; resources become events, and missing event numbers are returned and alerted."""
+async def put_fhir(
+    request: Request,
+    parts: PartsOf,
+    actor: Sender,
+    resource_type: ResourceType,
+    resource_id: ResourceId,
+    _format: Format = None,
+) -> Response:
+    """One resource as it is now. Patients and places are remembered for appointments and encounters that refer to them."""
+    feed = _feed(parts, actor)
+    body = await json_from(request, actor)
+    if not isinstance(body, dict) or body.get("resourceType") != resource_type:
+        raise Refusal(422, "the body is no resource of the type that the address names")
+    if body.setdefault("id", resource_id) != resource_id:
+        raise Refusal(422, "the resource has another id than the address")
+    return await _taken(request, parts, actor, feed, _read(body), resource=body)
+
+
+@router.delete(
+    "/v1/fhir/{resource_type}/{resource_id}",
+    responses=_documented(422, 501),
+    summary="A resource that its server deleted",
+)
+async def delete_fhir(
+    request: Request,
+    parts: PartsOf,
+    actor: Sender,
+    resource_type: ResourceType,
+    resource_id: ResourceId,
+    _format: Format = None,
+) -> Response:
+    """What is known here is kept for a person: a server does not say why it deleted it."""
+    feed = _feed(parts, actor)
+    await body_from(request, actor)
+    return await _taken(request, parts, actor, feed, deletion(resource_type, resource_id))
+
+
+def _feed(parts: Parts, actor: Actor) -> FhirFeed:
     if parts.mapping is None:
         raise Refusal(501, "this gateway has no mapping file, which FHIR requires; set CART_MAPPING_FILE")
     feed = parts.mapping.fhir_feed(actor.name)
     if feed is None:
         raise Refusal(422, "the mapping file has no fhir_feeds entry for this caller; add one with the caller's name")
-    notification = _read(await json_from(request, actor))
-    receiver = FhirDoor(parts.db, parts.keys, parts.mapping)
-    receipts, missing = await run_in_threadpool(receiver.take, feed, notification, parts.clock(), actor.facilities)
+    return feed
+
+
+async def _taken(
+    request: Request, parts: Parts, actor: Actor, feed: FhirFeed, notification: Notification, resource: Any = None
+) -> Response:
+    assert parts.mapping is not None
+    door = FhirDoor(parts.db, parts.keys, parts.mapping)
+    receipts, missing = await run_in_threadpool(door.take, feed, notification, parts.clock(), actor.facilities)
     if any(receipt.disposition is Disposition.INVALID and receipt.quarantine_id is None for receipt in receipts):
-        await run_in_threadpool(parts.record, actor.name, "POST /v1/fhir", "(event)", "denied")
+        await run_in_threadpool(parts.record, actor.name, f"{request.method} /v1/fhir", "(event)", "denied")
     for receipt in receipts:
         counters.RECEIVED.labels(disposition=receipt.disposition.value).inc()
     if parts.deliverer is not None:
         parts.deliverer.wake()
-    return FhirAnswer(kind=notification.kind, receipts=[receipt_of(one) for one in receipts], missing=missing)
+    if wants_fhir(request):
+        return answered(request, receipts, missing, resource)
+    answer = FhirAnswer(kind=notification.kind, receipts=[receipt_of(one) for one in receipts], missing=missing)
+    return JSONResponse(answer.model_dump(mode="json"))
 
 
 def _read(body: Any) -> Notification:

@@ -19,6 +19,7 @@ from app.api import (
     encounters,
     events,
     fhir,
+    fhir_outcomes,
     health,
     packets,
     preflight,
@@ -87,6 +88,7 @@ def create_gateway(
     api.state.watch = watch
     api.state.asker = asker
     problems.install(api)
+    fhir_outcomes.install(api)
     api.add_exception_handler(OutOfReach, out_of_reach)
     api.add_middleware(Guard)
     # An order number may contain a slash, so a reference matches the whole path; longer paths are registered first.

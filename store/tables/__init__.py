@@ -3,7 +3,8 @@
 Ciphertext is bound to its column and row (`sealed_for`), so that it cannot be moved to another.
 
 Columns that hold identity, encrypted: `patients`, `staff`, `inbox.body`, `inbox_conflicts.body`,
-`quarantine.body`, `quarantine.closed_note`, `aliases.value`.
+`quarantine.body`, `quarantine.closed_note`, `aliases.value`,
+`fhir_resources.body`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from store.tables.inbox import (
     EXPIRES,
     CertificationRow,
     FeedSeen,
+    FhirResource,
     FhirSubscription,
     Inbox,
     InboxConflict,
@@ -57,6 +59,7 @@ __all__ = [
     "Encounter",
     "EncounterEvent",
     "FeedSeen",
+    "FhirResource",
     "FhirSubscription",
     "Inbox",
     "InboxConflict",

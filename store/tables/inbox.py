@@ -147,3 +147,24 @@ class FhirSubscription(SQLModel, table=True):
     reference: str = ""
     asked: int = 0
     ask_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class FhirResource(SQLModel, table=True):
+    """What is remembered of a resource of a FHIR server: a patient's or a place's identifiers, the versions of what came
+    without one. A row with `ask_at` is a resource that is named here and not known: it is asked for.
+
+    Attributes:
+        resource_key: keyed hash of the feed and of type and id.
+        until: when it is forgotten, unless it is named again.
+    """
+
+    __tablename__ = "fhir_resources"
+
+    resource_key: str = Field(primary_key=True)
+    feed: str
+    kind: str
+    heard_at: datetime = Field(sa_type=UtcDateTime)
+    until: datetime = Field(sa_type=UtcDateTime, index=True)
+    asked: int = 0
+    ask_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    body: bytes = Field(sa_type=LargeBinary)

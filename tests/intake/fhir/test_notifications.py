@@ -196,7 +196,6 @@ def without(resource: Json, path: str) -> Json:
         (appointment(1, status="CANARY"), "status"),
         (appointment(1, kind="CANARY"), "appointmentType"),
         (without(appointment(1), "start"), "start"),
-        (without(appointment(1), "meta"), "versionId"),
         (without(appointment(1), "participant"), "participant"),
         (encounter(1, **{"class": {"code": "CANARY"}}), "class"),
         (encounter(1, status="finished"), "dischargeDisposition"),
