@@ -213,7 +213,7 @@ class SiteMapping(_Part):
         return self.unmapped == "ignore"
 
     @property
-    def aside(self) -> timedelta:
+    def retain_for(self) -> timedelta:
         """How long messages from a listed location about unmatched patients are retained."""
         return timedelta(days=self.aside_days)
 

@@ -125,7 +125,7 @@ def asked(session: Session, key: str, next_at: datetime | None) -> None:
 
 
 def stamp(
-    session: Session, keys: Keyring, feed: str, reference: str, version: str | None, content: str, told: datetime | None,
+    session: Session, keys: Keyring, feed: str, reference: str, version: str | None, content: str, reported: datetime | None,
     now: datetime,
 ) -> Stamp:  # fmt: skip
     """Version and moment of a resource that came without the one or the other; the same content again has the same.
@@ -133,19 +133,19 @@ def stamp(
     Args:
         version: as the server has it; None where it has none, and the content tells versions apart.
         content: hash of the content.
-        told: when the notification says it happened.
+        reported: the time that the notification states.
     """
     row = _row(session, keys, feed, reference, now)
     body = _body(keys, row)
     seen = [(str(key), str(name), datetime.fromisoformat(at), first) for key, name, at, first in body["versions"]]
     own = f"v:{version}" if version else f"h:{content}"
-    when = told.isoformat() if told else None
+    when = reported.isoformat() if reported else None
     for place, (key, name, at, first) in enumerate(seen):
         if key == own and (version or place == len(seen) - 1 or (first is not None and first == when)):
             return Stamp(name, at.isoformat())
     body["count"] = body.get("count", 0) + 1
     name = version or f"{content[:16]}-{body['count']}"
-    at = _moment(seen, version, told or now)
+    at = _moment(seen, version, reported or now)
     body["versions"] = [*body["versions"], [own, name, at.isoformat(), when]][-MOST_VERSIONS:]
     _put(session, keys, row, body, now)
     return Stamp(name, at.isoformat())

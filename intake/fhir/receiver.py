@@ -197,7 +197,7 @@ class FhirDoor:
         if at is None or has_effect(resource):
             return False
         with self.db.read() as session:
-            last = named_resources.last_told(session, self.keys, str(resource.get("id")))
+            last = named_resources.last_reported(session, self.keys, str(resource.get("id")))
         return last is not None and last > at
 
     def _deleted(self, feed: FhirFeed, resource: Mapping[str, str], now: datetime) -> list[ReceiptResult]:

@@ -190,7 +190,7 @@ class Hl7Door:
                 return Verdict(code, f"{error}; {NAMES_KNOWN}", error.fault)
             else:
                 found_by = matching.keys_of(self._keys, traces.numbers, traces.record, traces.records)
-                until = now + self.mapping.aside
+                until = now + self.mapping.retain_for
                 keep_refused(session, self._keys, original, now, until, found_by)
         return Verdict(Code.REJECT, str(error), error.fault)
 

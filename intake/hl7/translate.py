@@ -107,7 +107,7 @@ def _stay_of(message: Message, feed: Feed, mapping: SiteMapping) -> Translation:
     steps = STAYS[trigger](message, feed, mapping)
     # At a place that is not listed only the stay itself tells whether it is ours, not whose it is.
     record = record_number(message, feed) if listed else None
-    aside = (mapping.aside if listed else REORDERED) if mapping.whole_hospital else None
+    aside = (mapping.retain_for if listed else REORDERED) if mapping.whole_hospital else None
     return Translation(_envelopes(message, feed, steps), record, aside=aside)
 
 

@@ -70,7 +70,7 @@ def traces_of(message: Message, feed: Feed, mapping: SiteMapping, error: NotUsab
     listed = place_of(message, feed, mapping) is not None
     if message.trigger in STAYS and not listed:
         return Traces(numbers, None, REORDERED)
-    keep = mapping.aside if listed else REORDERED
+    keep = mapping.retain_for if listed else REORDERED
     if message.trigger == MERGE:
         return Traces(numbers, None, keep, record_numbers(message, feed))
     record = None

@@ -81,7 +81,7 @@ def timed(call: Any) -> tuple[httpx.Response, float]:
     return answer, time.monotonic() - began
 
 
-def test_the_gateway_keeps_nobody_waiting_longer_than_promised() -> None:
+def test_no_sender_waits_longer_than_promised() -> None:
     assert PATIENCE + WHILE_HELD < SOON
 
 

@@ -202,7 +202,7 @@ def test_what_turns_out_to_be_a_patients_and_still_has_no_place_waits_for_a_pers
     assert hospital.take(merge("M-OLD", "M-1")) == "AA"
     assert hospital.kept() == ["waiting"]
     tidy = Deliverer(hospital.db, _nobody, keys=hospital.keys).tidy
-    tidy(hospital.keys, hospital.now + hospital.mapping.aside)
+    tidy(hospital.keys, hospital.now + hospital.mapping.retain_for)
     assert hospital.kept() == ["waiting"]
 
 
