@@ -36,8 +36,10 @@ BODY = {"requestBody": {"required": True, "content": {FHIR_JSON: {"schema": SCHE
 MEDPLUM_DELETED = "x-medplum-deleted-resource"
 """A rest-hook of Medplum tells of a deletion by this header and an empty body (its subscription extensions)."""
 
-ResourceType = Literal["Appointment", "Encounter", "Patient", "Location", "HealthcareService", "ServiceRequest"]
-ResourceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9.-]{1,64}$")]
+ResourceType = Annotated[
+    Literal["Appointment", "Encounter", "Patient", "Location", "HealthcareService", "ServiceRequest"], Path(alias="type")
+]
+ResourceId = Annotated[str, Path(alias="id", pattern=r"^[A-Za-z0-9.-]{1,64}$")]
 Format = Annotated[str | None, Query(alias="_format", description="as FHIR clients send it; the answer is JSON")]
 
 router = APIRouter(tags=["events"])
@@ -62,8 +64,8 @@ async def post_fhir(request: Request, parts: PartsOf, actor: Sender, _format: Fo
 
 
 @router.put(
-    "/v1/fhir/{resource_type}/{resource_id}",
-    responses=_documented(422, 501),
+    "/v1/fhir/{type}/{id}",
+    responses=_documented(409, 422, 501),
     openapi_extra=BODY,
     summary="A resource of a FHIR rest-hook",
 )
@@ -79,14 +81,14 @@ async def put_fhir(
     feed = _feed(parts, actor)
     body = await json_from(request, actor)
     if not isinstance(body, dict) or body.get("resourceType") != resource_type:
-        raise Refusal(422, "the body is no resource of the type that the address names")
+        raise Refusal(409, "the body is no resource of the type that the address names")
     if body.setdefault("id", resource_id) != resource_id:
-        raise Refusal(422, "the resource has another id than the address")
+        raise Refusal(409, "the resource has another id than the address")
     return await _taken(request, parts, actor, feed, _read(body), resource=body)
 
 
 @router.delete(
-    "/v1/fhir/{resource_type}/{resource_id}",
+    "/v1/fhir/{type}/{id}",
     responses=_documented(422, 501),
     summary="A resource that its server deleted",
 )
