@@ -11,7 +11,7 @@ from activities.alerting.destinations import NOWHERE, Destinations
 from activities.alerting.escalate import work
 from activities.decisions import DecisionService
 from domain.alerts.watch import again_after
-from workflows.messages import DeskReport, Moment
+from workflows.messages import EscalationReport, Moment
 
 
 class AlertActivities:
@@ -26,7 +26,7 @@ class AlertActivities:
         return [self.work_alerts, self.deliver_alerts]
 
     @activity.defn(name="work_alerts")
-    def work_alerts(self, moment: Moment) -> DeskReport:
+    def work_alerts(self, moment: Moment) -> EscalationReport:
         again = again_after(self.service.config.rules(), moment.now)
         with self.service.db.write() as session:
             return work(session, self.destinations, moment.now, again)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import Counter as Metric
-from sqlmodel import Session, col, select
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -14,11 +15,13 @@ from activities.decisions import DecisionService, claim_marks
 from activities.encounter_plan import plan_of, with_obsolete_claims, with_replies
 from activities.encounter_view import view_of
 from domain.decision.model import Decision
+from store import encounters
 from store.alerts import reconcile_alerts
 from store.chain import append_custody
-from store.claims import standing_claims
-from store.step_log import tell
-from store.tables import Encounter, EncounterEvent
+from store.claims import open_claims
+from store.queries.claims import claim_keys
+from store.step_log import log_step
+from store.unit import Unit
 from workflows.messages import (
     ClaimIntent,
     ClaimQuestion,
@@ -36,7 +39,7 @@ class EncounterActivities:
     """Decides, and writes what was decided: custody records, alerts, the view, claims to open."""
 
     def __init__(self, service: DecisionService, client: Client) -> None:
-        self.service, self.client = service, client
+        self.service, self.store, self.client = service, service.store, client
 
     @property
     def all(self) -> list[Any]:
@@ -51,50 +54,62 @@ class EncounterActivities:
 
     @activity.defn(name="decide")
     def decide(self, question: Question) -> Plan:
-        decision = self.service.answer(question)
+        encounter, sequence = question.encounter, question.up_to_sequence
+        with self.store.read() as unit:
+            own = unit.facts(encounter)
+            marks = claim_marks(unit.keys, own, sequence, claim_keys(unit.session, encounter))
+            open_now = open_claims(unit.session, encounter)
+            seen = encounters.events_since_shown(unit.session, encounter, sequence)
+        decision = self.service.answer(question, own)
         DECISIONS.labels(stage=decision.stage.value).inc()
-        with self.service.db.read() as session:
-            marks = claim_marks(session, self.service.keys, question.encounter, question.up_to_sequence)
-            standing = standing_claims(session, question.encounter)
-            seen = _first_seen(session, question)
-        _tell_decision(decision, question, seen)
-        return with_obsolete_claims(with_replies(plan_of(decision, question), marks), standing)
+        _log_decision(decision, question, seen)
+        return with_obsolete_claims(with_replies(plan_of(decision, question), marks), open_now)
 
     @activity.defn(name="keep_custody")
     def keep_custody(self, question: Question) -> None:
         decision = self.service.answer(question)
-        with self.service.db.write() as session:
-            if _stale(session, question):
-                return
-            append_custody(session, self.service.keys, question.encounter, decision.custody, question.now)
+        with self._carrying_out(question) as unit:
+            if unit:
+                append_custody(unit.session, unit.keys, question.encounter, decision.custody, question.now)
 
     @activity.defn(name="raise_alerts")
     def raise_alerts(self, question: Question) -> None:
         decision = self.service.answer(question)
-        with self.service.db.write() as session:
-            if _stale(session, question):
-                return
-            opened, resolved = reconcile_alerts(session, question.encounter, decision.alerts, question.now)
+        opened = resolved = 0
+        with self._carrying_out(question) as unit:
+            if unit:
+                opened, resolved = reconcile_alerts(unit.session, question.encounter, decision.alerts, question.now)
         ALERTS.labels(change="opened").inc(opened)
         ALERTS.labels(change="resolved").inc(resolved)
 
     @activity.defn(name="show_encounter")
     def show_encounter(self, question: Question) -> None:
         decision = self.service.answer(question)
-        with self.service.db.write() as session:
-            if _stale(session, question):
-                return
-            row = session.get_one(Encounter, question.encounter)
-            due = decision.next_deadline
-            row.status = "closed" if decision.outcome else "open"
-            row.stage = decision.stage.value
-            row.product, row.payer, row.payer_class = decision.product, decision.payer, decision.payer_class
-            row.holds_open = sum(hold.stands for hold in decision.holds)
-            row.next_due = due.due if due else None
-            row.decided_sequence, row.decided_at = question.up_to_sequence, question.now
-            row.rulebook_digest = decision.rulebook_digest
-            row.view = view_of(decision)
-            session.add(row)
+        due = decision.next_deadline
+        with self._carrying_out(question) as unit:
+            if unit:
+                encounters.show(
+                    unit.session,
+                    question.encounter,
+                    status="closed" if decision.outcome else "open",
+                    stage=decision.stage.value,
+                    product=decision.product,
+                    payer=decision.payer,
+                    payer_class=decision.payer_class,
+                    holds_open=sum(hold.is_open for hold in decision.holds),
+                    next_due=due.due if due else None,
+                    decided_sequence=question.up_to_sequence,
+                    decided_at=question.now,
+                    rulebook_digest=decision.rulebook_digest,
+                    view=view_of(decision),
+                )
+
+    @contextmanager
+    def _carrying_out(self, question: Question) -> Iterator[Unit | None]:
+        """A transaction for what a decision asks for; without a unit where a newer decision was begun."""
+        with self.store.write() as unit:
+            begun = encounters.begin_decision(unit.session, question.encounter, question.up_to_sequence, question.now)
+            yield unit if begun else None
 
     @activity.defn(name="open_claim")
     async def open_claim(self, question: ClaimQuestion, intent: ClaimIntent) -> None:
@@ -112,40 +127,18 @@ class EncounterActivities:
         )
 
 
-def _first_seen(session: Session, question: Question) -> list[str]:
-    """The events that the decision shown before this one did not know."""
-    before = select(Encounter.decided_sequence).where(Encounter.encounter_id == question.encounter)
-    rows = select(EncounterEvent.event_id).where(
-        EncounterEvent.encounter_id == question.encounter,
-        col(EncounterEvent.sequence) > before.scalar_subquery(),
-        col(EncounterEvent.sequence) <= question.up_to_sequence,
-    )
-    return list(session.exec(rows.order_by(col(EncounterEvent.sequence))))
-
-
-def _tell_decision(decision: Decision, question: Question, seen: list[str]) -> None:
+def _log_decision(decision: Decision, question: Question, seen: list[str]) -> None:
     due = decision.next_deadline
-    tell(
+    log_step(
         "encounter.decided",
         encounter=question.encounter,
         sequence=question.up_to_sequence,
         event_ids=seen,
         stage=decision.stage.value,
-        holds=sorted({hold.kind for hold in decision.holds if hold.stands}),
+        holds=sorted({hold.requirement.kind for hold in decision.holds if hold.is_open}),
         claims=[claim.key for claim in decision.claims if claim.ready],
         alerts=len(decision.alerts),
         next_due=due.due.isoformat() if due else None,
         outcome=decision.outcome.value if decision.outcome else None,
         rulebook=decision.rulebook_digest[:12],
     )
-
-
-def _stale(session: Session, question: Question) -> bool:
-    """A retried activity of an older decision must not undo what a newer one did, not even one on the same facts."""
-    row = session.get_one(Encounter, question.encounter, with_for_update=True)
-    done, asked = (row.acted_sequence, row.acted_at or question.now), (question.up_to_sequence, question.now)
-    if done > asked:
-        return True
-    row.acted_sequence, row.acted_at = asked
-    session.add(row)
-    return False

@@ -28,8 +28,8 @@ def plan_of(decision: Decision, question: Question) -> Plan:
         stage=decision.stage.value,
         product=decision.product,
         payer_class=decision.payer_class,
-        holds=tuple(hold.id for hold in decision.holds if hold.stands),
-        hold_kinds=tuple(sorted({hold.kind for hold in decision.holds if hold.stands})),
+        holds=tuple(hold.id for hold in decision.holds if hold.is_open),
+        hold_kinds=tuple(sorted({hold.requirement.kind for hold in decision.holds if hold.is_open})),
         alerts=tuple(
             AlertIntent(key=_alert_key(alert), severity=alert.severity.value, since=alert.since)
             for alert in decision.alerts
@@ -51,11 +51,11 @@ def plan_of(decision: Decision, question: Question) -> Plan:
 def details_of(decision: Decision) -> str:
     """The panel of the Temporal UI, half a screen wide: short lists (its tables have no gaps), nothing that names a person."""
     due = decision.next_deadline
-    standing = [hold for hold in decision.holds if hold.stands]
+    required = [hold.requirement for hold in decision.holds if hold.is_open]
     parts = [
         f"**Stage: {decision.stage.value}** · {decision.product} · {decision.payer_class}",
         f"Next: {due.title} by {due.due:%Y-%m-%d %H:%M} UTC" if due else "Next: nothing is waited for",
-        _listed("Holds", [f"**{hold.title}** ({_words(hold.owner)}): {hold.fix}" for hold in standing]),
+        _listed("Holds", [f"**{one.title}** ({_words(one.owner)}): {one.fix}" for one in required]),
         _listed(
             "Alerts",
             [f"**{alert.severity.value}** {alert.title} ({_words(alert.owner)})" for alert in decision.alerts],
@@ -92,8 +92,8 @@ def with_replies(plan: Plan, marks: Mapping[str, str]) -> Plan:
 
 def _alert_key(alert: Alert) -> str:
     """The alert and what it says: a standing alert whose text or severity changed is written again."""
-    said = (alert.severity.value, alert.title, alert.action, alert.events, alert.denial, alert.layer, alert.owner)
-    return f"{alert.key}#{hashlib.sha256(repr(said).encode()).hexdigest()[:12]}"
+    content = (alert.severity.value, alert.title, alert.action, alert.events, alert.denial, alert.layer, alert.owner)
+    return f"{alert.key}#{hashlib.sha256(repr(content).encode()).hexdigest()[:12]}"
 
 
 def custody_fingerprint(entries: tuple[CustodyEntry, ...]) -> str:
@@ -121,8 +121,8 @@ def _claim_state(ready: bool, errors: bool) -> str:
     return "held" if errors else "due"
 
 
-def with_obsolete_claims(plan: Plan, standing: Sequence[tuple[str, int]]) -> Plan:
+def with_obsolete_claims(plan: Plan, known: Sequence[tuple[str, int]]) -> Plan:
     """Name the claims that stand in the store and are no longer due: a run after closure does not remember them."""
     due = {(intent.letter, intent.ordinal) for intent in plan.claims}
-    gone = [ClaimIntent(letter=letter, ordinal=n, content="") for letter, n in standing if (letter, n) not in due]
+    gone = [ClaimIntent(letter=letter, ordinal=n, content="") for letter, n in known if (letter, n) not in due]
     return plan.model_copy(update={"claims": (*plan.claims, *gone)})

@@ -8,8 +8,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from domain.decision.model import Decision
+from domain.encounter.model import Hold
 
 _JSON: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+_NOT_SHOWN = frozenset({"key", "met", "enforcement", "alert"})
+"""What of a hold's requirement its id and its being there state."""
 
 
 def view_of(decision: Decision) -> dict[str, Any]:
@@ -18,7 +23,7 @@ def view_of(decision: Decision) -> dict[str, Any]:
         "stage": decision.stage,
         "cleared": sorted(stage.value for stage in decision.cleared),
         "gates": [asdict(gate) | {"open": gate.open} for gate in decision.gates],
-        "holds": [asdict(hold) for hold in decision.holds],
+        "holds": [_hold(hold) for hold in decision.holds],
         "milestones": [asdict(milestone) for milestone in decision.milestones],
         "deadlines": [asdict(deadline) for deadline in decision.deadlines],
         "advisories": list(decision.advisories),
@@ -40,3 +45,11 @@ def view_of(decision: Decision) -> dict[str, Any]:
     }
     plain: dict[str, Any] = _JSON.dump_python(body, mode="json")
     return plain
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    """A hold beside what it requires, under the names of the API."""
+    required = {name: value for name, value in asdict(hold.requirement).items() if name not in _NOT_SHOWN}
+    events = required.pop("evidence")
+    own = {"id": hold.id, "gate": hold.gate, "scope": hold.scope, "override": hold.override, "events": events}
+    return own | required

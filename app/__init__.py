@@ -1,4 +1,4 @@
-"""The processes: settings, worker, gateway, supervisor, command line. Wires the other rooms; nobody imports it.
+"""API, board, command line, metrics, PDF, processes and tools. Connects the other rooms; no other room imports it.
 
-Belongs here: reading the environment, starting and stopping. Does not belong here: a decision about an encounter.
+Belongs here: what people, other systems and operators use. Does not belong here: decisions about an encounter.
 """

@@ -1,4 +1,4 @@
-"""The command line's way to a gateway: address and token from the data directory, errors as one line."""
+"""Gateway client of the command line: address and token from the data directory, errors as one line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FILE_NAME = re.compile(r'filename="([A-Za-z0-9._-]+)"')
 
 
 class ApiError(RuntimeError):
-    """The gateway refused or could not be reached; the message says why in one line."""
+    """The gateway refused or cannot be reached; the message is one line with the reason."""
 
 
 @dataclass(frozen=True)
 class Api:
-    """A gateway and the token for it."""
+    """A gateway with its token."""
 
     url: str
     token: str
@@ -34,13 +34,13 @@ class Api:
         return self._call("POST", path, body)
 
     def file(self, path: str, kind: str) -> tuple[bytes, str]:
-        """A file in a media type, and the name the gateway gives it."""
+        """Returns a file in a media type and the file name from the gateway."""
         answer = self._answer("GET", path, None, kind)
         named = FILE_NAME.search(answer.headers.get("content-disposition", ""))
         return answer.content, named[1] if named else "answer"
 
     def post_file(self, path: str, content: bytes, media_type: str) -> Any:
-        """Send a file as it is."""
+        """Sends a file unchanged."""
         return self._answer("POST", path, None, "application/json", content, media_type).json()
 
     def _call(self, method: str, path: str, body: object) -> Any:
@@ -55,8 +55,8 @@ class Api:
             answer = httpx.request(method, self.url + path, json=body, content=content, headers=headers, timeout=60)
         except httpx.HTTPError as error:
             raise ApiError(
-                f"no gateway answers at {self.url}: {type(error).__name__}; start `up` or `gateway`, or name another with "
-                "--url or CART_URL"
+                f"no gateway responds at {self.url}: {type(error).__name__}; start one with `cart-encounter up`, or set another "
+                "address with --url or CART_URL"
             ) from None
         if answer.status_code >= 400:
             raise ApiError(f"{method} {path}: {answer.status_code} {_detail(answer)}")
@@ -73,23 +73,23 @@ def _detail(answer: httpx.Response) -> str:
 
 
 def api_from(data_dir: Path, url: str | None) -> Api:
-    """A gateway: that of the stack that runs on a data directory, or the one at an address with a token of its own.
+    """Returns the gateway at an address, or of the stack running on a data directory.
 
-    The token is in the data directory or in the file that `CART_TOKEN_FILE` names.
+    The token is read from the data directory or from the file of `CART_TOKEN_FILE`.
 
     Raises:
-        ApiError: no stack has written its address there, or there is no token.
+        ApiError: there is no running stack or no token.
     """
     named = os.environ.get("CART_TOKEN_FILE")
     try:
         where = url or json.loads((data_dir / RUN_FILE).read_text())["http"]
     except (OSError, ValueError, KeyError):
         raise ApiError(
-            f"no stack runs on {data_dir}; start one with `cart-encounter up --data-dir {data_dir}`, or name a gateway "
-            "(--url or CART_URL) and the file of your token (CART_TOKEN_FILE)"
+            f"no stack is running on {data_dir}; start one with `cart-encounter up --data-dir {data_dir}`, or set a gateway "
+            "(--url or CART_URL) and your token file (CART_TOKEN_FILE)"
         ) from None
     try:
         token = Path(named or data_dir / "token").read_text().strip()
     except OSError as error:
-        raise ApiError(f"token file {error.filename}: {error.strerror}; name it in CART_TOKEN_FILE") from None
+        raise ApiError(f"token file {error.filename}: {error.strerror}; set its path in CART_TOKEN_FILE") from None
     return Api(where.rstrip("/"), token)

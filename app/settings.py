@@ -1,4 +1,4 @@
-"""Settings of a process: from the environment (`CART_…`), with the embedded stack's defaults."""
+"""Process settings from the environment (`CART_…`), with the defaults of the embedded stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 WorkerRole = Literal["all", "workflows", "activities"]
-"""What a worker process does. Apart, a burst of claims to build cannot keep workflow tasks waiting for the processor."""
+"""What a worker process runs. Separate workers keep a burst of claims from delaying workflow tasks."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -18,7 +18,7 @@ DEPLOY = Path(str(files("domain"))).parent / "deploy"
 
 
 class Settings(BaseSettings):
-    """What a worker or gateway needs to know. Paths and addresses only; secrets are in files that these name."""
+    """Settings of worker and gateway: paths and addresses. Secrets are in the files that these settings name."""
 
     model_config = SettingsConfigDict(env_prefix="CART_", extra="ignore")
 
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> str:
-        """The database's URL; a SQLite file in the data directory unless one is set."""
+        """Returns the database URL; a SQLite file in the data directory unless set."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'encounters.db').resolve()}"
 
     @property
@@ -56,12 +56,12 @@ class Settings(BaseSettings):
 
     @property
     def outbox(self) -> Path:
-        """Claim files that go to payers; they name patients."""
+        """Returns the directory of claim files for payers; they contain patient identities."""
         return self.data_dir / "outbox"
 
     @property
     def inbox(self) -> Path:
-        """Files of payers' answers; they name patients."""
+        """Returns the directory of payer response files; they contain patient identities."""
         return self.data_dir / "inbox"
 
     @property
@@ -73,4 +73,4 @@ RUN_FILE = "run.json"
 
 
 class CannotStart(RuntimeError):
-    """The stack cannot start; the message is one line with the cure."""
+    """The stack cannot start; the message is one line with the fix."""

@@ -11,7 +11,7 @@ def local_day(moment: datetime, zone: tzinfo) -> date:
 
 
 def end_of_day(day: date, zone: tzinfo) -> datetime:
-    """The first moment after the day at the place of care, in UTC; right also where the day has 23 or 25 hours."""
+    """The first moment after the day at the place of care, in UTC; also correct where the day has 23 or 25 hours."""
     return datetime.combine(day + timedelta(days=1), time(0), zone).astimezone(UTC)
 
 

@@ -21,7 +21,7 @@ NPI_PREFIX = "80840"
 
 
 class SiteError(ValueError):
-    """The site file cannot be used; `problems` names each field and its cure."""
+    """The site file cannot be used; `problems` names each field and its fix."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
@@ -40,7 +40,7 @@ class _Part(BaseModel):
 Partner = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,14}$")]
 """An interchange identifier (ISA06, ISA08): at most fifteen characters, none of them a delimiter."""
 Mode = Literal["shadow", "live"]
-"""Shadow: everything runs, files carry the test mark and stay in an outbox of their own."""
+"""In shadow, files carry the test indicator and stay in a separate outbox."""
 
 
 class Address(_Part):
@@ -51,11 +51,11 @@ class Address(_Part):
 
 
 class Facility(_Part):
-    """A place of care. `hospital_class` decides the payment window (corrections C5); `owner_group` who counts as one.
+    """A place of care. `hospital_class` decides the payment window (corrections C5), `owner_group` which facilities share it.
 
-    `operating_npi` and `operating_name` are of the provider who answers for the procedures of a stay (FL 77), where payers ask
-    for one. `drg_base_rate` is what Medicare pays the hospital for a weight of one, in United States dollars; with it a stay's
-    payment is checked. `mode` shadow keeps the claims of this facility in shadow whatever its payers say.
+    `operating_npi` and `operating_name` name the operating provider of a stay (FL 77), where payers require one.
+    `drg_base_rate` is Medicare's payment for a relative weight of one, in United States dollars; the payment of a stay is
+    checked against it. With `mode` shadow, claims of this facility stay in shadow, whatever the mode of the payer.
     """
 
     key: FacilityKey
@@ -145,7 +145,7 @@ class SiteCertificate(_Part):
 
 
 class Readiness(_Part):
-    """What a centre has at hand at installation; `cart.readiness.changed` updates it."""
+    """What a center has on hand at installation; `cart.readiness.changed` updates it."""
 
     facility: FacilityKey
     tocilizumab_doses: Annotated[int, Field(ge=0)]
@@ -158,7 +158,7 @@ class Readiness(_Part):
 
 
 class PayerId(_Part):
-    """A payer as this site knows it: the key of the rulebook and its electronic identifiers."""
+    """A payer of this site: its key in the rulebook and its electronic identifiers."""
 
     key: Key
     name: str
@@ -170,8 +170,8 @@ class PayerId(_Part):
 class Site(_Part):
     """One installation. Amounts are United States dollars.
 
-    Claims of a facility go out live to a payer only where installation, facility and payer all say `live`. Claims to one
-    payer that fall due within `batch_minutes` of the first share an interchange; with 0 each has its own.
+    Claims go out live only where installation, facility and payer are all `live`. Claims to one payer that fall due within
+    `batch_minutes` of the first share an interchange; with 0 each has its own.
     """
 
     name: str
@@ -199,7 +199,7 @@ class Site(_Part):
         ):
             twice = sorted({key for key in keys if keys.count(key) > 1})
             if twice:
-                raise ValueError(f"{name}: {', '.join(twice)} stands twice; keep one")
+                raise ValueError(f"{name}: {', '.join(twice)} is listed twice; keep one")
         known = {f.key for f in self.facilities}
         for readiness in self.readiness:
             if readiness.facility not in known:
@@ -207,13 +207,13 @@ class Site(_Part):
         return self
 
     def facility(self, key: str) -> Facility | None:
-        """The facility with that key, or None when this site does not know it."""
+        """The facility with that key, or None when the site file does not list it."""
         return next((f for f in self.facilities if f.key == key), None)
 
     def mode_of(self, payer: PayerId, facility: str) -> Mode:
-        """How claims of the facility go to the payer: live where installation, facility and payer say so, else shadow."""
-        house = self.facility(facility)
-        modes = {self.mode, payer.mode, house.mode if house else "shadow"}
+        """How claims of the facility go to the payer: live where installation, facility and payer are live, else shadow."""
+        place = self.facility(facility)
+        modes = {self.mode, payer.mode, place.mode if place else "shadow"}
         return "shadow" if "shadow" in modes else "live"
 
     def payer(self, key: str) -> PayerId | None:
@@ -227,7 +227,7 @@ def parse_site(text: str) -> Site:
     """Read a site file.
 
     Raises:
-        SiteError: it is not TOML or does not fit; every problem is named with its field.
+        SiteError: the file is not TOML or a field is not valid; every problem is named with its field.
     """
     try:
         return Site.model_validate(tomllib.loads(text))

@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
-from sqlalchemy import update
-from sqlmodel import col, select
 
 from intake.inbox import quarantine, retention
-from store import fhir
+from store import encounters, fhir
 from store.engine import Database, serialize
 from store.keys import Keyring
-from store.step_log import tell
-from store.tables import EncounterEvent
+from store.step_log import log_step
 from workflows.messages import Note
 
 Deliver = Callable[[str, Note], Awaitable[None]]
@@ -173,29 +170,18 @@ class Deliverer:
 
     def _undelivered(self) -> list[str]:
         with self._db.read() as session:
-            query = select(EncounterEvent.encounter_id).where(col(EncounterEvent.delivered_at).is_(None))
-            return list(session.exec(query.distinct()))
+            return encounters.with_undelivered_events(session)
 
     def _notes(self, encounter: str) -> list[Note]:
         with self._db.read() as session:
-            rows = session.exec(
-                select(EncounterEvent)
-                .where(EncounterEvent.encounter_id == encounter, col(EncounterEvent.delivered_at).is_(None))
-                .order_by(col(EncounterEvent.sequence))
-                .limit(BATCH)
-            ).all()
+            rows = encounters.undelivered_events(session, encounter, BATCH)
         return [Note(key=row.note_key, type=row.type, sequence=row.sequence) for row in rows]
 
     def _delivered(self, encounter: str, sequences: list[int]) -> None:
         with self._db.write() as session:
-            noted = session.execute(
-                update(EncounterEvent)
-                .where(col(EncounterEvent.encounter_id) == encounter, col(EncounterEvent.sequence).in_(sequences))
-                .values(delivered_at=datetime.now(UTC))
-                .returning(col(EncounterEvent.event_id), col(EncounterEvent.sequence))
-            ).all()
-        for event, sequence in sorted(noted, key=lambda row: row[1]):
-            tell("event.noted", event_id=event, encounter=encounter, sequence=sequence)
+            noted = encounters.mark_delivered(session, encounter, sequences, datetime.now(UTC))
+        for event, sequence in noted:
+            log_step("event.noted", event_id=event, encounter=encounter, sequence=sequence)
 
     async def _stop(self) -> None:
         for task in self._tasks:

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from intake import alerts
-from intake.feed_last_seen import last_heard
+from store.alerts import open_once, resolve
 from store.engine import Database, serialize
+from store.feeds import last_seen
 
 CHECK_SECONDS = 60.0
 
@@ -44,7 +45,7 @@ class FeedWatch:
         now = self._clock()
         with self._db.write() as session:
             serialize(session)
-            heard = last_heard(session)
+            heard = last_seen(session)
             silent = [
                 feed
                 for feed, longest in self._expected.items()
@@ -52,9 +53,9 @@ class FeedWatch:
             ]
             for feed in self._expected:
                 if feed in silent:
-                    alerts.feed_silent(session, feed, now)
+                    open_once(session, None, alerts.feed_silent(feed), now)
                 else:
-                    alerts.resolve(session, alerts.silence_key(feed), now)
+                    resolve(session, alerts.feed_silent(feed).key, now)
         return sorted(silent)
 
 

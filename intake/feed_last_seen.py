@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from sqlmodel import Session, func, select
-
-from store.engine import Database, serialize
-from store.tables import FeedHeard, Inbox
+from store.engine import Database
+from store.feeds import note
 
 EXACT_TO = timedelta(seconds=15)
 """How exact it is noted; a busy feed costs one row's update in this time and not one for each message."""
@@ -27,40 +24,18 @@ class Hearing:
         """Note that a message of the feed is here.
 
         Raises:
-            SQLAlchemyError: the database is away.
+            DatabaseError: the database is away.
         """
         with self._lock:
             noted = self._noted.get(feed)
             if noted is not None and timedelta(0) <= now - noted < EXACT_TO:
                 return
+            self._noted[feed] = now
+        # Outside of the lock: where the database is held by another, senders must not wait one after the other.
+        try:
             with self._db.write() as session:
                 note(session, feed, now)
-            self._noted[feed] = now
-
-
-def note(session: Session, feed: str, now: datetime) -> None:
-    """The feed was heard at this moment; an earlier moment changes nothing."""
-    serialize(session)
-    row = session.get(FeedHeard, feed)
-    if row is None:
-        session.add(FeedHeard(feed=feed, at=now))
-    elif row.at < now:
-        row.at = now
-        session.add(row)
-    session.flush()
-
-
-def last_heard(session: Session) -> dict[str, datetime]:
-    """When each feed was last heard, by its messages or by its events."""
-    heard = dict(_last_events(session))
-    for row in session.exec(select(FeedHeard)):
-        heard[row.feed] = max(row.at, heard.get(row.feed, row.at))
-    return heard
-
-
-def _last_events(session: Session) -> Iterator[tuple[str, datetime]]:
-    """The last event of each feed, from feed to feed along the index: grouping would read the whole inbox."""
-    feed = session.exec(select(func.min(Inbox.feed))).one()
-    while feed is not None:
-        yield feed, session.exec(select(func.max(Inbox.received_at)).where(Inbox.feed == feed)).one()
-        feed = session.exec(select(func.min(Inbox.feed)).where(Inbox.feed > feed)).one()
+        except BaseException:
+            with self._lock:
+                self._noted.pop(feed, None)
+            raise

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlmodel import Session
-
 from domain.billing.x12 import entries as answers
 from domain.events import InvalidEvent, Problem
 from intake.faults import NotHl7, NotUsable, Unsupported
@@ -17,6 +15,7 @@ from intake.inbox.merge_records import merge_in
 from intake.inbox.receive import Reader, Reading
 from intake.payer_files.importer import PayerFileImporter
 from intake.site_mapping import Feed, SiteMapping
+from store.engine import Session
 from store.keys import Keyring
 
 X12 = "x12"

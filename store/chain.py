@@ -17,6 +17,7 @@ from domain.custody.entries import CustodyEntry
 from domain.custody.ledger import GENESIS, Break, check_against_index, check_chain, entry_hash, link_hash
 from store.engine import take_turn
 from store.keys import Keyring
+from store.queries.custody import chain_links, index_entries
 from store.tables import CustodyIndex, CustodyRecord, Encounter
 from store.vault import pseudonym
 
@@ -35,9 +36,7 @@ def first_break(session: Session, encounter_id: str, links: Sequence[CustodyReco
     broken = check_chain(links)
     if broken is not None:
         return broken
-    entries = session.exec(
-        select(CustodyIndex).where(CustodyIndex.encounter_id == encounter_id).order_by(col(CustodyIndex.position))
-    ).all()
+    entries = index_entries(session, encounter_id)
     chains = {encounter_id: links} if links else {}
     return next(check_against_index(chains, entries), None)
 
@@ -64,7 +63,7 @@ def append_custody(
     with the same entries appends nothing. Staff and stays appear under pseudonyms.
     """
     session.exec(select(Encounter).where(Encounter.encounter_id == encounter_id).with_for_update()).one()
-    chain = _chain(session, encounter_id)
+    chain = chain_links(session, encounter_id)
     standing, before = _standing(chain), len(chain)
     for entry in sorted(entries, key=lambda one: (one.occurred, one.key)):
         content = {**_without_names(session, keys, entry.content), "occurred": entry.occurred.isoformat()}
@@ -101,11 +100,6 @@ def _index(session: Session, last: CustodyRecord, now: datetime) -> None:
     entry.hash = entry_hash(entry)
     session.add(entry)
     session.flush()
-
-
-def _chain(session: Session, encounter_id: str) -> list[CustodyRecord]:
-    query = select(CustodyRecord).where(CustodyRecord.encounter_id == encounter_id)
-    return list(session.exec(query.order_by(col(CustodyRecord.position))))
 
 
 def _standing(chain: Iterable[CustodyRecord]) -> dict[str, _Standing]:

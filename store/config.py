@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def read_rulebook(edition: Edition, directory: Path | None = None) -> Rulebook:
     return book
 
 
+@cache
+def packaged_rules() -> Rulebook:
+    """The rulebook of this release, whatever is configured."""
+    return read_rulebook("current")
+
+
 class ConfigCache:
     """The rulebook and site of a running process, read again when a file changed.
 
@@ -61,6 +68,16 @@ class ConfigCache:
             if self._rules is None or self._rules[0] != stamp:
                 self._rules = (stamp, read_rulebook(self._edition, self._directory))
             return self._rules[1]
+
+    def last_rules(self) -> Rulebook:
+        """The rulebook as its files stand now; while they do not load, the last one that did, or else the packaged one.
+
+        For texts alone: no message is refused over a text. Decisions ask `rules`.
+        """
+        try:
+            return self.rules()
+        except (RulebookError, OSError):
+            return self._rules[1] if self._rules else packaged_rules()
 
     def site(self) -> Site:
         """The site as its file stands now.

@@ -12,11 +12,14 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlmodel import Session, SQLModel, create_engine
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlmodel import Session as Session
+from sqlmodel import SQLModel, create_engine
 
+from domain.rulebook import Rulebook
+from store.config import packaged_rules
 from store.step_log import TellingSession
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "deploy" / "migrations"
@@ -24,17 +27,31 @@ PATIENCE = 30.0
 """Seconds that a writer waits where another process holds the SQLite file, as a backup tool does."""
 WHILE_HELD = 0.25
 """Seconds that each further writer waits, once one waited in vain and until one succeeds: they must not add up."""
+RULES = "rules"
+
+DatabaseError = SQLAlchemyError
+"""Any error of reading or writing the database."""
+
+NotStorable = DataError
+"""A value does not fit its column."""
+
+StatementFailed = DBAPIError
+"""The database refused a statement, or went away."""
+
+Unreachable = OperationalError
+"""The database cannot be reached or opened."""
 
 
 class Database:
     """Sessions on one engine. `write` takes the write lock at its start, so that no transaction fails half-way.
 
     Args:
+        rules: the rulebook with the texts of alerts that a transaction itself opens; it must not fail.
         patience: seconds that a writer waits for a file that another process holds; who serves callers waits less than they do.
     """
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
-        self.url = url
+    def __init__(self, url: str, rules: Callable[[], Rulebook] = packaged_rules, patience: float = PATIENCE) -> None:
+        self.url, self._rules = url, rules
         self._patience, self._held = patience, False
         self._waits = threading.local()
         self.engine = _engine(url, lambda: float(getattr(self._waits, "seconds", patience)))
@@ -49,6 +66,7 @@ class Database:
             OperationalError: among others, the file was held by another for as long as a writer waits.
         """
         with self._in_turn(), TellingSession(self.engine, expire_on_commit=False) as session, session.begin():
+            session.info[RULES] = self._rules
             self._begin(session)
             yield session
 
@@ -85,7 +103,7 @@ class Database:
                 self._waits.seconds = within
                 with self.engine.begin():
                     pass
-        except SQLAlchemyError:
+        except DatabaseError:
             return False
         finally:
             self._waits.seconds = self._patience
@@ -108,6 +126,24 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def last_rules(session: Session) -> Rulebook:
+    """The last rulebook that loaded in the process of a transaction; the packaged one where none is configured."""
+    rules: Rulebook = session.info.get(RULES, packaged_rules)()
+    return rules
+
+
+def without_password(url: str) -> str:
+    """The address of a database as a log may show it."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def place_of(url: str) -> str:
+    """The address of a database without user, password and driver."""
+    parts = make_url(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.get_backend_name()}://{parts.host or ''}{port}/{parts.database or ''}"
 
 
 def take_turn(session: Session, lock: int) -> None:

@@ -6,13 +6,16 @@ Identity is put back from the vault; the corrections of an encounter are the dom
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from domain.encounter.facts import Fact, fold
+from domain.billing.submission.responses import PayerResponse, responses_of
+from domain.encounter.facts import Fact, Facts, fold
 from domain.events import EventData, parse_data
 from domain.events.access import ReferralReceived
 from domain.events.care import FacilityReadiness, MedicationAdministered
@@ -23,15 +26,71 @@ from store.tables import NOTICES, EncounterEvent, Inbox, Patient, sealed_for
 from store.vault import ERASED, Json, identities, restore
 
 
+@dataclass(frozen=True)
+class EncounterFacts:
+    """An encounter's own events as they came, corrections among them, each with its sequence; opened and parsed once."""
+
+    own: tuple[Fact[EventData], ...] = ()
+    sequences: tuple[int, ...] = ()
+
+    def up_to(self, sequence: int | None) -> EncounterFacts:
+        """The facts known at a sequence; all of them without one."""
+        if sequence is None or not self.sequences or self.sequences[-1] <= sequence:
+            return self
+        known = sum(one <= sequence for one in self.sequences)
+        return EncounterFacts(self.own[:known], self.sequences[:known])
+
+    @cached_property
+    def folded(self) -> Facts:
+        """The facts after corrections, in clinical order."""
+        return fold(self.own)
+
+    @cached_property
+    def responses(self) -> tuple[PayerResponse, ...]:
+        """Every payer response to the encounter's claims, corrections applied."""
+        return responses_of(self.folded)
+
+    @cached_property
+    def identity(self) -> Json | None:
+        """Who the patient is by the latest referral after its corrections; for claims and letters.
+
+        Returns:
+            {"patient": {...}, "member_id": ..., "erased": bool}, or None without a referral.
+        """
+        referral = self.folded.last(ReferralReceived)
+        if referral is None:
+            return None
+        patient = referral.data.patient.model_dump(mode="json")
+        return {"patient": patient, "member_id": referral.data.coverage.member_id, "erased": patient["mrn"] == ERASED}
+
+
+def load_own(session: Session, keys: Keyring, encounter_id: str) -> EncounterFacts:
+    """Every fact of an encounter. Events about facilities and certificate holders are not among them."""
+    query = (
+        select(EncounterEvent.sequence, Inbox)
+        .join(Inbox, col(EncounterEvent.event_id) == Inbox.event_id)
+        .where(
+            EncounterEvent.encounter_id == encounter_id,
+            col(EncounterEvent.type).not_in(NOTICES),
+            col(Inbox.holder_event).is_(False),
+        )
+        .order_by(col(EncounterEvent.sequence))
+    )
+    rows = session.exec(query).all()
+    events = _facts(session, keys, (row for _, row in rows))
+    return EncounterFacts(tuple(events), tuple(sequence for sequence, _ in rows))
+
+
+def load_holders(session: Session, keys: Keyring) -> list[Fact[EventData]]:
+    """What a decision reads beside an encounter's own facts: certificates, readiness, and the doses that used up stock."""
+    holders = holder_facts(session, keys)
+    return [*holders, *_doses_given(session, keys, holders)]
+
+
 def load_facts(
     db: Database, keys: Keyring, encounter_id: str, up_to_sequence: int
 ) -> tuple[list[Fact[EventData]], list[Fact[EventData]]]:
-    """The facts of an encounter up to a sequence, and the holder facts of the installation.
-
-    Returns:
-        The encounter's own events as they came, corrections among them; and the events about facilities and certificate
-        holders, corrected already and without those retracted, in clinical order.
-    """
+    """The facts of an encounter up to a sequence, and the holder facts of the installation."""
     with db.read() as session:
         return load_facts_in(session, keys, encounter_id, up_to_sequence)
 
@@ -40,35 +99,13 @@ def load_facts_in(
     session: Session, keys: Keyring, encounter_id: str, up_to_sequence: int | None
 ) -> tuple[list[Fact[EventData]], list[Fact[EventData]]]:
     """`load_facts` inside a session; without a sequence, all of them."""
-    own = (
-        select(Inbox)
-        .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
-        .where(
-            EncounterEvent.encounter_id == encounter_id,
-            col(EncounterEvent.type).not_in(NOTICES),
-            col(Inbox.holder_event).is_(False),
-        )
-        .order_by(col(EncounterEvent.sequence))
-    )
-    if up_to_sequence is not None:
-        own = own.where(EncounterEvent.sequence <= up_to_sequence)
-    return _facts(session, keys, session.exec(own).all()), holder_facts(session, keys)
+    own = load_own(session, keys, encounter_id).up_to(up_to_sequence)
+    return list(own.own), holder_facts(session, keys)
 
 
 def identity_of(session: Session, keys: Keyring, encounter_id: str, up_to_sequence: int | None = None) -> Json | None:
-    """Who the patient of an encounter is, as the latest referral after its corrections says; for claims and letters.
-
-    With a sequence, as it was known then: a void names the insured that the claim it takes back named.
-
-    Returns:
-        {"patient": {...}, "member_id": ..., "erased": bool}, or None while no referral has come.
-    """
-    own, _ = load_facts_in(session, keys, encounter_id, up_to_sequence)
-    referral = fold(own).last(ReferralReceived)
-    if referral is None:
-        return None
-    patient = referral.data.patient.model_dump(mode="json")
-    return {"patient": patient, "member_id": referral.data.coverage.member_id, "erased": patient["mrn"] == ERASED}
+    """Who the patient of an encounter is, for a reader that needs nothing else of its facts."""
+    return load_own(session, keys, encounter_id).up_to(up_to_sequence).identity
 
 
 def holder_facts(session: Session, keys: Keyring) -> list[Fact[EventData]]:
@@ -78,8 +115,8 @@ def holder_facts(session: Session, keys: Keyring) -> list[Fact[EventData]]:
     return [fact for fact in folded.all if not isinstance(fact.data, CorrectionMade)]
 
 
-def doses_given(session: Session, keys: Keyring, holders: Sequence[Fact[EventData]]) -> list[Fact[EventData]]:
-    """Doses that any patient was given since the oldest report of stock that still counts, as corrected: stock is shared."""
+def _doses_given(session: Session, keys: Keyring, holders: Sequence[Fact[EventData]]) -> list[Fact[EventData]]:
+    """Doses given to any patient since the oldest report of stock in effect, as corrected: patients share the stock."""
     reports: dict[str, datetime] = {}
     for fact in holders:
         if isinstance(fact.data, FacilityReadiness):
@@ -100,7 +137,7 @@ def open_body(keys: Keyring, row: Inbox) -> Json:
     return body
 
 
-def _facts(session: Session, keys: Keyring, rows: Sequence[Inbox]) -> list[Fact[EventData]]:
+def _facts(session: Session, keys: Keyring, rows: Iterable[Inbox]) -> list[Fact[EventData]]:
     vault: dict[str, dict[str, Json]] = {}
     return [_fact(keys, row, _identity(session, keys, row, vault)) for row in rows]
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from store.claims import clean
 from store.identifiers import ORDER
 from store.keys import Keyring
 from store.tables import AlertRecord, Alias, ClaimVersion, Encounter, Patient, Transmission, sealed_for
@@ -86,7 +87,7 @@ def erase_rows(session: Session, encounters: Iterable[str], traces: Traces) -> N
     """Take the patient's numbers out of claims, views and alerts; lines, codes, dates and amounts stay."""
     wanted = list(encounters)
     for claim in session.exec(select(ClaimVersion).where(col(ClaimVersion.encounter_id).in_(wanted))):
-        claim.document, claim.standing = cleaned(claim.document, traces), cleaned(claim.standing, traces)
+        clean(claim, lambda value: cleaned(value, traces))
         session.add(claim)
     for encounter in wanted:
         row = session.get_one(Encounter, encounter)

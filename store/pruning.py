@@ -15,12 +15,13 @@ from pathlib import Path
 from sqlalchemy import delete, func
 from sqlmodel import Session, col, select
 
-from domain.billing.submission.versions import State
+from domain.billing.submission.model import State
 from domain.rulebook import Rulebook
 from domain.rulebook.treatment_rows import Window
+from store.claims import sent_versions
 from store.engine import Database
 from store.outbox import file_path
-from store.tables import AuditEntry, ClaimVersion, ReplyFile, Transmission
+from store.tables import AuditEntry, ReplyFile
 from store.vault import audit
 
 PROCESSED = "processed"
@@ -75,22 +76,13 @@ def _kept_for(rules: Rulebook, now: datetime, key: str) -> timedelta:
 
 def _answered(session: Session, outbox: Path, before: datetime) -> Iterator[Path]:
     """Files whose every claim was written before that moment and is no longer waited for."""
-    rows = session.exec(
-        select(Transmission, ClaimVersion.state, ClaimVersion.standing).join(
-            ClaimVersion,
-            (col(ClaimVersion.encounter_id) == col(Transmission.encounter_id))
-            & (col(ClaimVersion.letter) == col(Transmission.letter))
-            & (col(ClaimVersion.ordinal) == col(Transmission.ordinal))
-            & (col(ClaimVersion.version) == col(Transmission.version)),
-        )
-    )
     done: dict[Path, bool] = {}
-    for sent, state, standing in rows:
+    for sent, state, status in sent_versions(session):
         path = file_path(outbox, sent)
         # Also where another version took its place; a void is voided as soon as it is out, and answered later.
-        stood = {state, standing.get("state")}
-        asked = State.TRANSMITTED in stood or (State.VOIDED in stood and not standing.get("heard"))
-        waits = asked and not standing.get("untold")  # a shadow file nobody answers
+        states = {state, status.state}
+        asked = State.TRANSMITTED in states or (State.VOIDED in states and not status.response_kinds)
+        waits = asked and not status.unanswered_in_shadow
         over = sent.written_at is not None and sent.written_at < before and not waits
         done[path] = done.get(path, True) and over
     yield from sorted(path for path, over in done.items() if over)

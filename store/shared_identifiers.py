@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from domain.encounter.facts import Fact, fold
 from domain.encounter.record import aliases_of
-from domain.events import EventData
-from store.facts import load_facts_in
+from store.facts import EncounterFacts, load_own
 from store.identifiers import CELL_KINDS, SHARED
 from store.keys import Keyring
 from store.merged import same_patient
@@ -21,14 +17,14 @@ Identifier = tuple[str, str]
 
 
 def shared_identifiers(
-    session: Session, keys: Keyring, encounter_id: str, own: Iterable[Fact[EventData]]
+    session: Session, keys: Keyring, encounter_id: str, own: EncounterFacts
 ) -> frozenset[Identifier]:
     """The identifiers of an encounter's facts that the standing facts of another patient's encounter carry, too."""
     sharing_it = others(session, encounter_id)
     if not sharing_it:
         return frozenset()
     mine = _carried(own)
-    theirs = [_carried(load_facts_in(session, keys, other, None)[0]) for other in sharing_it]
+    theirs = [_carried(load_own(session, keys, other)) for other in sharing_it]
     return frozenset(pair for pair in mine if any(pair in carried for carried in theirs))
 
 
@@ -59,6 +55,6 @@ def _patient_key(session: Session, encounter_id: str) -> str | None:
     return session.get_one(Patient, reference).mrn_key if reference else None
 
 
-def _carried(facts: Iterable[Fact[EventData]]) -> set[Identifier]:
-    pairs = (pair for fact in fold(facts).all for pair in aliases_of(fact.data))
+def _carried(facts: EncounterFacts) -> set[Identifier]:
+    pairs = (pair for fact in facts.folded.all for pair in aliases_of(fact.data))
     return {(kind, value.strip()) for kind, value in pairs if kind in CELL_KINDS}

@@ -36,9 +36,12 @@ Facts = dict[str, object]
 Told = tuple[str, Facts]
 
 
-def tell(step: str, **facts: object) -> None:
-    """One line of the log. `facts` are opaque references, kinds, states and counts; what is None is left out."""
+def log_step(step: str, **facts: object) -> None:
+    """Logs one line. `facts` are opaque references, kinds, states and counts; None is left out."""
     log.info(step, extra={"facts": {name: value for name, value in facts.items() if value not in (None, [])}})
+
+
+tell = log_step
 
 
 class TellingSession(Session):
@@ -60,7 +63,7 @@ def _say(session: Session) -> None:
     came = session.info.pop(CAME, {})
     for step, facts in session.info.pop(KEPT, []):
         feed = {"feed": came.get(facts["event_id"])} if step == "event.accepted" else {}
-        tell(step, **facts, **feed)
+        log_step(step, **facts, **feed)
 
 
 @event.listens_for(TellingSession, "after_rollback")

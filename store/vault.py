@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from domain.events.access import ReferralReceived
 from domain.events.governance import CorrectionMade
 from store.engine import insert_once
 from store.keys import Keyring
 from store.opaque import new_id
-from store.tables import NOTICES, AuditEntry, EncounterEvent, Inbox, Patient, Staff, sealed_for
+from store.tables import AuditEntry, Patient, Staff, sealed_for
 
 MARK = "$vault"
 PSEUDONYM_PREFIX = "staff_"
@@ -98,21 +98,6 @@ def identities(keys: Keyring, patient: Patient) -> dict[str, Json]:
 
 def _sealed(keys: Keyring, patient_ref: str, versions: Json) -> bytes:
     return keys.seal(json.dumps(versions, sort_keys=True).encode(), sealed_for("patients.identity", patient_ref))
-
-
-def patient_refs_of(session: Session, encounter_id: str) -> list[str]:
-    """Every vault row that events of an encounter refer to."""
-    found = session.exec(
-        select(Inbox.patient_ref)
-        .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
-        .where(
-            EncounterEvent.encounter_id == encounter_id,
-            col(EncounterEvent.type).not_in(NOTICES),
-            col(Inbox.patient_ref).is_not(None),
-        )
-        .distinct()
-    )
-    return sorted(ref for ref in found if ref)
 
 
 def pseudonym(session: Session, keys: Keyring, value: str) -> str:

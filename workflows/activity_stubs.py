@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
         ClaimIntent,
         ClaimMoment,
         ClaimQuestion,
-        DeskReport,
+        EscalationReport,
         Moment,
         Plan,
         Question,
@@ -97,12 +97,12 @@ async def watch(moment: Moment) -> WatchReport:
     return report
 
 
-async def work_alerts(moment: Moment) -> DeskReport:
+async def work_alerts(moment: Moment) -> EscalationReport:
     """Escalate what nobody took in time, queue messages about what changed."""
-    report: DeskReport = await workflow.execute_activity(
+    report: EscalationReport = await workflow.execute_activity(
         "work_alerts",
         moment,
-        result_type=DeskReport,
+        result_type=EscalationReport,
         start_to_close_timeout=ATTEMPT,
         retry_policy=PATIENT_RETRY,
         summary="escalate alerts, queue messages",
@@ -132,7 +132,7 @@ async def transmit_claim(moment: ClaimMoment) -> ClaimFollowUp:
 
 
 async def _claim(name: str, moment: ClaimMoment, summary: str) -> ClaimFollowUp:
-    standing: ClaimFollowUp = await workflow.execute_activity(
+    follow_up: ClaimFollowUp = await workflow.execute_activity(
         name,
         moment,
         result_type=ClaimFollowUp,
@@ -140,7 +140,7 @@ async def _claim(name: str, moment: ClaimMoment, summary: str) -> ClaimFollowUp:
         retry_policy=PATIENT_RETRY,
         summary=summary,
     )
-    return standing
+    return follow_up
 
 
 async def _act(name: str, question: Question, summary: str) -> None:

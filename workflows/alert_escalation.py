@@ -9,7 +9,7 @@ from temporalio import workflow
 from workflows import activity_stubs
 
 with workflow.unsafe.imports_passed_through():
-    from workflows.messages import DeskReport, Moment
+    from workflows.messages import EscalationReport, Moment
 
 AT_LEAST = timedelta(seconds=1)
 """Between two looks without a change: a clock that jumps must not make the desk run in circles."""
@@ -45,7 +45,7 @@ class AlertEscalation:
         """An alert was opened, taken or resolved, or a dead letter is to be tried again."""
         self.changed = True
 
-    async def _change_or_due(self, report: DeskReport) -> None:
+    async def _change_or_due(self, report: EscalationReport) -> None:
         if report.due is None:
             await workflow.wait_condition(lambda: self.changed)
             return
@@ -61,7 +61,7 @@ class AlertEscalation:
     def _now(self) -> Moment:
         return Moment(now=workflow.now())
 
-    def _show(self, report: DeskReport) -> None:
+    def _show(self, report: EscalationReport) -> None:
         following = f"{report.due_title}, {report.due:%Y-%m-%d %H:%M} UTC" if report.due else "nothing"
         workflow.set_current_details(
             f"**Alert desk**: {report.standing} alerts stand, {report.open} of them not taken by anybody\n\n"

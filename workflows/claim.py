@@ -27,8 +27,8 @@ class ClaimLifecycle:
     @workflow.init
     def __init__(self, start: ClaimStart) -> None:
         self.start = start
-        self.wanted: ClaimQuestion | None = None
-        self.standing: ClaimFollowUp | None = None
+        self.pending: ClaimQuestion | None = None
+        self.follow_up: ClaimFollowUp | None = None
         self.follows = False
         self.asked_again = 0
         self.rounds = 0
@@ -39,41 +39,41 @@ class ClaimLifecycle:
             built = await self._next_build()
             if self._has_a_life_after_emission():
                 await self._follow()
-                if self.standing is not None and self.standing.settled and await self._nothing_new():
+                if self.follow_up is not None and self.follow_up.settled and await self._nothing_new():
                     return
             elif built is not None:
                 self._show_built(*built)
-            if workflow.info().is_continue_as_new_suggested() and self.wanted is None:
+            if workflow.info().is_continue_as_new_suggested() and self.pending is None:
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 workflow.continue_as_new(self._carried())
 
     @workflow.signal(name="facts_changed")
     def facts_changed(self, question: ClaimQuestion) -> None:
         """The facts under this claim, or the answers to it, changed; only the newest question counts, whichever comes last."""
-        if self.wanted is None or (question.up_to_sequence, question.now) >= (
-            self.wanted.up_to_sequence,
-            self.wanted.now,
+        if self.pending is None or (question.up_to_sequence, question.now) >= (
+            self.pending.up_to_sequence,
+            self.pending.now,
         ):
-            self.wanted = question
+            self.pending = question
 
     async def _next_build(self) -> tuple[ClaimBuilt, ClaimQuestion] | None:
         """Wait for facts, an answer or the next deadline; build the claim when it was not the deadline."""
-        if self.standing is None and self.wanted is None and self.start.sequence:
+        if self.follow_up is None and self.pending is None and self.start.sequence:
             return None  # carried over: there is a claim already, look at it first
         await self._facts_or_deadline()
-        question, self.wanted = self.wanted, None
+        question, self.pending = self.pending, None
         if question is None:
             return None
         return await activity_stubs.build_claim(question), question
 
     async def _facts_or_deadline(self) -> None:
-        if self.standing is None or self.standing.due is None:
-            await workflow.wait_condition(lambda: self.wanted is not None)
+        if self.follow_up is None or self.follow_up.due is None:
+            await workflow.wait_condition(lambda: self.pending is not None)
             return
-        wait = max(self.standing.due - workflow.now(), timedelta(0))
+        wait = max(self.follow_up.due - workflow.now(), timedelta(0))
         try:
             await workflow.wait_condition(
-                lambda: self.wanted is not None, timeout=wait, timeout_summary=self.standing.due_title
+                lambda: self.pending is not None, timeout=wait, timeout_summary=self.follow_up.due_title
             )
         except TimeoutError:
             return
@@ -85,36 +85,36 @@ class ClaimLifecycle:
         return self.follows
 
     async def _follow(self) -> None:
-        blocked = self.standing is not None and self.standing.send
-        standing = None if blocked else await activity_stubs.follow_claim(self._moment())
-        if standing is None or standing.send:
-            standing = await activity_stubs.transmit_claim(self._moment())
-        if standing.send:  # it could not be sent
-            standing = standing.model_copy(
+        blocked = self.follow_up is not None and self.follow_up.send
+        follow_up = None if blocked else await activity_stubs.follow_claim(self._moment())
+        if follow_up is None or follow_up.send:
+            follow_up = await activity_stubs.transmit_claim(self._moment())
+        if follow_up.send:  # it could not be sent
+            follow_up = follow_up.model_copy(
                 update={"due": workflow.now() + ANOTHER_TRY, "due_title": "try to transmit again"}
             )
-        self.standing = standing
-        self._show(standing)
-        self._ask_again_after_a_void(standing)
+        self.follow_up = follow_up
+        self._show(follow_up)
+        self._ask_again_after_a_void(follow_up)
 
-    def _ask_again_after_a_void(self, standing: ClaimFollowUp) -> None:
+    def _ask_again_after_a_void(self, follow_up: ClaimFollowUp) -> None:
         """Once for each void: what took the place of the voided claim could not go out before it."""
-        if standing.again is None:
-            rejected_after_all = self.asked_again != 0 and standing.version == self.asked_again
+        if follow_up.again is None:
+            rejected_after_all = self.asked_again != 0 and follow_up.version == self.asked_again
             # A run of before the patch has asked once and goes on as it is recorded.
             if rejected_after_all and workflow.patched("void-asked-anew"):
                 self.asked_again = 0
             return
-        if standing.version == self.asked_again:
+        if follow_up.version == self.asked_again:
             return
-        self.asked_again = standing.version
-        if self.wanted is None:
+        self.asked_again = follow_up.version
+        if self.pending is None:
             start = self.start
-            self.wanted = ClaimQuestion(
+            self.pending = ClaimQuestion(
                 encounter=start.encounter,
                 letter=start.letter,
                 ordinal=start.ordinal,
-                up_to_sequence=standing.again,
+                up_to_sequence=follow_up.again,
                 now=workflow.now(),
             )
 
@@ -124,7 +124,7 @@ class ClaimLifecycle:
 
     async def _nothing_new(self) -> bool:
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self.wanted is None
+        return self.pending is None
 
     def _carried(self) -> ClaimStart:
         return self.start.model_copy(update={"sequence": 1}) if self.follows else self.start
@@ -136,12 +136,12 @@ class ClaimLifecycle:
             f"Open errors:\n{_list(built.errors)}"
         )
 
-    def _show(self, standing: ClaimFollowUp) -> None:
-        workflow.upsert_search_attributes([CLAIM_STATE.value_set(standing.state)])
-        following = f"{standing.due_title} by {standing.due:%Y-%m-%d %H:%M} UTC" if standing.due else "nothing"
+    def _show(self, follow_up: ClaimFollowUp) -> None:
+        workflow.upsert_search_attributes([CLAIM_STATE.value_set(follow_up.state)])
+        following = f"{follow_up.due_title} by {follow_up.due:%Y-%m-%d %H:%M} UTC" if follow_up.due else "nothing"
         workflow.set_current_details(
-            f"**Claim {self.start.letter}/{self.start.ordinal}** version {standing.version}: {standing.state}\n\n"
-            f"Next: {following}\n\nOpen errors:\n{_list(standing.errors)}\nOpen alerts:\n{_list(standing.alerts)}"
+            f"**Claim {self.start.letter}/{self.start.ordinal}** version {follow_up.version}: {follow_up.state}\n\n"
+            f"Next: {following}\n\nOpen errors:\n{_list(follow_up.errors)}\nOpen alerts:\n{_list(follow_up.alerts)}"
         )
 
 

@@ -102,7 +102,7 @@ class WatchReport(_Message):
     resolved: int
 
 
-class DeskReport(_Message):
+class EscalationReport(_Message):
     """How the alert desk stands after its work, and the next moment it must look again."""
 
     escalated: int = 0

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import httpx
 from prometheus_client import Counter as Metric
-from sqlmodel import col, select
 
 from activities.alerting import signing
-from activities.alerting.destinations import LASTS, Destination, Destinations
+from activities.alerting.destinations import EXPIRES_AFTER, Destination, Destinations
+from store import alert_deliveries
 from store.engine import Database
 from store.tables import AlertDelivery, AlertRecord
 
@@ -53,7 +53,9 @@ def deliver(db: Database, destinations: Destinations, now: datetime) -> int:
     """
     by_name = {each.name: each for each in destinations.destinations}
     until, delivered = monotonic() + BUDGET_SECONDS, 0
-    for name, waiting in _due(db, now).items():
+    with db.read() as session:
+        due = alert_deliveries.due(session, now)
+    for name, waiting in due.items():
         for delivery_id in waiting:
             if name not in by_name or monotonic() > until:
                 break
@@ -64,34 +66,19 @@ def deliver(db: Database, destinations: Destinations, now: datetime) -> int:
     return delivered
 
 
-def _due(db: Database, now: datetime) -> dict[str, list[str]]:
-    query = select(AlertDelivery.destination, AlertDelivery.delivery_id).where(
-        AlertDelivery.state == "waiting", col(AlertDelivery.next_attempt_at) <= now
-    )
-    found: dict[str, list[str]] = {}
-    with db.read() as session:
-        order = (col(AlertDelivery.attempts), col(AlertDelivery.created_at), col(AlertDelivery.delivery_id))
-        for name, delivery_id in session.exec(query.order_by(*order)):
-            found.setdefault(name, []).append(delivery_id)
-    return found
-
-
 def _try(db: Database, every: Destinations, destination: Destination, delivery_id: str, now: datetime) -> bool:
     """False when the destination itself seems to be away."""
     with db.read() as session:
-        message = session.get_one(AlertDelivery, delivery_id)
-        query = select(AlertRecord).where(col(AlertRecord.alert_id).in_(message.alert_ids))
-        alerts = session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)).all()
+        message, alerts = alert_deliveries.message(session, delivery_id)
     try:
         _send(every, destination, message, alerts, now)
         failure = None
     except NotDelivered as error:
         failure = error
     with db.write() as session:
-        row = session.get(AlertDelivery, delivery_id, with_for_update=True)
-        if row is not None and row.state == "waiting":
+        row = alert_deliveries.waiting(session, delivery_id)
+        if row is not None:
             _note(row, destination, failure, now)
-            session.add(row)
             TRIES.labels(destination=destination.name, outcome="delivered" if failure is None else row.state).inc()
     return failure is None or failure.for_good
 
@@ -113,12 +100,11 @@ def _postpone(db: Database, waiting: Sequence[str], tried: str) -> None:
     """The rest of a destination that is away waits as long as the one that was tried; it costs them no try."""
     with db.write() as session:
         first = session.get(AlertDelivery, tried)
-        for delivery_id in waiting[waiting.index(tried) + 1 :]:
-            row = session.get(AlertDelivery, delivery_id, with_for_update=True)
-            if first is not None and row is not None and row.state == "waiting":
+        for delivery_id in waiting[waiting.index(tried) + 1 :] if first is not None else ():
+            row = alert_deliveries.waiting(session, delivery_id)
+            if first is not None and row is not None:
                 row.next_attempt_at = max(first.next_attempt_at, row.next_attempt_at)
                 row.last_error = first.last_error
-                session.add(row)
 
 
 def _send(
@@ -128,7 +114,7 @@ def _send(
     alerts: Sequence[AlertRecord],
     now: datetime,
 ) -> None:
-    body = for_alertmanager(every, alerts, now) if destination.said_again else for_webhook(every, message, alerts)
+    body = for_alertmanager(every, alerts, now) if destination.repeats else for_webhook(every, message, alerts)
     content = json.dumps(body, separators=(",", ":")).encode()
     headers = {"content-type": "application/json"}
     if destination.secret is not None:
@@ -174,10 +160,10 @@ def _plain(alert: AlertRecord) -> dict[str, Any]:
 
 def for_alertmanager(every: Destinations, alerts: Sequence[AlertRecord], now: datetime) -> list[dict[str, Any]]:
     """The body for Alertmanager's API: one alert for each, its labels the same from opening to end."""
-    return [_labelled(every, alert, now) for alert in alerts]
+    return [_labeled(every, alert, now) for alert in alerts]
 
 
-def _labelled(every: Destinations, alert: AlertRecord, now: datetime) -> dict[str, Any]:
+def _labeled(every: Destinations, alert: AlertRecord, now: datetime) -> dict[str, Any]:
     link = every.link(alert.encounter_id)
     return {
         "labels": {
@@ -198,7 +184,9 @@ def _labelled(every: Destinations, alert: AlertRecord, now: datetime) -> dict[st
             "runbook": "deploy/runbooks/CartEncounterAlert.md",
         },
         "startsAt": min(alert.opened_at, now).isoformat(),
-        "endsAt": (min(alert.resolved_at or now, now) if alert.state == "resolved" else now + LASTS).isoformat(),
+        "endsAt": (
+            min(alert.resolved_at or now, now) if alert.state == "resolved" else now + EXPIRES_AFTER
+        ).isoformat(),
         **({"generatorURL": link} if link else {}),
     }
 

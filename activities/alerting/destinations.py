@@ -13,10 +13,10 @@ from activities.alerting.signing import read_secret
 from domain.alerts.model import Severity
 from store.tables import AlertRecord
 
-SAID_AGAIN = timedelta(minutes=15)
+REPEAT_EVERY = timedelta(minutes=15)
 """Alertmanager forgets what nobody says again: every standing alert is sent once in this time, as Prometheus does."""
 
-LASTS = 4 * SAID_AGAIN
+EXPIRES_AFTER = 4 * REPEAT_EVERY
 """How long Alertmanager keeps an alert that is not said again."""
 
 Severities = frozenset[Literal["critical", "warning", "info"]]
@@ -54,11 +54,11 @@ class Destination(BaseModel):
         return self
 
     @property
-    def said_again(self) -> bool:
+    def repeats(self) -> bool:
         """Standing alerts are sent again and again."""
         return self.kind == "alertmanager"
 
-    def wants(self, alert: AlertRecord) -> bool:
+    def receives(self, alert: AlertRecord) -> bool:
         return Severity(alert.severity).value in self.severities and (self.owners is None or alert.owner in self.owners)
 
 

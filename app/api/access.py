@@ -1,4 +1,4 @@
-"""Who may call: tokens of the installation, tokens of an identity provider, signatures; and a budget for each caller."""
+"""Callers and their limits: tokens of the installation, tokens of an identity provider, signatures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ANONYMOUS_BURST = 50.0
 
 
 class AccessError(ValueError):
-    """A token or access file cannot be used; the message names the field and its cure."""
+    """A token or access file is not valid; the message names the field and the fix."""
 
 
 @dataclass(slots=True)
@@ -37,10 +37,10 @@ class _Bucket:
 
 @dataclass
 class Access:
-    """The callers of a gateway: by the digest of their token, by their issuer, or by the signature of their webhooks.
+    """The callers of a gateway, by token digest, issuer or webhook signature.
 
     Attributes:
-        configured: callers were named one by one; a gateway may then serve beyond the loopback address.
+        configured: callers are listed in an access file; the gateway may then serve other machines.
     """
 
     actors: dict[str, Actor]
@@ -52,22 +52,22 @@ class Access:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def current(self) -> Access:
-        """The callers of this moment: these, for good."""
+        """Returns the current callers."""
         return self
 
     def succeeding(self, before: Access) -> Access:
-        """These callers in the place of those before: what each has used of its budget and known keys are kept."""
+        """Returns these callers with the used limits and known keys of the previous ones."""
         keys = {issuer.keys.origin: issuer.keys for issuer in before.issuers}
         issuers = [replace(issuer, keys=keys.get(issuer.keys.origin, issuer.keys)) for issuer in self.issuers]
         return replace(self, issuers=issuers, _buckets=before._buckets, _lock=before._lock)
 
     @classmethod
     def from_token_file(cls, path: Path) -> Access:
-        """One token with every right: the embedded stack's."""
+        """Returns the single token with every right, of the embedded stack."""
         return cls({digest(read_token(path)): Actor("token")})
 
     def actor(self, token: str) -> Actor | None:
-        """Whose token of the installation it is. Every known digest is compared, so that time tells nothing."""
+        """Returns the caller of a token; every known digest is compared, so that timing reveals nothing."""
         given, found = digest(token), None
         for known, actor in self.actors.items():
             if hmac.compare_digest(known, given):
@@ -75,11 +75,11 @@ class Access:
         return found
 
     def login(self, token: str, now: datetime, keys: Keyring) -> Login:
-        """Who a token lets in.
+        """Returns the caller of a token.
 
         Raises:
-            BadToken: nobody; the message says why.
-            KeysAway: the issuer's keys cannot be read, so that nobody can say.
+            BadToken: the token is not valid; the message has the reason.
+            KeysAway: the issuer's keys cannot be read now.
         """
         known = self.actor(token)
         if known is not None:
@@ -90,31 +90,31 @@ class Access:
         for issuer in self.issuers:
             if issuer.issuer == named:
                 return issuer.login(token, now, keys)
-        raise BadToken("the token is another issuer's")
+        raise BadToken("the token is from an unknown issuer")
 
     def resume(self, proof: Mapping[str, Any], keys: Keyring) -> Actor | None:
-        """The caller of a session, by today's access file; None when it is not let in any more."""
+        """Returns the caller of a session by the current access file; None if it is no longer allowed."""
         if "digest" in proof:
             return self.actors.get(proof["digest"])
         issuer = next((one for one in self.issuers if one.name == proof["issuer"]), None)
         return issuer.actor(proof["claims"], keys) if issuer else None
 
     def admit(self, actor: Actor) -> float:
-        """Take one request out of the actor's budget; returns the seconds to wait when there is none, else 0."""
-        return self._take(actor.name, actor.limits.rate, actor.limits.burst)
+        """Counts a request against the actor's limit; returns the seconds to wait if it is used up, else 0."""
+        return self._count(actor.name, actor.limits.rate, actor.limits.burst)
 
     def charge(self, actor: Actor, more: int) -> None:
-        """Take the further events of a batch out of the budget, into debt if need be: the next request waits for them."""
+        """Counts further events of a batch against the limit, below zero if needed; the next request then waits."""
         with self._lock:
             bucket = self._buckets.get(actor.name)
             if bucket is not None:
                 bucket.tokens -= more
 
     def admit_anonymous(self) -> bool:
-        """Whether a denied attempt is still put on record; a flood of them must not fill the database."""
-        return self._take(ANONYMOUS, ANONYMOUS_PER_SECOND, ANONYMOUS_BURST) == 0
+        """Returns True if a denied attempt is audited; a limit keeps attempts from filling the database."""
+        return self._count(ANONYMOUS, ANONYMOUS_PER_SECOND, ANONYMOUS_BURST) == 0
 
-    def _take(self, name: str, rate: float, burst: float) -> float:
+    def _count(self, name: str, rate: float, burst: float) -> float:
         with self._lock:
             now = self.now()
             bucket = self._buckets.setdefault(name, _Bucket(burst, now))
@@ -127,7 +127,7 @@ class Access:
 
 
 def _issuer_named(token: str) -> str | None:
-    """The issuer that a token says it is of, unproven: it only chooses whose keys must prove it."""
+    """Returns the unverified issuer of a token, which only selects the keys for verification."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
@@ -140,15 +140,15 @@ def _issuer_named(token: str) -> str | None:
 
 
 def digest(token: str) -> str:
-    """Tokens are long and random, so one round of SHA-256 hides them well enough in memory and in the access file."""
+    """Returns the SHA-256 of a token; one round is enough, since tokens are long and random."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def text_of(path: Path) -> str:
-    """The text of a file of secrets or rights.
+    """Returns the text of a file of secrets or rights.
 
     Raises:
-        AccessError: it cannot be read.
+        AccessError: the file cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -159,10 +159,10 @@ def text_of(path: Path) -> str:
 
 
 def read_token(path: Path) -> str:
-    """Read a token file.
+    """Returns the token of a file.
 
     Raises:
-        AccessError: missing or empty.
+        AccessError: the file is missing or empty.
     """
     token = text_of(path).strip()
     if not token:

@@ -1,4 +1,4 @@
-"""The access file (TOML): callers by token, senders that sign, identity providers, and what each of them may do."""
+"""The access file (TOML): callers by token, senders that sign, identity providers, and their rights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.api.webhooks import Webhook
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:@/-]{0,59}$")]
-"""Of a caller: it stands in the audit, in metrics and in the mapping file."""
+"""Name of a caller in audit, metrics and mapping file."""
 
 
 class _Strict(BaseModel):
@@ -81,22 +81,22 @@ class _Issuer(_Limited):
     @field_validator("jwks_url")
     @classmethod
     def _is_guarded(cls, value: str | None) -> str | None:
-        """Keys that come over an open line are anybody's."""
+        """Requires https, since keys over plain http could be forged."""
         if value is not None:
             address = urlsplit(value)
             local = address.scheme == "http" and address.hostname in LOCAL_HOSTS
             if not (local or (address.scheme == "https" and address.hostname)):
-                raise ValueError("give an https address; http only on this machine")
+                raise ValueError("must be an https URL; http only on this machine")
         return value
 
     @model_validator(mode="after")
     def _holds_together(self) -> _Issuer:
         if (self.jwks_url is None) == (self.jwks_file is None):
-            raise ValueError("give jwks_url or jwks_file, one of them")
+            raise ValueError("give either jwks_url or jwks_file")
         if self.roles and (self.facilities is None) != self.every_facility:
-            raise ValueError("say which facilities a claim gives (facilities), or every_facility = true, one of them")
+            raise ValueError("give either facilities (facilities by claim value) or every_facility = true")
         if not self.roles and not self.clients:
-            raise ValueError("say what its tokens may do: a table of roles, or clients one by one")
+            raise ValueError("give a table of roles or a list of clients")
         return self
 
     def built(self, directory: Path) -> Issuer:
@@ -140,42 +140,42 @@ class _AccessFile(_Strict):
 
 
 def read_access_file(path: Path) -> Access:
-    """The callers of an access file.
+    """Returns the callers of an access file.
 
     Raises:
-        AccessError: it cannot be read or does not fit; every problem is named.
+        AccessError: the file cannot be read or is not valid; the message names every problem.
     """
     return parse_access(text_of(path), path.parent)
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The access file and the files of secrets that it names; key sets are watched by who reads them.
+    """Returns the access file and its secret files; key sets are watched separately.
 
     Raises:
-        AccessError: it cannot be read or does not fit.
+        AccessError: the file cannot be read or is not valid.
     """
     named = (sender.secret_file for sender in _parsed(text_of(path)).webhooks)
     return (path, *(path.parent / name for name in named))
 
 
 def parse_access(text: str, directory: Path) -> Access:
-    """Read the text of an access file; files of secrets and keys are named relative to its directory.
+    """Returns the callers of an access file's text; secret and key files are relative to its directory.
 
     Raises:
-        AccessError: it does not fit; every problem is named, no secret repeated.
+        AccessError: the text is not valid; the message names every problem and no secret.
     """
     parsed = _parsed(text)
     if not parsed.names:
-        raise AccessError("the access file names nobody; add a caller, a webhook or an issuer")
+        raise AccessError("the access file has no callers; add a caller, a webhook or an issuer")
     twice = sorted({name for name in parsed.names if parsed.names.count(name) > 1})
     if twice:
-        raise AccessError(f"{', '.join(twice)} stands twice in the access file; every caller has its own name")
+        raise AccessError(f"{', '.join(twice)} is used twice in the access file; give every caller its own name")
     tokens = [caller.token_sha256 for caller in parsed.callers]
     if len(set(tokens)) < len(tokens):
-        raise AccessError("two callers have one token; every caller has its own")
+        raise AccessError("two callers have the same token; give every caller its own")
     addresses = [issuer.issuer for issuer in parsed.issuers]
     if len(set(addresses)) < len(addresses):
-        raise AccessError("two issuers have one address; put their tables together")
+        raise AccessError("two issuers have the same address; combine their tables")
     return Access(
         {caller.token_sha256: caller.actor for caller in parsed.callers},
         [(sender.actor, Webhook(_secrets(directory / sender.secret_file))) for sender in parsed.webhooks],
@@ -196,8 +196,8 @@ def _parsed(text: str) -> _AccessFile:
 
 
 def _place(value: Any, steps: Iterable[int | str]) -> str:
-    """Where a problem stands, entries by the name or subject they have, else by their number from 1."""
-    said = ""
+    """Returns the place of a problem; entries by name or subject, else by number from 1."""
+    place = ""
     for step in steps:
         try:
             value = value[step]
@@ -205,14 +205,14 @@ def _place(value: Any, steps: Iterable[int | str]) -> str:
             value = None
         if isinstance(step, int):
             own = [value.get(key) for key in ("name", "subject")] if isinstance(value, dict) else []
-            said += f"[{next((name for name in own if isinstance(name, str) and name), f'number {step + 1}')}]"
+            place += f"[{next((name for name in own if isinstance(name, str) and name), f'number {step + 1}')}]"
         else:
-            said += f".{step}" if said else step
-    return said
+            place += f".{step}" if place else step
+    return place
 
 
 def _secrets(path: Path) -> tuple[bytes, ...]:
-    """One secret a line: while a sender changes from one to the next, both count."""
+    """Returns the secrets of a file, one per line; both are valid during a change."""
     try:
         return tuple(read_secret(line) for line in text_of(path).split()) or (read_secret(""),)
     except ValueError as error:

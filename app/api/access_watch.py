@@ -1,7 +1,7 @@
-"""The access file of a running gateway: read again when it, or a secret it names, changes.
+"""The access file of a running gateway: read again if it or a secret file changes.
 
-A change that does not fit leaves everybody's rights as they were, says so in the log and on `/metrics`: a slip of the pen
-must neither lock everybody out nor let anybody in.
+An invalid change keeps the previous callers and is reported in the log and on `/metrics`, so that a typing error neither locks
+out callers nor lets any in.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Stamp = tuple[tuple[str, int, int] | None, ...]
 
 
 class AccessOfFile:
-    """Who may call, by a file.
+    """The callers of an access file.
 
     Raises:
-        AccessError: it does not fit at the start.
+        AccessError: the file is not valid at the start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class AccessOfFile:
         self._seen = self._now()
 
     def current(self) -> Access:
-        """The callers as the file stands now; as they were while it does not fit."""
+        """Returns the callers of the current file, or the previous ones while it is not valid."""
         if self._now() != self._seen:
             with self._lock:
                 if self._now() != self._seen:
@@ -44,7 +44,7 @@ class AccessOfFile:
         return self._access
 
     def _look(self) -> None:
-        """Read the file; the secrets it names are watched whether it fits or not, for what it lacks may be one of them."""
+        """Reads the file; its secret files are watched even if it is not valid, since one of them may be the cause."""
         own = _stamp(self._path)
         with contextlib.suppress(AccessError):
             self._files = files_of(self._path)
@@ -53,7 +53,7 @@ class AccessOfFile:
             fresh = read_access_file(self._path)
         except AccessError as error:
             ACCESS_FILE_UP.set(0)
-            log.error("access.file_refused", reason=str(error), kept="the callers of before")
+            log.error("access.file_refused", reason=str(error), kept="previous callers")
         else:
             self._access = fresh.succeeding(self._access)
             ACCESS_FILE_UP.set(1)

@@ -1,4 +1,4 @@
-"""Who calls: a name for the audit, roles, facilities, and how much may be asked for."""
+"""Callers: name for the audit, roles, facilities and limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_EVENTS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a caller may ask for: requests in the long run and at once, bytes and events of one request."""
+    """Limits of a caller: requests per second and in a burst, bytes and events per request."""
 
     rate: float = REQUESTS_PER_SECOND
     burst: float = BURST
@@ -27,13 +27,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who calls.
+    """A caller.
 
     Attributes:
-        name: stands in the audit; never the token, and of a person only the pseudonym.
-        facilities: None means all of them.
-        sources: the CloudEvents sources it may send events of; None means any.
-        person: who the pseudonym is, for the vault; empty where the name says it all.
+        name: name in the audit; a pseudonym for a person, never the token.
+        facilities: None means all.
+        sources: CloudEvents sources of which it may send events; None means any.
+        person: the person of the pseudonym, for the vault; empty if the name is not a pseudonym.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Actor:
         return may(self.roles, right)
 
     def sees(self, facilities: Iterable[str]) -> bool:
-        """True for what concerns one of the actor's facilities; what concerns none yet is for actors of all of them."""
+        """Returns True if one of the facilities is the actor's; data without facility require all facilities."""
         return self.facilities is None or not self.facilities.isdisjoint(facilities)
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A caller that proved who it is.
+    """An authenticated caller.
 
     Attributes:
-        until: when the proof runs out; None when it does not.
-        proof: what a session keeps to know the caller again: it holds no token.
+        until: when the authentication expires; None if never.
+        proof: what a session stores to identify the caller again; it has no token.
     """
 
     actor: Actor

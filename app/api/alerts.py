@@ -1,4 +1,4 @@
-"""Alerts: of one encounter, of all, and taking one."""
+"""Alerts: list, group by cause, acknowledge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from itertools import islice
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from sqlmodel import Session, col, select
 
 from app.api import reading
 from app.api.actors import Actor
@@ -15,64 +14,55 @@ from app.api.bodies import model_from
 from app.api.parts import AlertReader, AlertTaker, OutOfReach, PartsOf
 from app.api.problems import Refusal, documented
 from domain.alerts.causes import Group, grouped
+from store.engine import Session
+from store.queries import alerts as listing
 from store.tables import AlertRecord, Encounter, sealed_for
 from store.vault import audit
 
 LARGEST_PAGE = 1000
-UNKNOWN = "no alert has this id"
+UNKNOWN = "no alert has this ID"
 
 router = APIRouter(tags=["alerts"])
 
-State = Annotated[Literal["open", "acknowledged", "resolved"] | None, Query(description="all of them if absent")]
+State = Annotated[Literal["open", "acknowledged", "resolved"] | None, Query(description="Default: all states")]
 Severity = Annotated[Literal["critical", "warning", "info"] | None, Query()]
 Kind = Annotated[str | None, Query(max_length=100)]
 
 
 @router.get(
-    "/v1/encounters/{ref:path}/alerts", responses=documented(404, 409, 422), summary="The alerts of an encounter"
+    "/v1/encounters/{ref:path}/alerts", responses=documented(404, 409, 422), summary="Get the alerts of an encounter"
 )
 def get_encounter_alerts(ref: str, parts: PartsOf, actor: AlertReader, state: State = None) -> Alerts:
-    """Every alert of the encounter, oldest first; resolved ones stay listed."""
+    """Returns every alert of the encounter, oldest first; resolved alerts stay listed."""
     encounter = reading.read_encounter(parts, actor, "alerts", ref)
-    query = select(AlertRecord).where(AlertRecord.encounter_id == encounter.encounter_id)
-    if state:
-        query = query.where(AlertRecord.state == state)
     with parts.db.read() as session:
-        rows = session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)).all()
+        rows = listing.alerts_of(session, encounter.encounter_id, state)
     return Alerts(alerts=[reading.alert_answer(row) for row in rows])
 
 
-@router.get("/v1/alerts", responses=documented(422), summary="Alerts of every encounter")
+@router.get("/v1/alerts", responses=documented(422), summary="List alerts")
 def list_alerts(
     parts: PartsOf, actor: AlertReader, state: State = None, severity: Severity = None, kind: Kind = None
 ) -> Alerts:
-    """The newest thousand alerts that the caller may see, by state, severity and kind."""
-    query = select(AlertRecord)
-    if state:
-        query = query.where(AlertRecord.state == state)
-    if severity:
-        query = query.where(AlertRecord.severity == severity)
-    if kind:
-        query = query.where(AlertRecord.kind == kind)
-    order = (col(AlertRecord.opened_at).desc(), AlertRecord.alert_id)
+    """Returns the newest 1,000 alerts that the caller may see, by state, severity and kind."""
     with parts.db.write() as session:
-        rows = session.exec(query.order_by(*order))
+        rows = listing.alerts(session, state, severity, kind)
         seen = list(islice((row for row in rows if _visible(session, actor, row)), LARGEST_PAGE))
         audit(session, actor.name, "alerts", "(list)", "read", parts.clock())
     return Alerts(alerts=[reading.alert_answer(row) for row in seen])
 
 
-@router.get("/v1/alerts/causes", responses=documented(), summary="What stands, by cause")
+@router.get("/v1/alerts/causes", responses=documented(), summary="List unresolved alerts by cause")
 def list_causes(parts: PartsOf, actor: AlertReader) -> Causes:
-    """The alerts that stand, put together by what cures them; critical first, then what must be taken first."""
+    """Returns unresolved alerts by cause: critical first, then by acknowledgment deadline."""
     with parts.db.write() as session:
         audit(session, actor.name, "alerts", "(causes)", "read", parts.clock())
         return Causes(causes=[cause_answer(group) for group in standing_groups(session, actor)])
 
 
 def standing_groups(session: Session, actor: Actor) -> tuple[Group, ...]:
-    """The causes of what stands and the caller may see."""
-    rows = session.exec(select(AlertRecord).where(AlertRecord.state != "resolved")).all()
+    """Returns the causes of unresolved alerts that the caller may see."""
+    rows = listing.unresolved_alerts(session)
     if actor.facilities is not None:
         rows = [row for row in rows if _visible(session, actor, row)]
     return grouped(rows)
@@ -96,7 +86,7 @@ def cause_answer(group: Group) -> CauseAnswer:
 
 
 def _visible(session: Session, actor: Actor, row: AlertRecord) -> bool:
-    """Alerts of no encounter are for those who see every facility."""
+    """Returns True if the actor may see the alert; alerts without encounter require all facilities."""
     if actor.facilities is None:
         return True
     encounter = session.get(Encounter, row.encounter_id) if row.encounter_id else None
@@ -109,19 +99,19 @@ BODY = {
 
 
 async def _taken(request: Request, actor: AlertTaker) -> Acknowledgement:
-    return await model_from(request, actor, Acknowledgement, "not an acknowledgement")
+    return await model_from(request, actor, Acknowledgement, "not a valid acknowledgment")
 
 
 @router.post(
     "/v1/alerts/{alert_id}/acknowledge",
     responses=documented(400, 404, 409, 413, 422),
     openapi_extra=BODY,
-    summary="Take an alert",
+    summary="Acknowledge an alert",
 )
 def acknowledge(
     alert_id: str, body: Annotated[Acknowledgement, Depends(_taken)], parts: PartsOf, actor: AlertTaker
 ) -> AlertAnswer:
-    """Somebody takes the alert; it stays until its condition is gone. Taking it again changes nothing."""
+    """Acknowledges an alert, which resolves when its condition ends. Repeating changes nothing."""
     with parts.db.write() as session:
         row = session.get(AlertRecord, alert_id, with_for_update=True)
         if row is None:
@@ -129,7 +119,7 @@ def acknowledge(
         if not _visible(session, actor, row):
             raise OutOfReach(actor, alert_id, UNKNOWN)
         if row.state == "resolved":
-            raise Refusal(409, "this alert is resolved already")
+            raise Refusal(409, "this alert is already resolved")
         if row.state == "open":
             row.state, row.acknowledged_at, row.acknowledged_by = "acknowledged", parts.clock(), body.by
             if body.note:

@@ -1,4 +1,4 @@
-"""The answers of the HTTP interface. They carry opaque ids, keys of the rulebook, dates and codes; never a person."""
+"""Responses of the HTTP interface: opaque IDs, rulebook keys, dates and codes, never a patient's identity."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Answer(BaseModel):
 
 
 class Receipt(Answer):
-    """What became of an event. A holder event stands in many encounters and names none."""
+    """Result for an event. An event about a holder concerns many encounters and has no encounter ID."""
 
     event_id: str | None
     encounter_id: str | None
@@ -45,14 +45,14 @@ class Receipts(Answer):
 
 
 class ReplyFileAnswer(Answer):
-    """What became of a file of payers' answers: a receipt per answer of ours."""
+    """Result for a payer response file: a receipt per response to our claims."""
 
     receipts: list[Receipt]
-    passed_over: int = Field(description="answers to claims of other systems of the house")
+    passed_over: int = Field(description="Responses to claims of other systems")
 
 
 class FhirAnswer(Answer):
-    """What became of a FHIR request: a receipt per event made of it, and the event numbers that were skipped."""
+    """Result for a FHIR request: a receipt per event, and the missing event numbers."""
 
     kind: str
     receipts: list[Receipt]
@@ -60,7 +60,7 @@ class FhirAnswer(Answer):
 
 
 class RequirementAnswer(Answer):
-    """One thing a gate asks for, judged for the gate's day."""
+    """One requirement of a gate on the gate's date."""
 
     key: str
     kind: str
@@ -81,7 +81,7 @@ class RequirementAnswer(Answer):
 
 
 class GateAnswer(Answer):
-    """A stage's entry, judged for the day of its service."""
+    """The gate of a stage on the date of its service."""
 
     stage: str
     on: date
@@ -97,7 +97,7 @@ class OverrideAnswer(Answer):
 
 
 class HoldAnswer(Answer):
-    """What must be cured before the encounter, or a claim of it, goes on. An overridden hold stays on record."""
+    """An unmet requirement that stops the encounter or a claim. An overridden hold stays listed."""
 
     id: str
     kind: str
@@ -139,7 +139,7 @@ class DeadlineAnswer(Answer):
 
 
 class WaitingClaim(Answer):
-    """A claim that is not due yet, and what it waits for."""
+    """A claim that is not due yet, with what it waits for."""
 
     claim: str
     waiting_for: list[str]
@@ -147,7 +147,7 @@ class WaitingClaim(Answer):
 
 
 class EncounterSummary(Answer):
-    """An encounter in a list. `up_to_date`: the workflow has decided on every event that is stored."""
+    """An encounter in a list. `up_to_date`: every stored event is processed."""
 
     encounter_id: str
     status: str
@@ -165,7 +165,7 @@ class EncounterSummary(Answer):
 
 
 class EncounterAnswer(EncounterSummary):
-    """An encounter as its last decision showed it."""
+    """An encounter by its last decision."""
 
     decided_at: datetime | None
     edition: str | None
@@ -183,14 +183,14 @@ class EncounterAnswer(EncounterSummary):
 
 
 class EncounterPage(Answer):
-    """A page of encounters, oldest first; `next` is the `after` of the following page."""
+    """A page of encounters, oldest first; `next` is the `after` of the next page."""
 
     encounters: list[EncounterSummary]
     next: str | None
 
 
 class CustodyLink(BaseModel):
-    """One link of the chain of identity, with its content. Staff stand under pseudonyms."""
+    """One link of the chain of identity with its content. Staff have pseudonyms."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -204,7 +204,7 @@ class CustodyLink(BaseModel):
 
 
 class Timeline(Answer):
-    """The chain of identity: what stands, in clinical order, and every link, in the order it was appended."""
+    """The chain of identity: records in effect in clinical order, and every link as appended."""
 
     encounter_id: str
     verified: bool
@@ -215,23 +215,23 @@ class Timeline(Answer):
 
 
 class Payment(Answer):
-    """What the remittances of a claim's version come to, in United States dollars."""
+    """Payments of a claim version by its remittances, in US dollars."""
 
     remitted_at: datetime
-    paid: Decimal = Field(description="by the payer it was sent to, reversals subtracted")
-    kept: Decimal = Field(description="`paid` less what was withheld from other transfers")
+    paid: Decimal = Field(description="Paid by the billed payer, reversals subtracted")
+    kept: Decimal = Field(description="`paid` less amounts withheld from other payments")
     refused: Decimal
-    patient_responsibility: Decimal = Field(description="as that payer says")
-    forwarded: bool = Field(description="that payer passed it on to further payers (CLP02 19 to 21)")
-    crossover: list[str] = Field(description="the further payers it names")
-    paid_by_further: Decimal | None = Field(description="by further payers; null while none answered")
-    balance: Decimal = Field(description="what the last payer that answered leaves to the patient")
-    shortfall: Decimal | None = Field(description="below what public amounts say")
+    patient_responsibility: Decimal = Field(description="Patient responsibility by that payer")
+    forwarded: bool = Field(description="That payer crossed the claim over to secondary payers (CLP02 19 to 21)")
+    crossover: list[str] = Field(description="Secondary payers of the crossover")
+    paid_by_further: Decimal | None = Field(description="Paid by secondary payers; null without their response")
+    balance: Decimal = Field(description="Patient balance by the last payer that responded")
+    shortfall: Decimal | None = Field(description="Shortfall from published payment amounts")
     appeal_by: date | None
 
 
 class ClaimAnswer(Answer):
-    """A claim's document with its place in its history. `errors` are the edits that hold it."""
+    """A claim with its version and state. `errors` are the edits that hold the claim."""
 
     letter: Letter
     ordinal: int
@@ -268,16 +268,16 @@ class ClaimAnswer(Answer):
     warnings: list[Edit]
     edition: str
     rulebook_digest: str
-    content_hash: str = Field(description="SHA-256 over everything that is billed")
-    payment: Payment | None = Field(default=None, description="null while no remittance came")
+    content_hash: str = Field(description="SHA-256 over the billed content")
+    payment: Payment | None = Field(default=None, description="Null without a remittance")
 
 
 class ClaimElsewhere(Answer):
-    """A claim that another system sent before the cutover: attested, never sent from here."""
+    """A claim of another system before the cutover, as attested; this system never sends it."""
 
     letter: Letter
     ordinal: int
-    number: str = Field(description="that system's claim number")
+    number: str = Field(description="Claim number of that system")
     payer_number: str | None
     facility: str
     setting: str
@@ -290,35 +290,31 @@ class ClaimElsewhere(Answer):
 class Claims(Answer):
     encounter_id: str
     claims: list[ClaimAnswer]
-    elsewhere: list[ClaimElsewhere] = Field(description="claims billed by another system before the cutover")
+    elsewhere: list[ClaimElsewhere] = Field(description="Claims billed by another system before the cutover")
 
 
 class WorklistEntry(Answer):
-    """A claim that somebody must work on. Amounts are United States dollars; of a denied claim, what was refused."""
+    """A claim that needs work. Amounts are US dollars; for a denied claim the denied amount."""
 
     encounter_id: str
-    claim: str = Field(description="letter and ordinal")
-    version: int | None = Field(description="null while no version was built, for documents are missing")
+    claim: str = Field(description="Letter and ordinal")
+    version: int | None = Field(description="Null if documents are missing and no version exists")
     state: str
     payer: str
     total: Decimal
-    since: date = Field(description="end of service, build, transmission or remittance, by the list")
+    since: date = Field(description="Date of end of service, build, transmission or remittance, depending on the list")
     days: int
     owner: str
     waits_for: list[str]
-    due: date | None = Field(description="last day of the appeal, or of timely filing")
+    due: date | None = Field(description="Last day to appeal, or for timely filing")
     days_left: int | None
-    reason: str | None = Field(default=None, description="what the payer or clearing house said, or what is overdue")
-    fix: str | None = Field(default=None, description="the next step in words; of a denial, the guide's fix")
-    denial: int | None = Field(
-        default=None, description="number of the denial in the guide, where one fits the reasons"
-    )
+    reason: str | None = Field(default=None, description="Reason of payer or clearinghouse, or what is overdue")
+    fix: str | None = Field(default=None, description="Next step")
+    denial: int | None = Field(default=None, description="Number of the matching denial in the guide")
     citation: str | None = None
-    paid: Decimal | None = Field(default=None, description="what the payer paid for this version so far")
-    lines: list[str] = Field(
-        default_factory=list, description="service lines that were refused, with amount and reasons"
-    )
-    packet: str | None = Field(default=None, description="where the evidence packet of the claim is")
+    paid: Decimal | None = Field(default=None, description="Amount paid by the payer for this version")
+    lines: list[str] = Field(default_factory=list, description="Denied service lines with amount and reasons")
+    packet: str | None = Field(default=None, description="Path of the claim's evidence packet")
 
 
 class Worklist(Answer):
@@ -330,7 +326,7 @@ class Worklist(Answer):
 
 
 class AlertAnswer(Answer):
-    """A condition somebody must act on, from its opening to its end."""
+    """A condition that needs work: open, acknowledged or resolved."""
 
     alert_id: str
     encounter_id: str | None
@@ -360,7 +356,7 @@ class Alerts(Answer):
 
 
 class CauseAnswer(Answer):
-    """Alerts of one cause that stand. Severity, title, action and citation are of the gravest of them."""
+    """Unresolved alerts of one cause. Severity, title, action and citation are those of the most severe alert."""
 
     cause: str
     severity: str
@@ -368,11 +364,11 @@ class CauseAnswer(Answer):
     action: str
     citation: str
     owners: list[str]
-    open: int = Field(description="how many nobody has taken")
+    open: int = Field(description="Number of alerts not acknowledged")
     encounters: list[str]
     oldest: datetime
     acknowledge_by: datetime | None
-    alerts: list[str] = Field(description="ids, the gravest first")
+    alerts: list[str] = Field(description="Alert IDs, the most severe first")
 
 
 class Causes(Answer):
@@ -380,7 +376,7 @@ class Causes(Answer):
 
 
 class DeliveryAnswer(Answer):
-    """A message about alerts to one destination."""
+    """An alert message to one destination."""
 
     delivery_id: str
     destination: str
@@ -400,7 +396,7 @@ class Deliveries(Answer):
 
 
 class Acknowledgement(Answer):
-    """Who takes an alert: a role. The note is kept encrypted."""
+    """The role that acknowledges an alert. The note is stored encrypted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -409,7 +405,7 @@ class Acknowledgement(Answer):
 
 
 class Explanation(Answer):
-    """Why one line, hold or alert is there."""
+    """The reason of one claim line, hold or alert."""
 
     subject: str
     what: Literal["claim_line", "hold", "alert"]
@@ -429,7 +425,7 @@ class Explanations(Answer):
 
 
 class QuarantineEntry(Answer):
-    """An event that waits, or was refused. Its content stays encrypted; `expires_at` is when one that is set aside goes."""
+    """A quarantined message. Its content stays encrypted; `expires_at` is the end of retention of a retained message."""
 
     quarantine_id: str
     event_id: str | None
@@ -445,7 +441,7 @@ class QuarantineEntry(Answer):
 
 
 class Closing(Answer):
-    """Who closes an entry of the quarantine, a role, and why. The note is kept encrypted; `other` asks for one."""
+    """The role that closes a quarantine entry, and the reason. The note is stored encrypted and required for `other`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -456,7 +452,7 @@ class Closing(Answer):
     @model_validator(mode="after")
     def _other_is_explained(self) -> Closing:
         if self.because == "other" and not (self.note or "").strip():
-            raise ValueError("note: say why, where it is none of the other reasons")
+            raise ValueError("note: required for the reason other")
         return self
 
 
@@ -465,7 +461,7 @@ class QuarantinePage(Answer):
 
 
 class AuditAnswer(Answer):
-    """Somebody did something, or was denied it. `person` is who a pseudonym is; `target` an opaque id."""
+    """An audit entry. `person` is the person of a pseudonym; `target` is an opaque ID."""
 
     audit_id: str
     at: datetime
@@ -477,7 +473,7 @@ class AuditAnswer(Answer):
 
 
 class AuditPage(Answer):
-    """Entries of the audit, the newest first; `next` is the `after` of the following page."""
+    """A page of audit entries, the newest first; `next` is the `after` of the next page."""
 
     entries: list[AuditAnswer]
     next: str | None
@@ -488,7 +484,7 @@ class Health(Answer):
 
 
 class Readiness(Answer):
-    """Whether the gateway's neighbours answer. Events are taken in while Temporal is away."""
+    """Whether database and Temporal respond. Events are received also while Temporal is down."""
 
     ready: bool
     database: bool

@@ -1,13 +1,12 @@
-"""`GET /v1/audit`: who looked at what, changed what, and was turned away. For whoever answers for privacy."""
+"""`GET /v1/audit`: who read, changed or was denied what, for the privacy officer."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from itertools import islice
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
-from sqlalchemy import ColumnElement, and_, or_
-from sqlmodel import Session, col, select
 
 from app.api import reading
 from app.api.actors import Actor
@@ -16,13 +15,15 @@ from app.api.parts import AuditReader, PartsOf
 from app.api.problems import Refusal, documented
 from app.api.query_params import one_of
 from intake.inbox.receive import Disposition
-from store.tables import AlertRecord, AuditEntry, Encounter, EncounterEvent
+from store.engine import Session
+from store.queries.audit import AuditFilter, audit_entries, encounter_of_target
+from store.tables import AuditEntry
 from store.vault import PSEUDONYM_PREFIX, audit, person_of
 
 PAGE = 200
 LARGEST_PAGE = 1000
 LARGEST_SEARCH = 20_000
-"""Entries looked at for a caller who may see some facilities only, before the page ends short."""
+"""Entries searched for a caller with some facilities only, before the page ends short."""
 
 router = APIRouter(tags=["audit"])
 
@@ -32,49 +33,47 @@ OUTCOMES = (
     *("released", "unmapped", "aside"),
     *(disposition.value for disposition in Disposition),
 )
-"""First words of what may stand as the outcome of an entry, with dispositions and the states of the quarantine."""
+"""First words of possible outcomes, with dispositions and states of the quarantine."""
 
 Action = Annotated[
-    str | None, Query(description="what was done, or its beginning: show identity, POST /v1/events", max_length=120)
+    str | None,
+    Query(description="Action or its first words, for example show identity, POST /v1/events", max_length=120),
 ]
 Outcome = Annotated[
     str | None,
     Query(
-        description=f"what it came to, or its first word: {', '.join(OUTCOMES)}",
+        description=f"Outcome or its first word: {', '.join(OUTCOMES)}",
         max_length=120,
         json_schema_extra={"pattern": f"^({'|'.join(OUTCOMES)})( [ -~]*)?$"},
     ),
 ]
 
 
-@router.get("/v1/audit", responses=documented(404, 409, 422), summary="What was read, changed and denied")
+@router.get("/v1/audit", responses=documented(404, 409, 422), summary="List audit entries")
 def list_audit(
     parts: PartsOf,
     actor: AuditReader,
-    encounter: Annotated[str | None, Query(description="id or any identifier; its alerts and events too")] = None,
-    caller: Annotated[str | None, Query(description="name or pseudonym of who did it", max_length=120)] = None,
+    encounter: Annotated[
+        str | None, Query(description="Encounter ID or any identifier; includes its alerts and events")
+    ] = None,
+    caller: Annotated[str | None, Query(description="Name or pseudonym of the caller", max_length=120)] = None,
     action: Action = None,
     outcome: Outcome = None,
     since: Annotated[AwareDatetime | None, Query()] = None,
     until: Annotated[AwareDatetime | None, Query()] = None,
-    after: Annotated[str | None, Query(description="`next` of the page before", max_length=40)] = None,
+    after: Annotated[str | None, Query(description="`next` of the previous page", max_length=40)] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
 ) -> AuditPage:
-    """Entries of the audit, the newest first. That they were read is an entry, too.
+    """Returns audit entries, the newest first. This query is recorded as well.
 
-    A caller with facilities sees what concerns an encounter of theirs. A person's pseudonym is opened from the vault.
+    A caller with some facilities sees entries of encounters there. The person of a pseudonym is read from the vault.
     """
-    words = ((AuditEntry.action, action), (AuditEntry.outcome, outcome))
     about = reading.read_encounter(parts, actor, "audit", encounter).encounter_id if encounter else None
     if outcome is not None:
         one_of("outcome", outcome.split(" ")[0], OUTCOMES)
-    wanted = [col(AuditEntry.actor) == caller] if caller is not None else []
-    wanted += [_begins(col(column), said) for column, said in words if said is not None]
-    wanted += [col(AuditEntry.at) >= since] if since else []
-    wanted += [col(AuditEntry.at) < until] if until else []
     with parts.db.write() as session:
-        wanted += [_about(about)] if about else []
-        wanted += [_following(session, after)] if after else []
+        last = _last(session, after) if after else None
+        wanted = AuditFilter(about, caller, action, outcome, since, until, last)
         rows = _page(session, actor, wanted, limit + 1)
         if not about:
             audit(session, actor.name, "audit", "(all)", "read", parts.clock())
@@ -83,44 +82,23 @@ def list_audit(
     return AuditPage(entries=entries, next=entries[-1].audit_id if len(rows) > limit else None)
 
 
-def _begins(column: Any, words: str) -> ColumnElement[bool]:
-    """These words, or these and more of them."""
-    return or_(column == words, column.startswith(f"{words} ", autoescape=True))
-
-
-def _about(encounter: str) -> ColumnElement[bool]:
-    alerts = select(AlertRecord.alert_id).where(AlertRecord.encounter_id == encounter)
-    events = select(EncounterEvent.event_id).where(EncounterEvent.encounter_id == encounter)
-    target = col(AuditEntry.target)
-    return or_(target == encounter, target.in_(alerts), target.in_(events))
-
-
-def _following(session: Session, after: str) -> ColumnElement[bool]:
+def _last(session: Session, after: str) -> AuditEntry:
+    """Returns a condition for these words, alone or followed by more."""
     last = session.get(AuditEntry, after)
     if last is None:
-        raise Refusal(404, "after is not the `next` of a page")
-    same = and_(col(AuditEntry.at) == last.at, col(AuditEntry.audit_id) > last.audit_id)
-    return or_(col(AuditEntry.at) < last.at, same)
+        raise Refusal(404, "`after` must be the `next` of a page")
+    return last
 
 
-def _page(session: Session, actor: Actor, wanted: list[ColumnElement[bool]], size: int) -> list[AuditEntry]:
-    query = select(AuditEntry).where(*wanted).order_by(col(AuditEntry.at).desc(), col(AuditEntry.audit_id))
+def _page(session: Session, actor: Actor, wanted: AuditFilter, size: int) -> list[AuditEntry]:
     if actor.facilities is None:
-        return list(session.exec(query.limit(size)))
-    found: list[AuditEntry] = []
-    for row in session.exec(query.limit(LARGEST_SEARCH)):
-        if _concerns(session, actor, row.target):
-            found.append(row)
-        if len(found) == size:
-            break
-    return found
+        return list(audit_entries(session, wanted, size))
+    entries = audit_entries(session, wanted, LARGEST_SEARCH)
+    return list(islice((row for row in entries if _concerns(session, actor, row.target)), size))
 
 
 def _concerns(session: Session, actor: Actor, target: str) -> bool:
-    encounter = session.get(Encounter, target)
-    if encounter is None:
-        alert = session.get(AlertRecord, target)
-        encounter = session.get(Encounter, alert.encounter_id) if alert and alert.encounter_id else None
+    encounter = encounter_of_target(session, target)
     return encounter is not None and actor.sees(encounter.facilities)
 
 

@@ -1,4 +1,4 @@
-"""Bodies of requests: read once the caller is known, within the caller's limits, as JSON that reads but one way."""
+"""Request bodies: read after the caller is known, within its limits, as strict JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def body_of(request: Request) -> bytes:
-    """The body, read once and never beyond the greatest limit."""
+    """Returns the body, read once and up to the largest limit."""
     known: bytes | None = getattr(request.state, "body", None)
     if known is not None:
         return known
@@ -30,7 +30,7 @@ async def body_of(request: Request) -> bytes:
 
 
 async def body_from(request: Request, actor: Actor) -> bytes:
-    """The body, within the limit of its sender."""
+    """Returns the body, within the limit of its sender."""
     body = await body_of(request)
     if len(body) > actor.limits.body:
         raise too_large(actor.limits.body)
@@ -38,7 +38,7 @@ async def body_from(request: Request, actor: Actor) -> bytes:
 
 
 async def json_from(request: Request, actor: Actor) -> Any:
-    """The value of the body."""
+    """Returns the JSON value of the body."""
     try:
         return read_json(await body_from(request, actor))
     except NotJson as error:
@@ -46,10 +46,10 @@ async def json_from(request: Request, actor: Actor) -> Any:
 
 
 async def model_from(request: Request, actor: Actor, model: type[M], what: str) -> M:
-    """The body as a model.
+    """Returns the body as a model.
 
     Raises:
-        Refusal: 422 with the fields at fault; `what` says what the body is not.
+        Refusal: 422 with the fields in error; `what` is the detail text.
     """
     try:
         return model.model_validate(await json_from(request, actor))
@@ -59,4 +59,4 @@ async def model_from(request: Request, actor: Actor, model: type[M], what: str) 
 
 
 def too_large(limit: int) -> Refusal:
-    return Refusal(413, f"a request carries at most {limit} bytes; send the events in smaller batches")
+    return Refusal(413, f"the request is too large; at most {limit} bytes. Send smaller batches")

@@ -1,6 +1,6 @@
-"""What billers have to work on: claims not billed, held, not answered or denied, with days, money, owner and next step.
+"""Claim worklists: unbilled, held, unacknowledged and denied claims with days, amounts, owner and next step.
 
-One reading for the HTTP interface and the board.
+HTTP interface and board share them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from sqlmodel import Session, col, select
-
-from activities.billing.claim_versions import BEHIND
 from app.api.actors import Actor
 from app.api.answers import Worklist, WorklistEntry
-from domain.billing.submission.versions import VOID, State
+from domain.billing.submission.model import VOID, State
+from store.claims import status_of
+from store.engine import Session
+from store.queries.alerts import unresolved_of_kinds
+from store.queries.claims import claims_in
+from store.queries.encounters import encounters
 from store.tables import AlertRecord, ClaimVersion, Encounter, Transmission
 
 Name = Literal["unbilled", "held", "unacknowledged", "denied"]
@@ -41,13 +43,13 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "unacknowledged": ("claim_277ca_overdue", "claim_999_overdue"),
     "denied": ("claim_denied", "claim_taken_back", "claim_appeal_ending"),
 }
-"""Alerts of a claim that say what to do about it, the first that stands."""
+"""Alerts of a claim with its next step; the first unresolved one counts."""
 
 WAITING, BILLER, CODER = "waiting", "biller", "coder"
 
 
 def worklist(session: Session, name: Name, actor: Actor, now: datetime) -> Worklist:
-    """A worklist for a caller, the longest waiting first; what presses by a deadline comes before that."""
+    """Returns a worklist for a caller, the longest waiting first."""
     entries = sorted(_entries(session, name, actor, now), key=_order)
     total = sum((entry.total for entry in entries), Decimal(0))
     return Worklist(name=name, as_of=now, claims=len(entries), total=total, entries=entries)
@@ -58,9 +60,8 @@ def _order(entry: WorklistEntry) -> tuple[int, str, str]:
 
 
 def _entries(session: Session, name: str, actor: Actor, now: datetime) -> Iterator[WorklistEntry]:
-    seen = {row.encounter_id: row for row in session.exec(select(Encounter)) if actor.sees(row.facilities)}
-    rows = session.exec(select(ClaimVersion).where(col(ClaimVersion.state).in_(STATES[name]))).all()
-    mine = [row for row in rows if row.encounter_id in seen and _belongs(name, row)]
+    seen = {row.encounter_id: row for row in encounters(session) if actor.sees(row.facilities)}
+    mine = [row for row in claims_in(session, STATES[name]) if row.encounter_id in seen and _belongs(name, row)]
     alerts = _alerts(session, name, {row.encounter_id for row in mine})
     for row in mine:
         yield _entry(session, name, row, alerts.get((row.encounter_id, f"{row.letter}/{row.ordinal}"), {}), now)
@@ -72,17 +73,17 @@ def _entries(session: Session, name: str, actor: Actor, now: datetime) -> Iterat
 def _belongs(name: str, row: ClaimVersion) -> bool:
     """A void bills nothing, but a claim may wait behind it; one that only a 999 answered is not acknowledged by its payer."""
     if name == "unbilled":
-        return row.frequency != VOID or bool(row.standing.get(BEHIND))
+        return row.frequency != VOID or status_of(row).rebill is not None
     if name != "unacknowledged":
         return True
-    return not row.standing.get("untold") and not PAYERS_WORD & set(row.standing.get("heard", ()))
+    status = status_of(row)
+    return not status.unanswered_in_shadow and not PAYERS_WORD & set(status.response_kinds)
 
 
 def _alerts(session: Session, name: str, encounters: Collection[str]) -> dict[tuple[str, str], dict[str, AlertRecord]]:
-    """The standing alerts of the claims of a list, by encounter and claim, then by kind."""
-    query = select(AlertRecord).where(AlertRecord.state != "resolved", col(AlertRecord.kind).in_(CAUSES[name]))
+    """Returns the unresolved alerts of a list's claims, by encounter and claim, then by kind."""
     found: dict[tuple[str, str], dict[str, AlertRecord]] = {}
-    for alert in session.exec(query):
+    for alert in unresolved_of_kinds(session, CAUSES[name]):
         if alert.encounter_id in encounters:
             claim = alert.key.split(".")[1]
             found.setdefault((alert.encounter_id or "", claim), {})[alert.kind] = alert
@@ -95,28 +96,29 @@ def _entry(
     since, due = _since(session, name, row), _due(name, row)
     errors = [edit for edit in row.document.get("edits", ()) if edit["severity"] == "error"]
     cause = next((alerts[kind] for kind in CAUSES[name] if kind in alerts), None)
-    money = Decimal(row.standing["refused"]) if name == "denied" and row.standing.get("refused") else row.total
+    status = status_of(row)
+    money = status.refused if name == "denied" and status.refused is not None else row.total
     key = f"{row.letter}/{row.ordinal}"
-    waits = (row.standing.get(BEHIND) if row.frequency == VOID else None) or {}
+    rebill = status.rebill if row.frequency == VOID else None
     return WorklistEntry(
         encounter_id=row.encounter_id,
         claim=key,
         version=row.version,
         state=row.state,
-        payer=waits.get("payer", row.payer),
-        total=Decimal(waits["total"]) if waits else money,
+        payer=rebill.payer if rebill else row.payer,
+        total=rebill.total if rebill else money,
         since=since,
         days=max((now.date() - since).days, 0),
         owner=_owner(row, errors, cause),
-        waits_for=[*(["the void of the claim before it"] if waits else []), *_waits_for(row, errors, cause)],
+        waits_for=[*(["the void of the claim before it"] if rebill else []), *_waits_for(row, errors, cause)],
         due=due,
         days_left=(due - now.date()).days if due else None,
         reason=cause.title.removeprefix(f"Claim {key}: ") if cause else None,
         fix=_fix(row, errors, cause),
         denial=cause.denial if cause else None,
         citation=_citation(row, errors, cause),
-        paid=Decimal(row.standing["paid"]) if row.standing.get("paid") else None,
-        lines=list(row.standing.get("refused_lines") or ()) if name == "denied" else [],
+        paid=status.paid,
+        lines=list(status.refused_lines) if name == "denied" else [],
         packet=f"/v1/encounters/{row.encounter_id}/claims/{key}/packet" if name == "denied" else None,
     )
 
@@ -141,33 +143,33 @@ def _citation(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: Ale
 
 
 def _waits_for(row: ClaimVersion, errors: Sequence[Mapping[str, Any]], cause: AlertRecord | None) -> list[str]:
-    """Why the claim stands still, else what is waited for next."""
+    """Returns why the claim is held, else what it waits for."""
     if _holding(row, errors):
         return [edit["message"] for edit in errors]
-    told = row.standing.get("next")
-    return [told] if told else []
+    title = status_of(row).next_title
+    return [title] if title else []
 
 
 def _since(session: Session, name: str, row: ClaimVersion) -> date:
-    """The day from which the list counts: end of service, build, transmission, remittance."""
+    """Returns the date from which the list counts: end of service, build, transmission or remittance."""
     if name == "unbilled":
-        waits = row.standing.get(BEHIND) if row.frequency == VOID else None
-        return date.fromisoformat(waits["through"] if waits else row.document["statement_through"])
+        rebill = status_of(row).rebill if row.frequency == VOID else None
+        return rebill.through if rebill else date.fromisoformat(row.document["statement_through"])
     if name == "unacknowledged":
         sent = session.get(Transmission, (row.encounter_id, row.letter, row.ordinal, row.version))
         return (sent.created_at if sent else row.built_at).date()
-    remitted = row.standing.get("remitted_at") if name == "denied" else None
-    return datetime.fromisoformat(remitted).date() if remitted else row.built_at.date()
+    remitted = status_of(row).remitted_at if name == "denied" else None
+    return remitted.date() if remitted else row.built_at.date()
 
 
 def _due(name: str, row: ClaimVersion) -> date | None:
-    """The last day on which acting still helps: of the appeal, or of timely filing."""
-    told = row.standing.get("appeal_by" if name == "denied" else "file_by")
-    return date.fromisoformat(told) if told else None
+    """Returns the last day to appeal or for timely filing."""
+    status = status_of(row)
+    return status.appeal_by if name == "denied" else status.file_by
 
 
 def _waiting(encounter: Encounter, now: datetime) -> Iterator[WorklistEntry]:
-    """Claims that have no version yet, for their documents are not all here."""
+    """Yields claims without a version, since documents are missing."""
     view: Mapping[str, Any] = encounter.view
     for claim, amounts in zip(view.get("claims_waiting", ()), view.get("unbilled", ()), strict=False):
         through = date.fromisoformat(amounts["through"])

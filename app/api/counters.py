@@ -1,4 +1,4 @@
-"""The gateway's own counters; gauges of what the database knows are in `app.metrics`."""
+"""Counters of the gateway process; database metrics are in `app.metrics`."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""Messages about alerts: what waits, what was given up, and trying a dead letter again."""
+"""Alert messages: list and retry."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from sqlmodel import Session, col, select
 
 from app.api.actors import Actor
 from app.api.answers import Deliveries, DeliveryAnswer
 from app.api.parts import AlertReader, AlertTaker, Parts, PartsOf, whole_house
 from app.api.problems import Refusal, documented
+from store.queries.alerts import alert_deliveries
 from store.tables import AlertDelivery
 from store.vault import audit
 
@@ -18,47 +18,39 @@ LARGEST_PAGE = 1000
 
 router = APIRouter(tags=["alerts"])
 
-State = Annotated[Literal["waiting", "delivered", "dead"] | None, Query(description="all of them if absent")]
+State = Annotated[Literal["waiting", "delivered", "dead"] | None, Query(description="Default: all states")]
 
 
-@router.get("/v1/alerts/deliveries", responses=documented(422), summary="Messages about alerts")
+@router.get("/v1/alerts/deliveries", responses=documented(422), summary="List alert messages")
 def list_deliveries(parts: PartsOf, actor: AlertReader, state: State = None) -> Deliveries:
-    """The newest thousand messages by state; `dead` lists what was given up. It takes a caller of every facility."""
+    """Returns the newest 1,000 messages; `dead` means no more retries. Requires access to all facilities."""
     whole_house(actor, "messages about alerts")
     with parts.db.write() as session:
         audit(session, actor.name, "alert deliveries", "(list)", "read", parts.clock())
-        return Deliveries(deliveries=[answer(row) for row in deliveries(session, state)])
-
-
-def deliveries(session: Session, state: str | None) -> list[AlertDelivery]:
-    query = select(AlertDelivery)
-    if state:
-        query = query.where(AlertDelivery.state == state)
-    order = (col(AlertDelivery.created_at).desc(), AlertDelivery.delivery_id)
-    return list(session.exec(query.order_by(*order).limit(LARGEST_PAGE)))
+        return Deliveries(deliveries=[answer(row) for row in alert_deliveries(session, state, LARGEST_PAGE)])
 
 
 @router.post(
-    "/v1/alerts/deliveries/{delivery_id}/retry", responses=documented(404, 409), summary="Try a dead letter again"
+    "/v1/alerts/deliveries/{delivery_id}/retry", responses=documented(404, 409), summary="Retry an alert message"
 )
 def retry(delivery_id: str, parts: PartsOf, actor: AlertTaker) -> DeliveryAnswer:
-    """Queue the message once more, with the alerts as they stand now; on record. One that waits is tried at once."""
+    """Queues the message again with the current alerts, at once; audited."""
     return try_again(parts, actor, delivery_id)
 
 
 def try_again(parts: Parts, actor: Actor, delivery_id: str) -> DeliveryAnswer:
-    """What the endpoint and the board do.
+    """Queues a message again, for endpoint and board.
 
     Raises:
-        Refusal: no such message, delivered already, or the caller sees some facilities only.
+        Refusal: unknown message, already delivered, or the caller does not have all facilities.
     """
     whole_house(actor, "messages about alerts")
     with parts.db.write() as session:
         row = session.get(AlertDelivery, delivery_id, with_for_update=True)
         if row is None:
-            raise Refusal(404, "no message has this id")
+            raise Refusal(404, "no message has this ID")
         if row.state == "delivered":
-            raise Refusal(409, "this message is delivered already")
+            raise Refusal(409, "this message is already delivered")
         now = parts.clock()
         row.state, row.next_attempt_at, row.created_at = "waiting", now, now
         session.add(row)

@@ -1,4 +1,4 @@
-"""Encounters: list, one, timeline, holds, explanations."""
+"""Encounters: list, details, timeline, holds, explanations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Query
-from sqlmodel import col, select
 
 from app.api import reading
 from app.api.answers import EncounterAnswer, EncounterPage, Explanations, Holds, MilestoneAnswer, Timeline
@@ -18,6 +17,8 @@ from app.api.roles import Right
 from domain.encounter.model import HoldKind
 from domain.events.governance import Layer
 from store.chain import first_break, standing_records
+from store.queries.custody import chain_links
+from store.queries.encounters import encounters
 from store.tables import Encounter
 
 PAGE = 100
@@ -30,8 +31,7 @@ RULE = r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+"
 Hold = Annotated[
     str | None,
     Query(
-        description=f"of a hold that stands: its kind ({', '.join(HOLD_KINDS)}), its layer ({', '.join(Layer)}), the id of "
-        "its rule or its own",
+        description=f"An open hold: kind ({', '.join(HOLD_KINDS)}), layer ({', '.join(Layer)}), rule ID or hold ID",
         max_length=100,
         json_schema_extra={"pattern": f"^({'|'.join((*HOLD_KINDS, *Layer))}|{RULE})$"},
     ),
@@ -48,37 +48,30 @@ def list_encounters(
     after: Annotated[str | None, Query(max_length=40)] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
 ) -> EncounterPage:
-    """Encounters by stage and by the holds that stand, in the order of their ids."""
+    """Returns encounters by stage and open holds, in order of ID."""
     hold = hold or None
     if hold is not None and re.fullmatch(RULE, hold) is None:
-        one_of("hold", hold, [*HOLD_KINDS, *Layer, "the id of a rule or hold"])
-    query = select(Encounter).order_by(Encounter.encounter_id)
-    if stage:
-        query = query.where(Encounter.stage == stage)
-    if hold is not None:
-        query = query.where(col(Encounter.holds_open) > 0)
-    if after:
-        query = query.where(Encounter.encounter_id > after)
+        one_of("hold", hold, [*HOLD_KINDS, *Layer, "a rule ID or hold ID"])
+    filtered = hold is not None or actor.facilities is not None
     with parts.db.read() as session:
-        filtered = hold is not None or actor.facilities is not None
-        rows = list(session.exec(query if filtered else query.limit(limit + 1)))
+        rows = encounters(session, stage, hold is not None, after, None if filtered else limit + 1)
     kept = [row for row in rows if actor.sees(row.facilities) and (hold is None or _holds(row, hold))]
     following = kept[limit - 1].encounter_id if len(kept) > limit else None
     parts.record(actor.name, "encounters", "(list)", "read")
     return EncounterPage(encounters=[reading.summary(row) for row in kept[:limit]], next=following)
 
 
-def _holds(row: Encounter, wanted: str) -> bool:
-    names = ("kind", "layer", "rule", "id")
-    return any(wanted in (hold.get(name) for name in names) for hold in reading.standing_holds(row))
+def _holds(row: Encounter, name: str) -> bool:
+    fields = ("kind", "layer", "rule", "id")
+    return any(name in (hold.get(field) for field in fields) for hold in reading.standing_holds(row))
 
 
-@router.get("/v1/encounters/{ref:path}/timeline", responses=documented(404, 409), summary="The chain of identity")
+@router.get("/v1/encounters/{ref:path}/timeline", responses=documented(404, 409), summary="Get the chain of identity")
 def get_timeline(ref: str, parts: PartsOf, actor: TimelineReader) -> Timeline:
-    """What stands, in clinical order, and every link as it was appended; the hashes are computed anew at each call."""
+    """Returns the records in effect, in clinical order, and every link as appended; each call checks the hashes."""
     encounter = reading.read_encounter(parts, actor, "timeline", ref)
     with parts.db.read() as session:
-        records = reading.custody(session, encounter.encounter_id)
+        records = chain_links(session, encounter.encounter_id)
         broken = first_break(session, encounter.encounter_id, records)
     return Timeline(
         encounter_id=encounter.encounter_id,
@@ -90,18 +83,18 @@ def get_timeline(ref: str, parts: PartsOf, actor: TimelineReader) -> Timeline:
     )
 
 
-@router.get("/v1/encounters/{ref:path}/holds", responses=documented(404, 409), summary="What holds an encounter")
+@router.get("/v1/encounters/{ref:path}/holds", responses=documented(404, 409), summary="Get the holds of an encounter")
 def get_holds(ref: str, parts: PartsOf, actor: EncounterReader) -> Holds:
-    """Every hold with its owner, what is missing and what cures it; overridden ones stay listed."""
+    """Returns every hold with owner, what is missing and the next step; overridden holds stay listed."""
     encounter = reading.read_encounter(parts, actor, "holds", ref)
     return Holds(encounter_id=encounter.encounter_id, holds=encounter.view.get("holds", []))
 
 
-@router.get("/v1/encounters/{ref:path}/explain", responses=documented(404, 409), summary="Why")
+@router.get("/v1/encounters/{ref:path}/explain", responses=documented(404, 409), summary="Explain an encounter")
 def get_explanations(ref: str, parts: PartsOf, actor: EncounterReader) -> Explanations:
-    """For every claim line, hold and alert: the rule, its dates and source, and the events it was read from.
+    """Returns rule, dates, source and events of every claim line, hold and alert.
 
-    Lines are for those who may read claims.
+    Claim lines require the right to read claims.
     """
     encounter = reading.read_encounter(parts, actor, "explain", ref)
     with parts.db.read() as session:
@@ -111,11 +104,11 @@ def get_explanations(ref: str, parts: PartsOf, actor: EncounterReader) -> Explan
     return Explanations(encounter_id=encounter.encounter_id, explanations=found)
 
 
-@router.get("/v1/encounters/{ref:path}", responses=documented(404, 409), summary="One encounter")
+@router.get("/v1/encounters/{ref:path}", responses=documented(404, 409), summary="Get an encounter")
 def get_encounter(ref: str, parts: PartsOf, actor: EncounterReader) -> EncounterAnswer:
-    """Stage, gates, holds, milestones and deadlines. `ref` is the encounter's id or any identifier of it."""
+    """Returns stage, gates, holds, milestones and deadlines. `ref` is the encounter ID or any identifier."""
     encounter = reading.read_encounter(parts, actor, "encounter", ref)
     with parts.db.read() as session:
-        records = reading.custody(session, encounter.encounter_id)
+        records = chain_links(session, encounter.encounter_id)
         broken = first_break(session, encounter.encounter_id, records)
     return reading.whole(encounter, broken is None)

@@ -1,4 +1,4 @@
-"""`POST /v1/events`: one event or a batch, with a receipt for each."""
+"""`POST /v1/events`: receives one event or a batch; returns a receipt for each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_EVENT = 256 * 1024
 ENVELOPE = Envelope.model_json_schema()
 EVENT_SCHEMA = {
     **ENVELOPE,
-    "description": "a CloudEvent 1.0; the data of each type has its schema in docs/contract/events",
+    "description": "CloudEvent 1.0; docs/contract/events has the schema of each type",
     "properties": {**ENVELOPE["properties"], "type": {"enum": sorted(CATALOGUE)}},
     "additionalProperties": True,
 }
@@ -51,16 +51,16 @@ router = APIRouter(tags=["events"])
     response_model=Receipt | Receipts,
     responses=documented(400, 409, 413, 415, 422),
     openapi_extra=BODY,
-    summary="Send system events",
+    summary="Send events",
 )
 async def post_events(request: Request, parts: PartsOf, actor: Sender) -> Any:
-    """One CloudEvent gives one receipt, 409 when it contradicts an earlier one, 422 when it does not fit the catalogue.
+    """Returns one receipt for one CloudEvent; 409 if its ID was used with other content, 422 if it is not valid.
 
-    An array gives 202 with a receipt per event, each decided alone. Sending again is always safe.
+    An array returns 202 with a receipt per event, each processed alone. Sending again is always safe.
     """
     posted = read_posted(request, await body_from(request, actor), actor)
     parts.access.charge(actor, len(posted.events) - 1)
-    results = await run_in_threadpool(_take_in, parts, actor, posted)
+    results = await run_in_threadpool(_receive_all, parts, actor, posted)
     if parts.deliverer is not None:
         parts.deliverer.wake()
     if posted.batch:
@@ -69,7 +69,7 @@ async def post_events(request: Request, parts: PartsOf, actor: Sender) -> Any:
 
 
 def read_posted(request: Request, body: bytes, actor: Actor) -> Posted:
-    """The events of a request, not too many, none of them too large."""
+    """Returns the events of a request, within the limits."""
     try:
         posted = read_http(request.headers.items(), body)
     except NotTaken as error:
@@ -77,7 +77,7 @@ def read_posted(request: Request, body: bytes, actor: Actor) -> Posted:
     except NotReadable as error:
         raise Refusal(400, str(error)) from None
     if len(posted.events) > actor.limits.events:
-        raise Refusal(413, f"a batch carries at most {actor.limits.events} events; send smaller ones")
+        raise Refusal(413, f"too many events; at most {actor.limits.events} in a batch. Send smaller batches")
     for place, event in enumerate(posted.events):
         size = len(json.dumps(event)) if posted.batch else len(body)
         if size > MAX_EVENT:
@@ -86,11 +86,11 @@ def read_posted(request: Request, body: bytes, actor: Actor) -> Posted:
     return posted
 
 
-def _take_in(parts: Parts, actor: Actor, posted: Posted) -> list[ReceiptResult]:
-    return [_take_one(parts, actor, event, posted.batch) for event in posted.events]
+def _receive_all(parts: Parts, actor: Actor, posted: Posted) -> list[ReceiptResult]:
+    return [_receive_one(parts, actor, event, posted.batch) for event in posted.events]
 
 
-def _take_one(parts: Parts, actor: Actor, event: Mapping[str, Any], batch: bool) -> ReceiptResult:
+def _receive_one(parts: Parts, actor: Actor, event: Mapping[str, Any], batch: bool) -> ReceiptResult:
     try:
         _may_speak_for(actor, event)
         result = receive(parts.db, parts.keys, event, parts.clock(), actor.name, allowed=actor.facilities)
@@ -104,14 +104,14 @@ def _take_one(parts: Parts, actor: Actor, event: Mapping[str, Any], batch: bool)
 
 
 def _may_speak_for(actor: Actor, event: Mapping[str, Any]) -> None:
-    """A source is one sender's: another one must not take its ids before it does."""
+    """Refuses an event of another sender's source, whose IDs it must not use."""
     if actor.sources is not None and event.get("source") not in actor.sources:
         own = ", ".join(sorted(actor.sources))
-        raise NotAllowed(f"source: its sender may not send events of this source; it may send those of {own}")
+        raise NotAllowed(f"source: this caller may not send events of this source; allowed sources: {own}")
 
 
 def receipt_of(result: ReceiptResult) -> Receipt:
-    """The receipt as it is sent."""
+    """Returns the receipt of a result."""
     return Receipt(
         event_id=result.event_id,
         encounter_id=result.encounter_id,
@@ -126,7 +126,7 @@ def _single(result: ReceiptResult) -> Receipt | JSONResponse:
     receipt = receipt_of(result)
     extra = {"receipt": receipt.model_dump(mode="json")}
     if result.disposition is Disposition.CONFLICT:
-        raise Refusal(409, "this source and id came before with other content", extra=extra)
+        raise Refusal(409, "an event with this source and ID was received before with different content", extra=extra)
     if result.disposition is Disposition.INVALID:
-        raise Refusal(422, "the event does not fit the catalogue", receipt.problems, extra=extra)
+        raise Refusal(422, "the event is not valid by the event catalog", receipt.problems, extra=extra)
     return receipt

@@ -1,28 +1,26 @@
-"""Why a line, a hold or an alert is there: rule, edition, dates, source, events. Never a value of an event."""
+"""Explains claim lines, holds and alerts: rule, edition, dates, source and events, never values of an event."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sqlmodel import Session, select
-
-from app.api import reading
 from app.api.answers import Explanation
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Row
+from store.engine import Session
+from store.queries.alerts import alerts_of
+from store.queries.claims import current_claims
 from store.tables import AlertRecord, ClaimVersion, Encounter
 
 
 def explanations(
     session: Session, encounter: Encounter, rules: Rulebook | None, *, claims: bool = True
 ) -> list[Explanation]:
-    """Every claim line (with `claims`), hold and alert of an encounter with its reason."""
+    """Returns the reason of every claim line (with `claims`), hold and alert of an encounter."""
     rows = {row.id: row for table in rules.rows.values() for row in table} if rules else {}
     edition = rules.edition if rules else None
-    alerts = session.exec(
-        select(AlertRecord).where(AlertRecord.encounter_id == encounter.encounter_id).order_by(AlertRecord.alert_id)
-    ).all()
-    lines = _lines(reading.claims(session, encounter.encounter_id)) if claims else ()
+    alerts = sorted(alerts_of(session, encounter.encounter_id), key=lambda alert: alert.alert_id)
+    lines = _lines(current_claims(session, encounter.encounter_id)) if claims else ()
     found = [*lines, *_holds(encounter), *_alerts(alerts)]
     return [_with_row(one, rows.get(one.rule), edition) for one in found]
 

@@ -34,7 +34,7 @@ SCHEMA = {
 RESOURCE = {"type": "object", "description": "a FHIR resource", "properties": {"resourceType": {"type": "string"}}}
 BODY = {"requestBody": {"required": True, "content": {FHIR_JSON: {"schema": SCHEMA}}}}
 MEDPLUM_DELETED = "x-medplum-deleted-resource"
-"""A rest-hook of Medplum tells of a deletion by this header and an empty body (its subscription extensions)."""
+"""A rest-hook of Medplum reports a deletion by this header and an empty body (its subscription extensions)."""
 
 ResourceType = Annotated[
     Literal["Appointment", "Encounter", "Patient", "Location", "HealthcareService", "ServiceRequest"], Path(alias="type")
@@ -53,9 +53,9 @@ def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": FhirAnswer, "content": {FHIR_JSON: {"schema": RESOURCE}}}, **every}
 
 
-@router.post("/v1/fhir", responses=_documented(422, 501), openapi_extra=BODY, summary="FHIR notifications")
+@router.post("/v1/fhir", responses=_documented(422, 501), openapi_extra=BODY, summary="Send FHIR notifications")
 async def post_fhir(request: Request, parts: PartsOf, actor: Sender, _format: Format = None) -> Response:
-    """Handshakes and heartbeats are counted, resources become events; skipped numbers are named and alerted."""
+    """Receives a notification; resources become events, and missing event numbers are returned and alerted."""
     feed = _feed(parts, actor)
     body = await json_from(request, actor)
     stated = request.headers.get(MEDPLUM_DELETED)
@@ -67,7 +67,7 @@ async def post_fhir(request: Request, parts: PartsOf, actor: Sender, _format: Fo
     "/v1/fhir/{type}/{id}",
     responses=_documented(409, 422, 501),
     openapi_extra=BODY,
-    summary="A resource of a FHIR rest-hook",
+    summary="Send a FHIR resource",
 )
 async def put_fhir(
     request: Request,
@@ -77,7 +77,7 @@ async def put_fhir(
     resource_id: ResourceId,
     _format: Format = None,
 ) -> Response:
-    """One resource as it is now. Patients and places are remembered for appointments and encounters that refer to them."""
+    """Receives one resource of a rest-hook. Patients and locations are remembered for resources that refer to them."""
     feed = _feed(parts, actor)
     body = await json_from(request, actor)
     if not isinstance(body, dict) or body.get("resourceType") != resource_type:
@@ -90,7 +90,7 @@ async def put_fhir(
 @router.delete(
     "/v1/fhir/{type}/{id}",
     responses=_documented(422, 501),
-    summary="A resource that its server deleted",
+    summary="Report a FHIR resource as deleted",
 )
 async def delete_fhir(
     request: Request,
@@ -100,7 +100,7 @@ async def delete_fhir(
     resource_id: ResourceId,
     _format: Format = None,
 ) -> Response:
-    """What is known here is kept for a person: a server does not say why it deleted it."""
+    """Receives a deletion. A known booking or stay is quarantined until a person decides."""
     feed = _feed(parts, actor)
     await body_from(request, actor)
     return await _taken(request, parts, actor, feed, deletion(resource_type, resource_id))
@@ -108,10 +108,10 @@ async def delete_fhir(
 
 def _feed(parts: Parts, actor: Actor) -> FhirFeed:
     if parts.mapping is None:
-        raise Refusal(501, "this gateway runs without a mapping file; FHIR is read by one")
+        raise Refusal(501, "this gateway has no mapping file, which FHIR requires; set CART_MAPPING_FILE")
     feed = parts.mapping.fhir_feed(actor.name)
     if feed is None:
-        raise Refusal(422, "the mapping file has no fhir_feeds entry with the name of this caller")
+        raise Refusal(422, "the mapping file has no fhir_feeds entry for this caller; add one with the caller's name")
     return feed
 
 
@@ -119,8 +119,8 @@ async def _taken(
     request: Request, parts: Parts, actor: Actor, feed: FhirFeed, notification: Notification, resource: Any = None
 ) -> Response:
     assert parts.mapping is not None
-    door = FhirDoor(parts.db, parts.keys, parts.mapping)
-    receipts, missing = await run_in_threadpool(door.take, feed, notification, parts.clock(), actor.facilities)
+    receiver = FhirDoor(parts.db, parts.keys, parts.mapping)
+    receipts, missing = await run_in_threadpool(receiver.take, feed, notification, parts.clock(), actor.facilities)
     if any(receipt.disposition is Disposition.INVALID and receipt.quarantine_id is None for receipt in receipts):
         await run_in_threadpool(parts.record, actor.name, f"{request.method} /v1/fhir", "(event)", "denied")
     for receipt in receipts:
@@ -137,4 +137,4 @@ def _read(body: Any) -> Notification:
     try:
         return read_notification(body)
     except NotFhir as error:
-        raise Refusal(422, "not a notification", [FieldProblem(path="(body)", message=str(error))]) from None
+        raise Refusal(422, "not a valid notification", [FieldProblem(path="(body)", message=str(error))]) from None

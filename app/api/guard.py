@@ -1,6 +1,6 @@
-"""What stands around every request: no body beyond the limit is read, and no failure is printed with its values.
+"""Middleware of every request: limits the body size and logs failures by class only.
 
-Frameworks log what they could not handle with its whole message, which may name a patient; ours goes by its class.
+Frameworks log unhandled errors with their whole message, which may contain patient data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class Guard:
-    """ASGI middleware; see above."""
+    """ASGI middleware for body limits and safe failure logs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -38,9 +38,9 @@ class Guard:
             await self._app(scope, counted, noted)
         except Refusal as refusal:
             outcome = refusal
-        except Exception as error:  # noqa: BLE001 whatever it is, its message stays here
+        except Exception as error:  # noqa: BLE001 no message of any error may leave the process
             log.error("gateway.failed", error=type(error).__name__)
-            outcome = Refusal(500, "the gateway failed; its log names the error")
+            outcome = Refusal(500, "the gateway failed; see its log")
         else:
             return
         if not started:
@@ -48,7 +48,7 @@ class Guard:
 
 
 class _Counted:
-    """Hands the body on until it is too large."""
+    """Passes the body on up to the limit."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self._read = receive, 0
@@ -62,7 +62,7 @@ class _Counted:
 
 
 def _announced(scope: Scope) -> int:
-    """The length that the request says it has; 0 where it says none."""
+    """Returns the content length of the request; 0 if it has none."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and len(value) < 20:
             return int(value)

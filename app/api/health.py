@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/metrics`: without a token, without anything about a person."""
+"""`/healthz`, `/readyz`, `/metrics`: no token, no patient data."""
 
 from __future__ import annotations
 
@@ -19,21 +19,28 @@ _PROBES = ThreadPoolExecutor(2, thread_name_prefix="readiness")
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="The process is up")
+@router.get("/healthz", summary="Check that the process is up")
 async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "A neighbour is away"}}, summary="All is up")
+@router.get(
+    "/readyz",
+    responses={503: {"model": Readiness, "description": "Database or Temporal is down"}},
+    summary="Check that database and Temporal are up",
+)
 async def readyz(parts: PartsOf) -> Response:
-    """200 when Temporal answers and the database takes writes, else 503. Events are still taken in while Temporal is away."""
+    """Returns 200 if Temporal responds and the database accepts writes, else 503.
+
+    Events are still received while Temporal is down.
+    """
     database = await asyncio.get_running_loop().run_in_executor(_PROBES, parts.db.takes_writes, PROBE_SECONDS)
     temporal = parts.temporal_reachable is None or await parts.temporal_reachable()
     body = Readiness(ready=database and temporal, database=database, temporal=temporal)
     return JSONResponse(body.model_dump(), 200 if body.ready else 503)
 
 
-@router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus exposition")
+@router.get("/metrics", response_class=PlainTextResponse, summary="Get Prometheus metrics")
 def metrics() -> Response:
-    """The process's counters, and where the process counts it, what the database knows."""
+    """Returns the counters of the process, and database metrics if the process has them."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,7 +1,7 @@
-"""Tokens of an identity provider (OAuth 2 / OpenID Connect, RFC 9068): checked against its keys, its claims made rights.
+"""Tokens of an identity provider (OAuth 2 / OpenID Connect, RFC 9068): verified with its keys, claims mapped to rights.
 
-Only what an access token must say counts: who issued it, for whom, until when. Roles and facilities come from the
-access file, which says what each value of a claim means here.
+An access token must have issuer, audience and expiration. The access file maps the values of its claims to roles and
+facilities.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from store.keys import Keyring
 from store.vault import PSEUDONYM_LENGTH, PSEUDONYM_PREFIX
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
-"""Signatures with public keys. A shared secret is no issuer's, and `none` is no signature."""
+"""Signature algorithms with public keys; shared secrets and `none` are not allowed."""
 
 DEFAULT_ALGORITHMS: Final[frozenset[Algorithm]] = frozenset({"RS256", "PS256", "ES256", "EdDSA", "Ed25519"})
 TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
@@ -33,17 +33,17 @@ LONGEST_CLAIM = 200
 
 
 class BadToken(ValueError):
-    """A token that lets nobody in; the message says why, repeats nothing of it, and may be sent."""
+    """A token that is not valid; the message has the reason and no part of the token, and may be sent."""
 
 
 class _Registry(JWSRegistry):
-    # Providers put certificates' digests into the header.
+    # Providers put digests of certificates into the header.
     max_header_length = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A program known to the issuer, named one by one: its subject, and what it is here."""
+    """A program with a subject at the issuer, and its caller here."""
 
     subject: str
     actor: Actor
@@ -51,12 +51,12 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """One identity provider, and what its claims mean here.
+    """One identity provider with the mapping of its claims.
 
     Attributes:
-        roles: a value of the roles claim to the roles it gives.
-        facilities: a value of the facilities claim to facilities; `*` among them means all. None gives all to everybody.
-        leeway: seconds by which its clock and ours may differ.
+        roles: maps a value of the roles claim to roles.
+        facilities: maps a value of the facilities claim to facilities; `*` means all. None gives all to every caller.
+        leeway: allowed difference of clocks in seconds.
     """
 
     name: str
@@ -74,11 +74,11 @@ class Issuer:
     limits: Limits = field(default_factory=lambda: Limits(REQUESTS_PER_SECOND, BURST))
 
     def login(self, token: str, now: datetime, keys: Keyring) -> Login:
-        """Who a token of this issuer lets in, and until when.
+        """Returns the caller of a token of this issuer, and its expiration.
 
         Raises:
-            BadToken: it is not good; the message says in what.
-            KeysAway: it cannot be judged now.
+            BadToken: the token is not valid; the message has the reason.
+            KeysAway: the token cannot be verified now.
         """
         claims = self._claims(token, now)
         kept = {"sub": claims["sub"], **{name: _claim(claims, name) for name in self._kept}}
@@ -90,7 +90,7 @@ class Issuer:
         return frozenset({self.roles_claim, self.facilities_claim, self.person_claim})
 
     def actor(self, claims: Mapping[str, Any], keys: Keyring) -> Actor:
-        """What the claims make of their subject. A person goes by a pseudonym; who it is stays in the vault."""
+        """Returns the caller of the claims. A person gets a pseudonym; the name is in the vault."""
         subject = str(claims["sub"])
         for client in self.clients:
             if client.subject == subject:
@@ -124,7 +124,7 @@ class Issuer:
         except ExpiredTokenError:
             raise BadToken("the token has expired") from None
         except MissingClaimError as error:
-            raise BadToken(f"the token lacks the claim {error.claim}") from None
+            raise BadToken(f"the token is missing the claim {error.claim}") from None
         except InvalidClaimError as error:
             raise BadToken(_wrong(error.claim)) from None
         except (JoseError, ValueError, TypeError):
@@ -134,13 +134,13 @@ class Issuer:
     def _key(self, unverified: GuestProtocol) -> Key:
         header = unverified.headers()
         if str(header.get("typ", "JWT")).lower() not in TYPES:
-            raise BadToken("the token is of a type that is no access token")
+            raise BadToken("the token is not an access token")
         kid = header.get("kid")
         if kid is not None and not isinstance(kid, str):
-            raise BadToken("the token names no key")
+            raise BadToken("the token has no valid key ID")
         key = self.keys.find(kid)
         if key is None:
-            raise BadToken("the token names a key that its issuer does not publish")
+            raise BadToken("the token has a key ID that its issuer does not publish")
         return key
 
     def _check(self, claims: Mapping[str, Any], now: datetime) -> None:
@@ -156,22 +156,22 @@ class Issuer:
         if not math.isfinite(claims["exp"]) or not 0 < claims["exp"] < 2**40:
             raise InvalidClaimError("exp")
         if "cnf" in claims:
-            # Bound to a key of its holder (DPoP, mutual TLS), which nothing here proves: as a bearer token it is a copy.
-            raise BadToken("the token is bound to a key of its holder; ask for a bearer token")
+            # Tokens bound to a key (DPoP, mutual TLS) are refused, since the key is not verified here.
+            raise BadToken("the token is bound to a key of its holder; use a bearer token")
 
 
 def _wrong(claim: str) -> str:
     known = {
-        "iss": "the token is another issuer's",
+        "iss": "the token is from another issuer",
         "aud": "the token is meant for another audience",
         "nbf": "the token is not valid yet",
-        "iat": "the token was issued in the future: a clock is wrong",
+        "iat": "the token was issued in the future; check the clocks",
     }
-    return known.get(claim, f"the claim {claim} of the token does not fit")
+    return known.get(claim, f"the claim {claim} of the token is not valid")
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
-    """A claim by its name; where there is none of that name, by its path (`realm_access.roles`)."""
+    """Returns a claim by name, else by path (`realm_access.roles`)."""
     if name in claims:
         return claims[name]
     found: Any = claims
@@ -181,7 +181,7 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
 
 
 def _values(claims: Mapping[str, Any], name: str) -> list[str]:
-    """The values of a claim: of a list its texts, of a text the text itself and its words (`scope`)."""
+    """Returns the values of a claim: the texts of a list, or a text and its words (`scope`)."""
     value = claims.get(name)
     if isinstance(value, str):
         return list(dict.fromkeys([value, *value.split()]))
@@ -189,5 +189,5 @@ def _values(claims: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Printable, on one line, not endless: it is shown to whoever reads the audit."""
+    """Returns printable text of limited length, for the audit."""
     return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_CLAIM]

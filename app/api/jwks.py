@@ -1,6 +1,6 @@
-"""The public keys of an issuer (JWKS, RFC 7517): from a file or an address, kept, read again when a key is not among them.
+"""Public keys of an issuer (JWKS, RFC 7517), from a file or URL, cached and read again if a key is missing.
 
-A token that names a key nobody has published costs one look-up in half a minute, not one each.
+Tokens with an unpublished key cause at most one request in 30 seconds.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
 
 FRESH_SECONDS = 600.0
-"""How long keys are used without looking again."""
+"""How long keys are used before they are read again."""
 
 LOOK_AGAIN_SECONDS = 30.0
-"""How soon after a look another one may be asked for by a key that is not among the known ones."""
+"""Shortest time between two reads caused by an unknown key."""
 
 STALE_SECONDS = 24 * 3600.0
-"""How long known keys outlive an issuer that does not answer; then a key withdrawn in between must not count any more."""
+"""How long known keys are used while the issuer does not respond; a withdrawn key must not be valid for longer."""
 
 TIMEOUT_SECONDS = 5.0
 LARGEST = 256 * 1024
@@ -35,28 +35,28 @@ log = structlog.get_logger(__name__)
 
 
 class KeysAway(RuntimeError):
-    """No keys of the issuer are to be had: whether a token is good cannot be said now."""
+    """The issuer's keys are not available, so a token cannot be verified now."""
 
 
 class Keys(Protocol):
-    """Where the keys of an issuer come from; `origin` names the place."""
+    """Source of an issuer's keys; `origin` is its file or URL."""
 
     @property
     def origin(self) -> str: ...
 
     def find(self, kid: str | None) -> Key | None:
-        """The key of that id; without an id the only key there is. None when it is not published.
+        """Returns the key of an ID, or the only key without an ID; None if it is not published.
 
         Raises:
-            KeysAway: the keys could not be read, now or lately.
+            KeysAway: the keys could not be read recently.
         """
 
 
 def read_jwks(text: str | bytes) -> KeySet:
-    """The keys that may verify signatures; secrets, keys for encryption and kinds unknown here are left out.
+    """Returns the keys for signatures; secrets, encryption keys and unknown types are left out.
 
     Raises:
-        ValueError: not a key set, or no usable key in it.
+        ValueError: not a key set, or no usable key.
     """
     try:
         listed = json.loads(text)["keys"]
@@ -64,7 +64,7 @@ def read_jwks(text: str | bytes) -> KeySet:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError("not a JSON Web Key Set") from None
     if not keys:
-        raise ValueError("no public key for signatures is in the key set")
+        raise ValueError("the key set has no public key for signatures")
     return KeySet(keys)
 
 
@@ -75,7 +75,7 @@ def _key(entry: Mapping[str, Any]) -> Key | None:
     try:
         key = kind.import_key(dict(entry))
     except (JoseError, ValueError, TypeError, KeyError):
-        log.warning("access.key_left_out", reason="it cannot be read")
+        log.warning("access.key_left_out", reason="cannot be read")
         return None
     if isinstance(key, RSAKey) and key.public_key.key_size < SMALLEST_RSA_BITS:
         log.warning("access.key_left_out", reason=f"RSA below {SMALLEST_RSA_BITS} bits")
@@ -90,7 +90,7 @@ def _among(keys: KeySet, kid: str | None) -> Key | None:
 
 
 class FileKeys:
-    """Keys in a file, read again when it changes. A change that does not fit leaves the keys as they were."""
+    """Keys in a file, read again if it changes. An invalid change keeps the previous keys."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -120,10 +120,10 @@ class FileKeys:
 
 
 class UrlKeys:
-    """Keys at an address. One look at a time; whoever comes meanwhile uses what is known.
+    """Keys at a URL. One request at a time; other callers use the known keys meanwhile.
 
     Args:
-        fetch: reads the address; an error of any kind means that the issuer does not answer.
+        fetch: reads the URL; any error means that the issuer does not respond.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class UrlKeys:
         return _among(self._keys, kid)
 
     def _look(self) -> None:
-        """Read the address unless that was done just now. The first look is waited for, later ones block nobody else."""
+        """Reads the URL unless it was read just now. Callers wait for the first read only."""
         if not self._lock.acquire(blocking=self._keys is None):
             return
         try:
@@ -165,18 +165,18 @@ class UrlKeys:
             self._looked_at = self._now()
             self._keys = read_jwks(self._fetch(self._url))
             self._good_at = self._looked_at
-        except Exception as error:  # noqa: BLE001 whatever it was, the keys known so far go on counting
+        except Exception as error:  # noqa: BLE001 after any error the known keys stay valid
             log.warning("access.keys_away", error=type(error).__name__)
         finally:
             self._lock.release()
 
 
 def fetch_jwks(url: str) -> bytes:
-    """The body at an address: no redirect is followed, and no more is read than a key set needs.
+    """Returns the body of a URL, without redirects and up to a size limit.
 
     Raises:
-        httpx.HTTPError: it does not answer well.
-        ValueError: it is too large.
+        httpx.HTTPError: the server does not respond or returns an error.
+        ValueError: the body is too large.
     """
     body = bytearray()
     with httpx.stream("GET", url, timeout=TIMEOUT_SECONDS, follow_redirects=False) as answer:

@@ -1,4 +1,4 @@
-"""Evidence packets: of an encounter, and of the denial of one of its claims; as JSON or as PDF."""
+"""Evidence packets of an encounter or of a denied claim, as JSON or PDF."""
 
 from __future__ import annotations
 
@@ -23,15 +23,20 @@ from store.vault import audit
 PDF, JSON = "application/pdf", "application/json"
 FORMS: dict[int | str, dict[str, Any]] = {
     **documented(404, 409, 422),
-    200: {"description": "The packet; asked for as PDF, its pages", "content": {PDF: {"schema": {"type": "string"}}}},
+    200: {
+        "description": "The packet as JSON, or as PDF if requested",
+        "content": {PDF: {"schema": {"type": "string"}}},
+    },
 }
 
 router = APIRouter(tags=["packets"])
-"""The packet of a denial stands first: an order number may hold a slash, so the reference takes the whole path."""
+"""The packet of a denial is registered first: an order number may contain a slash, so a reference matches the whole path."""
 
 Shown = Annotated[
     Literal["shown", "withheld"],
-    Query(description="whether the packet says who the patient is; a role that may not see it always gets `withheld`"),
+    Query(
+        description="Whether the packet has the patient's identity; always `withheld` for a role that may not see it"
+    ),
 ]
 
 
@@ -39,7 +44,7 @@ Shown = Annotated[
     "/v1/encounters/{ref:path}/claims/{letter}/{ordinal}/packet",
     responses=FORMS,
     response_model=Packet,
-    summary="The evidence packet of a denial",
+    summary="Get the evidence packet of a denial",
 )
 def get_denial_packet(
     ref: str,
@@ -50,7 +55,7 @@ def get_denial_packet(
     actor: PacketMaker,
     identity: Shown = "shown",
 ) -> Response:
-    """Addressed to the payer's reasons: the denials they fit, what each says to submit, and what is missing."""
+    """Returns the packet for a denial: matching denials, documents to submit, and missing documents."""
     return answer(parts, actor, ref, (letter, ordinal), PDF in request.headers.get("accept", ""), identity == "shown")
 
 
@@ -58,10 +63,10 @@ def get_denial_packet(
     "/v1/encounters/{ref:path}/packet",
     responses=FORMS,
     response_model=Packet,
-    summary="The evidence packet of an encounter",
+    summary="Get the evidence packet of an encounter",
 )
 def get_packet(ref: str, request: Request, parts: PartsOf, actor: PacketMaker, identity: Shown = "shown") -> Response:
-    """Everything an auditor asks for, from records only; with `Accept: application/pdf` as pages."""
+    """Returns the records that an auditor requires; with `Accept: application/pdf` as PDF."""
     return answer(parts, actor, ref, None, PDF in request.headers.get("accept", ""), identity == "shown")
 
 
@@ -74,9 +79,9 @@ def answer(
     shown: bool,
     purpose: str = "",
 ) -> Response:
-    """The packet as a file. Who made it, of what, whether it names the patient and its digest go on record."""
+    """Returns the packet as a file; caller, encounter, identity and digest are audited."""
     if parts.site is None or parts.rules is None:
-        raise Refusal(409, "this gateway has no site file or no rulebook; it cannot write packets")
+        raise Refusal(409, "this gateway has no site file or rulebook, which packets require; set CART_SITE_FILE")
     encounter = reading.read_encounter(parts, actor, "packet", ref)
     named = shown and bool(actor.roles & SEE_IDENTITY)
     try:
@@ -96,6 +101,6 @@ def answer(
 
 
 def _named(digest: str, pages: bool) -> dict[str, str]:
-    """A file name that tells two packets apart and nothing of anybody."""
+    """Returns headers with a file name from the digest, without patient data."""
     name = f"evidence-packet-{digest[:12]}.{'pdf' if pages else 'json'}"
     return {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}

@@ -1,4 +1,4 @@
-"""What every endpoint may ask for: the store, the keys, the clock, the caller."""
+"""Dependencies of endpoints: store, keys, clock, caller."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MOST_SEEN = 10_000
 
 @dataclass(frozen=True)
 class Parts:
-    """What a gateway is made of."""
+    """The parts of a gateway."""
 
     db: Database
     keys: Keyring
@@ -57,20 +57,20 @@ class Parts:
     introduced: set[str] = field(default_factory=set)
     """Pseudonyms of persons whose names are in the vault."""
     seen: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
-    """Who had which page on record when."""
+    """When a caller's reading of a page was last audited."""
 
     @property
     def access(self) -> Access:
-        """Who may call, at this moment."""
+        """Returns the current callers."""
         return self.callers.current()
 
     def record(self, actor: str, action: str, target: str, outcome: str) -> None:
-        """Write an audit entry in a transaction of its own."""
+        """Writes an audit entry in a separate transaction."""
         with self.db.write() as session:
             audit(session, actor, action, target, outcome, self.clock())
 
-    def record_anew(self, actor: str, action: str, target: str) -> None:
-        """Record a reading of a page that comes again by itself: once in a while, not each time."""
+    def record_refresh(self, actor: str, action: str, target: str) -> None:
+        """Audits the automatic refresh of a page, at intervals only."""
         now = self.clock()
         last = self.seen.get((actor, action, target))
         if last is None or not timedelta(0) <= now - last < AGAIN:
@@ -80,7 +80,7 @@ class Parts:
             self.seen.clear()
 
     def introduce(self, actor: Actor) -> None:
-        """Keep in the vault who a person is, at the first call in this process."""
+        """Stores the name of a person in the vault, at the first call in this process."""
         if actor.person and actor.name not in self.introduced:
             with self.db.write() as session:
                 introduce(session, self.keys, actor.name, actor.person)
@@ -91,19 +91,19 @@ def parts_of(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
-Bearer = HTTPBearer(auto_error=False, description="a token of the installation, one per caller")
+Bearer = HTTPBearer(auto_error=False, description="Token of the caller")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(Bearer)]
 
 
 def caller(request: Request, credentials: Credentials) -> Actor:
-    """The caller of a request by its token; refused without a valid one, or when it calls too often."""
+    """Returns the caller of a request; refuses it without a valid token or above the rate limit."""
     if credentials is None or len(request.headers.getlist("authorization")) > 1:
         raise denied(request, 401, ANONYMOUS, "send one `Authorization: Bearer` with a valid token")
     return admitted(parts_of(request), logged_in(request, credentials.credentials).actor)
 
 
 def logged_in(request: Request, token: str) -> Login:
-    """Whom a token lets in; refused when it lets nobody in, or when that cannot be said now."""
+    """Returns the login of a token; refuses a token that is not valid or cannot be verified now."""
     parts = parts_of(request)
     try:
         login = parts.access.login(token, parts.clock(), parts.keys)
@@ -117,22 +117,22 @@ def logged_in(request: Request, token: str) -> Login:
 
 
 def admitted(parts: Parts, actor: Actor) -> Actor:
-    """The actor, unless its budget of requests is used up."""
+    """Returns the actor, unless its rate limit is used up."""
     wait = parts.access.admit(actor)
     if wait:
         counters.DENIED.labels(status="429").inc()
         seconds, limits = max(1, math.ceil(wait)), actor.limits
         raise Refusal(
             429,
-            f"the limit of this caller is used up: {limits.rate:g} requests a second, {limits.burst:g} at once, where each "
-            f"event of a batch counts as one; try again in {seconds} seconds",
+            f"rate limit exceeded: {limits.rate:g} requests per second, {limits.burst:g} in a burst; each event of a batch "
+            f"counts as one request. Try again in {seconds} seconds",
             headers={"Retry-After": str(seconds)},
         )
     return actor
 
 
 def denied(request: Request, status: int, actor: str, detail: str) -> Refusal:
-    """The refusal of an attempt, which goes on record; a flood of nameless ones is counted only."""
+    """Returns the refusal of an attempt, which is audited; many anonymous ones are only counted."""
     parts = parts_of(request)
     counters.DENIED.labels(status=str(status)).inc()
     if actor != ANONYMOUS or parts.access.admit_anonymous():
@@ -142,7 +142,7 @@ def denied(request: Request, status: int, actor: str, detail: str) -> Refusal:
 
 
 class OutOfReach(Refusal):
-    """What the caller asked for is there, and is none of theirs: answered like what is unknown, and put on record."""
+    """A resource of another facility: the response is as for an unknown one, and the attempt is audited."""
 
     def __init__(self, actor: Actor, target: str, detail: str, status: int = 404) -> None:
         super().__init__(status, detail)
@@ -150,13 +150,15 @@ class OutOfReach(Refusal):
 
 
 def whole_house(actor: Actor, what: str) -> None:
-    """Refuse a caller who may see some facilities only, where what is asked for concerns every one of them."""
+    """Refuses a caller with some facilities only, for data of all facilities."""
     if actor.facilities is not None:
-        raise OutOfReach(actor, f"({what})", f"{what} concern every facility; ask a caller without a list of them", 403)
+        raise OutOfReach(
+            actor, f"({what})", f"{what} require access to all facilities; use a caller without a facility list", 403
+        )
 
 
 def put_on_record(request: Request, refusal: Refusal) -> None:
-    """Write down an attempt beyond the caller's facilities; other refusals were written down where they arose."""
+    """Audits an attempt beyond the caller's facilities; other refusals are audited where they arise."""
     if isinstance(refusal, OutOfReach):
         counters.DENIED.labels(status="403").inc()
         route = getattr(request.scope.get("route"), "path_format", "")
@@ -164,14 +166,14 @@ def put_on_record(request: Request, refusal: Refusal) -> None:
 
 
 async def out_of_reach(request: Request, error: Exception) -> Response:
-    """The exception handler of the interface for `OutOfReach`."""
+    """Handles `OutOfReach` as an error response."""
     assert isinstance(error, OutOfReach)
     await run_in_threadpool(put_on_record, request, error)
     return answer(error)
 
 
 def allowed(right: Right) -> Any:
-    """A dependency: the caller, where one of its roles has the right (`app.api.roles`)."""
+    """Returns a dependency: a caller whose role has the right (`app.api.roles`)."""
 
     def check(request: Request, actor: Annotated[Actor, Depends(caller)]) -> Actor:
         return with_right(request, actor, right)
@@ -180,9 +182,9 @@ def allowed(right: Right) -> Any:
 
 
 def with_right(request: Request, actor: Actor, right: Right) -> Actor:
-    """The actor, unless none of its roles has the right, or what it asks for cannot be asked there."""
+    """Returns the actor if one of its roles has the right and the query parameters are known."""
     if not actor.may(right):
-        raise denied(request, 403, actor.name, f"this needs a role with the right {right.value}")
+        raise denied(request, 403, actor.name, f"this requires a role with the right {right.value}")
     known_parameters(request)
     return actor
 

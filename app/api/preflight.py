@@ -1,4 +1,4 @@
-"""`POST /v1/preflight`: a referral in, what is missing out; nothing is stored."""
+"""`POST /v1/preflight`: checks a referral and stores nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter(tags=["preflight"])
 
 SCHEMA = {
     "type": "object",
-    "description": "the data of a referral, or the whole event: cart.referral.received of docs/contract/events",
+    "description": "Data of a referral, or the whole event (cart.referral.received in docs/contract/events)",
 }
 BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": SCHEMA}}}}
 
@@ -33,12 +33,12 @@ async def _posted(request: Request, actor: Preflighter) -> Any:
     "/v1/preflight",
     responses=documented(400, 413, 422, 501),
     openapi_extra=BODY,
-    summary="What a referral still misses",
+    summary="Check a referral",
 )
 def post_preflight(body: Annotated[Any, Depends(_posted)], parts: PartsOf) -> Preflight:
-    """The data of a referral, or the whole event: gates, papers, risked denials, planned dates and costs."""
+    """Returns gates, missing documents, denial risks, planned dates and costs for a referral; stores nothing."""
     if parts.site is None or parts.rules is None:
-        raise Refusal(501, "this gateway runs without a site file or rulebook")
+        raise Refusal(501, "this gateway has no site file or rulebook; set CART_SITE_FILE")
     referral = _referral(body)
     with parts.db.read() as session:
         holders = fold(holder_facts(session, parts.keys)).all
@@ -50,4 +50,4 @@ def _referral(body: object) -> ReferralReceived:
         return read_referral(body)
     except InvalidEvent as error:
         problems = [FieldProblem(path=problem.path, message=problem.message) for problem in error.problems]
-        raise Refusal(422, "not the data of a referral", problems) from None
+        raise Refusal(422, "not valid referral data", problems) from None

@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457). A message names fields and cures, never a value that was sent."""
+"""Errors as `application/problem+json` (RFC 9457). A message names fields and fixes, never a received value."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
+
+from store.engine import DatabaseError, NotStorable, StatementFailed
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = 5
@@ -22,22 +23,22 @@ TITLES: Mapping[int, str] = {
     400: "The request cannot be read",
     401: "No valid token",
     403: "Not allowed",
-    404: "Not known",
-    405: "Not a method of this address",
+    404: "Not found",
+    405: "Method not allowed",
     406: "Not available in this format",
-    409: "It contradicts what is known",
+    409: "Conflict",
     413: "Too large",
-    415: "Not a content type of this address",
-    422: "It does not fit the contract",
+    415: "Content type not supported",
+    422: "Not valid",
     429: "Too many requests",
-    500: "The gateway failed",
-    501: "Not built yet",
-    503: "Not to be had for the moment",
+    500: "Gateway failure",
+    501: "Not configured",
+    503: "Temporarily unavailable",
 }
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one field, and what would be right."""
+    """The error of one field and its fix."""
 
     path: str
     message: str
@@ -54,7 +55,7 @@ class ProblemDetails(BaseModel):
 
 
 class Refusal(Exception):
-    """An answer other than success, raised anywhere below an endpoint."""
+    """An error response, raised anywhere below an endpoint."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Refusal(Exception):
 
 
 def answer(refusal: Refusal) -> JSONResponse:
-    """The response of a refusal; `extra` stands beside the standard members (RFC 9457, extension members)."""
+    """Returns the response of a refusal; `extra` are extension members (RFC 9457)."""
     body = ProblemDetails(
         title=TITLES.get(refusal.status, "Error"),
         status=refusal.status,
@@ -82,7 +83,7 @@ def answer(refusal: Refusal) -> JSONResponse:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of an endpoint, for its OpenAPI; those every endpoint may give are added."""
+    """Returns the error responses of an endpoint for OpenAPI, with those of every endpoint."""
     every = sorted({401, 403, 422, 429, 500, 503, *statuses})
     schema = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
     return {
@@ -92,11 +93,11 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(api: FastAPI) -> None:
-    """Answer every error as problem details."""
+    """Adds handlers that return every error as problem details."""
     api.add_exception_handler(Refusal, _refusal)
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(RequestValidationError, _invalid)
-    api.add_exception_handler(SQLAlchemyError, _database)
+    api.add_exception_handler(DatabaseError, _database)
 
 
 async def _refusal(_request: Request, error: Exception) -> JSONResponse:
@@ -116,7 +117,7 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
         FieldProblem(path=".".join(str(step) for step in entry["loc"]), message=str(entry["msg"]))
         for entry in error.errors()
     ]
-    return answer(Refusal(422, "a parameter or field does not fit", problems))
+    return answer(Refusal(422, "a parameter or field is not valid", problems))
 
 
 async def _database(request: Request, error: Exception) -> JSONResponse:
@@ -124,12 +125,12 @@ async def _database(request: Request, error: Exception) -> JSONResponse:
 
 
 def of_database(request: Request, error: Exception) -> Refusal:
-    """What to say of an error of the database: its cause goes to the log by its class, a value of a statement nowhere."""
+    """Returns the refusal of a database error; only its class is logged, never a value."""
     log.warning("gateway.database", error=type(error).__name__)
-    if isinstance(error, DataError):
-        return Refusal(422, "a value cannot be stored: it holds a character that no text has")
-    if not isinstance(error, DBAPIError):
-        return Refusal(500, "the gateway failed; its log names the error")
+    if isinstance(error, NotStorable):
+        return Refusal(422, "a value cannot be stored: it contains an invalid character; remove it")
+    if not isinstance(error, StatementFailed):
+        return Refusal(500, "the gateway failed; see its log")
     reading = request.method in ("GET", "HEAD")
-    detail = "the database does not answer; ask again" if reading else "nothing was stored; send it again"
+    detail = "the database does not respond; try again" if reading else "nothing was stored; send the request again"
     return Refusal(503, detail, headers={"Retry-After": str(RETRY_SECONDS)})

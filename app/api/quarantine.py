@@ -1,11 +1,10 @@
-"""Quarantine: what waits and why, trying it again, closing what will never be released."""
+"""Message quarantine: list, replay and close entries."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from sqlmodel import col, select
 
 from app.api import counters
 from app.api.answers import Closing, QuarantineEntry, QuarantinePage, Receipt
@@ -17,32 +16,30 @@ from intake.inbox import quarantine
 from intake.inbox.closing import ClosingReason, NotOpen, close
 from intake.inbox.receive import Disposition, replay
 from store.engine import serialize
+from store.queries.quarantine import newest_entries
 from store.tables import Quarantine
 from store.vault import audit
 
 LARGEST_PAGE = 1000
-UNKNOWN = "no quarantine entry has this id"
+UNKNOWN = "no quarantine entry has this ID"
 
 router = APIRouter(tags=["quarantine"])
 
 State = Annotated[
     Literal["waiting", "released", "invalid", "conflict", "unmapped", "aside", "closed", "erased"] | None,
-    Query(description="all but `aside` if absent"),
+    Query(description="`aside`: retained messages. Default: all states but `aside`"),
 ]
 
 
-@router.get("/v1/quarantine", responses=documented(422), summary="What waits or was refused")
+@router.get("/v1/quarantine", responses=documented(422), summary="List quarantined messages")
 def list_quarantine(parts: PartsOf, actor: QuarantineReader, state: State = None) -> QuarantinePage:
-    """The newest thousand entries with their reasons; the content stays encrypted.
+    """Returns the newest 1,000 entries with their reasons; the content stays encrypted.
 
-    Nobody knows yet which facility an entry concerns, so it takes a caller of all of them.
+    Requires access to all facilities, since the facility of an entry is not known.
     """
     whole_house(actor, "entries of the quarantine")
-    query = select(Quarantine)
-    query = query.where(Quarantine.state == state if state else Quarantine.state != quarantine.ASIDE)
-    order = (col(Quarantine.received_at).desc(), Quarantine.quarantine_id)
     with parts.db.write() as session:
-        rows = session.exec(query.order_by(*order).limit(LARGEST_PAGE)).all()
+        rows = newest_entries(session, LARGEST_PAGE, state, but=quarantine.ASIDE)
         audit(session, actor.name, "quarantine", "(list)", "read", parts.clock())
     return QuarantinePage(entries=[_entry(row) for row in rows])
 
@@ -51,9 +48,9 @@ def _entry(row: Quarantine) -> QuarantineEntry:
     return QuarantineEntry(**row.model_dump(include=set(QuarantineEntry.model_fields)))
 
 
-@router.post("/v1/quarantine/{quarantine_id}/replay", responses=documented(404, 409), summary="Try an entry again")
+@router.post("/v1/quarantine/{quarantine_id}/replay", responses=documented(404, 409), summary="Replay an entry")
 def replay_entry(quarantine_id: str, parts: PartsOf, actor: Replayer) -> Receipt:
-    """Look for the place of the event once more; the replay itself is on record. A released entry answers `duplicate`."""
+    """Processes the message again; audited. A released entry returns `duplicate`."""
     whole_house(actor, "entries of the quarantine")
     try:
         result = replay(parts.db, parts.keys, quarantine_id, parts.clock(), actor.name, parts.reader)
@@ -61,7 +58,7 @@ def replay_entry(quarantine_id: str, parts: PartsOf, actor: Replayer) -> Receipt
         raise Refusal(404, UNKNOWN) from None
     except quarantine.NeverApplied:
         raise Refusal(
-            409, "another body of the same event stands, or the patient was erased; it is never applied"
+            409, "the event is already accepted with other content, or the patient was erased; close the entry"
         ) from None
     counters.REPLAYED.labels(outcome=result.disposition.value).inc()
     if result.disposition is Disposition.ACCEPTED and parts.deliverer is not None:
@@ -73,7 +70,7 @@ BODY = {"requestBody": {"required": True, "content": {"application/json": {"sche
 
 
 async def _decided(request: Request, actor: Replayer) -> Closing:
-    return await model_from(request, actor, Closing, "it does not say who closes the entry and why")
+    return await model_from(request, actor, Closing, "not a valid closing; give `by` and `because`")
 
 
 @router.post(
@@ -85,16 +82,14 @@ async def _decided(request: Request, actor: Replayer) -> Closing:
 def close_entry(
     quarantine_id: str, body: Annotated[Closing, Depends(_decided)], parts: PartsOf, actor: Replayer
 ) -> QuarantineEntry:
-    """An entry that will never be released leaves counts and alerts; its original stays. A replay opens it again."""
+    """Closes an entry that will never be released: it no longer counts or alerts. A replay opens it again."""
     whole_house(actor, "entries of the quarantine")
-    said = ClosingReason(body.by, body.because, body.note, actor.name)
+    reason = ClosingReason(body.by, body.because, body.note, actor.name)
     try:
         with parts.db.write() as session:
             serialize(session)
-            return _entry(close(session, parts.keys, quarantine_id, said, parts.clock()))
+            return _entry(close(session, parts.keys, quarantine_id, reason, parts.clock()))
     except quarantine.UnknownEntry:
         raise Refusal(404, UNKNOWN) from None
     except NotOpen:
-        raise Refusal(
-            409, "the entry is released, closed or erased, or set aside for a time: nothing to close"
-        ) from None
+        raise Refusal(409, "the entry is released, closed, erased or retained; it cannot be closed") from None

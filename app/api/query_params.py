@@ -1,4 +1,4 @@
-"""What a question may ask: parameters that are known, and values that can be. A misspelt one must not answer with nothing."""
+"""Checks query parameters and values, so that a misspelled one does not return an empty result."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from app.api.problems import FieldProblem, Refusal
 
 
 def known_parameters(request: Request) -> None:
-    """Refuse a request with a parameter that its address does not know.
+    """Refuses a request with an unknown query parameter.
 
     Raises:
-        Refusal: 422; it names the parameter, and those that are known.
+        Refusal: 422; names the parameter and the known ones.
     """
     route = request.scope.get("route")
     if not request.query_params or not isinstance(route, APIRoute):
         return
     known = _parameters(route.dependant)
-    choice = f"known are {', '.join(sorted(known))}" if known else "this address has none"
-    strange = [name for name in dict.fromkeys(request.query_params) if name not in known]
-    if strange:
-        # A name is repeated only where it is a word: anything may stand in an address.
-        problems = [FieldProblem(path=_path(name), message=f"no such parameter; {choice}") for name in strange]
-        raise Refusal(422, "a parameter does not fit", problems)
+    choice = f"parameters: {', '.join(sorted(known))}" if known else "this path has none"
+    unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
+    if unknown:
+        # The message repeats a name only if it is a plain word, since a query may contain anything.
+        problems = [FieldProblem(path=_path(name), message=f"unknown parameter; {choice}") for name in unknown]
+        raise Refusal(422, "a parameter is not valid", problems)
 
 
 def _parameters(asks: Dependant) -> set[str]:
-    """The query parameters that an endpoint, or anything it depends on, takes."""
+    """Returns the query parameters of an endpoint and its dependencies."""
     own = {field.alias for field in asks.query_params}
     return own.union(*(_parameters(one) for one in asks.dependencies))
 
@@ -40,11 +40,11 @@ def _path(name: str) -> str:
 
 
 def one_of(parameter: str, value: str, known: Collection[str]) -> None:
-    """Refuse a value that nothing can have.
+    """Refuses a value that is not allowed.
 
     Raises:
-        Refusal: 422; it names the values that can be.
+        Refusal: 422; names the allowed values.
     """
     if value not in known:
-        problem = FieldProblem(path=f"query.{parameter}", message=f"one of {', '.join(sorted(known))}")
-        raise Refusal(422, "a parameter does not fit", [problem])
+        problem = FieldProblem(path=f"query.{parameter}", message=f"must be one of {', '.join(sorted(known))}")
+        raise Refusal(422, "a parameter is not valid", [problem])

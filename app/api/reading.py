@@ -1,11 +1,9 @@
-"""Finding what a path names, and turning rows into answers."""
+"""Finds the encounter of a path, and turns rows into responses."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
-
-from sqlmodel import Session, col, select
 
 from app.api.actors import Actor
 from app.api.answers import (
@@ -22,25 +20,27 @@ from app.api.parts import OutOfReach, Parts
 from app.api.problems import Refusal
 from domain.billing.model import EditSeverity
 from domain.billing.prior_system_claims import billed_elsewhere
-from domain.encounter.facts import fold
+from domain.billing.submission.versions import ClaimStatus
 from domain.encounter.record import Record
 from domain.events.cutover import EncounterImported
-from store.facts import load_facts_in
+from store.claims import status_of
+from store.encounters import has_event
+from store.engine import Session
+from store.facts import load_own
 from store.identifiers import look_up
 from store.keys import Keyring
-from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter, EncounterEvent
+from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
 from store.vault import audit
 
-UNKNOWN = "no encounter is known by this id or identifier"
-PLACES = "under an encounter there are timeline, holds, claims, alerts, explain and packet"
-OUTDATED = ("superseded", "withdrawn")
+UNKNOWN = "no encounter has this ID or identifier"
+PLACES = "paths of an encounter: timeline, holds, claims, alerts, explain, packet"
 
 
 def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -> Encounter:
-    """The encounter an id or identifier names, among those the actor may see.
+    """Returns the encounter of an ID or identifier, if the actor may see it.
 
     Raises:
-        Refusal: 404 when none does, 409 when several do.
+        Refusal: 404 if there is none, 409 if there are several.
     """
     named = (session.get_one(Encounter, one) for one in look_up(session, parts.keys, reference))
     known = list(named)
@@ -50,12 +50,12 @@ def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -
     if not found:
         raise Refusal(404, f"{UNKNOWN}; {PLACES}" if "/" in reference else UNKNOWN)
     if len(found) > 1:
-        raise Refusal(409, "several encounters carry this identifier; ask by the encounter's own id")
+        raise Refusal(409, "several encounters have this identifier; use the encounter ID")
     return found[0]
 
 
 def read_encounter(parts: Parts, actor: Actor, action: str, reference: str) -> Encounter:
-    """The encounter named, with an audit entry that it was read; an unknown one is on record, too."""
+    """Returns the encounter of a reference; the access is audited, also for an unknown one."""
     with parts.db.write() as session:
         try:
             encounter = encounter_of(session, parts, actor, reference)
@@ -75,7 +75,7 @@ def standing_holds(encounter: Encounter) -> list[Json]:
 
 
 def summary(encounter: Encounter) -> EncounterSummary:
-    """An encounter for a list."""
+    """Returns an encounter for a list."""
     return EncounterSummary(**_summary(encounter))
 
 
@@ -99,7 +99,7 @@ def _summary(encounter: Encounter) -> Json:
 
 
 def whole(encounter: Encounter, verified: bool) -> EncounterAnswer:
-    """An encounter as its last decision showed it."""
+    """Returns an encounter by its last decision."""
     view: Json = encounter.view
     lists = ("cleared", "gates", "holds", "milestones", "deadlines", "advisories", "claims_waiting")
     return EncounterAnswer(
@@ -114,14 +114,8 @@ def whole(encounter: Encounter, verified: bool) -> EncounterAnswer:
     )
 
 
-def custody(session: Session, encounter_id: str) -> list[CustodyRecord]:
-    """Every link of an encounter's chain, in the order of positions."""
-    query = select(CustodyRecord).where(CustodyRecord.encounter_id == encounter_id)
-    return list(session.exec(query.order_by(col(CustodyRecord.position))))
-
-
 def custody_link(record: CustodyRecord) -> CustodyLink:
-    """A link with its content beside it; the link's own members win over content of the same name."""
+    """Returns a link with its content; the link's own members win over content of the same name."""
     content: dict[str, Any] = json.loads(record.content)
     own = {
         "position": record.position,
@@ -135,27 +129,8 @@ def custody_link(record: CustodyRecord) -> CustodyLink:
     return CustodyLink(**{**content, **own})
 
 
-def claims(
-    session: Session, encounter_id: str, letter: str | None = None, ordinal: int | None = None, history: bool = False
-) -> list[ClaimVersion]:
-    """The current version of each claim in order of letter and ordinal; with `history`, every version.
-
-    A void that is out is the current one until a claim follows it.
-    """
-    query = select(ClaimVersion).where(ClaimVersion.encounter_id == encounter_id)
-    if letter is not None:
-        query = query.where(ClaimVersion.letter == letter)
-    if ordinal is not None:
-        query = query.where(ClaimVersion.ordinal == ordinal)
-    if not history:
-        query = query.where(col(ClaimVersion.state).not_in(OUTDATED))
-    order = (col(ClaimVersion.letter), col(ClaimVersion.ordinal), col(ClaimVersion.version))
-    rows = list(session.exec(query.order_by(*order)))
-    return rows if history else list({(row.letter, row.ordinal): row for row in rows}.values())
-
-
 def claim_answer(row: ClaimVersion) -> ClaimAnswer:
-    """A claim's document with version, state and open errors."""
+    """Returns a claim's document with version, state and errors."""
     edits = row.document.get("edits", ())
     return ClaimAnswer.model_validate(
         {
@@ -169,34 +144,24 @@ def claim_answer(row: ClaimVersion) -> ClaimAnswer:
             "content_hash": row.content_hash,
             "errors": [edit for edit in edits if edit["severity"] == EditSeverity.ERROR],
             "warnings": [edit for edit in edits if edit["severity"] == EditSeverity.WARNING],
-            "payment": _payment(row.standing),
+            "payment": _payment(status_of(row)),
         }
     )
 
 
-def _payment(standing: Json) -> Json | None:
-    """What the standing of a version notes of its remittances; one noted by an earlier release lacks the newer amounts."""
-    if standing.get("paid") is None or standing.get("remitted_at") is None:
+def _payment(status: ClaimStatus) -> Json | None:
+    """Returns the payment of a claim version; amounts missing from an earlier release get defaults."""
+    if status.paid is None or status.remitted_at is None:
         return None
-    defaults = {
-        "kept": standing["paid"],
-        "balance": standing["patient_responsibility"],
-        "forwarded": False,
-        "crossover": [],
-        "paid_by_further": None,
-    }
-    return {name: standing.get(name, defaults.get(name)) for name in Payment.model_fields}
+    return {name: getattr(status, name) for name in Payment.model_fields}
 
 
 def elsewhere(session: Session, keys: Keyring, encounter_id: str) -> list[ClaimElsewhere]:
-    """The claims that another system sent before the cutover; their numbers are read from the sealed events."""
-    imported = select(EncounterEvent.event_id).where(
-        EncounterEvent.encounter_id == encounter_id, EncounterEvent.type == EncounterImported.event_type
-    )
-    if session.exec(imported).first() is None:
+    """Returns the claims of another system before the cutover; their numbers are read from the encrypted events."""
+    if not has_event(session, encounter_id, EncounterImported.event_type):
         return []
-    own, _ = load_facts_in(session, keys, encounter_id, None)
-    return [ClaimElsewhere(ordinal=ordinal, **one.model_dump()) for ordinal, one in billed_elsewhere(Record(fold(own)))]
+    record = Record(load_own(session, keys, encounter_id).folded)
+    return [ClaimElsewhere(ordinal=ordinal, **one.model_dump()) for ordinal, one in billed_elsewhere(record)]
 
 
 def alert_answer(row: AlertRecord) -> AlertAnswer:

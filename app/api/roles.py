@@ -1,4 +1,4 @@
-"""The access table: which role may do what. One table, read by the endpoints, the tests and the operator."""
+"""The access table: the rights of each role."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Role(StrEnum):
-    """What a caller is to the installation."""
+    """Role of a caller."""
 
     FEED = "feed"
     COORDINATOR = "coordinator"
@@ -19,7 +19,7 @@ class Role(StrEnum):
 
 
 class Right(StrEnum):
-    """What an endpoint asks for."""
+    """A right that an endpoint requires."""
 
     SEND_EVENTS = "send_events"
     PREFLIGHT = "preflight"
@@ -52,9 +52,9 @@ TABLE: Final[Mapping[Right, frozenset[Role]]] = {
 }
 
 SEE_IDENTITY: Final = _STAFF
-"""Roles that may see who a patient is, on the board and in an evidence packet; another reader's packet withholds it."""
+"""Roles that may see a patient's identity on the board and in evidence packets; it is withheld from others."""
 
 
 def may(roles: frozenset[Role], right: Right) -> bool:
-    """True when one of the roles has the right."""
+    """Returns True if one of the roles has the right."""
     return bool(roles & TABLE[right])

@@ -1,4 +1,4 @@
-"""Who may send events: a caller with a token, or a sender that signs its requests."""
+"""Callers that may send events: with a token, or with signed requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.api.roles import Right
 
 
 async def sender(request: Request, credentials: Credentials) -> Actor:
-    """The sender of events, by token or by signature."""
+    """Returns the sender of events, by token or by signature."""
     if credentials is None and webhooks.SIGNATURE in request.headers:
         body = await body_of(request)
         actor = await run_in_threadpool(_signer, request, body)
@@ -32,14 +32,14 @@ def _signer(request: Request, body: bytes) -> Actor:
     found = [actor for actor, hook in parts.access.webhooks if hook.signed(headers, body)]
     doubled = any(len(request.headers.getlist(name)) > 1 for name in headers)
     if not found or doubled or not headers[webhooks.ID]:
-        raise denied(request, 401, ANONYMOUS, "the signature is no known sender's")
+        raise denied(request, 401, ANONYMOUS, "unknown signature; sign with a secret of the access file")
     if not webhooks.is_fresh(headers, now):
-        raise denied(request, 401, found[0].name, "signed too long ago, or a clock is wrong; sign anew")
+        raise denied(request, 401, found[0].name, "the signature has expired, or a clock is wrong; sign again")
     actor = admitted(parts, found[0])
     with parts.db.write() as session:
         fresh = webhooks.first_time(session, parts.keys, actor.name, headers, now)
     if not fresh:
-        raise denied(request, 401, actor.name, "this very request was taken before; sign a new try anew")
+        raise denied(request, 401, actor.name, "this request was already received; sign each retry again")
     return actor
 
 

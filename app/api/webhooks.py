@@ -1,6 +1,6 @@
-"""Signed webhooks (Standard Webhooks 1.0): HMAC-SHA256 over id, time and body, good for five minutes and once.
+"""Signed webhooks (Standard Webhooks 1.0): HMAC-SHA256 over ID, time and body, valid once within five minutes.
 
-A sender that tries again signs anew with the time of the new try; only a copy of an old request is refused.
+A sender signs each retry again with the current time; a copy of an earlier request is refused.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
-from sqlmodel import Session, col
-
 from activities.alerting.signing import ID, SIGNATURE, TIMESTAMP, signature
+from store import replay_guard
+from store.engine import Session
 from store.keys import Keyring
-from store.tables import WebhookSeen
 
 __all__ = ["ID", "SIGNATURE", "TIMESTAMP", "TOLERANCE", "Webhook", "first_time", "is_fresh"]
 
@@ -24,12 +22,12 @@ TOLERANCE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A sender that signs: with one secret, or with either of two while it changes from one to the next."""
+    """A sender that signs, with one secret, or two during a change of secrets."""
 
     secrets: tuple[bytes, ...]
 
     def signed(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """True when one of the signatures of the header is this sender's."""
+        """Returns True if one signature of the header is from this sender."""
         message = headers.get(ID, ""), headers.get(TIMESTAMP, "")
         expected = [signature(secret, *message, body) for secret in self.secrets]
         given = headers.get(SIGNATURE, "").split()
@@ -37,7 +35,7 @@ class Webhook:
 
 
 def is_fresh(headers: Mapping[str, str], now: datetime) -> bool:
-    """Signed within five minutes of now, either way: clocks differ."""
+    """Returns True if signed within five minutes before or after now."""
     timestamp = headers.get(TIMESTAMP, "")
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
         return False
@@ -45,10 +43,6 @@ def is_fresh(headers: Mapping[str, str], now: datetime) -> bool:
 
 
 def first_time(session: Session, keys: Keyring, sender: str, headers: Mapping[str, str], now: datetime) -> bool:
-    """Note a message; False when the very same one was noted before. Entries past their time are forgotten."""
+    """Stores the key of a message; returns False if it was stored before. Expired keys are deleted."""
     key = keys.digest("webhook", sender, headers.get(ID, ""), headers.get(TIMESTAMP, ""))
-    session.execute(delete(WebhookSeen).where(col(WebhookSeen.at) < now - 2 * TOLERANCE))
-    if session.get(WebhookSeen, key) is not None:
-        return False
-    session.add(WebhookSeen(message_key=key, at=now))
-    return True
+    return replay_guard.first_time(session, key, now, now - 2 * TOLERANCE)

@@ -1,4 +1,4 @@
-"""Worklists of the billers over HTTP."""
+"""Claim worklists over HTTP."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from store.vault import audit
 router = APIRouter(tags=["claims"])
 
 
-@router.get("/v1/worklists/{name}", responses=documented(422), summary="Claims that somebody must work on")
+@router.get("/v1/worklists/{name}", responses=documented(422), summary="List claims that need work")
 def get_worklist(name: Name, parts: PartsOf, actor: ClaimReader) -> Worklist:
-    """The claims of a worklist, the longest waiting first.
+    """Returns the claims of a worklist, the longest waiting first.
 
-    `unbilled`: services that ended and were not transmitted, with those that wait for documents; `held`: stopped by an
-    edit; `unacknowledged`: transmitted, and no payer said that it has them; `denied`: refused wholly or in part.
+    `unbilled`: services completed, claim not transmitted, including claims that wait for documents; `held`: held by an edit;
+    `unacknowledged`: transmitted, not accepted by the payer yet; `denied`: denied in full or in part.
     """
     now = parts.clock()
     with parts.db.write() as session:

@@ -1,8 +1,8 @@
-"""The board: the gateway's pages for people. Server-rendered, no build step, nothing fetched from elsewhere.
+"""The board: the gateway's web pages, rendered on the server, without a build step or external files.
 
-What belongs here: sign-in, the pages, the forms that post events through the same inbox as every feed, their templates,
-style and script. What does not: rules, judgements and answers for programs; a page shows what the last decision showed.
-Pages carry opaque ids; who the patient is appears only in the answer to an explicit, audited request.
+Belongs here: sign-in, pages, forms that post events through the inbox, templates, style and script. Does not belong here:
+rules, decisions and API responses; a page shows the last decision. Pages have opaque IDs; a patient's identity appears only
+in the response to an explicit, audited request.
 """
 
 from app.board.routes import install

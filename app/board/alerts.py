@@ -1,4 +1,4 @@
-"""The page of alerts: what stands, put together by cause, and the messages about it that did not arrive."""
+"""The page of alerts: unresolved alerts by cause, and undelivered alert messages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from starlette.responses import Response
 
 from app.api.alerts import acknowledge, standing_groups
 from app.api.answers import Acknowledgement
-from app.api.deliveries import deliveries, try_again
+from app.api.deliveries import LARGEST_PAGE, try_again
 from app.api.problems import Refusal
 from app.api.roles import Right
 from app.board.event_entry import names_of
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, local, on_record, page, reader
+from store.queries.alerts import alert_deliveries
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
@@ -27,24 +28,25 @@ PAGE = "/alerts"
 
 @router.get(PAGE)
 def by_cause(request: Request, parts: PartsHere, session: Reading) -> Response:
-    """Every cause, the gravest first. Messages concern every facility and are shown to callers of all of them."""
+    """Returns every cause, the most severe first; messages only for callers of all facilities."""
     on_record(request, session, "board alerts")
     with parts.db.read() as store:
         groups = standing_groups(store, session.actor)
         whole_house = session.actor.facilities is None
-        lost = [] if not whole_house else [*deliveries(store, "dead"), *deliveries(store, "waiting")]
+        states = ("dead", "waiting") if whole_house else ()
+        lost = [one for state in states for one in alert_deliveries(store, state, LARGEST_PAGE)]
     undelivered = [one for one in lost if one.state == "dead" or one.attempts]
     return page(request, "alerts.html", groups=groups, undelivered=undelivered, names=names_of(parts))
 
 
 @router.post("/alerts/acknowledge")
-def take_cause(parts: PartsHere, session: Taking, given: Posted) -> Response:
-    """Take every open alert of a cause in the name of the caller's roles."""
+def acknowledge_cause(parts: PartsHere, session: Taking, given: Posted) -> Response:
+    """Acknowledges every open alert of a cause for the caller's roles."""
     with parts.db.read() as store:
         groups = {group.cause: group for group in standing_groups(store, session.actor)}
     group = groups.get(given.get("cause", ""))
     if group is None:
-        raise Refusal(404, "no alert of this cause stands any more")
+        raise Refusal(404, "no open alert has this cause any more; reload the page")
     body = Acknowledgement(by=role_names(session), note=note_of(given))
     for alert in group.alerts:
         if alert.state == "open":
@@ -53,15 +55,15 @@ def take_cause(parts: PartsHere, session: Taking, given: Posted) -> Response:
 
 
 @router.post("/alerts/{alert_id}/acknowledge")
-def take(alert_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
-    """Take an alert in the name of the caller's roles."""
+def acknowledge_alert(alert_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
+    """Acknowledges an alert for the caller's roles."""
     acknowledge(alert_id, Acknowledgement(by=role_names(session), note=note_of(given)), parts, session.actor)
     return RedirectResponse(local(given.get("back", "/")), 303)
 
 
 @router.post("/alerts/deliveries/{delivery_id}/retry")
 def retry(delivery_id: str, parts: PartsHere, session: Taking, given: Posted) -> Response:
-    """Try a message again."""
+    """Sends an alert message again."""
     try_again(parts, session.actor, delivery_id)
     return RedirectResponse(PAGE, 303)
 

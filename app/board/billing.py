@@ -1,4 +1,4 @@
-"""The pages of the claim worklists: unbilled, held, unacknowledged, denied, with days and money."""
+"""Pages of the claim worklists: unbilled, held, unacknowledged, denied."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from app.board.shell import BoardRoute, PartsHere, page, reader
 from store.vault import audit
 
 MEANINGS: Final[dict[str, str]] = {
-    "unbilled": "services that ended and were not transmitted",
-    "held": "stopped by an edit until its cause is mended",
-    "unacknowledged": "transmitted, and no payer said that it has them",
-    "denied": "refused wholly or in part; the last day is that of the appeal",
+    "unbilled": "services completed, claim not transmitted",
+    "held": "held by an error until it is corrected",
+    "unacknowledged": "transmitted, not accepted by the payer yet",
+    "denied": "denied in full or in part; the last day is the appeal deadline",
 }
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
@@ -29,10 +29,10 @@ Billing = Annotated[Session, reader(Right.READ_CLAIMS)]
 
 @router.get("/billing/{name}")
 def billing(name: str, request: Request, parts: PartsHere, session: Billing, part: str = "") -> Response:
-    """A worklist of claims. Its refreshing part is not put on record again."""
+    """Returns a claim worklist; automatic refreshes are not audited again."""
     known: dict[str, Name] = {key: key for key in get_args(Name)}
     if name not in known:
-        raise Refusal(404, "there is no such worklist")
+        raise Refusal(404, "worklist not found")
     now = parts.clock()
     with parts.db.write() as store:
         found = worklist(store, known[name], session.actor, now)

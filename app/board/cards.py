@@ -1,21 +1,21 @@
-"""Encounters as the board lists them: where each stands, since when, what holds it, what comes next."""
+"""Encounters as cards on the board: stage, time in stage, holds, next deadline."""
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from threading import Lock
 from typing import Any, Final
-
-from sqlalchemy import select as columns
-from sqlmodel import Session, col, select
 
 from app.api.actors import Actor
 from app.board.names import Names
 from domain.events.base import Stage
-from store.tables import AlertRecord, Encounter
+from store.engine import Session
+from store.queries.alerts import unresolved_by_severity
+from store.queries.encounters import EncounterRow, all_encounters, closed_encounters, open_encounters, views
 
 STAGES: Final = (Stage.APHERESIS, Stage.MANUFACTURING, Stage.LYMPHODEPLETION, Stage.INFUSION, Stage.MONITORING)
 ENTERED_BY: Final[Mapping[str, tuple[str, ...]]] = {
@@ -26,7 +26,7 @@ ENTERED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     Stage.MONITORING: ("infusion",),
     Stage.CLOSED: ("monitoring_end",),
 }
-"""The milestone that leads into each stage; the last one documented counts."""
+"""The milestone that starts each stage; the last documented one counts."""
 
 HOLDS_SHOWN = 3
 CLOSED_SHOWN = 50
@@ -36,7 +36,7 @@ KEPT = 5000
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The next thing the encounter waits for."""
+    """The next deadline of an encounter."""
 
     title: str
     at: datetime
@@ -46,7 +46,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One encounter in a list. `days` counts whole days in the stage by the encounter's own clock."""
+    """One encounter in a list. `days` is the number of whole days in the stage, in the encounter's own time."""
 
     encounter_id: str
     stage: str
@@ -68,36 +68,33 @@ class Card:
 
     @property
     def look(self) -> str:
-        """Whether somebody must act now, soon, or not at all."""
+        """Returns the style of the card: held, watch or clear."""
         if self.alerts.get("critical") or self.held:
             return "held"
         return "watch" if self.alerts.get("warning") or (self.due and self.due.late) else "clear"
 
     @property
     def urgency(self) -> tuple[int, int, datetime]:
-        """What needs somebody first comes first; after it the longest in its stage."""
+        """Returns the sort key: most urgent first, then the longest in its stage."""
         return (("held", "watch", "clear").index(self.look), -self.alerts.get("critical", 0), self.since)
 
 
 class Views:
-    """What was read of each encounter's last decision, kept until it decides again."""
+    """Cache of each encounter's last decision, until the next one."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[tuple[object, ...], dict[str, Any]]] = OrderedDict()
 
-    def of(self, session: Session, rows: Iterable[Any]) -> dict[str, dict[str, Any]]:
-        """The view of every row, by encounter. Only those that changed since are read."""
+    def of(self, session: Session, rows: Iterable[EncounterRow]) -> dict[str, dict[str, Any]]:
+        """Returns the view of every row by encounter; only changed ones are read."""
         stamps = {row.encounter_id: (row.decided_at, row.decided_sequence, row.rulebook_digest) for row in rows}
         with self._lock:
             found = {key: self._kept[key][1] for key, stamp in stamps.items() if self._fresh(key, stamp)}
         missing = sorted(stamps.keys() - found.keys())
-        for start in range(0, len(missing), 400):
-            some = missing[start : start + 400]
-            query = select(Encounter.encounter_id, Encounter.view).where(col(Encounter.encounter_id).in_(some))
-            for encounter_id, view in session.exec(query):
-                found[encounter_id] = _small(view)
-                self._keep(encounter_id, stamps[encounter_id], found[encounter_id])
+        for encounter_id, view in views(session, missing):
+            found[encounter_id] = _small(view)
+            self._keep(encounter_id, stamps[encounter_id], found[encounter_id])
         return found
 
     def _fresh(self, key: str, stamp: tuple[object, ...]) -> bool:
@@ -112,74 +109,38 @@ class Views:
 
 
 def _small(view: Mapping[str, Any]) -> dict[str, Any]:
-    """What lists need: the gates are most of a view, and no list shows them."""
+    """Returns the parts of a view that lists need; gates, the largest part, are left out."""
     return {name: view.get(name, []) for name in ("holds", "milestones", "deadlines", "claims_waiting")}
 
 
-LISTED = (
-    col(Encounter.encounter_id),
-    col(Encounter.created_at),
-    col(Encounter.status),
-    col(Encounter.next_sequence),
-    col(Encounter.stage),
-    col(Encounter.product),
-    col(Encounter.payer),
-    col(Encounter.facilities),
-    col(Encounter.decided_sequence),
-    col(Encounter.decided_at),
-    col(Encounter.rulebook_digest),
-    col(Encounter.holds_open),
-)
+def open_rows(session: Session, actor: Actor) -> list[EncounterRow]:
+    """Returns the open encounters that the caller may see, oldest first, without their views."""
+    return [row for row in open_encounters(session) if actor.sees(row.facilities)]
 
 
-def open_rows(session: Session, actor: Actor) -> list[Any]:
-    """The encounters under way that the caller may see, oldest first, without their views."""
-    query = columns(*LISTED).where(col(Encounter.stage) != Stage.CLOSED.value)
-    rows = session.connection().execute(query.order_by(col(Encounter.created_at), col(Encounter.encounter_id)))
-    return [row for row in rows if actor.sees(row.facilities)]
-
-
-def rows_of_work(session: Session, actor: Actor, concerned: Set[str]) -> list[Any]:
-    """Those under way, and of the closed ones those that still concern somebody: a denial comes months later."""
-    query = columns(*LISTED).order_by(col(Encounter.created_at), col(Encounter.encounter_id))
+def rows_of_work(session: Session, actor: Actor, concerned: Set[str]) -> list[EncounterRow]:
+    """Returns open encounters, and closed ones with open work, such as a later denial."""
     return [
         row
-        for row in session.connection().execute(query)
+        for row in all_encounters(session)
         if actor.sees(row.facilities)
         and (row.stage != Stage.CLOSED.value or row.holds_open or row.encounter_id in concerned)
     ]
 
 
-def closed_rows(session: Session, actor: Actor) -> list[Any]:
-    """The encounters that closed last."""
-    query = columns(*LISTED).where(col(Encounter.stage) == Stage.CLOSED.value)
-    rows = session.connection().execute(query.order_by(col(Encounter.decided_at).desc(), col(Encounter.encounter_id)))
-    seen = []
-    for row in rows:
-        if actor.sees(row.facilities):
-            seen.append(row)
-        if len(seen) == CLOSED_SHOWN:
-            break
-    return seen
+def closed_rows(session: Session, actor: Actor) -> list[EncounterRow]:
+    """Returns the recently closed encounters."""
+    return list(islice((row for row in closed_encounters(session) if actor.sees(row.facilities)), CLOSED_SHOWN))
 
 
-def cards(session: Session, rows: Sequence[Any], views: Views, names: Names, now: datetime) -> list[Card]:
-    """The rows as cards, with their open alerts counted."""
+def cards(session: Session, rows: Sequence[EncounterRow], views: Views, names: Names, now: datetime) -> list[Card]:
+    """Returns the rows as cards with counts of unresolved alerts."""
     found = views.of(session, rows)
-    alerts = open_alerts(session)
+    alerts = unresolved_by_severity(session)
     return [_card(row, found.get(row.encounter_id, {}), alerts.get(row.encounter_id, {}), names, now) for row in rows]
 
 
-def open_alerts(session: Session) -> dict[str, Counter[str]]:
-    """How many alerts stand, by encounter and severity."""
-    query = select(AlertRecord.encounter_id, AlertRecord.severity).where(AlertRecord.state != "resolved")
-    counted: dict[str, Counter[str]] = {}
-    for encounter_id, severity in session.exec(query):
-        counted.setdefault(encounter_id or "", Counter())[severity] += 1
-    return counted
-
-
-def _card(row: Any, view: Mapping[str, Any], alerts: Mapping[str, int], names: Names, now: datetime) -> Card:
+def _card(row: EncounterRow, view: Mapping[str, Any], alerts: Mapping[str, int], names: Names, now: datetime) -> Card:
     own_now = own_clock(now, row.decided_at)
     holds = [hold for hold in view.get("holds", ()) if not hold.get("override")]
     since = entered(row.stage, view.get("milestones", ())) or row.created_at
@@ -201,12 +162,12 @@ def _card(row: Any, view: Mapping[str, Any], alerts: Mapping[str, int], names: N
 
 
 def own_clock(now: datetime, decided_at: datetime | None) -> datetime:
-    """The encounter's time. It runs ahead of ours where clinical time is skipped, as in the demonstration."""
+    """Returns the encounter's own time, which is ahead if clinical time is skipped, as in the demo."""
     return max(now, decided_at) if decided_at else now
 
 
 def entered(stage: str, milestones: Iterable[Mapping[str, Any]]) -> datetime | None:
-    """When a stage was entered, by what is documented."""
+    """Returns when a stage was entered, by documented milestones."""
     done = [(m["name"], datetime.fromisoformat(m["at"])) for m in milestones if not m["planned"]]
     for name in ENTERED_BY.get(stage, ()):
         moments = [at for milestone, at in done if milestone == name]
@@ -216,7 +177,7 @@ def entered(stage: str, milestones: Iterable[Mapping[str, Any]]) -> datetime | N
 
 
 def next_due(deadlines: Iterable[Mapping[str, Any]], now: datetime, names: Names) -> Due | None:
-    """The first thing somebody must document; the moments at which only the software looks again are no deadline."""
+    """Returns the next deadline; times at which only the software checks again are left out."""
     real = [(datetime.fromisoformat(d["due"]), str(d["title"]), str(d["kind"])) for d in deadlines if d["kind"] != WAKE]
     if not real:
         return None

@@ -1,6 +1,6 @@
-"""What a form asks beyond the catalogue: no past that lies ahead, no validity that is over, a whole hand-over.
+"""Checks of forms beyond the event catalog: times, two persons, complete transfers.
 
-An event of a system is taken as it comes, and the gates judge it. A person at a form can still look again.
+Events of systems are accepted as sent and checked by the gates. A person at a form can still correct the entry.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from zoneinfo import ZoneInfo
 from app.board.fields import FieldError
 from app.board.form import Form
 from app.board.names import Names
+from domain.rulebook.rows import CustodyRule
 
 CLOCKS: Final = timedelta(minutes=10)
-"""How far the clock of the person's desk may run ahead of ours."""
+"""Allowed difference between the user's clock and the server's."""
 
 
 def of_time(form: Form, data: Mapping[str, Any], now: datetime, zone: str) -> Iterator[FieldError]:
-    """Moments and days that cannot be: documented but still to come, or valid until a time that has passed."""
+    """Yields errors for past fields in the future, and future fields in the past."""
     for path in form.past:
         if _ahead(data.get(path), now, zone):
-            yield FieldError(path, "this lies in the future; give the day and time of what has happened")
+            yield FieldError(path, "this is in the future; enter the date and time when it happened")
     for path in form.ahead:
         moment = _moment(data.get(path))
         if moment is not None and moment <= now:
-            yield FieldError(path, "this has passed already; give a time that is still to come")
+            yield FieldError(path, "this is in the past; enter a future time")
 
 
 def _ahead(value: Any, now: datetime, zone: str) -> bool:
@@ -48,25 +49,29 @@ def _moment(value: Any) -> datetime | None:
 
 
 def of_persons(data: Mapping[str, Any]) -> Iterator[FieldError]:
-    """The second person is another one."""
+    """Yields an error if the second person is the first one."""
     second = str(data.get("second_verifier", "")).strip()
     if second and second.casefold() == str(data.get("by", "")).strip().casefold():
-        yield FieldError("second_verifier", "this is the first person again; the second verifier is somebody else")
+        yield FieldError("second_verifier", "same as the first person; the second verifier must be another person")
 
 
 def of_corrector(original: Mapping[str, Any], who: str) -> Iterator[FieldError]:
-    """A hand-over that holds the cells is not talked away by the one who recorded it."""
+    """Yields an error if the person who recorded a transfer corrects it."""
     if who.strip() and who.strip().casefold() == str(original.get("by", "")).strip().casefold():
-        yield FieldError("who", "a hand-over is corrected by somebody else than who recorded it")
+        yield FieldError("who", "another person than the one who recorded the transfer must correct it")
 
 
 def of_step(data: Mapping[str, Any], names: Names) -> Iterator[FieldError]:
-    """What the rulebook wants with this hand-over and is not filled in."""
-    row = names.hand_over(str(data.get("step", "")))
+    """Yields the fields that the rulebook requires for this transfer and that are empty."""
+    row = names.custody_rule(str(data.get("step", "")))
     if row is None:
         return
     for path in row.requires:
         if data.get(path) is None:
-            yield FieldError(path, f"wanted with this hand-over ({', '.join(row.source)})")
+            yield FieldError(path, "required for this transfer" + _source(row))
     if row.verifiers > 1 and not data.get("second_verifier"):
-        yield FieldError("second_verifier", f"two different people check; name the second ({', '.join(row.source)})")
+        yield FieldError("second_verifier", "two different persons must check; enter the second" + _source(row))
+
+
+def _source(row: CustodyRule) -> str:
+    return f" ({row.cite})" if row.cite else ""

@@ -1,4 +1,4 @@
-"""The form of one claim, drawn for people who check by eye, and its file for those who may read it."""
+"""Shows the form of one claim."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def form(
     parts: PartsHere,
     session: Annotated[Session, reader(Right.READ_CLAIMS)],
 ) -> Response:
-    """The UB-04 or CMS-1500 of the version that counts, with the reason of every line; that it was read is on record."""
+    """Returns the UB-04 or CMS-1500 of the current version with the reason of every line; audited."""
     found = reading.read_encounter(parts, session.actor, "claim form", encounter_id)
     return drawn(parts, current_row(parts, found.encounter_id, letter, ordinal))

@@ -1,6 +1,6 @@
-"""What was entered wrong is put right: an event of an encounter in its own form again, corrected or taken back.
+"""Corrects or retracts an entry: shows an event of an encounter in its form again.
 
-The original stays on record; the chain of identity and the audit show both. Who and why are the correction's signer and reason.
+The original stays on record; chain of identity and audit show both. Who and why become the correction's signer and reason.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from app.api.problems import Refusal
 from app.board.event_entry import Original, Sheet, encounter_for, enter, names_of, sheet_of, show
 from app.board.fields import Field
 from app.board.form import Form
-from app.board.forms import FORMS, PAPERS
+from app.board.forms import DOCUMENT_NAMES, FORMS
 from app.board.names import Names
 from app.board.rights import may_on_board
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, SignedIn, headed, page, with_board_right
-from domain.encounter.facts import Fact, fold
+from domain.encounter.facts import Fact
 from domain.events import EventData
 from domain.events.governance import CorrectionMade
-from store.facts import load_facts_in
+from store.facts import load_own
 
 BY_TYPE: Final[Mapping[str, Form]] = {
     form.event_type: form for form in FORMS.values() if form.subject is None and not form.opens
 }
 
-TELLING: Final = ("coi_id", "bag_id", "document", "number", "hold", "disposition", "claim")
-"""What tells entries of one form apart."""
+DISTINGUISHING: Final = ("coi_id", "bag_id", "document", "number", "hold", "disposition", "claim")
+"""Fields that distinguish entries of one form."""
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One event as the list shows it."""
+    """One event in the list."""
 
     event_id: str
     form: Form
@@ -54,7 +54,7 @@ class Entry:
 
 @router.get("/encounters/{encounter_id}/entries")
 def list_entries(encounter_id: str, request: Request, parts: PartsHere, session: SignedIn) -> Response:
-    """The events of an encounter that the caller may correct, the last received first."""
+    """Returns the events of an encounter that the caller may correct, the last received first."""
     encounter = encounter_for(parts, session.actor, encounter_id)
     names = names_of(parts)
     entries = [
@@ -69,7 +69,7 @@ def list_entries(encounter_id: str, request: Request, parts: PartsHere, session:
 
 @router.get("/encounters/{encounter_id}/entries/{event_id}")
 def show_entry(encounter_id: str, event_id: str, request: Request, parts: PartsHere, session: SignedIn) -> Response:
-    """The form of an event with what stands in it now."""
+    """Returns the form of an event with its current values."""
     sheet = _sheet(request, parts, session, encounter_id, event_id)
     parts.record(session.actor.name, "board entry", event_id, "read")
     return show(request, sheet, names_of(parts))
@@ -79,7 +79,7 @@ def show_entry(encounter_id: str, event_id: str, request: Request, parts: PartsH
 def post_entry(
     encounter_id: str, event_id: str, request: Request, parts: PartsHere, session: SignedIn, given: Posted
 ) -> Response:
-    """Correct an event, or take it back."""
+    """Corrects or retracts an event."""
     return enter(request, parts, session, _sheet(request, parts, session, encounter_id, event_id), given)
 
 
@@ -89,7 +89,7 @@ def _sheet(request: Request, parts: Parts, session: Session, encounter_id: str, 
     fact = next(facts, None)
     form = BY_TYPE.get(fact.type) if fact else None
     if fact is None or form is None:
-        raise Refusal(404, "there is no such entry of this encounter that a form can correct")
+        raise Refusal(404, "this encounter has no such entry that can be corrected here")
     with_board_right(request, session, form.right)
     data = fact.data.model_dump(mode="json", by_alias=True, exclude_none=True)
     sheet = sheet_of(parts, session.actor, form, encounter, str(data.get("kind", "")))
@@ -100,10 +100,9 @@ def _sheet(request: Request, parts: Parts, session: Session, encounter_id: str, 
 
 
 def _facts(parts: Parts, encounter_id: str) -> Iterator[tuple[Fact[EventData], bool]]:
-    """Every event as its corrections leave it, and whether it was taken back."""
+    """Yields every event as corrected, and whether it was retracted."""
     with parts.db.read() as store:
-        own, _ = load_facts_in(store, parts.keys, encounter_id, None)
-    folded = fold(own)
+        folded = load_own(store, parts.keys, encounter_id).folded
     yield from ((fact, False) for fact in folded.all if not isinstance(fact.data, CorrectionMade))
     yield from ((fact, True) for fact in folded.retracted)
 
@@ -112,17 +111,17 @@ def _entry(fact: Fact[EventData], gone: bool, names: Names) -> Entry:
     data = fact.data.model_dump(mode="json", exclude_none=True)
     kind = str(data.get("kind", ""))
     step = names.step(data["step"]) if "step" in data else ""
-    paper = PAPERS.get(kind) or headed(kind) if kind else ""
+    document = DOCUMENT_NAMES.get(kind) or headed(kind) if kind else ""
     grades = (f"{grade[:-6].upper()} {data[grade]}" for grade in ("crs_grade", "icans_grade") if grade in data)
-    told = (step, paper, *grades, *(str(data.get(name, "")) for name in TELLING))
-    about = " · ".join(part for part in told if part)
+    parts = (step, document, *grades, *(str(data.get(name, "")) for name in DISTINGUISHING))
+    about = " · ".join(part for part in parts if part)
     return Entry(
         fact.event_id, BY_TYPE[fact.type], about, fact.occurred, fact.received_at, bool(fact.corrected_by), gone
     )
 
 
 def _offering(one: Field, data: Mapping[str, Any]) -> Field:
-    """A choice that no longer offers what was chosen, as the hold that went, keeps it all the same."""
+    """Adds the current value to the options of a choice that no longer has it, such as a hold that ended."""
     value = _at(data, one.path)
     if one.kind != "choice" or value is None or str(value) in {key for key, _ in one.options}:
         return one
@@ -145,7 +144,7 @@ def _at(data: Mapping[str, Any], path: str) -> Any:
 
 
 def _text(one: Field, value: Any, zone: str) -> str:
-    """A value as a person would have typed it."""
+    """Returns a value as a person would type it."""
     if one.kind == "boolean":
         return "yes" if value else "no"
     if one.kind == "moment":

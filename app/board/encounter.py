@@ -1,12 +1,10 @@
-"""One encounter as its page shows it: timeline, gates, holds, claims with reasons, alerts, chain of identity."""
+"""Content of an encounter page: timeline, gates, holds, claims with reasons, alerts, chain of identity."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-from sqlmodel import Session, col, select
 
 from app.api import reading
 from app.api.actors import Actor
@@ -19,12 +17,16 @@ from app.board.names import Names
 from app.board.timeline_svg import Picture, draw
 from domain.custody.ledger import Break
 from store import chain
-from store.tables import AlertRecord, CustodyRecord, Encounter
+from store.engine import Session
+from store.queries.alerts import alerts_of
+from store.queries.claims import current_claims
+from store.queries.custody import chain_links
+from store.tables import CustodyRecord, Encounter
 
 
 @dataclass(frozen=True)
 class Custody:
-    """The chain: what stands of it, and whether every link holds."""
+    """The chain of identity: its records in effect, and the first broken link."""
 
     records: list[CustodyLink]
     links: int
@@ -33,7 +35,7 @@ class Custody:
 
 @dataclass(frozen=True)
 class Whole:
-    """Everything the page shows. What the caller has no right to is None."""
+    """Everything that the page shows; parts without a right are None."""
 
     answer: EncounterAnswer
     facilities: list[str]
@@ -49,8 +51,8 @@ class Whole:
 
 
 def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, names: Names) -> Whole:
-    """Read what the page of an encounter shows."""
-    records = reading.custody(session, encounter.encounter_id)
+    """Returns the content of an encounter page."""
+    records = chain_links(session, encounter.encounter_id)
     broken = chain.first_break(session, encounter.encounter_id, records)
     answer = reading.whole(encounter, broken is None)
     now = own_clock(parts.clock(), encounter.decided_at)
@@ -79,14 +81,13 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
 
 
 def _alerts(session: Session, encounter_id: str) -> list[AlertAnswer]:
-    """Those that stand first, the newest of each first."""
-    query = select(AlertRecord).where(AlertRecord.encounter_id == encounter_id)
-    rows = session.exec(query.order_by(col(AlertRecord.opened_at).desc(), AlertRecord.alert_id)).all()
+    """Returns unresolved alerts before resolved ones, the newest first."""
+    rows = sorted(alerts_of(session, encounter_id), key=lambda alert: alert.opened_at, reverse=True)
     return sorted((reading.alert_answer(row) for row in rows), key=lambda alert: alert.state == "resolved")
 
 
 def _claims(session: Session, encounter_id: str) -> list[ClaimAnswer]:
-    return [reading.claim_answer(row) for row in reading.claims(session, encounter_id)]
+    return [reading.claim_answer(row) for row in current_claims(session, encounter_id)]
 
 
 def _custody(records: list[CustodyRecord], broken: Break | None) -> Custody:

@@ -1,4 +1,4 @@
-"""Entering an event by hand: the form, its errors beside its fields, and the one door of the inbox behind it."""
+"""Manual entry of events: forms with errors at their fields; entries go through the inbox."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse
-from sqlmodel import Session as StoreSession
-from sqlmodel import col, select
 from starlette.responses import Response
 
 from app.api import counters, reading
@@ -24,7 +22,7 @@ from app.board import checks
 from app.board.cards import own_clock
 from app.board.fields import Field, FieldError, data_of
 from app.board.form import Form
-from app.board.forms import EVIDENCE, FORMS, PAPERS, SOURCE, fields
+from app.board.forms import DOCUMENT_NAMES, EVIDENCE, FORMS, SOURCE, fields
 from app.board.names import Names
 from app.board.rights import may_on_board
 from app.board.scanning import spread
@@ -34,8 +32,9 @@ from domain.events import InvalidEvent, parse
 from domain.events.governance import CorrectionMade
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive
-from store import identifiers
-from store.tables import Alias, Encounter, sealed_for
+from store.encounters import order_number
+from store.engine import Session as StoreSession
+from store.tables import Encounter
 
 FORM_ID = re.compile(r"^[0-9a-f]{32}$")
 LONGEST = 300
@@ -45,7 +44,7 @@ router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
 @dataclass(frozen=True)
 class Original:
-    """The event that a form corrects, with its data as it stands."""
+    """The event that a form corrects, with its current data."""
 
     event_id: str
     source: str
@@ -55,7 +54,7 @@ class Original:
 
 @dataclass
 class Sheet:
-    """A form as it is shown: its inputs, what stands in them, what is wrong."""
+    """A form with inputs, values and errors."""
 
     form: Form
     inputs: list[Field]
@@ -71,15 +70,15 @@ class Sheet:
     form_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     @property
-    def papers(self) -> Mapping[str, str]:
-        return PAPERS
+    def document_names(self) -> Mapping[str, str]:
+        return DOCUMENT_NAMES
 
     @property
-    def asked_for(self) -> frozenset[str]:
-        """The kinds of paper that a gate of the encounter lacks."""
+    def missing(self) -> frozenset[str]:
+        """Returns the document types missing for a gate of the encounter."""
         gates = self.encounter.view.get("gates", ()) if self.encounter else ()
-        lacking = {one["key"].rsplit(".", 1)[-1] for gate in gates for one in gate["requirements"] if not one["met"]}
-        return frozenset(lacking & set(self.kinds))
+        unmet = {one["key"].rsplit(".", 1)[-1] for gate in gates for one in gate["requirements"] if not one["met"]}
+        return frozenset(unmet & set(self.kinds))
 
     @property
     def action(self) -> str:
@@ -93,7 +92,7 @@ class Sheet:
 
     @property
     def folded_wrong(self) -> bool:
-        """An error stands in the part that is folded away."""
+        """Returns True if a collapsed field has an error."""
         return any(path.split(".")[0] in self.form.folded for path in self.errors)
 
     @property
@@ -104,27 +103,27 @@ class Sheet:
 
 @router.get("/forms")
 def list_forms(request: Request, parts: PartsHere, session: SignedIn, sent: str = "") -> Response:
-    """The forms that need no encounter to be chosen first."""
-    mine = [form for form in FORMS.values() if may_on_board(session.actor, form.right) and _stands_alone(form)]
+    """Returns the forms that do not require a chosen encounter."""
+    mine = [form for form in FORMS.values() if may_on_board(session.actor, form.right) and _without_encounter(form)]
     done = FORMS.get(sent)
     return page(request, "forms.html", forms=mine, sent=done, names=names_of(parts))
 
 
 @router.get("/forms/{key}")
 def show_form(key: str, request: Request, parts: PartsHere, session: SignedIn) -> Response:
-    """A form about a holder, or one that finds its encounter by what is scanned."""
+    """Returns a form about a holder, or one that identifies its encounter by a scan."""
     form = _form(key, request, session)
-    if not _stands_alone(form):
-        raise Refusal(404, "this form belongs to an encounter; open it from the encounter's page")
+    if not _without_encounter(form):
+        raise Refusal(404, "this form requires an encounter; open it from the encounter page")
     return show(request, sheet_of(parts, session.actor, form, None), names_of(parts))
 
 
 @router.post("/forms/{key}")
 def post_form(key: str, request: Request, parts: PartsHere, session: SignedIn, given: Posted) -> Response:
-    """Enter an event about a holder, or about the encounter that a scanned identifier names."""
+    """Enters an event about a holder, or about the encounter of a scanned identifier."""
     form = _form(key, request, session)
-    if not _stands_alone(form):
-        raise Refusal(404, "this form belongs to an encounter; open it from the encounter's page")
+    if not _without_encounter(form):
+        raise Refusal(404, "this form requires an encounter; open it from the encounter page")
     return enter(request, parts, session, sheet_of(parts, session.actor, form, None), given)
 
 
@@ -138,7 +137,7 @@ def show_encounter_form(
     kind: Annotated[str, Query(max_length=60)] = "",
     hold: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """A form of an encounter. Evidence asks for the kind of paper first: its fields depend on it."""
+    """Returns a form of an encounter. Evidence requires the document type first, which decides its fields."""
     form = _form(key, request, session)
     sheet = sheet_of(parts, session.actor, form, encounter_for(parts, session.actor, encounter_id), kind)
     sheet.given = {**sheet.given, "data.hold": hold}
@@ -149,15 +148,15 @@ def show_encounter_form(
 def post_encounter_form(
     encounter_id: str, key: str, request: Request, parts: PartsHere, session: SignedIn, given: Posted
 ) -> Response:
-    """Enter an event of an encounter."""
+    """Enters an event of an encounter."""
     form = _form(key, request, session)
     encounter = encounter_for(parts, session.actor, encounter_id)
     return enter(request, parts, session, sheet_of(parts, session.actor, form, encounter, given.get("kind", "")), given)
 
 
 @router.post("/forms/{key}/scan")
-def take_apart(key: str, request: Request, parts: PartsHere, session: SignedIn, given: Posted) -> Response:
-    """What a scanned symbol and the texts beside it come to, by the names of the fields: the page fills them in at once."""
+def split_barcode(key: str, request: Request, parts: PartsHere, session: SignedIn, given: Posted) -> Response:
+    """Returns the fields of a scanned barcode, for the page to fill in."""
     names = names_of(parts)
     inputs = fields(_form(key, request, session), names)
     values, errors = spread(inputs, given, names.ndc_prefixes())
@@ -169,14 +168,14 @@ def names_of(parts: Parts) -> Names:
     return Names(parts.site, parts.rules() if parts.rules else None)
 
 
-def _stands_alone(form: Form) -> bool:
+def _without_encounter(form: Form) -> bool:
     return form.subject is not None or form.found_by is not None or form.opens
 
 
 def _form(key: str, request: Request, session: Session) -> Form:
     form = FORMS.get(key)
     if form is None:
-        raise Refusal(404, "there is no such form")
+        raise Refusal(404, "form not found")
     with_board_right(request, session, form.right)
     return form
 
@@ -197,7 +196,7 @@ def sheet_of(parts: Parts, actor: Actor, form: Form, encounter: Encounter | None
             inputs[place] = _choice(one, [(role, role) for role in roles])
     sheet = Sheet(form, inputs, encounter, _zones(parts, names, encounter), kind, kinds)
     if form.key == "custody":
-        # A scan happens now; an entry from paper is given its own time by hand.
+        # A scan happens now; for a later entry the user changes the time.
         here = _time(parts, sheet).astimezone(ZoneInfo(sheet.zone))
         sheet.given = {"data.at": f"{here:%Y-%m-%dT%H:%M}"}
     return sheet
@@ -208,13 +207,13 @@ def _choice(one: Field, options: Sequence[tuple[str, str]]) -> Field:
 
 
 def overridable(encounter: Encounter | None) -> list[tuple[str, str]]:
-    """The standing holds of an encounter that a signed decision may set aside, by id and title."""
+    """Returns the holds of an encounter that may be overridden, by ID and title."""
     holds = reading.standing_holds(encounter) if encounter else []
     return [(hold["id"], f"{hold['title']} ({hold['gate']})") for hold in holds if hold["overridable"]]
 
 
 def _zones(parts: Parts, names: Names, encounter: Encounter | None) -> list[str]:
-    """The encounter's own places first: what is typed is their local time."""
+    """Returns time zones, those of the encounter's facilities first."""
     own = [parts.site.facility(key) for key in encounter.facilities] if parts.site and encounter else []
     return list(dict.fromkeys([place.time_zone for place in own if place] + names.zones()))
 
@@ -258,9 +257,9 @@ def _answered(request: Request, parts: Parts, session: Session, sheet: Sheet, re
         where = f"/encounters/{result.encounter_id}" if seen else "/forms"
         return RedirectResponse(f"{where}?sent={'correction' if sheet.original else sheet.form.key}", 303)
     if result.disposition is Disposition.QUARANTINED:
-        sheet.general = [f"kept, but not yet placed: {reason}" for reason in result.reasons]
+        sheet.general = [f"saved, but not matched to an encounter yet: {reason}" for reason in result.reasons]
         return show(request, sheet, names_of(parts), 202)
-    sheet.general = ["this form was sent before with other content, which stands; open the form anew for another entry"]
+    sheet.general = ["Already submitted with different values; the first entry was kept. Open a new form."]
     return show(request, sheet, names_of(parts), 409)
 
 
@@ -273,7 +272,7 @@ def _visible(parts: Parts, actor: Actor, encounter_id: str) -> bool:
 
 
 def _envelope(parts: Parts, sheet: Sheet, given: Mapping[str, str]) -> dict[str, Any] | None:
-    """The event that the form says; None when something is wrong, which then stands on the sheet."""
+    """Returns the event of a form; None if it has errors, which are set on the sheet."""
     form = sheet.form
     if sheet.original and given.get("retract") == "yes":
         return _retraction(parts, sheet, given)
@@ -288,7 +287,7 @@ def _envelope(parts: Parts, sheet: Sheet, given: Mapping[str, str]) -> dict[str,
     data |= {path: signed[path] for path in (form.who, form.why) if path and signed.get(path)}
     errors += _who_and_why(who, why)
     if form.opens and not given.get("order", "").strip():
-        errors.append(FieldError("order", "give the order number: the encounter is known by it"))
+        errors.append(FieldError("order", "enter the order number, which identifies the encounter"))
     errors += checks.of_time(form, data, _time(parts, sheet), sheet.zone)
     if form.key == "custody":
         errors += checks.of_persons(data)
@@ -303,7 +302,7 @@ def _envelope(parts: Parts, sheet: Sheet, given: Mapping[str, str]) -> dict[str,
 
 
 def _retraction(parts: Parts, sheet: Sheet, given: Mapping[str, str]) -> dict[str, Any] | None:
-    """The event that takes another back: only who and why are asked."""
+    """Returns the event that retracts another; only who and why are required."""
     who, why = given.get("who", "").strip(), given.get("why", "").strip()
     with parts.db.read() as session:
         subject = _subject(session, parts, sheet, {})
@@ -326,7 +325,7 @@ def _correction(
 def _written(
     parts: Parts, sheet: Sheet, kind: str, subject: str | None, data: Mapping[str, Any], signed: tuple[str, str]
 ) -> dict[str, Any]:
-    """The event of a form, with who entered it and why."""
+    """Returns the event of a form with who entered it and why."""
     return {
         "specversion": "1.0",
         "id": sheet.form_id,
@@ -342,7 +341,7 @@ def _written(
 
 
 def _unfilled(sheet: Sheet, data: Mapping[str, Any], names: Names) -> list[FieldError]:
-    """What a hand-over lacks, unless the person says that nobody knows it: then it is entered, and the gates judge it."""
+    """Returns the missing fields of a transfer, unless the person marked them as not known; the gates check those."""
     found = list(checks.of_step(data, names))
     sheet.unfilled = bool(found)
     if sheet.given.get("unknown") == "yes":
@@ -352,16 +351,16 @@ def _unfilled(sheet: Sheet, data: Mapping[str, Any], names: Names) -> list[Field
 
 def _who_and_why(who: str, why: str) -> list[FieldError]:
     errors = []
-    for path, text, cure in (("who", who, "say who enters this"), ("why", why, "say why, or from which paper")):
+    for path, text, message in (("who", who, "enter your name"), ("why", why, "enter the reason or document")):
         if not text:
-            errors.append(FieldError(path, cure))
+            errors.append(FieldError(path, message))
         elif len(text) > LONGEST:
             errors.append(FieldError(path, f"at most {LONGEST} characters"))
     return errors
 
 
 def _wrong(sheet: Sheet, errors: list[FieldError], envelope: dict[str, Any], known: bool) -> bool:
-    """Put every error on the sheet, the reader's own before the catalogue's on the same field."""
+    """Sets every error on the sheet; on one field the form's own error wins over the event catalog's."""
     sheet.errors = {error.path: error.message for error in errors}
     hidden = {sheet.form.who: "who", sheet.form.why: "why", "signer": "who", "reason": "why"}
     try:
@@ -375,19 +374,19 @@ def _wrong(sheet: Sheet, errors: list[FieldError], envelope: dict[str, Any], kno
             else:
                 sheet.general.append(problem.message)
     if not known and not sheet.errors and not sheet.general:
-        sheet.general.append("no order number of this encounter is known; send the event through the API")
+        sheet.general.append("this encounter has no order number; send the event through the API")
     return bool(sheet.errors or sheet.general)
 
 
 def _place(inputs: Sequence[Field], path: str) -> str | None:
-    """Where a message is shown: at its own field; what concerns several parts of a field, at the first of them."""
+    """Returns the field of a message: its own, or the first of several parts."""
     if any(path == one.path or path.startswith(one.path + ".") for one in inputs):
         return path
     return next((one.path for one in inputs if one.path.startswith(path + ".")), None)
 
 
 def _subject(session: StoreSession, parts: Parts, sheet: Sheet, data: Mapping[str, Any]) -> str | None:
-    """What the scheduling system calls the encounter; of holders their key, of a scan what was scanned."""
+    """Returns the subject of the event: the order number, the key of a holder, or the scanned identifier."""
     if sheet.form.opens:
         return sheet.given.get("order", "").strip()[:LONGEST] or None
     named = sheet.form.subject or (None if sheet.encounter else sheet.form.found_by)
@@ -395,9 +394,7 @@ def _subject(session: StoreSession, parts: Parts, sheet: Sheet, data: Mapping[st
         return str(data[named]) if data.get(named) else None
     if sheet.encounter is None:
         return None
-    query = select(Alias).where(Alias.encounter_id == sheet.encounter.encounter_id, Alias.kind == identifiers.ORDER)
-    alias = session.exec(query.order_by(col(Alias.alias_key))).first()
-    return parts.keys.open(alias.value, sealed_for("aliases.value", alias.alias_key)).decode() if alias else None
+    return order_number(session, parts.keys, sheet.encounter.encounter_id)
 
 
 def _time(parts: Parts, sheet: Sheet) -> datetime:

@@ -1,7 +1,7 @@
-"""Form fields out of the event catalogue: a field added to a model appears on its form; and posted text back into data.
+"""Makes form fields from the event catalog, and event data from posted text.
 
-A blank field is absent from the data. What cannot be read as its type is handed on as text, so that the model itself
-says what is wrong and there is one wording for one error.
+A field added to a model appears on its form. A blank field is left out of the data. Text that does not fit the type is
+passed on, so that the model reports the error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.board.wording import words
 from domain.events.base import Zoned
 
 REMOVED = dict.fromkeys(range(32))
-"""Control characters: barcode readers send group separators and line ends."""
+"""Control characters: barcode scanners send group separators and line ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Field:
 
     Attributes:
         kind: text, area, number, decimal, date, moment, boolean, choice or lines.
-        scan: read with a barcode reader; Enter leads to the next field.
+        scan: filled by a barcode scanner; Enter moves to the next field.
     """
 
     path: str
@@ -54,14 +54,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with a field, and how to mend it."""
+    """An error of a field with its fix."""
 
     path: str
     message: str
 
 
 def fields_of(model: type[BaseModel], prefix: str = "") -> Iterator[Field]:
-    """A field for each field of a model, those of its parts after a dot."""
+    """Yields a form field for each field of a model, with dotted paths for nested models."""
     for name, info in model.model_fields.items():
         key = prefix + (info.alias or name)
         yield from _field(key, _plain(info.annotation), info.is_required())
@@ -105,7 +105,7 @@ def _options(values: Sequence[Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _plain(annotation: Any) -> Any:
-    """The type itself: without `Annotated`, without None."""
+    """Returns the type without `Annotated` and None."""
     if annotation is Zoned:
         return annotation
     origin = get_origin(annotation)
@@ -121,7 +121,7 @@ def _is_model(annotation: Any) -> bool:
 
 
 def data_of(fields: Sequence[Field], given: Mapping[str, str], zone: str) -> tuple[dict[str, Any], list[FieldError]]:
-    """The event data that a filled form says, and what could not be read of it."""
+    """Returns the event data of a filled form, and its errors."""
     data: dict[str, Any] = {}
     errors: list[FieldError] = []
     for field in fields:
@@ -163,25 +163,23 @@ def _value(field: Field, text: str, zone: str) -> Any:
 
 
 def zoned(text: str, zone: str) -> str:
-    """A local date and time of a form with the offset of its zone.
+    """Returns a local date and time with the UTC offset of its zone.
 
     Raises:
-        ValueError: not a date and time, or one that the zone's clocks skip or show twice.
+        ValueError: not a date and time, or a time that is skipped or repeated at a clock change.
     """
     try:
         local = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError("give a date and a time, for example 2026-03-02 09:30") from None
+        raise ValueError("enter date and time, for example 2026-03-02 09:30") from None
     if local.tzinfo is not None:
         return local.isoformat()
     early, late = local.replace(tzinfo=ZoneInfo(zone)), local.replace(tzinfo=ZoneInfo(zone), fold=1)
     offset, other = early.utcoffset() or timedelta(0), late.utcoffset() or timedelta(0)
     if offset > other:
-        raise ValueError(
-            f"the clocks go back in that hour; write the time with its offset, for example {early.isoformat()}"
-        )
+        raise ValueError(f"this time occurs twice (clock change); add the UTC offset, for example {early.isoformat()}")
     if offset < other:
-        raise ValueError("the clocks go forward in that hour; this time does not exist on that day")
+        raise ValueError("this time does not exist on that day (clock change); enter another time")
     return early.isoformat()
 
 
@@ -193,21 +191,21 @@ def _lines(field: Field, text: str) -> list[Any] | None:
 
 
 def _parts(row: str) -> list[str]:
-    """Parts between semicolons may be empty and hold spaces; without any, spaces and commas part them."""
+    """Returns the parts of a row, separated by semicolons if it has any, else by spaces and commas."""
     return [part.strip() for part in row.split(";")] if ";" in row else row.replace(",", " ").split()
 
 
 def _row(field: Field, parts: list[str]) -> dict[str, Any]:
     if len(parts) > len(field.columns):
-        wanted = ", ".join(column.label.lower() for column in field.columns)
-        raise ValueError(f"one line has more than {wanted}")
+        columns = ", ".join(column.label.lower() for column in field.columns)
+        raise ValueError(f"a line has too many parts; expected {columns}")
     return {
         column.path: _value(column, part, "UTC") for column, part in zip(field.columns, parts, strict=False) if part
     }
 
 
 def error_at(field: Field, errors: Mapping[str, str]) -> str:
-    """The messages for a field and for the parts of it."""
+    """Returns the messages of a field and its parts."""
     found = []
     for path, message in errors.items():
         if path == field.path:

@@ -1,4 +1,4 @@
-"""What a form of the board is: the event it posts, who may, and what its labels cannot say."""
+"""A form of the board: the event it posts, the required right and its hints."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Form:
 
     Attributes:
         model: the event it posts.
-        who: the field of the event that takes who is entering, if it has one; `why` the one that takes the reason.
-        subject: the field that names the holder the event is about; None for events about an encounter.
-        found_by: the field that finds the encounter, so that it may be filled in without choosing one.
-        scans: fields read with a barcode reader.
-        folded: fields that are seldom filled in and start folded away, by the first part of their path.
-        hints: what a label cannot say, by path.
-        opens: it opens an encounter, under an order number that is asked for.
-        left_out: fields that it does not ask for, since another form does.
-        past, ahead: what cannot lie in the future, or in the past.
+        who: event field for the person who enters, if it has one; `why` is the field for the reason.
+        subject: event field with the holder of the event; None for events about an encounter.
+        found_by: field that identifies the encounter, so that no encounter has to be chosen first.
+        scans: fields for a barcode scanner.
+        folded: rarely used fields, collapsed at first, by the first part of their path.
+        hints: hints of fields, by path.
+        opens: the form opens an encounter with an order number.
+        left_out: fields that another form has.
+        past, ahead: fields that must not be in the future, or in the past.
     """
 
     key: str

@@ -1,7 +1,7 @@
-"""The forms: what no system sends, entered by people, as the same events of the same catalogue.
+"""The forms: events of the catalog that people enter because no system sends them.
 
-Every form asks who and why. Where the event has fields for them they are filled; they always go along as extension
-attributes of the envelope, which the inbox keeps under encryption with the rest of the original.
+Every form requires who and why. They fill the event's fields for them, if it has any, and are always extension attributes of
+the envelope, which the inbox stores encrypted.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ FORMS: Final[Mapping[str, Form]] = {
         Form(
             "evidence",
             "Evidence",
-            "A paper of the checklist or of the eligibility gate, with the values it documents.",
+            "A document of the checklist or eligibility gate, with its documented values.",
             access.EvidenceAdded,
-            BoardRight.ENTER_PAPERS,
+            BoardRight.ENTER_DOCUMENTS,
             hints={
-                "document": "Its number or place in the document system; no name.",
-                "dated": "The date on the paper, not of this entry.",
+                "document": "Number or location in the document system; no patient name.",
+                "dated": "The date on the document, not of this entry.",
             },
             past=frozenset({"dated"}),
         ),
         Form(
             "authorization",
             "Authorization decision",
-            "The payer's answer. First and last day of validity count.",
+            "The payer's decision. First and last valid date are included.",
             access.AuthorizationDecided,
-            BoardRight.ENTER_PAPERS,
-            hints={"replaces": "The number it follows, after a transfer or a failed manufacture."},
+            BoardRight.ENTER_DOCUMENTS,
+            hints={"replaces": "Previous authorization number, after a transfer or a manufacturing failure."},
         ),
         Form(
             "custody",
             "Custody scan",
-            "One hand-over. Put the cursor into the first field and scan; Enter leads on.",
+            "One transfer of the cells. Click the first field and scan; Enter moves to the next field.",
             cells.CustodyRecorded,
             BoardRight.ENTER_CUSTODY,
             who="by",
@@ -64,10 +64,10 @@ FORMS: Final[Mapping[str, Form]] = {
                 {"container", "waybill", "logger", "temperature", "accepted", "din", "isbt_128", "maker_id", "facility"}
             ),
             hints={
-                "location": "Building and room, or the carrier.",
-                "facility": "The centre that holds the cells, after a transfer from one to another.",
-                "temperature.min": "Lowest of the logger over the leg, in degrees Celsius.",
-                "temperature.max": "Highest of the logger over the leg, in degrees Celsius.",
+                "location": "Building and room, or the courier.",
+                "facility": "The center that has the cells after a transfer between centers.",
+                "temperature.min": "Lowest logger temperature during the transfer, in °C.",
+                "temperature.max": "Highest logger temperature during the transfer, in °C.",
             },
             past=frozenset({"at"}),
         ),
@@ -88,7 +88,7 @@ FORMS: Final[Mapping[str, Form]] = {
         Form(
             "toxicity",
             "Toxicity grade",
-            "The grade a provider documented. Leave a grade empty when it was not assessed; 0 says assessed, none.",
+            "The grade that a provider documented. Empty: not assessed. 0: assessed, none.",
             care.ToxicityAssessed,
             BoardRight.ENTER_CARE,
             folded=frozenset({"findings"}),
@@ -98,7 +98,7 @@ FORMS: Final[Mapping[str, Form]] = {
         Form(
             "override",
             "Hold override",
-            "A signed decision to go on in spite of a hold. It stays on record and falls when its facts change.",
+            "A signed decision to continue despite a hold. The override ends if its facts change.",
             governance.HoldOverridden,
             BoardRight.OVERRIDE_HOLDS,
             who="signer",
@@ -108,7 +108,7 @@ FORMS: Final[Mapping[str, Form]] = {
         Form(
             "disposition",
             "Disposition",
-            "What happens to a quarantined bag, and who decided it.",
+            "The signed decision on a quarantined bag.",
             cells.DispositionSigned,
             BoardRight.SIGN_DISPOSITION,
             who="signer",
@@ -119,31 +119,31 @@ FORMS: Final[Mapping[str, Form]] = {
         Form(
             "coding",
             "Coding",
-            "The coder's abstract of a stay or a claim. Name the claim or the admission.",
+            "The coding abstract of a stay or claim. Enter the claim or the admission.",
             revenue.CodingCompleted,
             BoardRight.ENTER_CODING,
             hints={
-                "other_diagnoses": "One line each: code, then Y, N, U or W unless the code is exempt.",
-                "procedures": "One line each: code, then the date as 2026-03-02.",
-                "ordinal": "1 unless the encounter has several claims of the letter.",
+                "other_diagnoses": "One per line: code, then POA indicator Y, N, U or W unless the code is exempt.",
+                "procedures": "One per line: code, then the date, for example 2026-03-02.",
+                "ordinal": "1 unless the encounter has several claims of this letter.",
             },
         ),
         Form(
             "certificate",
             "Certificate",
-            "A certificate began, ended or changed. It reaches every open encounter that needs it.",
+            "A certificate started, ended or changed. Applies to every open encounter that requires it.",
             governance.CertificationChanged,
             BoardRight.ENTER_CERTIFICATES,
             subject="holder",
             hints={
                 "holder": "Facility key, NPI of the prescriber, pharmacy or manufacturer, as in the site file.",
-                "product": "Empty only for FACT, which is not per product.",
+                "product": "Empty only for FACT accreditation, which is not per product.",
             },
         ),
         Form(
             "readiness",
-            "Readiness of a centre",
-            "What an infusion centre has at hand now.",
+            "Center readiness",
+            "Resources that an infusion center has on hand now.",
             care.FacilityReadiness,
             BoardRight.ENTER_CERTIFICATES,
             subject="facility",
@@ -157,9 +157,9 @@ EVIDENCE: Final[Mapping[str, type[BaseModel]]] = {
     for variant in get_args(get_args(access.Evidence)[0])
     for kind in get_args(variant.model_fields["kind"].annotation)
 }
-"""The model of each kind of paper: what it documents depends on the kind."""
+"""The model of each document type."""
 
-PAPERS: Final[Mapping[str, str]] = {
+DOCUMENT_NAMES: Final[Mapping[str, str]] = {
     "btk_inhibitor": "BTK inhibitor",
     "cd19_flow": "CD19 flow cytometry",
     "cns_status": "CNS status",
@@ -168,17 +168,17 @@ PAPERS: Final[Mapping[str, str]] = {
     "lvef": "Left ventricular ejection fraction (LVEF)",
     "rems_letter": "REMS letter",
 }
-"""Kinds of paper that are not called by the words of their key."""
+"""Names of document types whose name differs from the key."""
 
 DISPOSITIONS: Final = ("release", "expanded_access", "destroy", "return")
 
 
 def fields(form: Form, names: Names, holds: Sequence[tuple[str, str]] = (), kind: str = "") -> list[Field]:
-    """The inputs of a form.
+    """Returns the inputs of a form.
 
     Args:
-        holds: the holds that may be overridden, by id and title.
-        kind: the kind of paper, for evidence.
+        holds: the holds that may be overridden, by ID and title.
+        kind: the document type, for evidence.
     """
     model = EVIDENCE[kind] if kind else form.model
     own = {form.who, form.why} | form.left_out | (ABSENT if kind else set())
@@ -212,9 +212,9 @@ def _dressed(form: Form, field: Field, names: Names, holds: Sequence[tuple[str, 
 
 
 LABELS: Final[Mapping[str, str]] = {
-    "coi_id": "Chain-of-identity id (COI)",
-    "bag_id": "Bag id",
-    "maker_id": "Manufacturer's id",
+    "coi_id": "Chain-of-identity ID (COI)",
+    "bag_id": "Bag ID",
+    "maker_id": "Manufacturer's ID",
     "isbt_128": "ISBT 128 code",
     "din": "Donation identification number (DIN)",
     "ndc": "National Drug Code (NDC)",
@@ -224,7 +224,7 @@ LABELS: Final[Mapping[str, str]] = {
     "crs_grade": "CRS grade",
     "icans_grade": "ICANS grade",
     "principal_poa": "Present on admission (principal)",
-    "icu_backup": "Intensive care bed as backup",
+    "icu_backup": "ICU bed as backup",
     "viable_car_cells": "Viable CAR-positive cells",
     "role": "Your role",
     "patient.mrn": "Medical record number (MRN)",
@@ -239,15 +239,15 @@ LABELS: Final[Mapping[str, str]] = {
     "coverage.payer": "Payer",
     "coverage.plan": "Plan",
     "coverage.member_id": "Member number",
-    "facilities.apheresis": "Collection at",
-    "facilities.infusion": "Infusion at",
+    "facilities.apheresis": "Collection center",
+    "facilities.infusion": "Infusion center",
     "prescriber_npi": "NPI of the prescriber",
     "attending_npi": "NPI of the attending provider",
     "weight_kg": "Weight in kg",
     "height_cm": "Height in cm",
-    "bsa_m2": "Body surface in m²",
-    "dose_mg": "Given, in mg",
-    "wasted_mg": "Discarded, in mg",
+    "bsa_m2": "Body surface area in m²",
+    "dose_mg": "Dose given, in mg",
+    "wasted_mg": "Dose discarded, in mg",
     "acquired_340b": "Acquired under 340B",
     "class": "Class",
     "label.coi_id": "COI on the label",

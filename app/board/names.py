@@ -1,8 +1,10 @@
-"""Keys of the rulebook and the site file by the names people use. An unknown key is shown as it is."""
+"""Display names of rulebook and site file keys. An unknown key is shown unchanged."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import AlertKind, CustodyRule, DrugCode, Indication, Product
@@ -11,13 +13,13 @@ from domain.site import Site
 
 @dataclass(frozen=True)
 class Names:
-    """What the pages call things."""
+    """Display names used by the pages."""
 
     site: Site | None
     rules: Rulebook | None
 
     @property
-    def house(self) -> str:
+    def installation(self) -> str:
         return self.site.name if self.site else "CAR-T encounters"
 
     def product(self, key: str) -> str:
@@ -29,7 +31,7 @@ class Names:
         return list({row.key: (row.key, row.brand) for row in rows if row.enabled}.values())
 
     def ndc_prefixes(self) -> list[str]:
-        """Labeler and product of every known product's codes, hyphenated."""
+        """Returns labeler and product segments of every known NDC, hyphenated."""
         rows = self.rules.table(Product) if self.rules else ()
         return sorted({prefix for row in rows for prefix in row.ndc_prefixes})
 
@@ -56,19 +58,28 @@ class Names:
         return sorted({row.drug: (row.drug, row.drug.replace("_", " ")) for row in rows}.values())
 
     def zones(self) -> list[str]:
-        """The time zones of the site's facilities, each once."""
+        """Returns the time zones of the site's facilities, each once."""
         return list(dict.fromkeys(place.time_zone for place in self.site.facilities)) if self.site else ["UTC"]
 
     def step(self, key: str) -> str:
-        row = self.hand_over(key)
+        row = self.custody_rule(key)
         return row.title if row else key.replace("_", " ")
 
-    def hand_over(self, step: str) -> CustodyRule | None:
-        """The limits and demands on a hand-over."""
+    def custody_rule(self, step: str) -> CustodyRule | None:
+        """Returns the rule of a custody transfer, if there is one."""
         rows = self.rules.table(CustodyRule) if self.rules else ()
         return next((row for row in rows if row.step == step), None)
 
     def owner(self, kind: str) -> str:
-        """Who is alerted when a deadline of this kind passes, and so has to act before; empty when nobody knows."""
+        """Returns the role that owns deadlines of this kind; empty if unknown."""
         rows = self.rules.table(AlertKind) if self.rules else ()
         return next((row.owner for row in rows if row.kind == kind), "")
+
+    def cite(self, rule: str) -> str:
+        """Returns the source that a nurse or biller would cite for a rule; empty if there is none."""
+        return self._cites.get(rule, "")
+
+    @cached_property
+    def _cites(self) -> Mapping[str, str]:
+        tables = self.rules.rows.values() if self.rules else ()
+        return {row.id: row.cite for rows in tables for row in rows}

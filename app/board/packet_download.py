@@ -1,4 +1,4 @@
-"""Evidence packets from the page of an encounter: for a stated purpose, on record, as a file."""
+"""Downloads evidence packets from the encounter page: with a purpose, audited."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Packing = Annotated[Session, reader(Right.MAKE_PACKETS)]
 
 @router.post("/encounters/{encounter_id}/packet")
 def packet(encounter_id: str, parts: PartsHere, session: Packing, given: Posted) -> Response:
-    """The packet of the encounter as PDF; it says who the patient is where the role may see it."""
+    """Returns the packet of the encounter as PDF, with the patient's identity if the role may see it."""
     return packets.answer(parts, session.actor, encounter_id, None, True, True, purpose_of(given))
 
 
@@ -29,5 +29,5 @@ def packet(encounter_id: str, parts: PartsHere, session: Packing, given: Posted)
 def denial_packet(
     encounter_id: str, letter: Letter, ordinal: Ordinal, parts: PartsHere, session: Packing, given: Posted
 ) -> Response:
-    """The packet that answers the denial of a claim."""
+    """Returns the packet for the denial of a claim."""
     return packets.answer(parts, session.actor, encounter_id, (letter, ordinal), True, True, purpose_of(given))

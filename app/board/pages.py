@@ -1,4 +1,4 @@
-"""The pages: the board, the worklists, one encounter; finding one, seeing who it is, taking an alert."""
+"""The pages: board, worklists and encounter; search and patient identity."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from store.vault import audit
 PURPOSES = {
     "care": "care of this patient",
     "match": "matching patient and cells",
-    "claim": "working the claim",
-    "audit": "answering an auditor",
+    "claim": "work on the claim",
+    "audit": "response to an auditor",
 }
 REQUIRED = ("mrn", "name", "birth_date", "sex")
 
@@ -40,13 +40,13 @@ Sent = Annotated[str, Query(max_length=40)]
 
 @router.get("/")
 def board(request: Request, parts: PartsHere, session: Reading) -> Response:
-    """Encounters under way by stage."""
+    """Returns the open encounters by stage."""
     return _board_page(request, parts, session, {})
 
 
 @router.post("/names")
 def board_with_names(request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
-    """The board with the patients' names: in this one answer, for a stated purpose, each one on record."""
+    """Returns the board with the patients' names, once, with a purpose, each one audited."""
     with_board_right(request, session, BoardRight.SEE_IDENTITY)
     purpose, now, people = purpose_of(given), parts.clock(), {}
     with parts.db.write() as store:
@@ -75,20 +75,20 @@ def _urgency(card: Card) -> tuple[int, int, datetime]:
 
 
 def purpose_of(given: dict[str, str]) -> str:
-    """The purpose for which somebody asks who a patient is.
+    """Returns the purpose for which the patient's identity is shown.
 
     Raises:
-        Refusal: 422 without one of the known purposes.
+        Refusal: 422 if it is not one of the known purposes.
     """
     purpose = given.get("purpose", "")
     if purpose not in PURPOSES:
-        raise Refusal(422, "say for which purpose")
+        raise Refusal(422, "choose a purpose")
     return purpose
 
 
 @router.get("/closed")
 def closed(request: Request, parts: PartsHere, session: Reading) -> Response:
-    """The encounters that closed last."""
+    """Returns the recently closed encounters."""
     names = names_of(parts)
     on_record(request, session, "board closed")
     with parts.db.read() as store:
@@ -98,10 +98,10 @@ def closed(request: Request, parts: PartsHere, session: Reading) -> Response:
 
 @router.get("/work/{key}")
 def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> Response:
-    """What a desk has to do."""
+    """Returns a worklist."""
     desk = DESKS.get(key)
     if desk is None:
-        raise Refusal(404, "there is no such worklist")
+        raise Refusal(404, "worklist not found")
     names, views, now = names_of(parts), _views(request), parts.clock()
     on_record(request, session, f"board work {key}")
     with parts.db.read() as store:
@@ -123,7 +123,7 @@ def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> 
 
 @router.post("/find")
 def find(request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
-    """The encounter that an order number, a bag or another identifier names. It is never part of an address."""
+    """Redirects to the encounter of an order number, bag or other identifier, which is never part of a URL."""
     found = reading.read_encounter(parts, session.actor, "find", given.get("reference", "").strip())
     return RedirectResponse(f"/encounters/{found.encounter_id}", 303)
 
@@ -132,7 +132,7 @@ def find(request: Request, parts: PartsHere, session: Reading, given: Posted) ->
 def encounter(
     encounter_id: str, request: Request, parts: PartsHere, session: Reading, sent: Sent = "", part: Sent = ""
 ) -> Response:
-    """One encounter. Its refreshing part is put on record once in a while."""
+    """Returns an encounter page; automatic refreshes are audited at intervals."""
     if part:
         with parts.db.read() as store:
             reading.encounter_of(store, parts, session.actor, encounter_id)
@@ -142,7 +142,7 @@ def encounter(
 
 @router.post("/encounters/{encounter_id}/identity")
 def identity(encounter_id: str, request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
-    """Who the patient is: in this one answer, for a stated purpose, on record."""
+    """Returns the encounter page with the patient's identity, once, with a purpose, audited."""
     with_board_right(request, session, BoardRight.SEE_IDENTITY)
     purpose = purpose_of(given)
     with parts.db.write() as store:
@@ -173,12 +173,12 @@ def _encounter_page(
 
 
 def _done(key: str) -> str | None:
-    """What was entered just now, as the page says it."""
+    """Returns the title of the last entry."""
     return "Correction" if key == "correction" else FORMS[key].title if key in FORMS else None
 
 
 def _views(request: Request) -> Views:
-    """What was read of the encounters' last decisions, kept with the gateway."""
+    """Returns the cached views of encounters, kept with the application."""
     state = request.app.state
     if not hasattr(state, "board_views"):
         state.board_views = Views()

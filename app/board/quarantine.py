@@ -1,4 +1,4 @@
-"""The page of the quarantine: what was kept and why, tried again or closed by those who may."""
+"""The page of the message quarantine: entries with reasons, to replay or close."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
-from sqlmodel import col, func, select
 from starlette.responses import Response
 
 from app.api.answers import Closing
@@ -20,7 +19,7 @@ from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, on_record, page, reader
 from intake.inbox import quarantine as store
 from intake.inbox.closing import CLOSABLE
-from store.tables import Quarantine
+from store.queries.quarantine import entries_by_state, last_resolved, oldest_entries
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
@@ -31,35 +30,28 @@ PAGE = "/quarantine"
 MOST_SHOWN = 200
 LAST_CLOSED = 20
 WHY: Final = {
-    "corrected": "it came anew, as it should be",
-    "duplicate": "it says what another message said",
-    "not_ours": "it is about no patient of this program",
-    "other": "other (say in the note)",
+    "corrected": "sent again, corrected",
+    "duplicate": "duplicate of another message",
+    "not_ours": "not a patient of this program",
+    "other": "other (see note)",
 }
 
 
 @router.get(PAGE)
 def entries(request: Request, parts: PartsHere, session: Reading) -> Response:
-    """What asks somebody to do something, the oldest first; how much is set aside; what was closed last."""
+    """Returns entries that need work, the oldest first; the number of retained messages; recently closed entries."""
     whole_house(session.actor, "entries of the quarantine")
     on_record(request, session, "board quarantine")
-    query = select(Quarantine)
     with parts.db.read() as here:
-        standing = here.exec(
-            query.where(col(Quarantine.state).in_(CLOSABLE)).order_by(col(Quarantine.received_at)).limit(MOST_SHOWN)
-        ).all()
-        closed = here.exec(
-            query.where(Quarantine.state == store.CLOSED)
-            .order_by(col(Quarantine.resolved_at).desc())
-            .limit(LAST_CLOSED)
-        ).all()
-        counts = dict(here.exec(select(Quarantine.state, func.count()).group_by(Quarantine.state)).all())
+        standing = oldest_entries(here, CLOSABLE, MOST_SHOWN)
+        closed = last_resolved(here, store.CLOSED, LAST_CLOSED)
+        counts = entries_by_state(here)
     return page(
         request,
         "quarantine.html",
         standing=standing,
         total=sum(counts.get(state, 0) for state in CLOSABLE),
-        aside=counts.get(store.ASIDE, 0),
+        retained=counts.get(store.ASIDE, 0),
         closed=closed,
         why=WHY,
         names=names_of(parts),
@@ -68,19 +60,19 @@ def entries(request: Request, parts: PartsHere, session: Reading) -> Response:
 
 @router.post(PAGE + "/{quarantine_id}/replay")
 def again(quarantine_id: str, parts: PartsHere, session: Deciding, _given: Posted) -> Response:
-    """Try an entry again; what still keeps it stands on the page."""
+    """Replays an entry; remaining reasons are shown on the page."""
     replay_entry(quarantine_id, parts, session.actor)
     return RedirectResponse(PAGE, 303)
 
 
 @router.post(PAGE + "/{quarantine_id}/close")
 def close(quarantine_id: str, parts: PartsHere, session: Deciding, given: Posted) -> Response:
-    """Close an entry in the name of the caller's roles."""
+    """Closes an entry for the caller's roles."""
     try:
-        said = Closing.model_validate(
+        closing = Closing.model_validate(
             {"by": role_names(session), "because": given.get("because", ""), "note": note_of(given)}
         )
     except ValueError:
-        raise Refusal(422, "choose why it is closed; where it is another reason, say it in the note") from None
-    close_entry(quarantine_id, said, parts, session.actor)
+        raise Refusal(422, "choose a reason; for another reason write a note") from None
+    close_entry(quarantine_id, closing, parts, session.actor)
     return RedirectResponse(PAGE, 303)

@@ -1,4 +1,4 @@
-"""Who may do what on the board beyond reading: one table of roles, beside that of the HTTP interface."""
+"""Rights on the board beyond reading: one table of roles, in addition to that of the HTTP interface."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from app.api.roles import SEE_IDENTITY, Role
 
 
 class BoardRight(StrEnum):
-    """What a page or a form asks for."""
+    """A right that a page or form requires."""
 
     SEE_IDENTITY = "see_identity"
-    ENTER_PAPERS = "enter_papers"
+    ENTER_DOCUMENTS = "enter_documents"
     ENTER_CERTIFICATES = "enter_certificates"
     ENTER_CUSTODY = "enter_custody"
     ENTER_CARE = "enter_care"
@@ -25,7 +25,7 @@ class BoardRight(StrEnum):
 
 BOARD_TABLE: Final[Mapping[BoardRight, frozenset[Role]]] = {
     BoardRight.SEE_IDENTITY: SEE_IDENTITY,
-    BoardRight.ENTER_PAPERS: frozenset({Role.COORDINATOR, Role.ADMIN}),
+    BoardRight.ENTER_DOCUMENTS: frozenset({Role.COORDINATOR, Role.ADMIN}),
     BoardRight.ENTER_CERTIFICATES: frozenset({Role.COORDINATOR, Role.ADMIN}),
     BoardRight.ENTER_CUSTODY: frozenset({Role.COORDINATOR, Role.LAB, Role.ADMIN}),
     BoardRight.ENTER_CARE: frozenset({Role.COORDINATOR, Role.ADMIN}),
@@ -36,5 +36,5 @@ BOARD_TABLE: Final[Mapping[BoardRight, frozenset[Role]]] = {
 
 
 def may_on_board(actor: Actor, right: BoardRight) -> bool:
-    """True when one of the caller's roles has the right."""
+    """Returns True if one of the caller's roles has the right."""
     return bool(actor.roles & BOARD_TABLE[right])

@@ -1,4 +1,4 @@
-"""Signing in and out, style and script, and how the pages join the gateway."""
+"""Sign-in, sign-out, style and script, and installation of the board in the gateway."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from app.board import alerts, billing, claim, correcting, event_entry, packet_do
 from app.board import session as sessions
 from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted, form_of, local, page
 
-SIGN_IN_AGAIN = "No caller of this installation has this token, or it has run out."
+SIGN_IN_AGAIN = "Unknown or expired token. Check the token and try again."
 KINDS = {"board.css": "text/css; charset=utf-8", "board.js": "text/javascript; charset=utf-8"}
 
 KEPT = "kept."
-"""Begins the names of what was typed into a form before its session was over."""
+"""Prefix for the fields of a form that was typed before the session expired."""
 
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
 
 @router.get("/sign-in")
 def show_sign_in(request: Request, next: str = "/") -> Response:
-    """The token is asked for once a shift."""
+    """Returns the sign-in page."""
     return page(request, "sign_in.html", error="", next=local(next), kept={})
 
 
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
-    """A valid token of a caller who may read encounters opens a session."""
+    """Opens a session with a valid token of a caller who may read encounters."""
     given = await form_of(request)
     if not sessions.from_this_site(request):
-        raise Refusal(403, "the form is not of this board")
+        raise Refusal(403, "the form is not from this board; load the page again")
     return await run_in_threadpool(_opened, request, given)
 
 
@@ -56,7 +56,7 @@ def _opened(request: Request, given: dict[str, str]) -> Response:
             request,
             "sign_in.html",
             403,
-            error="This token is for a feed; the board is for people.",
+            error="This token belongs to a feed. Sign in with a personal token.",
             next=target,
             kept=kept,
         )
@@ -72,7 +72,7 @@ def _opened(request: Request, given: dict[str, str]) -> Response:
 
 @router.post("/sign-out")
 def sign_out(request: Request, parts: PartsHere, _given: Posted) -> Response:
-    """End the session, in this browser and wherever its cookie was copied to."""
+    """Ends the session for every copy of its cookie."""
     sessions.end(parts.db, parts.keys, request.state.session, parts.clock())
     response = RedirectResponse("/sign-in", 303)
     sessions.clear_cookie(response, request)
@@ -82,15 +82,15 @@ def sign_out(request: Request, parts: PartsHere, _given: Posted) -> Response:
 
 @router.get("/board/{name}")
 def asset(name: str, request: Request) -> Response:
-    """Style and script, kept by the browser until they change."""
+    """Returns style or script, cached by the browser until it changes."""
     if name not in ASSETS:
-        raise Refusal(404, "there is no such file")
+        raise Refusal(404, "file not found")
     kept = "public, max-age=31536000, immutable" if request.query_params.get("v") == STAMP else "no-cache"
     return Response(ASSETS[name], media_type=KINDS[name], headers=FENCE | {"Cache-Control": kept})
 
 
 def install(api: FastAPI) -> None:
-    """Serve the board beside the HTTP interface."""
+    """Adds the board to the HTTP interface."""
     api.include_router(router)
     for room in (pages, claim, alerts, packet_download, event_entry, correcting, billing, quarantine):
         api.include_router(room.router)

@@ -1,4 +1,4 @@
-"""A symbol that a reader typed into one field of a form, spread over the fields it has identifiers for."""
+"""Splits a scanned barcode into the fields of a form."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from domain.custody.barcodes import ScanError, is_symbol, read
 def spread(
     inputs: Sequence[Field], given: Mapping[str, str], ndc_prefixes: Iterable[str]
 ) -> tuple[dict[str, str], list[FieldError]]:
-    """The given texts with every symbol taken apart, and what cannot be trusted of it.
+    """Returns the texts with every barcode split into its fields, and the errors.
 
-    A field that a person or another scan filled in differently is an error, never overwritten: two labels disagree.
+    A field with another value is an error and never overwritten: two labels disagree.
     """
     prefixes = tuple(ndc_prefixes)
     names = {one.path: one.name for one in inputs}
@@ -32,13 +32,11 @@ def spread(
         mine = {places[part]: value for part, value in scan.values.items() if part in places}
         if not mine:
             carries = ", ".join((*sorted(scan.values), *scan.others)) or "nothing"
-            errors.append(FieldError(one.path, f"this symbol has no identifier for this form (it carries {carries})"))
+            errors.append(FieldError(one.path, f"this barcode has no identifier for this form (it contains {carries})"))
         for path, value in mine.items():
             known = result.get(names[path], "").strip()
             if known and known != value:
-                errors.append(
-                    FieldError(path, "the scanned symbol says something else; compare the labels, then clear one")
-                )
+                errors.append(FieldError(path, "the scanned value differs; compare the labels, then clear one value"))
             else:
                 result[names[path]] = value
     return result, errors

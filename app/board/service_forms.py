@@ -1,7 +1,7 @@
-"""Forms of what scheduling, registration and the chart send where they are connected: referral, bookings, services, stays.
+"""Forms for events of scheduling, registration and chart: referral, appointments, services, stays.
 
-For a centre without such a feed, and for the hours when it is down. The same events by the same door: what a feed sends later
-for the same service is a second entry, to be taken back on the page of corrections.
+For a center without such a feed, and for downtime. If the feed later sends the same service, retract one of the two entries
+on the page of corrections.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from domain.events import access, care, cells, governance, revenue
 
 _BAG: Final = frozenset({"bag_id", "label.coi_id", "label.ndc", "label.lot"})
 _INFUSION_HINTS: Final = {
-    "verified_by": "One person per line; two people check.",
+    "verified_by": "One person per line; two persons check.",
     "cells_infused": "The count, in whole cells.",
-    "label.hcpcs": "As the label shows it: it decides the product code of the claim.",
+    "label.hcpcs": "As on the label; sets the product code of the claim.",
 }
-_APPOINTMENT: Final = {"appointment_id": "Its number in the scheduling system; give the same one when it is moved."}
-_STAY: Final = {"admission_id": "Number of the stay or visit in registration; the same one until discharge."}
+_APPOINTMENT: Final = {"appointment_id": "Number in the scheduling system; it stays the same when rescheduled."}
+_STAY: Final = {"admission_id": "Account or visit number in registration; the same until discharge."}
 
 _SERVICES: Final = (
     Form(
         "referral",
         "Referral",
-        "A patient is referred for a product: this opens an encounter. Papers follow by the form Evidence.",
+        "A patient is referred for a product; opens an encounter. Enter documents with the Evidence form.",
         access.ReferralReceived,
-        BoardRight.ENTER_PAPERS,
+        BoardRight.ENTER_DOCUMENTS,
         opens=True,
         left_out=frozenset({"evidence"}),
         hints={
-            "diagnosis": "ICD-10-CM with its dot, for example C83.18.",
-            "bsa_m2": "This or the height: the regimen goes by body surface.",
-            "prior_therapies": "Parts between semicolons: regimen; line; class; agent; started; stopped; response; reason.",
+            "diagnosis": "ICD-10-CM code with its dot, for example C83.18.",
+            "bsa_m2": "Body surface area or height is required for the regimen.",
+            "prior_therapies": "Semicolons between: regimen; line; class; agent; started; stopped; response; reason.",
         },
     ),
     Form(
@@ -46,16 +46,16 @@ _SERVICES: Final = (
     ),
     Form(
         "appointment_moved",
-        "Appointment moved",
-        "A booked service has another time.",
+        "Appointment rescheduled",
+        "A booked service moves to another time.",
         access.AppointmentRescheduled,
         BoardRight.ENTER_CARE,
         hints=_APPOINTMENT,
     ),
     Form(
         "appointment_cancelled",
-        "Appointment cancelled",
-        "A booked service will not be given.",
+        "Appointment canceled",
+        "A booked service will not take place.",
         access.AppointmentCancelled,
         BoardRight.ENTER_CARE,
         hints=_APPOINTMENT,
@@ -71,27 +71,27 @@ _SERVICES: Final = (
     Form(
         "collection",
         "Collection",
-        "A leukapheresis that was done, with its times and identifiers.",
+        "A completed apheresis, with times and identifiers.",
         cells.ApheresisCompleted,
         BoardRight.ENTER_CARE,
         scans=frozenset({"coi_id", "din", "isbt_128", "maker_id"}),
         folded=frozenset({"isbt_128", "maker_id"}),
-        hints={"collection_ordinal": "1 for the first; one repeated for want of cells counts on."},
+        hints={"collection_ordinal": "1 for the first collection; a repeat collection is 2, 3 and so on."},
         past=frozenset({"started_at", "ended_at"}),
     ),
     Form(
         "dose",
         "Lymphodepletion dose",
-        "One drug on one day, as the chart says it was given.",
+        "One drug on one day, as charted.",
         care.LymphodepletionAdministered,
         BoardRight.ENTER_CARE,
-        hints={"wasted_mg": "0 where nothing of the vial was discarded."},
+        hints={"wasted_mg": "0 if no part of the vial was discarded."},
         past=frozenset({"date", "started_at", "ended_at"}),
     ),
     Form(
         "infusion_started",
         "Start of infusion",
-        "The cells begin to run.",
+        "The infusion of the cells starts.",
         care.InfusionStarted,
         BoardRight.ENTER_CARE,
         scans=_BAG,
@@ -101,7 +101,7 @@ _SERVICES: Final = (
     Form(
         "infusion_stopped",
         "Infusion stopped early",
-        "The infusion ended before the bag was empty.",
+        "The infusion stopped before the bag was empty.",
         care.InfusionStopped,
         BoardRight.ENTER_CARE,
         why="reason",
@@ -112,7 +112,7 @@ _SERVICES: Final = (
     Form(
         "infusion",
         "Infusion",
-        "The bag is empty: cells given, label as scanned at the bedside.",
+        "Infusion completed, with the cell count and the label as scanned at the bedside.",
         care.InfusionCompleted,
         BoardRight.ENTER_CARE,
         scans=_BAG,
@@ -125,27 +125,27 @@ _SERVICES: Final = (
         "A drug given for CRS or ICANS, as charted.",
         care.MedicationAdministered,
         BoardRight.ENTER_CARE,
-        hints={"wasted_mg": "0 where nothing of the vial was discarded."},
+        hints={"wasted_mg": "0 if no part of the vial was discarded."},
         past=frozenset({"at", "ended_at"}),
     ),
     Form(
         "admission",
         "Admission",
-        "A stay begins.",
+        "A stay starts.",
         care.AdmissionStarted,
         BoardRight.ENTER_CARE,
         folded=frozenset({"type", "source", "attending_npi", "reason", "coverage"}),
         hints={
             **_STAY,
-            "type": "Code of FL 14; empty says 3, elective.",
-            "source": "Code of FL 15; empty says 1, not from a facility.",
+            "type": "UB-04 FL 14 code; empty means 3, elective.",
+            "source": "UB-04 FL 15 code; empty means 1, non-facility.",
         },
         past=frozenset({"at"}),
     ),
     Form(
         "stay_changed",
-        "Change of a stay",
-        "The stay has another class, place or payer, or began at another time.",
+        "Change to a stay",
+        "The stay has another class, location or payer, or started at another time.",
         care.AdmissionChanged,
         BoardRight.ENTER_CARE,
         hints=_STAY,
@@ -156,7 +156,7 @@ _SERVICES: Final = (
         "A stay ends.",
         care.AdmissionEnded,
         BoardRight.ENTER_CARE,
-        hints={**_STAY, "discharge_status": "Code of FL 17, for example 01: home."},
+        hints={**_STAY, "discharge_status": "UB-04 FL 17 code, for example 01: home."},
         past=frozenset({"at"}),
     ),
 )
@@ -165,16 +165,16 @@ _COURSE: Final = (
     Form(
         "authorization_request",
         "Authorization request",
-        "The request went to the payer.",
+        "The request was sent to the payer.",
         access.AuthorizationSubmitted,
-        BoardRight.ENTER_PAPERS,
-        hints={"replaces": "The number it follows, after a transfer or a failed manufacture."},
+        BoardRight.ENTER_DOCUMENTS,
+        hints={"replaces": "Previous authorization number, after a transfer or a manufacturing failure."},
         past=frozenset({"submitted_on"}),
     ),
     Form(
         "manufacture_delayed",
-        "Delay of manufacture",
-        "The manufacturer gives another day of release.",
+        "Manufacturing delay",
+        "The manufacturer reports another release date.",
         cells.ManufacturingDelayed,
         BoardRight.ENTER_CUSTODY,
         why="reason",
@@ -182,43 +182,43 @@ _COURSE: Final = (
     ),
     Form(
         "manufacture_failed",
-        "Failed manufacture",
-        "No conforming product came of the collection.",
+        "Manufacturing failure",
+        "The collection did not give a conforming product.",
         cells.ManufacturingFailed,
         BoardRight.ENTER_CUSTODY,
         why="reason",
         scans=frozenset({"coi_id", "bag_id"}),
-        hints={"out_of_specification": "Yes where there is a product that does not conform; no where there is none."},
+        hints={"out_of_specification": "Yes: a product exists but is out of specification. No: no product."},
         past=frozenset({"at"}),
     ),
     Form(
         "plan",
         "Change of plan",
-        "Another infusion centre, product or setting is planned. What was done stays as it is.",
+        "Another infusion center, product or setting is planned. Completed services do not change.",
         governance.PlanChanged,
-        BoardRight.ENTER_PAPERS,
+        BoardRight.ENTER_DOCUMENTS,
         why="reason",
-        hints={"facilities.apheresis": "Both centres, where one changes."},
+        hints={"facilities.apheresis": "Enter both centers, even if only one changes."},
     ),
     Form(
         "withdrawal",
         "End of the encounter",
-        "The treatment does not go on.",
+        "The treatment is stopped.",
         governance.EncounterWithdrawn,
-        BoardRight.ENTER_PAPERS,
+        BoardRight.ENTER_DOCUMENTS,
         past=frozenset({"at"}),
     ),
     Form(
         "acknowledgement",
-        "Answer to a claim",
-        "What clearing house or payer said of a claim without a file: by telephone, letter or portal.",
+        "Claim acknowledgment",
+        "A response of clearinghouse or payer to a claim by telephone, letter or portal.",
         revenue.ClaimAcknowledged,
         BoardRight.ENTER_CODING,
         found_by="control_number",
         hints={
-            "control_number": "Our number of the version (CLM01), as its form shows it; of a void its own.",
-            "kind": "277CA: the payer takes the claim in or rejects it. 999: the file can be read or not.",
-            "payer_claim_number": "The payer's number of the claim: a replacement or void refers to it.",
+            "control_number": "Our control number (CLM01) of this claim version, as on its form; a void has its own.",
+            "kind": "277CA: the payer accepted or rejected the claim. 999: the file was accepted or rejected.",
+            "payer_claim_number": "Payer claim control number; a replacement or void refers to it.",
             "status_codes": "One per line, for example A2:20.",
         },
     ),

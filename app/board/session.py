@@ -1,7 +1,7 @@
-"""Who is signed in: a sealed cookie that says whose token it was, and a secret that every form must repeat.
+"""Board sessions: an encrypted cookie that identifies the caller, and a secret that every form must repeat.
 
-The cookie holds no token. At each request the access file says anew what its caller may do, if anything. Who signs out
-ends the session for good: a copy of its cookie opens nothing any more, at any gateway.
+The cookie has no token. Each request reads the caller's rights from the access file again. Signing out ends the session for
+every copy of its cookie, at every gateway.
 """
 
 from __future__ import annotations
@@ -16,32 +16,30 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from fastapi import Request
-from sqlalchemy import delete
-from sqlmodel import col
 from starlette.responses import Response
 
 from app.api.access import Access
 from app.api.actors import Actor, Login
 from store.engine import Database
 from store.keys import Keyring, SealBroken
-from store.tables import SessionEnded
+from store.replay_guard import end_session, session_ended
 
 COOKIE = "cart_session"
 PURPOSE = "board.session"
 LASTS = timedelta(hours=12)
-"""One shift; afterwards the token is asked for again."""
+"""One shift; then the token is required again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in caller. `csrf` is what its forms carry."""
+    """A signed-in caller. `csrf` is the secret of its forms."""
 
     actor: Actor
     csrf: str
 
 
 def seal(keys: Keyring, login: Login, now: datetime) -> str:
-    """A cookie value for a fresh session; it ends with the shift, or with the token before that."""
+    """Returns the cookie of a new session; it ends after a shift, or earlier with the token."""
     until = min(login.until or now + LASTS, now + LASTS)
     body = {
         "proof": login.proof,
@@ -53,7 +51,7 @@ def seal(keys: Keyring, login: Login, now: datetime) -> str:
 
 
 def read(keys: Keyring, access: Access, cookie: str | None, now: datetime) -> Session | None:
-    """The session of a cookie; None when there is none, it has run out, or its token is no longer known."""
+    """Returns the session of a cookie; None if it is missing or expired, or its token is no longer valid."""
     if not cookie:
         return None
     try:
@@ -67,16 +65,15 @@ def read(keys: Keyring, access: Access, cookie: str | None, now: datetime) -> Se
 
 
 def end(db: Database, keys: Keyring, session: Session, now: datetime) -> None:
-    """End a session before its time."""
+    """Ends a session before it expires."""
     with db.write() as writing:
-        writing.execute(delete(SessionEnded).where(col(SessionEnded.until) < now))
-        writing.merge(SessionEnded(session_key=_key(keys, session), until=now + LASTS))
+        end_session(writing, _key(keys, session), now + LASTS, now)
 
 
 def ended(db: Database, keys: Keyring, session: Session) -> bool:
-    """Whether somebody signed out of it."""
+    """Returns True if the session was signed out."""
     with db.read() as reading:
-        return reading.get(SessionEnded, _key(keys, session)) is not None
+        return session_ended(reading, _key(keys, session))
 
 
 def _key(keys: Keyring, session: Session) -> str:
@@ -84,7 +81,7 @@ def _key(keys: Keyring, session: Session) -> str:
 
 
 def set_cookie(response: Response, request: Request, value: str) -> None:
-    """Hand the cookie out: never to scripts, never with a request from another site."""
+    """Sets the cookie, not readable by scripts and not sent from other sites."""
     response.set_cookie(
         COOKIE,
         value,
@@ -106,7 +103,7 @@ def _is_secure(request: Request) -> bool:
 
 
 def from_this_site(request: Request) -> bool:
-    """False for a request that a browser says comes from another site."""
+    """Returns False if the browser reports a request from another site."""
     site = request.headers.get("sec-fetch-site")
     if site is not None and site not in ("same-origin", "none"):
         return False
@@ -115,5 +112,5 @@ def from_this_site(request: Request) -> bool:
 
 
 def same_secret(session: Session, given: str) -> bool:
-    """Whether a form repeats the session's secret."""
+    """Returns True if a form repeats the session's secret."""
     return hmac.compare_digest(session.csrf.encode(), given.encode())

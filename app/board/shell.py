@@ -1,4 +1,4 @@
-"""What every page shares: the template environment, the headers that fence it in, the signed-in caller, errors as pages."""
+"""Shared by every page: templates, security headers, the signed-in caller, error pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from app.api.parts import Parts, admitted, denied, parts_of, put_on_record
@@ -27,6 +26,7 @@ from app.board.fields import error_at
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
 from app.board.wording import words
+from store.engine import DatabaseError
 
 MAX_FORM = 64 * 1024
 STATIC = files("app.board") / "static"
@@ -47,11 +47,11 @@ FENCE = {
 }
 
 
-SESSION_OVER = "Your session is over. Sign in to go on: what you typed is kept on this page."
+SESSION_OVER = "Your session has expired. Sign in to continue; the text you typed is kept on this page."
 
 
 class NotSignedIn(Exception):
-    """The page needs a session."""
+    """The page requires a session."""
 
 
 def headed(key: object) -> str:
@@ -60,7 +60,7 @@ def headed(key: object) -> str:
 
 
 def day(value: date | datetime | str | None) -> str:
-    """A date, year first, so that nobody confuses day and month."""
+    """Returns a date as YYYY-MM-DD."""
     if value is None or value == "":
         return "–"
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -68,7 +68,7 @@ def day(value: date | datetime | str | None) -> str:
 
 
 def moment(value: datetime | str | None) -> str:
-    """A moment in the zone it came in, with its offset where that is not plain."""
+    """Returns a time in its own zone with its UTC offset."""
     if value is None or value == "":
         return "–"
     found = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -77,17 +77,17 @@ def moment(value: datetime | str | None) -> str:
 
 
 def dollars(amount: Decimal) -> str:
-    """United States dollars, cents always."""
+    """Returns an amount in US dollars with cents."""
     return f"${amount:,.2f}"
 
 
 def short(identifier: str) -> str:
-    """The end of an opaque id: enough to tell two apart on one page."""
+    """Returns the end of an opaque ID, enough to distinguish two on a page."""
     return identifier[-6:]
 
 
 def environment() -> jinja2.Environment:
-    """Templates that escape everything and know no undefined name."""
+    """Returns a template environment that escapes all values and rejects undefined names."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("app.board", "templates"),
         autoescape=True,
@@ -110,7 +110,7 @@ TEMPLATES = environment()
 
 
 def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """Render a page; a request for its live part alone gets the part that changes."""
+    """Returns a page, or only its live part if requested."""
     session: Session | None = getattr(request.state, "session", None)
     live = request.query_params.get("part") == "live"
     body = TEMPLATES.get_template(template).render(
@@ -126,7 +126,7 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
 
 
 class BoardRoute(APIRoute):
-    """A route that answers people: fenced by headers, errors as pages, no session leads to the sign-in."""
+    """A route for pages: security headers, error pages, redirect to sign-in without a session."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -140,8 +140,8 @@ class BoardRoute(APIRoute):
                 await run_in_threadpool(put_on_record, request, refusal)
                 response = refused(request, refusal)
             except RequestValidationError:
-                response = refused(request, Refusal(404, "there is no such page"))
-            except SQLAlchemyError as error:
+                response = refused(request, Refusal(404, "page not found"))
+            except DatabaseError as error:
                 response = refused(request, of_database(request, error))
             for name, value in FENCE.items():
                 response.headers.setdefault(name, value)
@@ -151,21 +151,21 @@ class BoardRoute(APIRoute):
 
 
 def refused(request: Request, refusal: Refusal) -> Response:
-    """A refusal as a page that says what to do next."""
-    title = "Not in this list" if refusal.status == 404 else TITLES.get(refusal.status, "Error")
+    """Returns a refusal as a page with the next step."""
+    title = "Not found" if refusal.status == 404 else TITLES.get(refusal.status, "Error")
     response = page(request, "refused.html", refusal.status, title=title, detail=str(refusal), code=refusal.status)
     response.headers.update(refusal.headers)
     return response
 
 
 async def _to_sign_in(request: Request) -> Response:
-    """Ask for the token again. What was typed into a form of this board comes along: it is kept in the page alone."""
+    """Returns the sign-in page; the typed fields of a form are kept in that page only."""
     if request.method == "POST" and not request.url.path.endswith("/scan") and sessions.from_this_site(request):
         kept = await _typed(request)
         if "form_id" in kept:
             return page(request, "sign_in.html", 401, error=SESSION_OVER, next=request.url.path, kept=kept)
     if request.method != "GET" or request.query_params.get("part"):
-        return refused(request, Refusal(401, "your session is over; sign in again"))
+        return refused(request, Refusal(401, "your session has expired; sign in again"))
     target = request.url.path
     return RedirectResponse("/sign-in" if target == "/" else f"/sign-in?next={quote(target)}", 303)
 
@@ -180,7 +180,7 @@ async def _typed(request: Request) -> dict[str, str]:
 
 
 def signed_in(request: Request) -> Session:
-    """The session of a request; its budget of requests is the token's."""
+    """Returns the session of a request; its request limit is that of the token."""
     parts = parts_of(request)
     session = sessions.read(parts.keys, parts.access, request.cookies.get(sessions.COOKIE), parts.clock())
     if session is None or sessions.ended(parts.db, parts.keys, session):
@@ -191,12 +191,15 @@ def signed_in(request: Request) -> Session:
 
 
 def reader(right: Right) -> Any:
-    """A dependency: the session, where a role of its caller has the right."""
+    """Returns a dependency: the session of a caller whose role has the right."""
 
     def check(request: Request, session: Annotated[Session, Depends(signed_in)]) -> Session:
         if not session.actor.may(right):
             raise denied(
-                request, 403, session.actor.name, f"this page needs a role with the right {words(right.value)}"
+                request,
+                403,
+                session.actor.name,
+                f'this page requires the right "{words(right.value)}"; ask your administrator for the role',
             )
         return session
 
@@ -204,33 +207,38 @@ def reader(right: Right) -> Any:
 
 
 def with_board_right(request: Request, session: Session, right: BoardRight) -> None:
-    """Refuse a caller none of whose roles has the right; the attempt goes on record."""
+    """Refuses a caller whose roles do not have the right; the attempt is audited."""
     if not may_on_board(session.actor, right):
-        raise denied(request, 403, session.actor.name, f"this needs a role with the right {words(right.value)}")
+        raise denied(
+            request,
+            403,
+            session.actor.name,
+            f'this requires the right "{words(right.value)}"; ask your administrator for the role',
+        )
 
 
 def on_record(request: Request, session: Session, action: str, target: str = "(list)") -> None:
-    """Put a page that was opened on record; its part that comes again by itself only once in a while."""
+    """Audits an opened page; automatic refreshes only at intervals."""
     parts = parts_of(request)
     if request.query_params.get("part"):
-        parts.record_anew(session.actor.name, action, target)
+        parts.record_refresh(session.actor.name, action, target)
     else:
         parts.record(session.actor.name, action, target, "read")
 
 
 def local(target: str) -> str:
-    """An address on this board; anything else leads to its first page."""
+    """Returns a path on this board; the first page for anything else."""
     here = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if here else "/"
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a posted form, a repeated one by its last value."""
+    """Returns the fields of a posted form; the last value of a repeated one counts."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_FORM:
-            raise Refusal(413, f"a form carries at most {MAX_FORM} bytes")
+            raise Refusal(413, f"the form is too large; at most {MAX_FORM} bytes")
     try:
         return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=300))
     except ValueError:
@@ -238,12 +246,16 @@ async def form_of(request: Request) -> dict[str, str]:
 
 
 async def posted(request: Request) -> dict[str, str]:
-    """The fields of a form of a signed-in caller, proven to come from a page of this board."""
+    """Returns the fields of a signed-in caller's form, verified to come from this board."""
     fields = request.state.given = await form_of(request)
     session = await run_in_threadpool(signed_in, request)
     if not sessions.from_this_site(request) or not sessions.same_secret(session, fields.pop("csrf", "")):
         raise await run_in_threadpool(
-            denied, request, 403, session.actor.name, "the form is too old or not of this board; load the page again"
+            denied,
+            request,
+            403,
+            session.actor.name,
+            "the form has expired or is not from this board; load the page again",
         )
     return fields
 

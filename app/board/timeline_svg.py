@@ -1,7 +1,7 @@
-"""The vein-to-vein timeline as a picture, drawn to scale: one day is as wide as any other.
+"""Draws the vein-to-vein timeline to scale.
 
-Dates and step names only; no identifier of a person. Colours and fonts are classes (`.tl-…`), so that a page can style
-them under a strict content policy; `timeline_svg` gives a file that carries its own style.
+It has dates and step names only, no patient identifiers. Colors and fonts are classes (`.tl-…`), so that a page can style
+them under a strict content policy; `timeline_svg` returns a file with its own style.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ STARTS: Final[Mapping[str, str]] = {
     "lymphodepletion": "lymphodepletion",
     "infusion": "monitoring",
 }
-"""The phase that each milestone begins."""
+"""The phase that each milestone starts."""
 
 PHASES: Final[Mapping[str, str]] = {
     "referral": "Referral and clearance",
     "apheresis": "Apheresis",
     "manufacturing": "Manufacturing",
-    "failed": "Manufacture failed",
+    "failed": "Manufacturing failed",
     "return": "Release and shipment",
     "lymphodepletion": "Lymphodepletion",
     "monitoring": "Monitoring",
@@ -47,7 +47,7 @@ PHASES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One dated step: its name, its moment, whether it is still a plan."""
+    """One dated step: name, time, whether it is planned."""
 
     name: str
     at: datetime
@@ -65,7 +65,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The drawing and what it shows, for those who read it as a table."""
+    """The drawing, and its steps for a table."""
 
     svg: str
     steps: tuple[Step, ...]
@@ -73,11 +73,11 @@ class Picture:
 
 
 def draw(milestones: Sequence[Mapping[str, Any]], now: datetime | None, vein_to_vein: int | None) -> Picture:
-    """Draw the steps over days counted from the infusion, or from the first step while none is given or booked.
+    """Draws the steps by day from the infusion, or from the first step without a given or booked infusion.
 
     Args:
-        milestones: name, at (ISO) and planned of each, as an encounter's answer has them.
-        now: marks today where it lies inside the picture.
+        milestones: name, at (ISO) and planned of each, as in an encounter response.
+        now: marks today if it is in the picture.
         vein_to_vein: days from collection to infusion.
     """
     steps, zero = _steps(milestones)
@@ -97,13 +97,13 @@ def draw(milestones: Sequence[Mapping[str, Any]], now: datetime | None, vein_to_
 
 
 def timeline_svg(title: str, milestones: Sequence[Mapping[str, Any]], vein_to_vein: int | None) -> str:
-    """The same drawing as a file of its own, with its style and a heading in its title."""
+    """Returns the drawing as a separate file with its style and title."""
     drawing = draw(milestones, None, vein_to_vein).svg
     opening, _, rest = drawing.partition("</title>")
-    head, _, said = opening.partition('<title id="tl-title">')
+    head, _, summary = opening.partition('<title id="tl-title">')
     if not drawing:
         return svg.SVG(width=WIDTH, height=60, elements=[svg.Text(x=MARGIN, y=30, text=title)]).as_str()
-    return f'{head}<title id="tl-title">{escape(title)}: {said}</title><style>{STYLE}</style>{rest}'
+    return f'{head}<title id="tl-title">{escape(title)}: {summary}</title><style>{STYLE}</style>{rest}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class _Scale:
 
 
 def _steps(milestones: Sequence[Mapping[str, Any]]) -> tuple[list[Step], str]:
-    """In order of time, days counted by the calendar of each step's own place."""
+    """Returns the steps in order of time, days counted in each step's own time zone."""
     dated = sorted((datetime.fromisoformat(str(m["at"])), str(m["name"]), bool(m["planned"])) for m in milestones)
     infusions = [at for at, name, _ in dated if name == "infusion"]
     zero = infusions[0] if infusions else (dated[0][0] if dated else None)
@@ -135,7 +135,7 @@ def _title(steps: Sequence[Step], vein_to_vein: int | None) -> str:
 
 
 def _phases(steps: Sequence[Step], scale: _Scale) -> Iterator[svg.Element]:
-    """A band for each phase, from the step that begins it to the next one's."""
+    """Yields a band for each phase, from its first step to that of the next phase."""
     starts: list[tuple[str, datetime, bool]] = []
     for step in steps:
         phase = STARTS.get(step.name)
@@ -156,7 +156,7 @@ def _phases(steps: Sequence[Step], scale: _Scale) -> Iterator[svg.Element]:
 
 
 def _beside_dots(left: float, width: float, dots: Sequence[float]) -> float:
-    """Where a name of that width begins without lying under a dot."""
+    """Returns the start of a name of that width that no dot covers."""
     for dot in dots:
         if left - 8 < dot < left + width + 6:
             left = dot + 8
@@ -164,7 +164,7 @@ def _beside_dots(left: float, width: float, dots: Sequence[float]) -> float:
 
 
 def _axis(steps: Sequence[Step], scale: _Scale) -> Iterator[svg.Element]:
-    """Days from zero, as many as can be read, each with its date."""
+    """Yields days from zero, as many as are readable."""
     every = next((n for n in TICKS if scale.days / n <= MOST_TICKS), TICKS[-1])
     base = BAND_TOP + BAND_HEIGHT
     zero = steps[0].at - timedelta(days=steps[0].day)
@@ -186,7 +186,7 @@ def _today(scale: _Scale, now: datetime | None) -> Iterator[svg.Element]:
 
 
 def _vein_to_vein(steps: Sequence[Step], scale: _Scale, days: int | None) -> Iterator[svg.Element]:
-    """The bracket from the collection to the infusion."""
+    """Yields the bracket from collection to infusion."""
     infusion = next((step for step in steps if step.name == "infusion" and not step.planned), None)
     collections = [step for step in steps if step.name == "apheresis" and not step.planned]
     first = next((step for step in collections if infusion and infusion.day - step.day == days), None)
@@ -198,17 +198,17 @@ def _vein_to_vein(steps: Sequence[Step], scale: _Scale, days: int | None) -> Ite
 
 
 def _labels(steps: Sequence[Step], scale: _Scale) -> tuple[list[svg.Element], int]:
-    """Dots on the band and their labels below it; and the height all of it takes.
+    """Returns dots with their labels, and the total height.
 
-    From the last step to the first: a label lies lower than every later one that begins above it, so that no stem runs
-    through a label, as long as that does not take too many lanes.
+    Labels are placed from the last step to the first, each lower than overlapping later ones, so that no stem crosses a
+    label unless that needs too many lanes.
     """
     top, middle = BAND_TOP + BAND_HEIGHT + 44, BAND_TOP + BAND_HEIGHT / 2
     stems: list[svg.Element] = []
     drawn: list[svg.Element] = []
     placed: list[tuple[float, int]] = []
-    for step, said in reversed(_grouped(steps)):
-        x, width = scale.x(step.at), len(said) * TEXT_WIDTH
+    for step, label in reversed(_grouped(steps)):
+        x, width = scale.x(step.at), len(label) * TEXT_WIDTH
         left = min(x, WIDTH - MARGIN - width)
         below = {lane for begin, lane in placed if begin < left + width + 6}
         lane = 1 + max(below, default=-1)
@@ -217,7 +217,7 @@ def _labels(steps: Sequence[Step], scale: _Scale) -> tuple[list[svg.Element], in
         placed.append((left, lane))
         y = top + lane * LANE
         stems.append(svg.Path(d=[svg.M(x, middle), svg.L(x, y - 11)], class_=["tl-stem"]))
-        drawn.append(_text(left, y, said, "tl-label"))
+        drawn.append(_text(left, y, label, "tl-label"))
     for step in steps:
         kind = "tl-planned" if step.planned else "tl-done"
         drawn.append(svg.Circle(cx=scale.x(step.at), cy=middle, r=4.5, class_=[kind]))
@@ -225,7 +225,7 @@ def _labels(steps: Sequence[Step], scale: _Scale) -> tuple[list[svg.Element], in
 
 
 def _grouped(steps: Sequence[Step]) -> list[tuple[Step, str]]:
-    """Steps of one name on following days share a label."""
+    """Returns steps with labels; steps of one name on consecutive days share a label."""
     runs: list[list[Step]] = []
     for step in steps:
         last = runs[-1] if runs else []

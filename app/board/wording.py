@@ -1,4 +1,4 @@
-"""Keys of the catalogue and the rulebook as people write them."""
+"""Turns keys of the event catalog and the rulebook into plain words."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ SHORT: Final = frozenset(
     {"asp", "bsa", "btk", "cd19", "cns", "coi", "crs", "drg", "ecog", "fact", "hcpcs", "icans", "icu", "iv", "lvef"}
     | {"mcl", "mrn", "ndc", "npi", "poa", "rems"}
 )
-"""What stands for several words and is written in capitals."""
+"""Abbreviations written in capitals."""
 _KEY: Final = re.compile(r"^[a-z0-9_.]+$")
 
 
 def words(key: object) -> str:
-    """A key as words; a text that is no key keeps its letters."""
+    """Returns a key as words; text that is not a key keeps its capitals."""
     text = str(key)
     parts = text.replace("_", " ").replace(".", " ")
     if not _KEY.match(text):

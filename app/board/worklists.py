@@ -1,34 +1,35 @@
-"""Worklists: what each desk has to do, grouped by encounter, the most urgent first."""
+"""Worklists of roles: tasks grouped by encounter, the most urgent first."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from datetime import UTC, datetime, time
 from typing import Any, Final
 
-from sqlalchemy import and_, func
-from sqlalchemy import select as columns
-from sqlmodel import Session, col, select
-
 from app.board.cards import Card, own_clock
-from domain.billing.submission.versions import State
-from store.tables import AlertRecord, ClaimVersion, CustodyRecord
+from domain.alerts.make import sentence
+from domain.billing.submission.model import State
+from domain.decision.holds import reports
+from store.claims import Followed, followed
+from store.engine import Session
+from store.queries.alerts import encounters_with_alerts, unresolved_of_owners
+from store.queries.claims import encounters_with_claims
+from store.queries.custody import last_transfers
+from store.tables import AlertRecord
 
 PAYER_SAID_NO: Final = frozenset({State.DENIED.value, State.PARTLY_PAID.value})
 TO_WORK: Final[Mapping[str, str]] = {
     State.HELD.value: "held and unbilled",
     State.REJECTED.value: "rejected",
     State.DENIED.value: "denied",
-    State.PARTLY_PAID.value: "paid in part only",
+    State.PARTLY_PAID.value: "partly paid",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Worklist:
-    """A worklist: whose work it is."""
+    """A worklist and its owner roles."""
 
     key: str
     title: str
@@ -60,7 +61,7 @@ RANK: Final = {"critical": 0, "warning": 1, "hold": 2, "claim": 2, "info": 3}
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to do. `severity` is an alert's, or `hold` or `claim`."""
+    """One task. `severity` is that of an alert, or `hold` or `claim`."""
 
     severity: str
     title: str
@@ -75,7 +76,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One encounter with what the desk has to do for it; without a card, what concerns the whole installation."""
+    """The tasks of one encounter; without a card, of all facilities."""
 
     card: Card | None
     items: tuple[Item, ...]
@@ -99,10 +100,10 @@ def tasks(
     whole_house: bool,
     claims_shown: bool,
 ) -> list[Task]:
-    """The desk's work on these encounters.
+    """Returns the tasks of a worklist for these encounters.
 
     Args:
-        whole_house: also what concerns none of them alone.
+        whole_house: include tasks that concern all facilities.
         claims_shown: the caller may read claims.
     """
     alerts = _alerts(session, desk)
@@ -114,10 +115,10 @@ def tasks(
         mine = alerts.get(card.encounter_id, [])
         holds = _holds(views.get(card.encounter_id, {}))
         causes = {alert.alert_id: _cause(alert, holds) for alert in mine}
-        said = [hold for hold in causes.values() if hold]
+        reported = [hold for hold in causes.values() if hold]
         items = [
             *(_of_alert(alert, causes[alert.alert_id], now) for alert in mine),
-            *(_of_hold(hold) for hold in holds if hold["owner"] in desk.owners and hold not in said),
+            *(_of_hold(hold) for hold in holds if hold["owner"] in desk.owners and hold not in reported),
             *claims.get(card.encounter_id, ()),
         ]
         if items:
@@ -126,32 +127,29 @@ def tasks(
 
 
 def _alerts(session: Session, desk: Worklist) -> dict[str, list[AlertRecord]]:
-    query = select(AlertRecord).where(AlertRecord.state != "resolved", col(AlertRecord.owner).in_(desk.owners))
     found: dict[str, list[AlertRecord]] = {}
-    for alert in session.exec(query.order_by(col(AlertRecord.opened_at), AlertRecord.alert_id)):
+    for alert in unresolved_of_owners(session, desk.owners):
         found.setdefault(alert.encounter_id or "", []).append(alert)
     return found
 
 
 def concerned(session: Session) -> set[str]:
-    """The encounters with an alert that stands or a claim to work on."""
-    alerts = select(AlertRecord.encounter_id).where(AlertRecord.state != "resolved")
-    claims = select(ClaimVersion.encounter_id).where(col(ClaimVersion.state).in_(list(TO_WORK)))
-    return {one for query in (alerts, claims) for one in session.exec(query) if one}
+    """Returns the encounters with an unresolved alert or a claim that needs work."""
+    return encounters_with_alerts(session) | encounters_with_claims(session, TO_WORK)
 
 
 def _cause(alert: AlertRecord, holds: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The hold an alert speaks of, if it speaks of one: its title ends with what the hold misses."""
-    return next((hold for hold in holds if hold["missing"] and alert.title.endswith(hold["missing"])), None)
+    """Returns the hold that an alert reports, if it reports one: its title ends with what the hold misses."""
+    return next((hold for hold in holds if reports(alert.key, hold["id"])), None)
 
 
 def _of_alert(alert: AlertRecord, cause: Mapping[str, Any] | None, now: datetime) -> Item:
-    """The alert; where a hold is behind it, in the words of the hold, which say what to do about this very case."""
+    """Returns the task of an alert; of an alert about a hold, with the title and next step of the hold."""
     late = alert.state == "open" and alert.acknowledge_by < own_clock(now, alert.opened_at)
     return Item(
         alert.severity,
-        cause["title"] if cause else alert.title,
-        cause["fix"] if cause else alert.action,
+        alert.title,
+        _missing(cause) if cause else alert.action,
         alert.owner,
         cause["citation"] if cause else alert.citation,
         alert.acknowledge_by if alert.state == "open" else None,
@@ -166,43 +164,40 @@ def _holds(view: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _of_hold(hold: Mapping[str, Any]) -> Item:
-    return Item("hold", hold["title"], hold["fix"], hold["owner"], hold["citation"])
+    return Item("hold", hold["title"], _missing(hold), hold["owner"], hold["citation"])
+
+
+def _missing(hold: Mapping[str, Any]) -> str:
+    """What a hold misses, and what to do."""
+    return " ".join(filter(None, (sentence(f"missing: {hold['missing']}") if hold["missing"] else "", hold["fix"])))
 
 
 def _claims(session: Session, now: datetime) -> dict[str, list[Item]]:
-    """The claims that a biller must take up again: held by an edit, rejected, refused wholly or in part."""
-    query = columns(
-        col(ClaimVersion.encounter_id),
-        col(ClaimVersion.letter),
-        col(ClaimVersion.ordinal),
-        col(ClaimVersion.total),
-        col(ClaimVersion.error_count),
-        col(ClaimVersion.state),
-        col(ClaimVersion.standing),
-    ).where(col(ClaimVersion.state).in_(list(TO_WORK)))
+    """Returns the claims that need a biller: held by an edit, rejected, or denied in full or in part."""
     found: dict[str, list[Item]] = {}
-    for encounter_id, letter, ordinal, total, errors, state, standing in session.connection().execute(query):
-        refused = standing.get("refused") if state in PAYER_SAID_NO else None
-        money = f"${Decimal(refused or total):,.2f}"
-        title = f"Claim {letter}/{ordinal} is {TO_WORK[state]}: {money}"
-        text = standing.get("next") or f"{errors} error{'' if errors == 1 else 's'} to mend; the claim names each."
-        item = Item("claim", title, text, "biller", "", *_claim_due(state, standing, now), state=state)
-        found.setdefault(encounter_id, []).append(item)
+    for one in followed(session, TO_WORK):
+        refused = one.status.refused if one.state in PAYER_SAID_NO else None
+        money = f"${refused if refused is not None else one.total:,.2f}"
+        title = f"Claim {one.letter}/{one.ordinal} is {TO_WORK[one.state]}: {money}"
+        errors = f"{one.error_count} error{'' if one.error_count == 1 else 's'}"
+        text = one.status.next_title or f"{errors} to correct, listed on the claim."
+        item = Item("claim", title, text, "biller", "", *_claim_due(one, now), state=one.state)
+        found.setdefault(one.encounter_id, []).append(item)
     return found
 
 
-def _claim_due(state: str, standing: Mapping[str, Any], now: datetime) -> tuple[datetime | None, bool]:
-    """The last day on which acting still helps, and whether it is over: of the appeal, or of timely filing."""
-    told = standing.get("appeal_by" if state in PAYER_SAID_NO else "file_by")
-    if not told:
+def _claim_due(claim: Followed, now: datetime) -> tuple[datetime | None, bool]:
+    """Returns the last day to appeal or for timely filing, and whether it has passed."""
+    day = claim.status.appeal_by if claim.state in PAYER_SAID_NO else claim.status.file_by
+    if day is None:
         return None, False
-    last = datetime.combine(date.fromisoformat(told), time(), UTC)
+    last = datetime.combine(day, time(), UTC)
     return last, last.date() < now.date()
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Where the cells of an encounter were last seen."""
+    """The last recorded location of an encounter's cells."""
 
     card: Card
     step: str
@@ -211,41 +206,6 @@ class Cells:
 
 
 def cells(session: Session, cards: Iterable[Card]) -> list[Cells]:
-    """The last documented hand-over of each encounter whose cells are under way. Only the last link is read of each chain."""
+    """Returns the last documented transfer of each encounter; only the last link of each chain is read."""
     by_id = {card.encounter_id: card for card in cards}
-    newest = (
-        func.row_number()
-        .over(
-            partition_by=col(CustodyRecord.encounter_id),
-            order_by=(col(CustodyRecord.occurred).desc(), col(CustodyRecord.position).desc()),
-        )
-        .label("newest")
-    )
-    links = func.count().over(partition_by=col(CustodyRecord.encounter_id)).label("links")
-    ranked = (
-        columns(col(CustodyRecord.encounter_id), col(CustodyRecord.position), newest, links)
-        .where(col(CustodyRecord.encounter_id).in_(list(by_id)))
-        .subquery()
-    )
-    query = (
-        columns(
-            col(CustodyRecord.encounter_id),
-            col(CustodyRecord.kind),
-            col(CustodyRecord.content),
-            col(CustodyRecord.occurred),
-            ranked.c.links,
-        )
-        .join(
-            ranked,
-            and_(
-                col(CustodyRecord.encounter_id) == ranked.c.encounter_id,
-                col(CustodyRecord.position) == ranked.c.position,
-            ),
-        )
-        .where(ranked.c.newest == 1)
-        .order_by(col(CustodyRecord.occurred).desc(), col(CustodyRecord.encounter_id))
-    )
-    return [
-        Cells(by_id[encounter_id], str(json.loads(content).get("step", kind)), occurred, count)
-        for encounter_id, kind, content, occurred, count in session.connection().execute(query)
-    ]
+    return [Cells(by_id[one.encounter_id], one.step, one.at, one.links) for one in last_transfers(session, by_id)]

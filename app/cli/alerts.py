@@ -1,4 +1,4 @@
-"""`cart-encounter alerts`: what stands and why, taking alerts, and the messages that did not arrive."""
+"""`cart-encounter alerts`: list and acknowledge alerts, retry undelivered messages."""
 
 from __future__ import annotations
 
@@ -10,80 +10,84 @@ from urllib.parse import quote, urlencode
 import typer
 
 from activities.alerting.destinations import DestinationsError, read_destinations
-from app.cli.encounters import DataDir, Json, Url, tell
+from app.cli.encounters import DataDir, Json, Url, print_answer
 from app.client import ApiError, api_from
 
-alerts_app = typer.Typer(no_args_is_help=True, help="Alerts: list, causes, acknowledge, dead-letters, retry, check.")
+alerts_app = typer.Typer(
+    no_args_is_help=True, help="Alerts: list, group by cause, acknowledge, retry messages, check destinations."
+)
 
 Answer = Mapping[str, Any]
 
 
 @alerts_app.command("list")
 def list_alerts(
-    encounter: Annotated[Optional[str], typer.Option("--encounter", help="of one encounter only")] = None,
+    encounter: Annotated[Optional[str], typer.Option("--encounter", help="only of one encounter")] = None,
     state: Annotated[Optional[str], typer.Option(help="open, acknowledged or resolved")] = None,
     severity: Annotated[Optional[str], typer.Option(help="critical, warning or info")] = None,
-    kind: Annotated[Optional[str], typer.Option(help="a kind of the rulebook")] = None,
+    kind: Annotated[Optional[str], typer.Option(help="alert kind of the rulebook")] = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
     as_json: Json = None,
 ) -> None:
-    """List alerts: id, severity, state, owner, time to acknowledge, title, next step."""
+    """List alerts: ID, severity, state, owner, acknowledgment deadline, title, next step."""
     if encounter and (severity or kind):
-        raise typer.BadParameter("of one encounter, choose by --state only")
-    asked = {key: value for key, value in (("state", state), ("severity", severity), ("kind", kind)) if value}
+        raise typer.BadParameter("--encounter can be combined with --state only")
+    filters = {key: value for key, value in (("state", state), ("severity", severity), ("kind", kind)) if value}
     path = f"/v1/encounters/{quote(encounter, safe='')}/alerts" if encounter else "/v1/alerts"
-    answer = api_from(data_dir, url).get(path + (f"?{urlencode(asked)}" if asked else ""))
-    tell(answer, lambda it: [_alert_lines(one) for one in it["alerts"]] or ["no alert"], as_json)
+    answer = api_from(data_dir, url).get(path + (f"?{urlencode(filters)}" if filters else ""))
+    print_answer(answer, lambda it: [_alert_lines(one) for one in it["alerts"]] or ["no alerts"], as_json)
 
 
 @alerts_app.command()
 def causes(data_dir: DataDir = Path("data"), url: Url = None, as_json: Json = None) -> None:
-    """What stands, put together by what cures it."""
+    """List unresolved alerts by cause."""
     answer = api_from(data_dir, url).get("/v1/alerts/causes")
-    tell(answer, lambda it: [_cause_lines(one) for one in it["causes"]] or ["no alert stands"], as_json)
+    print_answer(answer, lambda it: [_cause_lines(one) for one in it["causes"]] or ["no unresolved alerts"], as_json)
 
 
 @alerts_app.command()
 def acknowledge(
-    alert_ids: Annotated[Optional[list[str]], typer.Argument(help="ids of alerts")] = None,
-    by: Annotated[str, typer.Option("--by", help="the role that takes them")] = "",
-    note: Annotated[Optional[str], typer.Option("--note", help="kept under encryption")] = None,
-    cause: Annotated[Optional[str], typer.Option("--cause", help="every open alert of this cause")] = None,
+    alert_ids: Annotated[Optional[list[str]], typer.Argument(help="alert IDs")] = None,
+    by: Annotated[str, typer.Option("--by", help="role that acknowledges")] = "",
+    note: Annotated[Optional[str], typer.Option("--note", help="note, stored encrypted")] = None,
+    cause: Annotated[Optional[str], typer.Option("--cause", help="all open alerts of this cause")] = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
-    """Take alerts: by id, or all open ones of a cause."""
+    """Acknowledge alerts by ID, or all open alerts of a cause."""
     if not by:
-        raise typer.BadParameter("say with --by who takes them, for example --by coordinator")
+        raise typer.BadParameter("--by is missing: the role that acknowledges, for example --by coordinator")
     if bool(alert_ids) == bool(cause):
-        raise typer.BadParameter("name either alerts or one --cause")
+        raise typer.BadParameter("give either alert IDs or one --cause")
     api = api_from(data_dir, url)
     if cause:
-        standing = {one["cause"]: one for one in api.get("/v1/alerts/causes")["causes"]}
-        if cause not in standing:
-            raise ApiError(f"no alert of the cause {cause} stands; `cart-encounter alerts causes` lists them")
+        unresolved = {one["cause"]: one for one in api.get("/v1/alerts/causes")["causes"]}
+        if cause not in unresolved:
+            raise ApiError(f"No open alert has cause {cause}. List causes: `cart-encounter alerts causes`")
         open_ones = {one["alert_id"] for one in api.get("/v1/alerts?state=open")["alerts"]}
-        alert_ids = [each for each in standing[cause]["alerts"] if each in open_ones]
+        alert_ids = [each for each in unresolved[cause]["alerts"] if each in open_ones]
     for alert_id in alert_ids or ():
-        taken = api.post(f"/v1/alerts/{quote(alert_id, safe='')}/acknowledge", {"by": by, "note": note})
-        typer.echo(f"{taken['alert_id']}  {taken['state']}  {taken['title']}")
+        alert = api.post(f"/v1/alerts/{quote(alert_id, safe='')}/acknowledge", {"by": by, "note": note})
+        typer.echo(f"{alert['alert_id']}  {alert['state']}  {alert['title']}")
 
 
 @alerts_app.command("dead-letters")
 def dead_letters(data_dir: DataDir = Path("data"), url: Url = None, as_json: Json = None) -> None:
-    """Messages about alerts that were given up, with the last error; try one again with `alerts retry`."""
+    """List alert messages that could not be delivered, with the last error. Retry with `alerts retry`."""
     answer = api_from(data_dir, url).get("/v1/alerts/deliveries?state=dead")
-    tell(answer, lambda it: [_delivery_lines(one) for one in it["deliveries"]] or ["no message was given up"], as_json)
+    print_answer(
+        answer, lambda it: [_delivery_lines(one) for one in it["deliveries"]] or ["no undelivered messages"], as_json
+    )
 
 
 @alerts_app.command()
 def retry(
-    delivery_ids: Annotated[list[str], typer.Argument(help="ids of messages")],
+    delivery_ids: Annotated[list[str], typer.Argument(help="message IDs")],
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
-    """Try messages again that were given up or wait."""
+    """Send undelivered or waiting alert messages again."""
     for delivery_id in delivery_ids:
         queued = api_from(data_dir, url).post(f"/v1/alerts/deliveries/{quote(delivery_id, safe='')}/retry", {})
         typer.echo(f"{queued['delivery_id']}  {queued['state']}  {queued['destination']}")
@@ -91,13 +95,13 @@ def retry(
 
 @alerts_app.command()
 def check(file: Path) -> None:
-    """Check a destinations file (CART_ALERTS_FILE); names every field at fault."""
+    """Check a destinations file (CART_ALERTS_FILE); shows every field with an error."""
     try:
         found = read_destinations(file)
     except DestinationsError as error:
         raise ApiError(str(error)) from None
     for each in found.destinations:
-        owners = ", ".join(sorted(each.owners)) if each.owners else "every owner"
+        owners = ", ".join(sorted(each.owners)) if each.owners else "all owners"
         typer.echo(f"{each.name}: {each.kind} {each.url}  {', '.join(sorted(each.severities))}  {owners}")
     typer.echo(f"{len(found.destinations)} destinations")
 
@@ -107,13 +111,13 @@ def _alert_lines(one: Answer) -> str:
     raised = f"  escalated {one['escalations']}x" if one["escalations"] else ""
     return (
         f"{one['alert_id']}  {one['severity']:8} {one['state']:12} {one['owner']}{late}{raised}\n"
-        f"    {one['title']}  [{one['encounter_id'] or 'whole house'}, {one['citation']}]\n"
+        f"    {one['title']}  [{one['encounter_id'] or 'all facilities'}]\n"
         f"    -> {one['action']}"
     )
 
 
 def _cause_lines(one: Answer) -> str:
-    where = _count(len(one["encounters"]), "encounter") if one["encounters"] else "whole house"
+    where = _count(len(one["encounters"]), "encounter") if one["encounters"] else "all facilities"
     return (
         f"{one['cause']}  {one['severity']}  {_count(len(one['alerts']), 'alert')}, {one['open']} open, {where}, "
         f"{', '.join(one['owners'])}\n    {one['title']}\n    -> {one['action']}"
@@ -123,7 +127,7 @@ def _cause_lines(one: Answer) -> str:
 def _delivery_lines(one: Answer) -> str:
     return (
         f"{one['delivery_id']}  {one['destination']}  {one['change']} {one['cause']}: {_count(len(one['alert_ids']), 'alert')}, "
-        f"tried {_count(one['attempts'], 'time')}, {one['last_error']}"
+        f"{_count(one['attempts'], 'attempt')}, {one['last_error']}"
     )
 
 

@@ -1,7 +1,7 @@
-"""The chains of identity as a file that can be checked anywhere: one JSON object a line, no database, no identity.
+"""Chains of identity as a file that can be checked without the database: one JSON object per line, no patient identity.
 
-First the head (what is in the file, sealed with the installation's key), then every link, then the entries of the index. A
-record is a line; every line but the head is covered by a hash, and the head's counts say how many there are.
+The head comes first: counts and a seal made with the installation's key. Every link and then every index entry follow.
+Each line after the head is covered by a hash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from store.keys import Keyring
 
 
 class CustodyFileError(ValueError):
-    """The file cannot be read as an export; names the line and what is wrong with it."""
+    """The file is not a valid export; the message names the line and the error."""
 
 
 class _Line(BaseModel):
@@ -28,7 +28,7 @@ class _Line(BaseModel):
 
 
 class LinkLine(_Line):
-    """One link of a chain, as it was hashed."""
+    """One link of a chain as hashed."""
 
     encounter_id: str
     position: int
@@ -42,7 +42,7 @@ class LinkLine(_Line):
 
 
 class EntryLine(_Line):
-    """One entry of the index, as it was hashed."""
+    """One entry of the index as hashed."""
 
     position: int
     encounter_id: str
@@ -54,7 +54,7 @@ class EntryLine(_Line):
 
 
 class Head(_Line):
-    """What the file holds. `encounter` None: everything. `seal` is a keyed hash over the other members."""
+    """Describes the file. `encounter` None means all encounters; `seal` is a keyed hash over the other members."""
 
     format: Literal["cart-encounter custody 1"] = "cart-encounter custody 1"
     exported_at: AwareDatetime
@@ -65,12 +65,12 @@ class Head(_Line):
     seal: str = ""
 
     def sealed_with(self, keys: Keyring) -> str:
-        """The seal that a key gives these members."""
+        """Returns the seal of these members with a key."""
         return keys.digest("custody-export", self.model_dump_json(exclude={"seal"}))
 
 
 class CustodyFile(BaseModel):
-    """An export that was read."""
+    """A parsed export."""
 
     head: Head
     links: list[LinkLine]
@@ -84,7 +84,7 @@ def write_lines(
     encounter: str | None,
     exported_at: datetime,
 ) -> Iterator[str]:
-    """The lines of an export."""
+    """Yields the lines of an export."""
     head = Head(
         exported_at=exported_at,
         encounter=encounter,
@@ -99,20 +99,20 @@ def write_lines(
 
 
 def read_custody_file(path: Path) -> CustodyFile:
-    """Read an export.
+    """Reads an export.
 
     Raises:
-        CustodyFileError: not an export, or a line that is none of one; names the line.
+        CustodyFileError: the file or a line is not a valid export; the message names the line.
         OSError: the file cannot be read.
     """
     return parse_lines(path.read_text(encoding="utf-8").splitlines())
 
 
 def parse_lines(lines: Iterable[str]) -> CustodyFile:
-    """`read_custody_file` on lines.
+    """Reads an export from its lines.
 
     Raises:
-        CustodyFileError: as there.
+        CustodyFileError: a line is not valid; the message names it.
     """
     heads: list[Head] = []
     links: list[LinkLine] = []
@@ -127,24 +127,24 @@ def parse_lines(lines: Iterable[str]) -> CustodyFile:
             elif name == "index":
                 entries.append(EntryLine.model_validate_json(json.dumps(body)))
             else:
-                raise ValueError("head, record and index stand in this order")
+                raise ValueError("lines out of order; expected head, records, index")
         except (ValidationError, ValueError) as error:
             raise CustodyFileError(f"line {number}: {_plain(error)}") from None
     if not heads:
-        raise CustodyFileError("line 1: not an export of the chain of identity")
+        raise CustodyFileError("line 1: not a chain-of-identity export; create one with `cart-encounter export`")
     return CustodyFile(head=heads[0], links=links, entries=entries)
 
 
 def miscounted(file: CustodyFile) -> str:
-    """What the head says of the file's content that is not so, or which record stands in another place; empty if none."""
+    """Returns what contradicts the head: wrong order, wrong counts or wrong index head; empty if nothing does."""
     places = [(link.encounter_id, link.position) for link in file.links]
     if places != sorted(places):
         number = next(n for n, (one, two) in enumerate(pairwise(places), start=2) if two < one)
-        return f"record {number} of the file stands in another place than it was exported to"
+        return f"record {number} of the file was moved after the export"
     if (len(file.links), len(file.entries)) != (file.head.records, file.head.entries):
-        return f"{file.head.records} records and {file.head.entries} index entries were exported; some are missing or added"
+        return f"exported {file.head.records} records and {file.head.entries} index entries; some are missing or were added"
     last = file.entries[-1].hash if file.entries else GENESIS
-    return "" if last == file.head.index_head else "the index does not end where it ended when it was exported"
+    return "" if last == file.head.index_head else "the last index entry is not the exported one"
 
 
 def _line(name: str, body: BaseModel) -> str:
@@ -154,7 +154,7 @@ def _line(name: str, body: BaseModel) -> str:
 def _object(line: str) -> Mapping[str, Any]:
     body = json.loads(line)
     if not isinstance(body, dict) or len(body) != 1:
-        raise ValueError("one object with one member is wanted")
+        raise ValueError("expected one object with one member")
     return body
 
 

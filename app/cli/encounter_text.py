@@ -1,4 +1,4 @@
-"""Answers of the gateway as a person reads them in a terminal; the JSON of the contract is for programs."""
+"""Formats answers of the gateway as text for a terminal."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 Answer = dict[str, Any]
 CUSTODY_COLUMNS = ("coi_id", "bag_id", "din", "lot", "ndc")
 WAKE = "wake"
-"""A moment at which only the software looks again; nobody has to act by it."""
+"""Kind of a deadline at which only the software checks again; no person has to act."""
 
 
 def encounter_lines(it: Answer) -> Iterator[str]:
-    """Where an encounter stands: stage, what is cleared, what holds and who must act, what comes next, what happened."""
+    """Yields an encounter: stage, cleared stages, holds with owners, deadlines, milestones."""
     payer = f"{it['payer']} ({it['payer_class']})" if it["payer"] else "payer unknown"
     yield f"{it['encounter_id']}  {it['status']}  stage {it['stage']}  {it['product'] or 'product unknown'}  {payer}"
-    yield f"cleared: {', '.join(it['cleared']) or 'nothing yet'}"
+    yield f"cleared: {', '.join(it['cleared']) or 'none yet'}"
     if not it["up_to_date"]:
-        yield f"facts up to {it['last_sequence']} are in, decided up to {it['decided_sequence']}: ask again in a moment"
+        yield f"facts received: {it['last_sequence']}, processed: {it['decided_sequence']}; repeat the command in a moment"
     if it["vein_to_vein_days"] is not None:
         yield f"vein to vein: {it['vein_to_vein_days']} days"
     if it["outcome"]:
@@ -31,36 +31,36 @@ def encounter_lines(it: Answer) -> Iterator[str]:
         yield from (f"note: {text}" for text in it["advisories"])
     if ahead := [due for due in it["deadlines"] if due["kind"] != WAKE]:
         yield ""
-        yield "Next"
+        yield "Deadlines"
         yield from (f"  {moment(due['due'])}  {due['title']}" for due in ahead)
     yield ""
-    yield "Happened"
+    yield "Milestones"
     yield from milestone_lines(it["milestones"])
     yield ""
     yield f"chain of identity: {_verified(it['custody_verified'])}"
 
 
 def hold_lines(holds: list[Answer]) -> Iterator[str]:
-    """Each hold with what is missing, its owner, the way out and the denial it prevents."""
+    """Yields each hold with what is missing, owner, next step and the denial that it prevents."""
     yield f"Holds: {len(holds)}" if holds else "Holds: none"
     for hold in holds:
         yield f"  {hold['id']}"
         yield f"    missing: {hold['missing'] or hold['title']}"
         yield f"    {hold['owner']}: {hold['fix']}"
         prevents = f"; prevents denial #{hold['denial']}" if hold["denial"] else ""
-        yield f"    releases on {', '.join(hold['releases_on']) or 'a correction'}{prevents}  [{hold['citation']}]"
+        yield f"    released by {', '.join(hold['releases_on']) or 'a correction'}{prevents}"
         if hold["override"]:
             yield f"    overridden by {hold['override']['role']} until {moment(hold['override']['expires'])}"
 
 
 def milestone_lines(milestones: list[Answer]) -> Iterator[str]:
-    """What happened and what is planned, in order of its time."""
+    """Yields documented and planned milestones in order of time."""
     for it in milestones:
         yield f"  {moment(it['at'])}  {it['name'].replace('_', ' ')}{'  (planned)' if it['planned'] else ''}"
 
 
 def timeline_lines(it: Answer) -> Iterator[str]:
-    """Every record of the chain of identity with what was scanned, then whether the chain holds."""
+    """Yields every record of the chain of identity with its scans, then whether the chain is intact."""
     for record in it["records"]:
         step = (record.get("step") or record["type"]).replace("_", " ")
         scan = record | record.get("label", {})
@@ -72,7 +72,7 @@ def timeline_lines(it: Answer) -> Iterator[str]:
 
 
 def claim_lines(it: Answer) -> Iterator[str]:
-    """A claim as a biller checks it by eye: head, diagnoses, procedures, lines, what stops it."""
+    """Yields a claim for a biller: head, diagnoses, procedures, lines, errors."""
     bill = f"type of bill {it['type_of_bill']}" if it["type_of_bill"] else f"place of service {it['place_of_service']}"
     drg = f"  MS-DRG {it['drg']['drg'] if isinstance(it['drg'], dict) else it['drg']}" if it["drg"] else ""
     yield f"Claim {it['letter']}/{it['ordinal']}  version {it['version']}  {it['state']}  {it['form']}  {bill}{drg}"
@@ -88,16 +88,16 @@ def claim_lines(it: Answer) -> Iterator[str]:
             f"  {line['number']:>3}  {line['revenue_code'] or '':<5}{code:<12}{line['units']:>5} "
             f"{line['charge']:>12}  {day:<11} {line['description']}"
         )
-    yield from (f"  folded: {text}" for text in it["folded"])
-    yield from (f"  waits for {text}" for text in it["waiting_for"])
+    yield from (f"  included: {text}" for text in it["folded"])
+    yield from (f"  waiting for {text}" for text in it["waiting_for"])
     for edit in (*it["errors"], *it["warnings"]):
         yield f"  {edit['severity']}: {edit['message']}"
-        yield f"    {edit['owner']}: {edit['fix']}  [{edit['citation']}]"
+        yield f"    {edit['owner']}: {edit['fix']}"
     yield from (f"  note: {text}" for text in it["advisories"])
 
 
 def receipt_lines(it: Answer) -> Iterator[str]:
-    """What became of each event: how many of a kind in which encounter, and each that is not in one, with its reason."""
+    """Yields counts by disposition and encounter, and each event without an encounter with its reasons."""
     receipts = it.get("receipts", [it])
     fine = [one for one in receipts if one["encounter_id"] and one["disposition"] in ("accepted", "duplicate")]
     for (disposition, encounter), count in Counter((one["disposition"], one["encounter_id"]) for one in fine).items():
@@ -105,12 +105,12 @@ def receipt_lines(it: Answer) -> Iterator[str]:
     for one in receipts:
         if one not in fine:
             where = one["quarantine_id"] or one["event_id"] or ""
-            said = [f"{problem['path']}: {problem['message']}" for problem in one["problems"]] or one["reasons"]
-            yield f"{one['disposition']}  {where}  {'; '.join(said)}".rstrip()
+            reasons = [f"{problem['path']}: {problem['message']}" for problem in one["problems"]] or one["reasons"]
+            yield f"{one['disposition']}  {where}  {'; '.join(reasons)}".rstrip()
 
 
 def moment(text: str | None) -> str:
-    """A time as it is read aloud, in its own offset; a day stays a day."""
+    """Returns a time in its own UTC offset; a date is returned unchanged."""
     if not text or "T" not in text:
         return text or ""
     at = datetime.fromisoformat(text)
@@ -126,7 +126,7 @@ def _condition(record: Answer) -> str:
     return f"  ({', '.join(parts)})" if parts else ""
 
 
-def _verified(holds: bool, first_broken: object = None) -> str:
-    if holds:
+def _verified(intact: bool, first_broken: object = None) -> str:
+    if intact:
         return "the chain is intact"
     return f"THE CHAIN IS BROKEN at record {first_broken}" if first_broken else "THE CHAIN IS BROKEN"

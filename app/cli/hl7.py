@@ -1,4 +1,4 @@
-"""`cart-encounter hl7`: checking a site's mapping before its feed is switched on."""
+"""`cart-encounter hl7`: checks a site's mapping before its feed goes live."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def check(
     messages: Path,
     site: Annotated[
         Optional[Path],
-        typer.Option(help="site file that the facilities must stand in; that of CART_SITE_FILE if absent"),
+        typer.Option(help="site file that lists the facilities (default: CART_SITE_FILE)"),
     ] = None,
 ) -> None:
-    """Say how each message of a file would map; exits 1 when one would be refused or quarantined, 2 when none can be tried."""
+    """Show the mapping result of each message in a file. Exits 1 if one fails, 2 if none can be checked."""
     file = site or Settings().site_file
     try:
         parsed = parse_mapping(mapping.read_text(encoding="utf-8"))
@@ -43,7 +43,7 @@ def check(
     except OSError as error:
         _stop(f"{error.filename}: {error.strerror}")
     except UnicodeDecodeError:
-        _stop("mapping and site file are UTF-8 text")
+        _stop("mapping and site file must be UTF-8 text")
     unknown = unknown_facilities(parsed, known)
     for problem in unknown:
         print(f"{mapping.name}: {problem}", file=sys.stderr)
@@ -52,7 +52,7 @@ def check(
         bad += finding.outcome in ("refused", "quarantined")
         print(f"{finding.number:4d}  {finding.trigger:10s} {finding.outcome:28s} {finding.detail}".rstrip())
     if not found:
-        _stop(f"{messages.name}: no message in it; a message begins with MSH at the beginning of a line")
+        _stop(f"{messages.name}: no HL7 message found; each message must start with MSH at the start of a line")
     sys.exit(1 if bad or unknown else 0)
 
 

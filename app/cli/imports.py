@@ -1,4 +1,4 @@
-"""`cart-encounter import`: encounters that are under way elsewhere, from a spreadsheet. With --dry-run nothing is sent."""
+"""`cart-encounter import`: encounters in progress in another system, from a spreadsheet. --dry-run sends nothing."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ REFUSED = frozenset({"conflict", "invalid", "quarantined"})
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="CSV, workbook (.xlsx) or JSON; several are read as one")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would happen, send nothing")] = False,
-    zone: Annotated[Optional[str], typer.Option(help="of moments without an offset, as America/New_York")] = None,
-    site: Annotated[
-        Optional[Path], typer.Option(help="site file the dry run judges by; that of CART_SITE if absent")
+    files: Annotated[list[Path], typer.Argument(help="CSV, workbook (.xlsx) or JSON files; several are read as one")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the result, send nothing")] = False,
+    zone: Annotated[
+        Optional[str], typer.Option(help="time zone of times without UTC offset, for example America/New_York")
     ] = None,
+    site: Annotated[Optional[Path], typer.Option(help="site file for the dry run (default: CART_SITE_FILE)")] = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
-    """Take over encounters that are under way elsewhere, with what was billed there (docs/cutover.md).
+    """Import encounters in progress in another system, with their billed claims (docs/cutover.md).
 
-    An encounter with a row at fault is not sent at all; the others are. Sending a file again changes nothing.
+    An encounter with a row in error is not sent; the others are. Sending a file again changes nothing.
     """
     try:
         found = read_import(files, _zone(zone))
@@ -45,8 +45,8 @@ def import_(
         raise ApiError(str(error)) from None
     faulty = [one for one in found if one.troubles]
     for one in found:
-        _tell(one.troubles, "error")
-        _tell(one.warnings, "warning")
+        _print_problems(one.troubles, "error")
+        _print_problems(one.warnings, "warning")
     sound = [one for one in found if not one.troubles]
     if dry_run:
         config = ConfigCache(Settings().edition, Settings().rules_directory, site or Settings().site_file)
@@ -60,20 +60,21 @@ def import_(
 
 
 def preview(one: Import, config: ConfigCache) -> Iterator[str]:
-    """What the encounter would come to, judged here by site file and rulebook as if all of it had arrived now."""
+    """Yields the state of the encounter by site file and rulebook, as if all of it had arrived now."""
     now = datetime.now(UTC)
     facts = fold([_fact(number, event, now) for number, event in enumerate(one.events)])
     decision = decide(facts, config.site(), config.rules(), now)
     yield f"{one.where}: {len(one.events)} events, stage {decision.stage.value}"
     for ordinal, claim in billed_elsewhere(Record(facts)):
-        yield f"  Claim {claim.letter}/{ordinal}: {claim.state} elsewhere, ${claim.total}, never sent from here"
+        yield f"  Claim {claim.letter}/{ordinal}: {claim.state} by another system, ${claim.total}; this system never sends it"
     for built in decision.claims:
         state = "held" if built.errors else "due" if built.ready else "waiting"
-        yield f"  Claim {built.key}: {state} here, ${built.total}"
+        yield f"  Claim {built.key}: {state}, ${built.total}"
         yield from (f"    {edit.message}. {edit.fix}" for edit in built.errors)
     for hold in decision.holds:
         if hold.scope == "encounter":
-            yield f"  hold: {hold.title}: {hold.missing or hold.fix} ({hold.owner})"
+            required = hold.requirement
+            yield f"  hold: {required.title}: {required.missing or required.fix} ({required.owner})"
     for alert in decision.alerts:
         yield f"  alert: {alert.severity.value}: {alert.title} ({alert.owner})"
 
@@ -84,19 +85,21 @@ def _fact(number: int, event: dict[str, Any], now: datetime) -> Fact[Any]:
 
 
 def _send(api: Api, sound: list[Import]) -> list[Import]:
-    """Send encounter by encounter; returns those of which something was not taken."""
+    """Sends encounter by encounter; returns those with an event that was not accepted."""
     refused = []
     for one in sound:
         receipts = api.post("/v1/events", list(one.events))["receipts"]
         bad = [(event, receipt) for event, receipt in zip(one.events, receipts, strict=True) if _bad(receipt)]
-        taken = sum(receipt["disposition"] == "accepted" for receipt in receipts)
+        accepted = sum(receipt["disposition"] == "accepted" for receipt in receipts)
         again = sum(receipt["disposition"] == "duplicate" for receipt in receipts)
         encounter = next((r["encounter_id"] for r in receipts if r["encounter_id"]), "none")
-        print(f"{one.where}: {encounter}, {taken} events taken, {again} known already, {len(bad)} not taken")
+        print(f"{one.where}: {encounter}, {accepted} events accepted, {again} duplicates, {len(bad)} not accepted")
         for event, receipt in bad:
             reasons = [*receipt["reasons"], *(f"{p['path']}: {p['message']}" for p in receipt["problems"])]
             where = one.rows.get(event["id"], one.where)
-            _tell((Trouble(where, event["type"], f"{receipt['disposition']}: {'; '.join(reasons)}"),), "error")
+            _print_problems(
+                (Trouble(where, event["type"], f"{receipt['disposition']}: {'; '.join(reasons)}"),), "error"
+            )
         if bad:
             refused.append(one)
     return refused
@@ -106,7 +109,7 @@ def _bad(receipt: dict[str, Any]) -> bool:
     return receipt["disposition"] in REFUSED
 
 
-def _tell(troubles: tuple[Trouble, ...], kind: str) -> None:
+def _print_problems(troubles: tuple[Trouble, ...], kind: str) -> None:
     for one in troubles:
         print(f"{one.where}: {kind}: {one.field}: {one.message}", file=sys.stderr)
 
@@ -115,4 +118,4 @@ def _zone(name: str | None) -> ZoneInfo | None:
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError):
-        raise typer.BadParameter("--zone is a name of the IANA time zone database, as America/New_York") from None
+        raise typer.BadParameter("--zone must be an IANA time zone name, for example America/New_York") from None

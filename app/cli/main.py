@@ -1,6 +1,6 @@
-"""`cart-encounter`: one command for every process and every question.
+"""`cart-encounter`: one command line for every process and every query.
 
-What serves is imported where it is run: a question on the command line should not wait for a web server to load.
+Server modules are imported only by the commands that run them, so that queries start fast.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -17,8 +16,8 @@ import typer
 from app.cli.alerts import alerts_app
 from app.cli.audit import audit
 from app.cli.encounter_text import receipt_lines
-from app.cli.encounters import DataDir, Json, Url, claims, holds, show, timeline
-from app.cli.encounters import tell as tell_answer
+from app.cli.encounters import DataDir, Json, Url, claims, holds, print_answer, show, timeline
+from app.cli.feed import feed_app
 from app.cli.hl7 import hl7_app
 from app.cli.imports import import_
 from app.cli.packets import packet
@@ -30,10 +29,10 @@ from app.cli.vault import vault_app
 from app.cli.worklists import reply, worklist
 from app.client import ApiError, api_from
 from app.process.deployment import deploy_app
-from app.process.logs import be_discreet, core_log, started
+from app.process.logs import configure_logging, core_log, started
 from app.process.operator_errors import in_one_line
 from app.settings import Settings
-from store.step_log import tell
+from store.step_log import log_step
 
 if TYPE_CHECKING:
     from app.process.serving import GatewaySettings
@@ -42,12 +41,13 @@ cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="The CAR-T encounter orchestrator.",
+    help="The CAR-T encounter orchestrator: from referral to the last payment.",
 )
 cli.add_typer(rules_app, name="rules")
 cli.add_typer(deploy_app, name="deploy")
 cli.add_typer(vault_app, name="vault")
 cli.add_typer(hl7_app, name="hl7")
+cli.add_typer(feed_app, name="feed")
 cli.add_typer(alerts_app, name="alerts")
 cli.add_typer(quarantine_app, name="quarantine")
 cli.command()(simulate)
@@ -55,16 +55,16 @@ cli.command()(preflight)
 cli.command()(packet)
 cli.command("import")(import_)
 cli.command()(audit)
-for question in (show, holds, timeline, claims, worklist, reply):
-    cli.command()(question)
+for query in (show, holds, timeline, claims, worklist, reply):
+    cli.command()(query)
 
 
 @cli.command()
 def up(
     data_dir: DataDir = Path("data"),
-    site: Annotated[Optional[Path], typer.Option(help="site file; the example site if absent")] = None,
+    site: Annotated[Optional[Path], typer.Option(help="site file (default: the example site)")] = None,
     rules: Annotated[
-        Optional[Path], typer.Option(help="directory of rulebook tables; the packaged ones if absent")
+        Optional[Path], typer.Option(help="directory of rulebook tables (default: the packaged tables)")
     ] = None,
     edition: Annotated[str, typer.Option(help="rulebook edition: current or guide")] = "current",
     http_port: int = 8700,
@@ -72,9 +72,9 @@ def up(
     temporal_port: int = 7233,
     ui_port: int = 8233,
     metrics_port: int = 9464,
-    time_skipping: Annotated[bool, typer.Option(help="let a client skip clinical time (demo and tests)")] = False,
+    time_skipping: Annotated[bool, typer.Option(help="allow clients to skip clinical time (demo and tests)")] = False,
 ) -> None:
-    """Run the whole embedded stack: Temporal server with its UI, worker, gateway. A port of 0 takes any free one."""
+    """Run the embedded stack: Temporal server with UI, worker and gateway. Port 0 uses any free port."""
     from app.process.supervisor import StackOptions, run_stack
 
     options = StackOptions(
@@ -85,9 +85,9 @@ def up(
 
 @cli.command()
 def worker() -> None:
-    """Run one worker against the Temporal server and database of the environment (CART_…)."""
+    """Run one worker with the Temporal server and database of the environment (CART_…)."""
     settings = Settings()
-    be_discreet("worker", settings.log_level)
+    configure_logging("worker", settings.log_level)
     from app.process.worker import run_worker
 
     _run(run_worker(settings))
@@ -95,11 +95,11 @@ def worker() -> None:
 
 @cli.command()
 def gateway() -> None:
-    """Run one gateway: events in over HTTP, answers out, delivery to the encounters."""
+    """Run one gateway: receives events over HTTP, serves API and board, delivers events to encounters."""
     from app.process.serving import GatewaySettings
 
     settings = GatewaySettings()
-    be_discreet("gateway", settings.log_level)
+    configure_logging("gateway", settings.log_level)
     _run(_serve_gateway(settings))
 
 
@@ -111,7 +111,7 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
     from app.process.serving import PATIENCE, bound, build_gateway, server_of
 
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_log())))
-    temporal_access(settings)  # a gateway connects at its first delivery: what is wrong with the settings is said now
+    temporal_access(settings)  # reports wrong settings now: a gateway connects only at its first delivery
     home = open_home(settings, PATIENCE)
     register_store_metrics(home.db, home.config, home.keys)
     try:
@@ -120,56 +120,31 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
         started(settings, http="{}:{}".format(*listening.getsockname()[:2]))
         await server.serve([listening])
     finally:
-        tell("process.stopped")
+        log_step("process.stopped")
         home.db.close()
 
 
 @cli.command()
 def post(file: Path, data_dir: DataDir = Path("data"), as_json: Json = None, url: Url = None) -> None:
-    """Send a file of CloudEvents: one event or an array."""
+    """Send a file of CloudEvents: one event or an array of events."""
     answer = api_from(data_dir, url).post("/v1/events", json.loads(file.read_text()))
-    tell_answer(answer, receipt_lines, as_json)
-
-
-@cli.command()
-def feed(
-    file: Path,
-    anchor: Annotated[Optional[str], typer.Option(help="date of day 0, YYYY-MM-DD; today if absent")] = None,
-    subject: Annotated[Optional[str], typer.Option(help="order number; the feed's own if absent")] = None,
-    run: Annotated[
-        str, typer.Option(help="makes another patient of the same feed: stands in every id and number of the feed")
-    ] = "",
-    data_dir: DataDir = Path("data"),
-    as_json: Json = None,
-    url: Url = None,
-) -> None:
-    """Expand a feed (events with day offsets) on an anchor date and send it."""
-    from intake.scenario_feeds import expand, load_feed
-
-    try:
-        day = date.fromisoformat(anchor) if anchor else datetime.now().astimezone().date()
-        events = expand(load_feed(file), day, subject, f"-{run}" if run else "")
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}") from None
-    tell_answer(api_from(data_dir, url).post("/v1/events", events), receipt_lines, as_json)
+    print_answer(answer, receipt_lines, as_json)
 
 
 @cli.command()
 def verify(
     encounter: Annotated[
-        Optional[str], typer.Argument(help="an encounter's id or any identifier of it; all of them if absent")
+        Optional[str], typer.Argument(help="encounter ID or any identifier of the encounter (default: all encounters)")
     ] = None,
     data_dir: DataDir = Path("data"),
     exported: Annotated[
-        Optional[Path], typer.Option("--export", help="check this exported file instead of the database")
+        Optional[Path], typer.Option("--export", help="check an exported file instead of the database")
     ] = None,
     since: Annotated[
-        Optional[str], typer.Option(help="head of the index as noted earlier: nothing before it may be gone")
+        Optional[str], typer.Option(help="head hash of an earlier check: fails if entries up to it were removed")
     ] = None,
 ) -> None:
-    """Check the hash chains of the custody timelines and the index over them; names the first broken record."""
+    """Check the hash chains of the custody timelines and their index; shows the first broken record."""
     from app.cli.verify import verify_file, verify_store
 
     settings = Settings().model_copy(update={"data_dir": data_dir})
@@ -180,13 +155,13 @@ def verify(
 
 @cli.command("export")
 def export(
-    file: Annotated[Path, typer.Argument(help="the file to write; must not be there yet")],
+    file: Annotated[Path, typer.Argument(help="file to write; it must not exist yet")],
     encounter: Annotated[
-        Optional[str], typer.Argument(help="an encounter's id or any identifier of it; all of them if absent")
+        Optional[str], typer.Argument(help="encounter ID or any identifier of the encounter (default: all encounters)")
     ] = None,
     data_dir: DataDir = Path("data"),
 ) -> None:
-    """Write the custody timelines with their hashes to a file that `verify --export` checks without the database."""
+    """Export the custody timelines with their hashes; `verify --export` checks the file without the database."""
     from app.cli.verify import export_store
     from store.keys import KeyFileError
 
@@ -199,12 +174,12 @@ def export(
 
 @cli.command()
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="leave the stack serving when the demo is done")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="keep the stack running after the demo")] = False,
     data_dir: Annotated[
-        Optional[Path], typer.Option(help="where to keep the demo's data; a fresh one if absent")
+        Optional[Path], typer.Option(help="data directory of the demo (default: a new temporary one)")
     ] = None,
 ) -> None:
-    """Play every scenario over HTTP against a stack that skips clinical time, and compare with what is expected."""
+    """Run every scenario on a stack that skips clinical time, and compare the results with the expected ones."""
     from app.tools.demo import run_demo
 
     _run(run_demo(keep=keep, data_dir=data_dir))
@@ -212,7 +187,7 @@ def demo(
 
 @cli.command()
 def site(file: Path) -> None:
-    """Check a site file; names every field at fault."""
+    """Check a site file; shows every field with an error."""
     from domain.site import SiteError, parse_site
 
     try:
@@ -229,7 +204,7 @@ def site(file: Path) -> None:
 
 
 def _run(coroutine: Any) -> None:
-    """Run to the end."""
+    """Runs a coroutine and exits with its code."""
 
     async def whole() -> int:
         try:
@@ -242,14 +217,14 @@ def _run(coroutine: Any) -> None:
 
 
 def main() -> None:
-    """Entry point of the console script: what an operator can cure is said in one line; exit 1, or 2 at a start."""
+    """Runs the console script; an error that an operator can fix is one line, exit code 1, or 2 at start."""
     try:
         cli()
     except Exception as error:
-        told = in_one_line(error)
-        if told is None:
+        line = in_one_line(error)
+        if line is None:
             raise
-        print(f"cart-encounter: {told}", file=sys.stderr)
+        print(f"cart-encounter: {line}", file=sys.stderr)
         sys.exit(1 if isinstance(error, ApiError) else 2)
 
 

@@ -1,4 +1,4 @@
-"""`cart-encounter preflight FILE`: asked of a running gateway, or answered here when no stack runs. Nothing is stored."""
+"""`cart-encounter preflight FILE`: checks a referral on a gateway, or locally if no stack runs. Stores nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.cli.encounters import DataDir, Url
 from app.client import ApiError, api_from
 from app.settings import RUN_FILE, Settings
 from domain.events import InvalidEvent
-from domain.preflight import preflight as judge
+from domain.preflight import preflight as check
 from domain.preflight import read_referral
 from domain.rulebook import NoRule, RulebookError
 from domain.rulebook.rows import Edition
@@ -23,17 +23,17 @@ from store.config import ConfigCache
 
 
 def preflight(
-    file: Annotated[Path, typer.Argument(help="JSON: the data of a referral, or the whole event")],
+    file: Annotated[Path, typer.Argument(help="JSON file: the data of a referral, or the whole event")],
     data_dir: DataDir = Path("data"),
     url: Url = None,
-    site: Annotated[Optional[Path], typer.Option(help="judge here, by this site file")] = None,
-    rules: Annotated[Optional[Path], typer.Option(help="judge here, by this directory of rulebook tables")] = None,
-    edition: Annotated[Optional[str], typer.Option(help="judge here, by this edition: current or guide")] = None,
+    site: Annotated[Optional[Path], typer.Option(help="check locally with this site file")] = None,
+    rules: Annotated[Optional[Path], typer.Option(help="check locally with this directory of rulebook tables")] = None,
+    edition: Annotated[Optional[str], typer.Option(help="check locally with this edition: current or guide")] = None,
 ) -> None:
-    """What a referral still misses: gates, papers, risked denials, planned days, help, costs. Nothing is stored.
+    """Check a referral: gates, missing documents, denial risks, planned dates, assistance, costs. Stores nothing.
 
-    Without a running stack, or with one of --site, --rules and --edition, it is judged here: then the certificates of the
-    site file count, and no change reported since.
+    Without a running stack, or with --site, --rules or --edition, the check is local. A local check uses the certificates
+    of the site file only, without later changes.
     """
     body = _body(file)
     if url is None and (site or rules or edition or not (data_dir / RUN_FILE).exists()):
@@ -44,17 +44,17 @@ def preflight(
 
 
 def offline(body: object, site: Path | None, rules: Path | None, edition: str | None) -> dict[str, Any]:
-    """The answer without a gateway.
+    """Returns the answer without a gateway.
 
     Raises:
-        ApiError: body, site file or rulebook cannot be used; names fields, never values.
+        ApiError: body, site file or rulebook is not valid; the message names fields, never values.
     """
     settings = Settings()
     chosen, tables = site or settings.site_file, rules or settings.rules_directory
     config = ConfigCache(cast(Edition, edition or settings.edition), tables, chosen)
-    print(f"judged without a gateway, by {chosen}", file=sys.stderr)
+    print(f"checked locally with {chosen}", file=sys.stderr)
     try:
-        found = judge(read_referral(body), config.site(), config.rules(), datetime.now(UTC))
+        found = check(read_referral(body), config.site(), config.rules(), datetime.now(UTC))
     except (InvalidEvent, SiteError, RulebookError, NoRule, OSError) as error:
         raise ApiError(f"preflight: {error}") from None
     return found.model_dump(mode="json")

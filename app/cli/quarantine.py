@@ -1,4 +1,4 @@
-"""`cart-encounter quarantine`: what was kept and why, trying it again, closing what will never be released."""
+"""`cart-encounter quarantine`: list, replay and close quarantined messages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import typer
 
-from app.cli.encounters import DataDir, Json, Url, tell
+from app.cli.encounters import DataDir, Json, Url, print_answer
 from app.client import api_from
 
-quarantine_app = typer.Typer(no_args_is_help=True, help="Quarantine: list, replay, close.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Message quarantine: list, replay, close.")
 
-Ids = Annotated[list[str], typer.Argument(help="ids of entries")]
+Ids = Annotated[list[str], typer.Argument(help="entry IDs")]
 
 
 @quarantine_app.command("list")
@@ -22,21 +22,21 @@ def list_entries(
     state: Annotated[
         Optional[str],
         typer.Option(
-            help="waiting, invalid, conflict, unmapped, aside, released, closed or erased; all but aside if absent"
+            help="waiting, invalid, conflict, unmapped, `aside` (retained), released, closed or erased (default: all but `aside`)"
         ),
     ] = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
     as_json: Json = None,
 ) -> None:
-    """List entries: id, state, type, feed, when they came, and why they are kept."""
+    """List entries: ID, state, type, feed, time received, reasons."""
     answer = api_from(data_dir, url).get("/v1/quarantine" + (f"?state={quote(state)}" if state else ""))
-    tell(answer, lambda it: [_lines(one) for one in it["entries"]] or ["nothing is kept"], as_json)
+    print_answer(answer, lambda it: [_lines(one) for one in it["entries"]] or ["no entries"], as_json)
 
 
 @quarantine_app.command()
 def replay(entries: Ids, data_dir: DataDir = Path("data"), url: Url = None) -> None:
-    """Try entries again, with the mapping and the encounters of today."""
+    """Process entries again with the current mapping and encounters."""
     for entry in entries:
         done = api_from(data_dir, url).post(f"/v1/quarantine/{quote(entry, safe='')}/replay", {})
         typer.echo("  ".join([entry, done["disposition"], *done["reasons"]]))
@@ -45,13 +45,13 @@ def replay(entries: Ids, data_dir: DataDir = Path("data"), url: Url = None) -> N
 @quarantine_app.command()
 def close(
     entries: Ids,
-    by: Annotated[str, typer.Option("--by", help="the role that decides it")],
-    because: Annotated[str, typer.Option("--because", help="corrected, duplicate, not_ours or other")],
-    note: Annotated[Optional[str], typer.Option("--note", help="kept under encryption; other asks for one")] = None,
+    by: Annotated[str, typer.Option("--by", help="role that closes them")],
+    because: Annotated[str, typer.Option("--because", help="reason: corrected, duplicate, not_ours or other")],
+    note: Annotated[Optional[str], typer.Option("--note", help="note, stored encrypted; required for other")] = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
-    """Close entries that will never be released: they leave counts and alerts, their originals stay."""
+    """Close entries that will never be released. They no longer count or alert; their originals stay."""
     for entry in entries:
         body = {"by": by, "because": because, "note": note}
         closed = api_from(data_dir, url).post(f"/v1/quarantine/{quote(entry, safe='')}/close", body)

@@ -1,4 +1,4 @@
-"""`cart-encounter rules`: read the rulebook, compare its editions, find stale rows, import prices."""
+"""`cart-encounter rules`: show the rulebook, compare its editions, find rows due for review, import prices."""
 
 from __future__ import annotations
 
@@ -21,26 +21,30 @@ from domain.rulebook.stale import stale
 from intake.asp_prices import import_asp
 from store.config import read_rulebook, rulebook_directory
 
-rules_app = typer.Typer(no_args_is_help=True, help="The rulebook: list, show, diff, stale, coverage, price import.")
+rules_app = typer.Typer(
+    no_args_is_help=True, help="Rulebook: list, show, compare editions, rows due for review, coverage, price import."
+)
 
-Rules = Annotated[Optional[Path], typer.Option("--rules", help="directory of tables; the packaged ones if absent")]
+Rules = Annotated[Optional[Path], typer.Option("--rules", help="directory of tables (default: the packaged tables)")]
 EditionName = Annotated[str, typer.Option("--edition", help="current or guide")]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of lines")]
-Day = Annotated[Optional[datetime], typer.Option("--on", formats=["%Y-%m-%d"], help="a day; today if absent")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+Day = Annotated[Optional[datetime], typer.Option("--on", formats=["%Y-%m-%d"], help="date (default: today)")]
 
 
 @rules_app.command("list")
 def list_rules(
     table: Annotated[Optional[str], typer.Option("--table", help="one table only")] = None,
-    on: Annotated[Optional[datetime], typer.Option("--on", formats=["%Y-%m-%d"], help="rows of that day only")] = None,
+    on: Annotated[
+        Optional[datetime], typer.Option("--on", formats=["%Y-%m-%d"], help="only rows in effect on this date")
+    ] = None,
     edition: EditionName = "current",
     rules: Rules = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the rows: id, validity, status, source."""
+    """List rows: ID, effective dates, status, source."""
     book = _book(edition, rules)
     if table is not None and table not in book.rows:
-        _stop(f"no table {table}; there are {', '.join(sorted(book.rows))}")
+        _stop(f"no table {table}; tables: {', '.join(sorted(book.rows))}")
     rows = [
         row
         for name, each in book.rows.items()
@@ -53,12 +57,12 @@ def list_rules(
 
 @rules_app.command()
 def show(
-    rule: Annotated[str, typer.Argument(help="id of a row, for example payers.medicare")],
-    edition: Annotated[Optional[str], typer.Option("--edition", help="current or guide; either if absent")] = None,
+    rule: Annotated[str, typer.Argument(help="row ID, for example payers.medicare")],
+    edition: Annotated[Optional[str], typer.Option("--edition", help="current or guide (default: both)")] = None,
     rules: Rules = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one row with its dates, source, status, doubt and every value."""
+    """Show one row with its dates, source, status, open questions and values."""
     for name in (edition,) if edition else get_args(Edition):
         try:
             row = _book(name, rules).by_id(rule)
@@ -66,19 +70,19 @@ def show(
             continue
         typer.echo(json.dumps(_plain(row), indent=2) if as_json else row_block(row))
         return
-    _stop(f"no row {rule}; `rules list` shows every id")
+    _stop(f"no row {rule}; `cart-encounter rules list` shows every ID")
 
 
 @rules_app.command()
 def diff(
-    old: Annotated[str, typer.Argument(help="edition compared with")] = "guide",
-    new: Annotated[str, typer.Argument(help="edition compared")] = "current",
+    old: Annotated[str, typer.Argument(help="edition to compare with")] = "guide",
+    new: Annotated[str, typer.Argument(help="edition to compare")] = "current",
     rules: Rules = None,
 ) -> None:
-    """Every correction with its evidence and status, and the rows of both editions side by side."""
+    """Show every correction with its evidence and status, and the rows of both editions."""
     before, after = _book(old, rules), _book(new, rules)
     if (before.edition, after.edition) != ("guide", "current"):
-        _stop("the corrections lead from guide to current: `rules diff guide current`")
+        _stop("corrections are recorded from guide to current only: `cart-encounter rules diff guide current`")
     for departure in departures(before, after):
         _echo(departure_lines(departure))
     left = unexplained(before, after)
@@ -90,20 +94,20 @@ def diff(
 
 @rules_app.command("stale")
 def stale_rules(on: Day = None, edition: EditionName = "current", rules: Rules = None) -> None:
-    """Rows past their review cadence on a day, the longest overdue first."""
+    """List rows past their review date, the longest overdue first."""
     day = _day(on)
     late = stale(_book(edition, rules), day)
     _echo(stale_line(each) for each in late)
-    typer.echo(f"{len(late)} rows are past their cadence on {day.isoformat()}")
+    typer.echo(f"{len(late)} rows are past their review date on {day.isoformat()}")
 
 
 @rules_app.command()
 def coverage(
     rules: Rules = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="the sum only")] = False,
-    beyond: Annotated[bool, typer.Option("--beyond", help="also the rows that no line of the guide leads to")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="only the total")] = False,
+    beyond: Annotated[bool, typer.Option("--beyond", help="also list rows without a line in the guide")] = False,
 ) -> None:
-    """For every line of the guide the rules that implement it, or the decision not to. Exits 1 when a line is open."""
+    """Show for every line of the guide its rules, or the decision to have none. Exits 1 if a line has neither."""
     try:
         covers = read_coverage(_coverage_file(rules).read_text(encoding="utf-8"))
     except (RulebookError, OSError) as error:
@@ -119,23 +123,23 @@ def coverage(
 
 @rules_app.command("import-asp")
 def import_prices(
-    file: Annotated[Path, typer.Argument(help="the quarter's payment limit file of CMS, CSV or XLSX")],
-    out: Annotated[Path, typer.Option("--out", help="directory the overlay of prices is written to")],
+    file: Annotated[Path, typer.Argument(help="CMS quarterly ASP payment limit file, CSV or XLSX")],
+    out: Annotated[Path, typer.Option("--out", help="directory for the price rows")],
     quarter: Annotated[
-        Optional[str], typer.Option("--quarter", help="the quarter the file must be of, as 2026Q3")
+        Optional[str], typer.Option("--quarter", help="required quarter of the file, for example 2026Q3")
     ] = None,
-    max_share: Annotated[float, typer.Option(help="largest share a price may move from the one before")] = float(
-        MAX_SHARE
-    ),
+    max_share: Annotated[
+        float, typer.Option(help="largest allowed change from the previous price, as a share")
+    ] = float(MAX_SHARE),
     rules: Rules = None,
 ) -> None:
-    """Check the quarterly file and write its prices as rows of `payments`. A bad file changes nothing."""
+    """Check the quarterly file and write its prices as rows of `payments`. A file with an error changes nothing."""
     try:
         target, rows = import_asp(file, _book("current", rules), out, Decimal(str(max_share)), quarter)
     except AspFileError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)
-        _stop("nothing was written; the prices on record stay")
+        _stop("nothing was written; existing prices stay in effect")
     for row in rows:
         typer.echo(f"{row.id}  {row.amount if row.amount is not None else 'no limit'}  {row.basis}")
     typer.echo(f"{len(rows)} prices written to {target}")
@@ -143,7 +147,7 @@ def import_prices(
 
 def _book(edition: str, rules: Path | None) -> Rulebook:
     if edition not in get_args(Edition):
-        _stop(f"no edition {edition}; there are {' and '.join(get_args(Edition))}")
+        _stop(f"no edition {edition}; editions: {' and '.join(get_args(Edition))}")
     try:
         return read_rulebook(cast(Edition, edition), rules)
     except (RulebookError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Rules as lines of text for the command line."""
+"""Formats rulebook rows as text for the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.rulebook.stale import Stale
 
 
 def row_line(row: Row) -> str:
-    """A row in one line: id, validity, edition, status, source."""
+    """Returns a row as one line: ID, effective dates, edition, status, source."""
     return f"{row.id}  {validity(row)}  {row.edition}  {row.status}  [{row.citation}]"
 
 
@@ -20,7 +20,7 @@ def validity(row: Row) -> str:
 
 
 def row_block(row: Row) -> str:
-    """Every column of a row that says something, one to a line."""
+    """Returns every column of a row that has a value, one per line."""
     values = row.model_dump(mode="json")
     return "\n".join(
         [f"table: {row.table}", *(f"{name}: {_words(v)}" for name, v in values.items() if v not in (None, "", []))]
@@ -28,7 +28,7 @@ def row_block(row: Row) -> str:
 
 
 def departure_lines(departure: Departure) -> Iterator[str]:
-    """One correction: what the guide says, what holds, by which evidence, in which rows."""
+    """Yields one correction: the guide's text, the current text, evidence and rows."""
     it = departure.correction
     yield f"{it.number}  {it.subject}  [{it.status}; evidence: {', '.join(it.evidence)}; {it.citation}]"
     yield f"    guide:   {it.guide_says}"
@@ -46,23 +46,23 @@ def departure_lines(departure: Departure) -> Iterator[str]:
 
 
 def stale_line(late: Stale) -> str:
-    """An overdue row: when its review was due, its cadence, whether it also ran out, and where the review looks."""
+    """Returns an overdue row: review date, cadence, whether it also ended, and where to look."""
     row = late.row
-    ended = f", ended {row.effective_to} with no row after it" if late.ran_out else ""
-    look = f"; look at: {late.trigger}" if late.trigger else ""
+    ended = f", ended {row.effective_to} without a successor" if late.ran_out else ""
+    look = f"; check: {late.trigger}" if late.trigger else ""
     when = f"due {late.due.isoformat()}  {row.refresh}, reviewed {row.reviewed.isoformat()}"
     return f"{row.id}  {when}{ended}  [{row.citation}]{look}"
 
 
 def coverage_lines(coverage: Coverage, found: Gaps, quiet: bool) -> Iterator[str]:
-    """The coverage, its gaps and the sum."""
+    """Yields the coverage, its gaps and the total."""
     if not quiet:
         for cover in coverage.covers:
             where = ", ".join(cover.rules) or f"decided: {cover.decision}"
             also = f"; decided: {cover.decision}" if cover.rules and cover.decision else ""
             yield f"G{cover.lines}  {cover.says}  -> {where}{also}"
         for each in coverage.passed:
-            yield f"G{each.lines}  passed over: {each.why}"
+            yield f"G{each.lines}  not applicable: {each.why}"
     yield from _gap_lines(found)
     state = "complete" if found.complete else "INCOMPLETE"
     yield f"coverage {state}: {coverage.total} lines, {len(coverage.covers)} entries"
@@ -71,7 +71,7 @@ def coverage_lines(coverage: Coverage, found: Gaps, quiet: bool) -> Iterator[str
 def _gap_lines(found: Gaps) -> Iterator[str]:
     for title, values in (
         ("not covered", [f"G{n}" for n in found.uncovered]),
-        ("covered and passed over", [f"G{n}" for n in found.passed_and_covered]),
+        ("covered and not applicable", [f"G{n}" for n in found.passed_and_covered]),
         ("outside the guide", [f"G{n}" for n in found.outside]),
         ("rules that do not exist", list(found.unknown_rules)),
         ("neither rule nor decision", [f"G{lines}" for lines in found.unanswered]),

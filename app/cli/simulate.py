@@ -1,4 +1,4 @@
-"""`cart-encounter simulate`: a synthetic cohort, posted through the intake that real senders use."""
+"""`cart-encounter simulate`: sends a synthetic cohort through the same intake as real feeds."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ import typer
 from app.cli.encounters import DataDir, Url
 from app.client import Api, api_from
 from app.tools.cohort import draw, read_rates
-from app.tools.cohort.feeds import Teller, tell
+from app.tools.cohort.feeds import FeedBuilder, events_of
 from store.config import read_rulebook
 
 FINE = frozenset({"accepted", "duplicate"})
 
 
 def cohort(encounters: int, seed: int, days: int, until: date) -> Iterator[list[dict[str, Any]]]:
-    """The events of every encounter that has begun by `until`, one list for each. The same call gives the same events."""
-    rates, teller = read_rates(), Teller(read_rulebook("current"))
+    """Yields the events of every encounter that began by `until`. The same arguments give the same events."""
+    rates, builder = read_rates(), FeedBuilder(read_rulebook("current"))
     for number in range(1, encounters + 1):
-        events = tell(teller, draw(rates, seed, number, until, days), until)
+        events = events_of(builder, draw(rates, seed, number, until, days), until)
         if events:
             yield events
 
 
 def post_cohort(api: Api, encounters: int, seed: int, days: int, until: date) -> Counter[str]:
-    """Send a cohort, one request for each encounter; returns how many events came to which disposition."""
+    """Sends a cohort, one request per encounter; returns the number of events by disposition."""
     outcome: Counter[str] = Counter()
     for events in cohort(encounters, seed, days, until):
         outcome.update(receipt["disposition"] for receipt in api.post("/v1/events", events)["receipts"])
@@ -38,19 +38,17 @@ def post_cohort(api: Api, encounters: int, seed: int, days: int, until: date) ->
 
 
 def simulate(
-    encounters: Annotated[int, typer.Option("--encounters", min=1, help="how many to draw")],
-    seed: Annotated[int, typer.Option("--seed", help="the same seed and day give the same cohort")],
-    days: Annotated[int, typer.Option("--days", min=1, help="over how many days their infusions lie")] = 365,
+    encounters: Annotated[int, typer.Option("--encounters", min=1, help="number of encounters")],
+    seed: Annotated[int, typer.Option("--seed", help="the same seed and date give the same cohort")],
+    days: Annotated[int, typer.Option("--days", min=1, help="infusions are spread over this many days")] = 365,
     until: Annotated[
-        Optional[datetime], typer.Option("--until", formats=["%Y-%m-%d"], help="last day told; today if absent")
+        Optional[datetime], typer.Option("--until", formats=["%Y-%m-%d"], help="last date with events (default: today)")
     ] = None,
-    out: Annotated[
-        Optional[Path], typer.Option("--out", help="write the events to a file instead of sending them")
-    ] = None,
+    out: Annotated[Optional[Path], typer.Option("--out", help="write the events to a file, send nothing")] = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
-    """Draw a synthetic cohort by the guide's rates and send its events: courses, failures, moves, missing papers."""
+    """Send a synthetic cohort drawn by the guide's rates: toxicities, failures, reschedules, missing documents."""
     day = until.date() if until else datetime.now().astimezone().date()
     if out is not None:
         every = [event for events in cohort(encounters, seed, days, day) for event in events]
@@ -58,6 +56,8 @@ def simulate(
         typer.echo(f"{len(every)} events in {out}")
         return
     outcome = post_cohort(api_from(data_dir, url), encounters, seed, days, day)
-    typer.echo(", ".join(f"{count} {name}" for name, count in sorted(outcome.items())) or "nothing has begun yet")
+    typer.echo(
+        ", ".join(f"{count} {name}" for name, count in sorted(outcome.items())) or "no encounter has started yet"
+    )
     if outcome.keys() - FINE:
         raise typer.Exit(1)

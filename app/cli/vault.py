@@ -1,4 +1,4 @@
-"""`cart-encounter vault`: key rotation and erasure, on the database of the settings."""
+"""`cart-encounter vault`: key rotation, erasure and pruning, on the database of the settings."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from sqlmodel import Session
 
 from app.settings import Settings
 from intake.inbox import closing, quarantine
 from store import rotation
 from store.config import ConfigCache
-from store.engine import Database
+from store.engine import Database, Session
 from store.erasure import StillOpen, erase_patient
 from store.identifiers import look_up
 from store.keys import KeyFileError, Keyring, read_keyring
@@ -21,9 +20,9 @@ from store.pruning import prune
 from store.tables import Quarantine
 from store.vault import COMMAND_LINE, audit
 
-vault_app = typer.Typer(no_args_is_help=True, help="Keys of the vault, erasure of a patient, what is past its time.")
+vault_app = typer.Typer(no_args_is_help=True, help="Vault keys, patient erasure, retention.")
 
-DataDir = Annotated[str, typer.Option("--data-dir", help="data directory of the stack; the environment's if absent")]
+DataDir = Annotated[str, typer.Option("--data-dir", help="data directory of the stack (default: from the environment)")]
 
 
 def _settings(data_dir: str) -> Settings:
@@ -33,21 +32,21 @@ def _settings(data_dir: str) -> Settings:
 
 @vault_app.command("stage-key")
 def stage_key(data_dir: DataDir = "") -> None:
-    """Add a new key that nothing is sealed with yet. Restart every process, then `activate-key`."""
+    """Step 1 of key rotation: add a new key, not used yet. Restart every process, then run `activate-key`."""
     keys = rotation.stage_key(_settings(data_dir).key_file)
-    print(f"{len(keys.data_keys)} keys; restart every process, then activate-key")
+    print(f"{len(keys.data_keys)} keys; restart every process, then run activate-key")
 
 
 @vault_app.command("activate-key")
 def activate_key(data_dir: DataDir = "") -> None:
-    """Seal with the key staged last. Restart every process, then `reseal`."""
+    """Step 2 of key rotation: encrypt with the new key from now on. Restart every process, then run `reseal`."""
     rotation.activate_key(_settings(data_dir).key_file)
-    print("the staged key is the newest; restart every process, then reseal")
+    print("the staged key is active; restart every process, then run reseal")
 
 
 @vault_app.command("reseal")
 def reseal(data_dir: DataDir = "") -> None:
-    """Seal again with the newest key whatever an older one sealed. May run beside a running stack."""
+    """Step 3 of key rotation: encrypt older data again with the newest key. The stack may keep running."""
     settings = _settings(data_dir)
     try:
         keys = read_keyring(settings.key_file)
@@ -65,10 +64,10 @@ def reseal(data_dir: DataDir = "") -> None:
 @vault_app.command("original")
 def original(
     quarantine_id: str,
-    by: Annotated[str, typer.Option(help="who reads it: a role, for the audit")],
+    by: Annotated[str, typer.Option(help="role that reads it, for the audit log")],
     data_dir: DataDir = "",
 ) -> None:
-    """Show what a quarantine entry came as, to correct the mapping or the sender by. It names the patient."""
+    """Show the original message of a quarantine entry. It contains the patient's identity."""
     settings = _settings(data_dir)
     db = Database(settings.database)
     try:
@@ -80,15 +79,15 @@ def original(
     finally:
         db.close()
     if found is None:
-        sys.exit("cart-encounter: no quarantine entry has this id; GET /v1/quarantine lists them")
+        sys.exit("cart-encounter: no quarantine entry has this ID; `cart-encounter quarantine list` shows them")
     print(found.replace("\r", "\n").rstrip())
 
 
 def _read_original(session: Session, keys: Keyring, quarantine_id: str, by: str) -> str | None:
-    """None for an unknown entry; that somebody asked stays on record."""
+    """Returns the original, or None for an unknown entry; the request is in the audit log either way."""
     try:
         found = quarantine.original(session, keys, quarantine_id, by, datetime.now(UTC))
-        note = closing.told(keys, session.get_one(Quarantine, quarantine_id))
+        note = closing.note_of(keys, session.get_one(Quarantine, quarantine_id))
         return found + (f"\n\nclosed with the note: {note}" if note else "")
     except quarantine.UnknownEntry:
         return None
@@ -97,12 +96,12 @@ def _read_original(session: Session, keys: Keyring, quarantine_id: str, by: str)
 @vault_app.command("erase")
 def erase(
     encounter: str,
-    by: Annotated[str, typer.Option(help="who decided it: a role, for the audit")],
+    by: Annotated[str, typer.Option(help="role that decided it, for the audit log")],
     data_dir: DataDir = "",
 ) -> None:
-    """Erase the patient of a closed encounter, named by its id or any identifier of it; what was billed stays, anonymous.
+    """Erase the patient of a closed encounter, given its ID or any identifier. Billing data stay, anonymous.
 
-    It cannot be undone.
+    This cannot be undone.
     """
     settings = _settings(data_dir)
     db = Database(settings.database)
@@ -124,21 +123,21 @@ def erase(
 
 
 def _meant(db: Database, keys: Keyring, reference: str) -> str:
-    """The encounter of a reference. Its id is taken as it is: an erasure that broke off has no identifiers left."""
+    """Returns the encounter of a reference. An ID needs no lookup: an interrupted erasure has no identifiers left."""
     with db.read() as session:
         found = look_up(session, keys, reference)
     if len(found) > 1:
-        raise LookupError("several encounters have this identifier; name the one by its id")
+        raise LookupError("several encounters have this identifier; give the encounter ID")
     return found[0] if found else reference
 
 
 @vault_app.command("prune")
 def prune_store(
-    by: Annotated[str, typer.Option(help="who decided it: a role, for the audit")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, remove nothing")] = False,
+    by: Annotated[str, typer.Option(help="role that decided it, for the audit log")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be removed; remove nothing")] = False,
     data_dir: DataDir = "",
 ) -> None:
-    """Remove exchanged files and access records past the spans of the rulebook. Facts, claims and chains are never touched."""
+    """Remove exchanged files and access records past the rulebook's retention. Facts, claims and chains always stay."""
     settings = _settings(data_dir)
     rules = ConfigCache(settings.edition, settings.rules_directory, settings.site_file).rules()
     db = Database(settings.database)
@@ -147,6 +146,6 @@ def prune_store(
     finally:
         db.close()
     print(
-        f"{'would remove' if dry_run else 'removed'} {gone.claim_files} claim files and {gone.reply_files} payers' files "
+        f"{'would remove' if dry_run else 'removed'} {gone.claim_files} claim files and {gone.reply_files} payer files "
         f"({gone.bytes / 1e6:.1f} MB), {gone.access_records} access records"
     )

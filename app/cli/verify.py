@@ -1,4 +1,4 @@
-"""Checking the chains of identity offline: those of a store, or those of an exported file. And exporting them."""
+"""Checks and exports chains of identity, from the database or from an exported file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from sqlmodel import Session, col, select
-
 from app.cli.custody_file import CustodyFile, CustodyFileError, miscounted, read_custody_file, write_lines
 from app.settings import Settings
 from domain.custody.ledger import GENESIS, Break, Indexed, Linked, check_ledger
-from store.engine import Database
+from store.engine import Database, Session
 from store.identifiers import look_up
 from store.keys import KeyFileError, Keyring, read_keyring
+from store.queries.custody import chain_links, has_chain, index_entries
 from store.tables import CustodyIndex, CustodyRecord
 from store.vault import COMMAND_LINE, audit
 
@@ -24,18 +23,18 @@ L = TypeVar("L", bound=Linked)
 
 
 def verify_store(settings: Settings, encounter: str | None, since: str | None = None) -> int:
-    """Print one line per encounter and one for the index; 0 when all of it holds, 1 when something is broken or unknown.
+    """Prints one line per encounter and one for the index; returns 0 if intact, 1 if broken or unknown.
 
     Args:
-        encounter: an id or any identifier of one encounter; all of them when None.
-        since: a head of the index that was noted earlier; what it covered must still be there.
+        encounter: an ID or any identifier of one encounter; None means all encounters.
+        since: a head of the index from an earlier check; entries up to it must still exist.
     """
     found = _read(settings, encounter)
     return 1 if found is None else _report(*found, since)
 
 
 def verify_file(settings: Settings, path: Path, encounter: str | None, since: str | None = None) -> int:
-    """`verify_store` on an exported file. Its seal is checked where the installation's key file is at hand."""
+    """Checks an exported file like `verify_store`. The seal is checked if the installation's key file is available."""
     try:
         file = read_custody_file(path)
     except OSError as error:
@@ -46,7 +45,7 @@ def verify_file(settings: Settings, path: Path, encounter: str | None, since: st
         return 1
     links = [link for link in file.links if encounter in (None, link.encounter_id)]
     if encounter and not links:
-        print(f"{encounter}: no custody records of this encounter are in the file")
+        print(f"{encounter}: the file has no custody records of this encounter")
         return 1
     only = encounter or file.head.encounter
     entries = [entry for entry in file.entries if only in (None, entry.encounter_id)]
@@ -55,11 +54,11 @@ def verify_file(settings: Settings, path: Path, encounter: str | None, since: st
 
 
 def export_store(settings: Settings, path: Path, encounter: str | None) -> int:
-    """Write the chains, or that of one encounter, to a new file that `verify_file` checks; 1 when the encounter is unknown.
+    """Writes the chains of all encounters or one to a new file; returns 1 if the encounter is unknown.
 
     Raises:
-        KeyFileError: the key file is not at hand; the export is sealed with it.
-        FileExistsError: the file is there already.
+        KeyFileError: the key file is missing; the export is sealed with it.
+        FileExistsError: the file exists already.
     """
     keys, found = read_keyring(settings.key_file), _read(settings, encounter)
     if found is None:
@@ -76,7 +75,7 @@ def export_store(settings: Settings, path: Path, encounter: str | None) -> int:
 
 
 def chains_of(links: Iterable[L]) -> dict[str, list[L]]:
-    """Links by encounter, each in the order given; a link that stands among another encounter's breaks that chain."""
+    """Returns links by encounter in the given order; a link among those of another encounter breaks that chain."""
     chains: dict[str, list[L]] = {}
     for name, group in groupby(links, key=lambda link: link.encounter_id):
         chains.setdefault(name, []).extend(group)
@@ -86,29 +85,23 @@ def chains_of(links: Iterable[L]) -> dict[str, list[L]]:
 def _read(
     settings: Settings, encounter: str | None
 ) -> tuple[list[CustodyRecord], list[CustodyIndex], str | None] | None:
-    """Links and entries of the store, or of one encounter with its id; None, and said, when nobody knows it."""
-    records = select(CustodyRecord).order_by(col(CustodyRecord.encounter_id), col(CustodyRecord.position))
-    entries = select(CustodyIndex).order_by(col(CustodyIndex.position))
+    """Returns links and index entries of all encounters or one; prints a message and returns None if it is unknown."""
     db = Database(settings.database)
     try:
         with db.read() as session:
             name = _named(session, settings, encounter) if encounter else None
             if encounter and name is None:
-                print(f"{encounter}: no encounter with custody records is known by this id or identifier")
+                print(f"{encounter}: no encounter with custody records has this ID or identifier")
                 return None
-            if name is not None:
-                records = records.where(CustodyRecord.encounter_id == name)
-                entries = entries.where(CustodyIndex.encounter_id == name)
-            return list(session.exec(records)), list(session.exec(entries)), name
+            return chain_links(session, name), index_entries(session, name), name
     finally:
         db.close()
 
 
 def _named(session: Session, settings: Settings, reference: str) -> str | None:
-    """The encounter by its id, which needs no key, or by one of its identifiers."""
-    for table in (CustodyRecord, CustodyIndex):
-        if session.exec(select(table.encounter_id).where(table.encounter_id == reference).limit(1)).first():
-            return reference
+    """Returns the encounter of an ID, which needs no key, or of an identifier."""
+    if has_chain(session, reference):
+        return reference
     try:
         found = look_up(session, read_keyring(settings.key_file), reference)
     except KeyFileError:
@@ -124,7 +117,7 @@ def _report(links: Sequence[Linked], entries: Sequence[Indexed], only: str | Non
     print(f"index: {len(entries)} entries, {_index_verdict(broken.get(None), entries)}")
     forgotten = since is not None and since not in {GENESIS, *(entry.hash for entry in entries)}
     if forgotten:
-        print("index: the head noted earlier is not in it: entries since then were removed or written anew")
+        print("index: the earlier head is missing: entries were removed or replaced since")
     return 1 if broken or forgotten else 0
 
 
@@ -143,17 +136,17 @@ def _index_verdict(found: Break | None, entries: Sequence[Indexed]) -> str:
 
 
 def _seal(settings: Settings, path: Path, file: CustodyFile) -> int:
-    """Whether the head is the one that was written, and true of the file."""
+    """Returns 0 if head and seal fit the file, else 1."""
     wrong = miscounted(file)
     if wrong:
         print(f"{path.name}: {wrong}")
         return 1
     keys = _keys(settings)
     if keys is None:
-        print(f"{path.name}: seal not checked, no key file at hand")
+        print(f"{path.name}: seal not checked, no key file")
         return 0
     if file.head.seal != file.head.sealed_with(keys):
-        print(f"{path.name}: its seal is not this installation's, or its head was changed")
+        print(f"{path.name}: the seal is from another installation, or the head was changed")
         return 1
     print(f"{path.name}: seal intact")
     return 0

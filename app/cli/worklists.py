@@ -1,4 +1,4 @@
-"""`cart-encounter worklist` and `reply`: what billers have to do, and payers' answers as files."""
+"""`cart-encounter worklist` and `reply`: claim worklists of billers, and payer response files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.encounters import DataDir, Json, Url, tell
+from app.cli.encounters import DataDir, Json, Url, print_answer
 from app.client import api_from
 
 EDI = "application/edi-x12"
@@ -21,32 +21,32 @@ def worklist(
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
-    """The claims somebody must work on, the longest waiting first, with days, money, owner and next step."""
+    """List claims that need work, the longest waiting first, with days, amounts, owner and next step."""
     if name not in NAMES:
-        raise typer.BadParameter(f"there are the worklists {', '.join(NAMES)}")
-    tell(api_from(data_dir, url).get(f"/v1/worklists/{name}"), worklist_lines, as_json)
+        raise typer.BadParameter(f"worklists: {', '.join(NAMES)}")
+    print_answer(api_from(data_dir, url).get(f"/v1/worklists/{name}"), worklist_lines, as_json)
 
 
 def reply(
-    files: Annotated[list[Path], typer.Argument(help="999, 277CA or 835 as they came")],
+    files: Annotated[list[Path], typer.Argument(help="999, 277CA or 835 files as received")],
     as_json: Json = None,
     data_dir: DataDir = Path("data"),
     url: Url = None,
 ) -> None:
-    """Send files of payers' answers; says for each what became of every answer in it."""
+    """Send payer response files; shows the result for every response in them."""
     for file in files:
         try:
             content = file.read_bytes()
         except OSError as error:
             raise typer.BadParameter(f"{file}: {error.strerror}") from None
         answer = api_from(data_dir, url).post_file("/v1/replies", content, EDI)
-        tell(answer, lambda it, name=file.name: reply_lines(name, it), as_json)  # type: ignore[misc]
+        print_answer(answer, lambda it, name=file.name: reply_lines(name, it), as_json)  # type: ignore[misc]
 
 
 def reply_lines(name: str, it: dict[str, Any]) -> Iterator[str]:
-    """What became of a file: how many answers were ours, and each of them with its reasons."""
+    """Yields the result of a file: number of responses to our claims, and each with its reasons."""
     passed = f", {it['passed_over']} to claims of other systems" if it["passed_over"] else ""
-    yield f"{name}: {len(it['receipts'])} answers to our claims{passed}"
+    yield f"{name}: {len(it['receipts'])} responses to our claims{passed}"
     for one in it["receipts"]:
         kept = f"  in quarantine as {one['quarantine_id']}" if one["quarantine_id"] else ""
         yield f"  {one['disposition']:<12}{one['encounter_id'] or 'no encounter'}{kept}"
@@ -54,13 +54,13 @@ def reply_lines(name: str, it: dict[str, Any]) -> Iterator[str]:
 
 
 def worklist_lines(it: dict[str, Any]) -> Iterator[str]:
-    """A worklist as a biller reads it: head with count and money, then each claim with what it waits for."""
+    """Yields a worklist: head with count and total, then each claim with reason and next step."""
     yield f"{it['name']}: {it['claims']} claims, ${it['total']}"
     for one in it["entries"]:
         left = "" if one["days_left"] is None else f"  {_left(one['days_left'])} ({one['due']})"
         claim = f"{one['encounter_id']}  {one['claim']:<5}{one['state']:<12} {one['payer']:<18}"
         yield f"  {claim} ${one['total']:>14}  {one['days']:>4} d{left}"
-        yield f"    {one['owner']}: {one['reason'] or '; '.join(one['waits_for']) or 'nothing is waited for'}"
+        yield f"    {one['owner']}: {one['reason'] or '; '.join(one['waits_for']) or 'no action pending'}"
         if one["fix"]:
             yield f"    -> {one['fix']}"
         if one["packet"]:
@@ -68,4 +68,4 @@ def worklist_lines(it: dict[str, Any]) -> Iterator[str]:
 
 
 def _left(days: int) -> str:
-    return f"{days} days left" if days >= 0 else f"{-days} days too late"
+    return f"{days} days left" if days >= 0 else f"{-days} days past due"

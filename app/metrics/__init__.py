@@ -1,7 +1,7 @@
-"""`/metrics`: the SDK's own numbers, this process's counters, and what the database knows, in one exposition.
+"""`/metrics`: SDK metrics, counters of this process and metrics of the database in one exposition.
 
-What a metric means stands in `definitions`; the other files count it. No identifier of a person becomes a label, and every
-label has a bound on its values.
+`definitions` has the meaning of each metric; the other files count. No label has a patient identifier, and every label has a
+limit on its number of values.
 """
 
 from __future__ import annotations

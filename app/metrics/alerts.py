@@ -1,4 +1,4 @@
-"""Counting alerts."""
+"""Counts alerts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ASSESSMENT_OVERDUE, CLAIM_DENIED = "assessment_overdue", "claim_denied"
 
 
 def count_alerts(reading: Reading) -> Iterator[Sample]:
-    """Alerts that stand, those past their time, and all that ever were."""
+    """Yields unresolved alerts, alerts past their deadline, and all alerts ever raised."""
     session = reading.session
-    standing = AlertRecord.state != RESOLVED
+    unresolved = AlertRecord.state != RESOLVED
     yield from (
         sample("cart_alerts_open", count, *labels)
         for *labels, count in session.exec(
             select(AlertRecord.kind, AlertRecord.severity, AlertRecord.state, func.count())
-            .where(standing)
+            .where(unresolved)
             .group_by(AlertRecord.kind, AlertRecord.severity, AlertRecord.state)
         )
     )
@@ -33,7 +33,7 @@ def count_alerts(reading: Reading) -> Iterator[Sample]:
             func.min(AlertRecord.opened_at),
             func.count().filter(col(AlertRecord.escalations) > 0),
         )
-        .where(standing)
+        .where(unresolved)
         .group_by(AlertRecord.severity)
     ):
         yield sample("cart_alerts_oldest_seconds", reading.seconds_since(since), severity)
@@ -46,11 +46,11 @@ def count_alerts(reading: Reading) -> Iterator[Sample]:
         yield sample("cart_alerts_overdue", count, severity, owner)
     for kind, count in session.exec(select(AlertRecord.kind, func.count()).group_by(AlertRecord.kind)):
         yield sample("cart_alerts_raised_total", count, kind)
-    for severity, opened in session.exec(select(AlertRecord.severity, AlertRecord.opened_at).where(standing)):
+    for severity, opened in session.exec(select(AlertRecord.severity, AlertRecord.opened_at).where(unresolved)):
         yield sample("cart_alerts_age", 1, severity, age_band(reading.now - opened))
-    overdue = select(func.count()).where(standing, AlertRecord.kind == ASSESSMENT_OVERDUE)
+    overdue = select(func.count()).where(unresolved, AlertRecord.kind == ASSESSMENT_OVERDUE)
     yield sample("cart_assessments_overdue", session.exec(overdue).one())
-    denied = select(AlertRecord.denial, func.count()).where(standing, AlertRecord.kind == CLAIM_DENIED)
+    denied = select(AlertRecord.denial, func.count()).where(unresolved, AlertRecord.kind == CLAIM_DENIED)
     for denial, count in session.exec(denied.group_by(col(AlertRecord.denial))):
         yield sample("cart_claims_denied", count, denial)
     yield from _undelivered(reading)

@@ -1,4 +1,4 @@
-"""Counting claims: what is billed, what is held and by whom, what is not billed yet."""
+"""Counts claims: billed, held by owner, and not billed yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from store.tables import ClaimVersion
 
 Key = tuple[str, str, int, int]
 NOT_BILLED = frozenset({"held", "rejected"})
-"""States of claims that no payer has to answer: stopped by an edit, or turned away before adjudication."""
+"""States of claims that no payer adjudicates: held by an edit, or rejected before adjudication."""
 
 SYNDROMES = ("crs", "icans")
 VERSION = tuple(
@@ -29,7 +29,7 @@ VERSION = tuple(
 
 
 def count_claims(reading: Reading, rules: Rulebook | None) -> Iterator[Sample]:
-    """Claims by letter and state, and everything that is not emitted."""
+    """Yields claims by letter and state, and unbilled claims."""
     for letter, state, count, total in reading.session.exec(
         select(ClaimVersion.letter, ClaimVersion.state, func.count(), func.sum(ClaimVersion.total)).group_by(
             ClaimVersion.letter, ClaimVersion.state
@@ -53,7 +53,7 @@ def count_claims(reading: Reading, rules: Rulebook | None) -> Iterator[Sample]:
 
 
 def _current(reading: Reading) -> dict[Key, tuple[str, datetime, Decimal]]:
-    """The newest version of every claim: state, moment it was built, total."""
+    """Returns the newest version of every claim: state, time built, total."""
     newest: dict[tuple[str, str, int], Key] = {}
     rows: dict[Key, tuple[str, datetime, Decimal]] = {}
     columns = (*VERSION, col(ClaimVersion.state), col(ClaimVersion.built_at), col(ClaimVersion.total))
@@ -67,8 +67,8 @@ def _current(reading: Reading) -> dict[Key, tuple[str, datetime, Decimal]]:
 
 
 def _read_documents(reading: Reading, keys: Sequence[Key]) -> Iterable[tuple[Key, dict[str, Any]]]:
-    asked = wide_select(*VERSION, col(ClaimVersion.document)).where(tuple_(*VERSION).in_(keys))
-    for encounter, letter, ordinal, number, document in reading.session.execute(asked):
+    query = wide_select(*VERSION, col(ClaimVersion.document)).where(tuple_(*VERSION).in_(keys))
+    for encounter, letter, ordinal, number, document in reading.session.execute(query):
         errors = [edit for edit in document.get("edits", ()) if edit["severity"] == "error"]
         yield (
             (encounter, letter, ordinal, number),
@@ -115,7 +115,7 @@ def _coded(
     documents: Mapping[Key, Mapping[str, Any]],
     rules: Rulebook | None,
 ) -> Iterator[Sample]:
-    """The highest grade each infusion claim codes; the rulebook says which code is which grade."""
+    """Yields the highest coded grade of each infusion claim, by the rulebook's codes."""
     if rules is None:
         return
     grades = {

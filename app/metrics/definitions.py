@@ -1,4 +1,4 @@
-"""What every metric of the database means. `docs/metrics.md` is written from here."""
+"""Definitions of every database metric. `docs/metrics.md` is generated from them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Kind = Literal["gauge", "counter", "histogram"]
 Fold = Literal["sum", "max", "min"]
 
 OTHER: Final = "other"
-"""Where the values of a label beyond its bound are counted together."""
+"""Label value that counts all values beyond the limit."""
 
 DAY_BUCKETS: Final = (7.0, 14.0, 16.0, 19.0, 21.0, 28.0, 35.0, 45.0, 60.0, 90.0, 180.0)
-"""Upper ends in days; 16 and 19 are the ends of the usual vein-to-vein time (corrections E)."""
+"""Upper limits in days; 16 and 19 are the limits of the usual vein-to-vein time (corrections E)."""
 
 BOUNDS: Final[Mapping[str, int]] = {
     "age": 6,
@@ -46,12 +46,12 @@ BOUNDS: Final[Mapping[str, int]] = {
     "type": 45,
     "version": 2,
 }
-"""The most values a label may have. What comes beyond is counted as `other`."""
+"""Highest number of values of each label; further values are counted as `other`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One metric: `fold` says how series are put together when a label overflows its bound."""
+    """One metric; `fold` combines series whose label is beyond its limit."""
 
     name: str
     kind: Kind
@@ -200,7 +200,7 @@ CLAIMS: Final = (
     ),
 )
 
-PAPERS: Final = (
+VALIDITY: Final = (
     _gauge(
         "cart_certifications",
         "layer product band",
@@ -216,5 +216,5 @@ PAPERS: Final = (
     _gauge("cart_rulebook_rows_stale", "table", "Rulebook rows past their review date."),
 )
 
-DEFINITIONS: Final[tuple[Definition, ...]] = SERVICE + INTAKE + ENCOUNTERS + ALERTS + CLAIMS + PAPERS
+DEFINITIONS: Final[tuple[Definition, ...]] = SERVICE + INTAKE + ENCOUNTERS + ALERTS + CLAIMS + VALIDITY
 BY_NAME: Final[Mapping[str, Definition]] = {definition.name: definition for definition in DEFINITIONS}

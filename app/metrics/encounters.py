@@ -1,4 +1,4 @@
-"""Counting encounters, their holds, the time between their milestones, and their chains of identity."""
+"""Counts encounters, holds, times between milestones, and chains of identity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPANS: Mapping[str, tuple[str, str]] = {
     "cart_brain_to_vein_days": ("referral", "infusion"),
     "cart_collection_to_release_days": ("apheresis", "release"),
 }
-"""From the last of the first milestone before the first of the second: a failed attempt does not count."""
+"""From the last occurrence of the first milestone before the second; a failed attempt does not count."""
 
 FAILED, COLLECTED = "manufacturing_failed", "apheresis"
 MILESTONES = frozenset({FAILED, *(name for pair in SPANS.values() for name in pair)})
@@ -27,7 +27,7 @@ SECONDS_A_DAY = 86_400.0
 
 
 def count_encounters(reading: Reading) -> Iterator[Sample]:
-    """Encounters by what the last decision showed of them."""
+    """Yields encounters by their last decision."""
     rows = reading.session.execute(
         wide_select(
             col(Encounter.encounter_id),
@@ -82,7 +82,7 @@ def _read_views(reading: Reading, names: Sequence[str]) -> Iterable[tuple[str, d
 
 
 def _course(view: Mapping[str, Any]) -> Iterator[Sample]:
-    """Failed manufactures and documented grades, of open and of closed encounters."""
+    """Yields manufacturing failures and documented grades of open and closed encounters."""
     for syndrome, grade in (view.get("toxicity") or {}).items():
         yield sample("cart_toxicity", 1, syndrome, grade)
     moments = _passed(view)
@@ -100,7 +100,7 @@ def _holds(view: Mapping[str, Any]) -> Iterator[Sample]:
 
 
 def count_spans(reading: Reading) -> Iterator[Sample]:
-    """Days between milestones, one observation per encounter that has reached the second. Follows `count_encounters`."""
+    """Yields days between milestones, one observation per encounter that reached the second; after `count_encounters`."""
     passed = {name: _passed(view) for name, (_, view) in reading.views.digests.items()}
     for name, (begins, ends) in SPANS.items():
         for moments in passed.values():
@@ -119,7 +119,7 @@ def count_spans(reading: Reading) -> Iterator[Sample]:
 
 
 def _passed(view: Mapping[str, Any]) -> dict[str, list[datetime]]:
-    """The moments of the milestones that an encounter has reached."""
+    """Returns the times of milestones that an encounter has reached."""
     moments: dict[str, list[datetime]] = {}
     for name, at in view.get("milestones", ()):
         moments.setdefault(name, []).append(at)
@@ -135,7 +135,7 @@ def _days_between(begins: Sequence[datetime], ends: Sequence[datetime]) -> float
 
 
 def check_chains(reading: Reading) -> list[Sample]:
-    """Every chain of identity, verified link by link and against the index; a broken index counts as one chain more."""
+    """Returns intact and broken chains of identity, checked with their index; a broken index counts as one more chain."""
     chains: dict[str, list[CustodyRecord]] = {}
     for record in reading.session.exec(
         select(CustodyRecord).order_by(col(CustodyRecord.encounter_id), col(CustodyRecord.position))

@@ -1,4 +1,4 @@
-"""From counted samples to metric families: every defined family once, every label within its bound."""
+"""Turns samples into metric families: every defined family once, every label within its limit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDS: Mapping[Fold, Callable[[Sequence[float]], float]] = {"sum": sum, "max": m
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One counted value, or one observation of a histogram. Labels stand in the order of the definition."""
+    """One counted value, or one observation of a histogram. Labels are in the order of the definition."""
 
     name: str
     value: float
@@ -27,16 +27,16 @@ class Sample:
 
 
 def sample(name: str, value: object, *labels: object) -> Sample:
-    """A sample with its labels as lower-case text; an absent value is `none`."""
+    """Returns a sample with its labels in lower case; a missing value is `none`."""
     texts = tuple("none" if label is None else str(label).lower() for label in labels)
     return Sample(name, float(str(value if value is not None else 0)), texts)
 
 
 def families(samples: Iterable[Sample]) -> Iterator[Metric]:
-    """Every defined family, empty ones included.
+    """Yields every defined family, including empty ones.
 
     Raises:
-        KeyError: a sample of a metric that nobody defined.
+        KeyError: a sample has no metric definition.
     """
     by_name: dict[str, list[Sample]] = {definition.name: [] for definition in DEFINITIONS}
     for each in samples:
@@ -65,7 +65,7 @@ def _bounded(definition: Definition, mine: Sequence[Sample]) -> dict[Labels, flo
 
 
 def _largest(definition: Definition, mine: Sequence[Sample], position: int) -> frozenset[str]:
-    """The values of a label that keep their name: all, or those counted most, with room for `other`."""
+    """Returns the values of a label that keep their name: all, or the most frequent, with room for `other`."""
     weight: defaultdict[str, float] = defaultdict(float)
     for each in mine:
         weight[each.labels[position]] += each.value
@@ -90,5 +90,5 @@ AGE_BANDS = ((7, "0-7d"), (28, "8-28d"), (60, "29-60d"), (90, "61-90d"))
 
 
 def age_band(age: timedelta) -> str:
-    """Days since a beginning, in five bands."""
+    """Returns the band of an age in days; five bands."""
     return next((name for days, name in AGE_BANDS if age.days <= days), "over-90d")

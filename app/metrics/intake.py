@@ -1,4 +1,4 @@
-"""Counting the inbox, its deliveries, the feeds and the quarantine."""
+"""Counts the inbox, its deliveries, the feeds and the quarantine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sqlmodel import col, func, select
 
 from app.metrics.families import Sample, sample
 from app.metrics.reading import Reading
-from intake.feed_last_seen import last_heard
 from intake.inbox.quarantine import CLOSED, RELEASED, WAITING
+from store.feeds import last_seen
 from store.tables import Encounter, EncounterEvent, Inbox, InboxConflict, Quarantine
 
 LAG_SPAN = timedelta(hours=1)
@@ -18,13 +18,13 @@ LAG_ROWS = 5000
 
 
 def count_intake(reading: Reading) -> Iterator[Sample]:
-    """What came in, what waits, and how long things take to arrive."""
+    """Yields received and waiting events, and delivery times."""
     session = reading.session
     for kind, count in session.exec(select(Inbox.type, func.count()).group_by(Inbox.type)):
         yield sample("cart_inbox_events_total", count, kind)
     conflicts = session.exec(select(func.count()).select_from(InboxConflict)).one()
     yield sample("cart_inbox_conflicts_total", conflicts)
-    for feed, last in last_heard(session).items():
+    for feed, last in last_seen(session).items():
         yield sample("cart_feed_last_event_age_seconds", reading.seconds_since(last), feed)
     yield from _feed_lag(reading)
     yield from _undelivered(reading)
@@ -72,7 +72,7 @@ def _lag(reading: Reading) -> Iterator[Sample]:
 
 
 def _feed_lag(reading: Reading) -> Iterator[Sample]:
-    """How late each feed is: what lies between the occurrence of its events and their note, future ones left out."""
+    """Yields the delay of each feed: from occurrence of its events to their delivery, without future events."""
     rows = reading.session.exec(
         select(Inbox.feed, Inbox.time, EncounterEvent.delivered_at)
         .join(EncounterEvent, col(EncounterEvent.event_id) == col(Inbox.event_id))

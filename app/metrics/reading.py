@@ -1,4 +1,4 @@
-"""What the counting functions share: a session, the moment, and documents that are read once per version."""
+"""Shared by the counting functions: session, time, and documents that are read once per version."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ V = TypeVar("V")
 
 @dataclass
 class Remembered(Generic[K, V]):
-    """Digests of documents by key, read again only when the document's stamp changed."""
+    """Cached digests of documents by key, read again only if the stamp changed."""
 
     digests: dict[K, tuple[object, V]] = field(default_factory=dict)
 
     def refresh(self, stamps: Mapping[K, object], read: Callable[[Sequence[K]], Iterable[tuple[K, V]]]) -> dict[K, V]:
-        """The digest of every key of `stamps`; `read` is asked, in batches, for those that are new or changed."""
+        """Returns the digest of every key of `stamps`; `read` loads new or changed ones in batches."""
         known = self.digests
         changed = iter([key for key, stamp in stamps.items() if key not in known or known[key][0] != stamp])
         for gone in known.keys() - stamps.keys():
@@ -39,7 +39,7 @@ class Remembered(Generic[K, V]):
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of the store."""
+    """One read of the database for metrics."""
 
     session: Session
     now: datetime
@@ -49,5 +49,5 @@ class Reading:
     documents: Remembered[tuple[str, str, int, int], dict[str, Any]]
 
     def seconds_since(self, moment: datetime | None) -> float:
-        """Age in seconds; 0 for nothing and for a moment to come."""
+        """Returns the age in seconds; 0 for None and for future times."""
         return max(0.0, (self.now - moment).total_seconds()) if moment else 0.0

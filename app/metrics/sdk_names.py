@@ -1,4 +1,4 @@
-"""The metrics of the Temporal SDK and of Prometheus itself that rules and dashboards use, as the worker exposes them."""
+"""Metrics of the Temporal SDK and of Prometheus that rules and dashboards use, as the worker exposes them."""
 
 from __future__ import annotations
 

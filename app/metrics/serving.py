@@ -1,4 +1,4 @@
-"""One exposition over HTTP: this process's registry, and behind it the SDK core's own."""
+"""Serves the metrics over HTTP: this process's registry, then those of the SDK core."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CORE_TIMEOUT_SECONDS = 2
 
 
 def sdk_metrics(port: int) -> PrometheusConfig:
-    """How the SDK core exposes its metrics: names with units and `_total`, durations in seconds, as the rules expect."""
+    """Returns the SDK core's metric settings: units and `_total` in names, durations in seconds."""
     return PrometheusConfig(
         bind_address=f"127.0.0.1:{port}", counters_total_suffix=True, unit_suffix=True, durations_as_seconds=True
     )
 
 
 def exposition(core_port: int | None) -> bytes:
-    """This registry, and behind it the SDK core's own exposition where the process has one."""
+    """Returns this registry's metrics, then those of the SDK core, if the process has one."""
     own = generate_latest(REGISTRY)
     if core_port is None:
         return own
@@ -40,10 +40,10 @@ def exposition(core_port: int | None) -> bytes:
 
 
 def register_store_metrics(db: Database, config: ConfigCache | None = None, keys: Keyring | None = None) -> None:
-    """Add what the database and the shelf know to this process's registry.
+    """Adds the metrics of database and configuration to this process's registry.
 
-    Without a shelf the rulebook and the certificates of the site file are not counted; without keys the certificates that
-    events brought are not matched with those of the site file.
+    Without a configuration, rulebook and site file are not counted. Without keys, certificates from events are not matched
+    with those of the site file.
     """
     REGISTRY.register(StoreMetrics(db, config, keys))
 
@@ -56,10 +56,10 @@ def serve_metrics(
     config: ConfigCache | None = None,
     keys: Keyring | None = None,
 ) -> ThreadingHTTPServer:
-    """Serve `/metrics` in a thread of its own.
+    """Serves `/metrics` in its own thread.
 
     Raises:
-        CannotStart: the address is taken or is not of this machine.
+        CannotStart: the address is in use or not of this machine.
     """
     register_store_metrics(db, config, keys)
 
@@ -85,7 +85,7 @@ def serve_metrics(
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
+    """Returns a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The collector: reads the store at the scrape, at most once in a few seconds, and never fails the scrape."""
+"""The collector: reads the database at a scrape, at most every few seconds; a failure does not fail the scrape."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from store.keys import Keyring
 CACHE_SECONDS = 5.0
 CHAIN_CACHE_SECONDS = 300.0
 WITHOUT_STORE = frozenset({"cart_build_info", "cart_shelf_up"})
-"""What is known while the database does not answer."""
+"""Metrics available while the database does not respond."""
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def utc_now() -> datetime:
 
 
 class StoreMetrics(Collector):
-    """Encounters, alerts, claims, intake, certificates and rulebook as they stand. No identifier of a person."""
+    """Metrics of encounters, alerts, claims, intake, certificates and rulebook, without patient identifiers."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class StoreMetrics(Collector):
         self._lock = threading.Lock()
 
     def describe(self) -> Iterable[Metric]:
-        """The families without samples, so that registering reads no database."""
+        """Returns the families without samples, so that registration does not read the database."""
         return families(())
 
     def collect(self) -> Iterator[Metric]:
@@ -70,8 +70,8 @@ class StoreMetrics(Collector):
     def _read(self) -> list[Sample]:
         began = time.perf_counter()
         found: list[Sample] = []
-        rules = self._on_shelf("rulebook", found, lambda config: config.rules())
-        site = self._on_shelf("site", found, lambda config: config.site())
+        rules = self._configured("rulebook", found, lambda config: config.rules())
+        site = self._configured("site", found, lambda config: config.site())
         if rules is not None:
             found += count_rules(rules, self.clock().date())
             found.append(sample("cart_build_info", 1, version("cart-encounter"), rules.edition, rules.digest[:12]))
@@ -96,7 +96,7 @@ class StoreMetrics(Collector):
             sample("cart_store_scrape_seconds", time.perf_counter() - began),
         ]
 
-    def _on_shelf(self, name: str, found: list[Sample], read: Callable[[ConfigCache], T]) -> T | None:
+    def _configured(self, name: str, found: list[Sample], read: Callable[[ConfigCache], T]) -> T | None:
         if self.config is None:
             return None
         try:
@@ -109,7 +109,7 @@ class StoreMetrics(Collector):
 
 
 class _Kept(Generic[T]):
-    """A value that is read again when it is older than some seconds."""
+    """A cached value that is read again after some seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

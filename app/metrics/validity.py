@@ -1,4 +1,4 @@
-"""Counting certificates by days left, and rows of the rulebook by how well and how lately they were confirmed."""
+"""Counts certificates by days left, and rulebook rows by status and review date."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ EVERY_PRODUCT = "any"
 
 
 @dataclass(frozen=True, slots=True)
-class Paper:
-    """A certificate as far as these metrics know it; the holder only as a key."""
+class Certificate:
+    """A certificate; the holder is a key."""
 
     layer: str
     product: str
@@ -33,13 +33,13 @@ class Paper:
 
 
 def count_certificates(reading: Reading, site: Site | None) -> Iterator[Sample]:
-    """The certificate that counts of every holder, layer and product, by the days it has left."""
+    """Yields the current certificate of every holder, layer and product by days left."""
     first_end: dict[tuple[str, str], int] = {}
-    for paper in _standing(reading, site):
-        left = (paper.valid_to - reading.now.date()).days if paper.valid_to else None
-        yield sample("cart_certifications", 1, paper.layer, paper.product, _band(left))
+    for certificate in _in_effect(reading, site):
+        left = (certificate.valid_to - reading.now.date()).days if certificate.valid_to else None
+        yield sample("cart_certifications", 1, certificate.layer, certificate.product, _band(left))
         if left is not None:
-            key = (paper.layer, paper.product)
+            key = (certificate.layer, certificate.product)
             first_end[key] = min(left, first_end.get(key, left))
     for (layer, product), left in first_end.items():
         yield sample("cart_certification_days_left", left, layer, product)
@@ -53,35 +53,37 @@ def _band(left: int | None) -> str:
     return next((name for days, name in BANDS if left <= days), "later")
 
 
-def _standing(reading: Reading, site: Site | None) -> list[Paper]:
-    """One paper per holder, layer and product: the one that lasts longest, unless a later event took it away."""
-    longest: dict[tuple[str, str, str], Paper] = {}
-    for paper in _of_site(site, reading.keys):
-        _keep_longer(longest, paper)
+def _in_effect(reading: Reading, site: Site | None) -> list[Certificate]:
+    """Returns one certificate per holder, layer and product: the last to expire, unless a later event ended it."""
+    longest: dict[tuple[str, str, str], Certificate] = {}
+    for certificate in _of_site(site, reading.keys):
+        _keep_longer(longest, certificate)
     for row in reading.session.exec(select(CertificationRow).order_by(CertificationRow.time)):  # type: ignore[arg-type]
-        paper = Paper(row.layer, row.product or EVERY_PRODUCT, row.holder_key, row.valid_to)
+        certificate = Certificate(row.layer, row.product or EVERY_PRODUCT, row.holder_key, row.valid_to)
         if row.status == CertificationStatus.ACTIVE.value:
-            _keep_longer(longest, paper)
+            _keep_longer(longest, certificate)
         else:
-            longest.pop((paper.layer, paper.product, paper.holder), None)
+            longest.pop((certificate.layer, certificate.product, certificate.holder), None)
     return list(longest.values())
 
 
-def _of_site(site: Site | None, keys: Keyring | None) -> Iterator[Paper]:
+def _of_site(site: Site | None, keys: Keyring | None) -> Iterator[Certificate]:
     for entry in site.certifications if site else ():
         holder = keys.digest("holder", entry.holder) if keys else entry.holder
-        yield Paper(entry.layer.value, entry.product or EVERY_PRODUCT, holder, entry.valid_to)
+        yield Certificate(entry.layer.value, entry.product or EVERY_PRODUCT, holder, entry.valid_to)
 
 
-def _keep_longer(longest: dict[tuple[str, str, str], Paper], paper: Paper) -> None:
-    key = (paper.layer, paper.product, paper.holder)
+def _keep_longer(longest: dict[tuple[str, str, str], Certificate], certificate: Certificate) -> None:
+    key = (certificate.layer, certificate.product, certificate.holder)
     held = longest.get(key)
-    if held is None or (held.valid_to is not None and (paper.valid_to is None or paper.valid_to > held.valid_to)):
-        longest[key] = paper
+    if held is None or (
+        held.valid_to is not None and (certificate.valid_to is None or certificate.valid_to > held.valid_to)
+    ):
+        longest[key] = certificate
 
 
 def count_rules(rules: Rulebook, on: date) -> Iterator[Sample]:
-    """Rows by status, and the rows past their review."""
+    """Yields rows by status, and rows past their review date."""
     statuses: Mapping[str, int] = Counter(row.status for rows in rules.rows.values() for row in rows)
     yield from (sample("cart_rulebook_rows", count, status) for status, count in statuses.items())
     late = Counter(each.row.table for each in stale(rules, on))

@@ -1,7 +1,7 @@
-"""The evidence packet as pages.
+"""The evidence packet as PDF.
 
-Belongs here: drawing a packet of `domain.packet` as a PDF, and the fonts it embeds. Does not belong here: what the packet
-says, and who may have it (`app.api.packets`).
+Belongs here: drawing a packet of `domain.packet` as PDF, and its fonts. Does not belong here: the content of the packet, and
+who may read it (`app.api.packets`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The claims on the pages: lines with their rules, diagnoses, procedures, and what the payer answered."""
+"""Claims in the PDF: lines with their rules, diagnoses, procedures and payer responses."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from app.pdf.references import References
 from app.pdf.tables import table
 from domain.billing.model import Line
 from domain.packet import Packet
-from domain.packet.model import Answered, BilledClaim
+from domain.packet.model import BilledClaim, ClaimResponse
 
 
 def claims(packet: Packet, refs: References) -> Iterator[Flowable]:
-    """Every claim that counts."""
+    """Yields every current claim."""
     yield from heading("Claims")
     if not packet.claims:
-        yield para("No claim was built yet.", BODY)
+        yield para("No claims yet.", BODY)
     for claim in packet.claims:
         yield from _claim(claim, refs)
 
@@ -34,9 +34,9 @@ def _claim(claim: BilledClaim, refs: References) -> Iterator[Flowable]:
         BODY,
     )
     if claim.elsewhere:
-        yield para("Billed by another system before the cutover; what is known of it is what was attested.", BODY)
+        yield para("Billed by another system before the cutover; shown as attested.", BODY)
     if claim.lines:
-        heads = ("#", "Service", "Rev.", "HCPCS", "Units", "Charge", "Day", "Rule, source", "Records")
+        heads = ("#", "Service", "Rev.", "HCPCS", "Units", "Charge", "Date", "Rule, source", "Records")
         yield table(heads, (0.35, 2.6, 0.6, 1, 0.6, 1.1, 1, 2.4, 1.1), [_line(line, refs) for line in claim.lines])
     codes = [
         *(f"{d.role} diagnosis {d.code}{f' (POA {d.poa})' if d.poa else ''}" for d in claim.diagnoses),
@@ -54,7 +54,7 @@ def _claim(claim: BilledClaim, refs: References) -> Iterator[Flowable]:
 
 
 def _answers(claim: BilledClaim, refs: References) -> Flowable:
-    heads = ("Answer", "When", "Said", "Paid", "Patient", "Adjustments", "Remarks", "Records")
+    heads = ("Response", "Date", "Status", "Paid", "Patient", "Adjustments", "Remarks", "Records")
     rows = [_answer(one, refs) for one in claim.answers]
     return table(heads, (0.8, 1.5, 1.4, 1.1, 1, 2.2, 1, 0.7), rows)
 
@@ -73,14 +73,14 @@ def _line(line: Line, refs: References) -> tuple[object, ...]:
     )
 
 
-def _answer(one: Answered, refs: References) -> tuple[object, ...]:
-    said = "accepted" if one.accepted else "refused"
+def _answer(one: ClaimResponse, refs: References) -> tuple[object, ...]:
+    status = "accepted" if one.accepted else "rejected"
     if one.kind == "835":
-        said = f"status {one.status}"
+        status = f"status {one.status}"
     return (
         one.kind,
         f"{one.at:%Y-%m-%d %H:%M %z}",
-        " ".join((said, *one.codes)),
+        " ".join((status, *one.codes)),
         f"{one.paid:,.2f}" if one.kind == "835" else "",
         f"{one.patient:,.2f}" if one.kind == "835" else "",
         ", ".join(f"{a.group}-{a.carc} {a.amount:,.2f}" for a in one.adjustments),

@@ -1,4 +1,4 @@
-"""Type: the embedded fonts, the styles, and text that never shows an empty box."""
+"""Embedded fonts, styles, and text that the fonts can draw."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INK, QUIET, RULE, SHADE, ALARM = (HexColor(c) for c in ("#1a1a1a", "#555555", "#
 
 @cache
 def fonts() -> frozenset[int]:
-    """Register the fonts once; returns the code points that both of them draw."""
+    """Registers the fonts once; returns the code points that both of them have."""
     drawn: list[frozenset[int]] = []
     for name, file in ((REGULAR, "DejaVuSansCondensed.ttf"), (BOLD, "DejaVuSansCondensed-Bold.ttf")):
         font = TTFont(name, BytesIO((files("app.pdf") / "fonts" / file).read_bytes()))
@@ -47,7 +47,7 @@ ALERT = ParagraphStyle("alert", parent=BODY, fontName=BOLD, textColor=ALARM)
 
 
 def printable(text: str) -> str:
-    """The text with every character the fonts lack in a form they have: its plain letters, else its code point."""
+    """Returns the text with every character missing from the fonts replaced by plain letters or its code point."""
     known = fonts()
     return "".join(_drawn(ch, known) for ch in unicodedata.normalize("NFC", text))
 
@@ -62,15 +62,15 @@ def _drawn(ch: str, known: frozenset[int]) -> str:
 
 
 def para(text: object, style: ParagraphStyle = CELL) -> Paragraph:
-    """A paragraph of plain text; markup in it is shown, not obeyed."""
+    """Returns a paragraph of plain text; markup is shown as text."""
     return Paragraph(escape(printable(str(text))).replace("\n", "<br/>"), style)
 
 
 COMPANY = 70
-"""Points of height that must be left for a heading and what follows it."""
+"""Points of height required for a heading and the text after it."""
 
 
 def heading(text: str, style: ParagraphStyle = HEADING) -> Iterator[Flowable]:
-    """A heading that does not stand alone at the foot of a page; it is a bookmark, too."""
+    """Yields a heading, which is a bookmark, on the same page as the text after it."""
     yield CondPageBreak(COMPANY)
     yield para(text, style)

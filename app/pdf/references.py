@@ -1,4 +1,4 @@
-"""Events by short numbers on the pages, and the index that resolves them."""
+"""Short numbers of events in the PDF, and their index."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 
 class References:
-    """Numbers events in the order in which the pages name them."""
+    """Numbers events in the order of their first use."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
 
     def of(self, events: Iterable[str]) -> str:
-        """The numbers of some events, as they stand on a page."""
+        """Returns the numbers of events as text."""
         return " ".join(f"[{self.numbers.setdefault(event, len(self.numbers) + 1)}]" for event in events)

@@ -1,4 +1,4 @@
-"""From packet to PDF. The same packet gives the same bytes: no clock, no random number, nothing of the reader."""
+"""Draws a packet as PDF. The same packet gives the same bytes: no clock, no random numbers, nothing of the reader."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from app.pdf.sections import sections
 from domain.packet import Packet
 
 ONE_AT_A_TIME = Lock()
-"""The library keeps its registered fonts for the whole process."""
+"""The library registers fonts for the whole process."""
 
 MARGIN = 0.7 * inch
 FOOT = 0.45 * inch
 
 
-def draw(packet: Packet, house: str) -> bytes:
-    """The PDF of a packet.
+def draw(packet: Packet, installation: str) -> bytes:
+    """Returns the PDF of a packet.
 
     Args:
-        house: who gives the packet out, as the site file names it.
+        installation: the installation's name in the site file.
 
-    Title and language are set for screen readers and every heading is a bookmark; the pages carry no structure tags.
+    Title and language are set for screen readers and every heading is a bookmark; the pages have no structure tags.
     """
     title = title_of(packet)
     with ONE_AT_A_TIME:
         fonts()
-        return _drawn(packet, house, title)
+        return _drawn(packet, installation, title)
 
 
-def _drawn(packet: Packet, house: str, title: str) -> bytes:
+def _drawn(packet: Packet, installation: str, title: str) -> bytes:
     out = BytesIO()
     document = _Document(
         out,
@@ -46,7 +46,7 @@ def _drawn(packet: Packet, house: str, title: str) -> bytes:
         topMargin=MARGIN,
         bottomMargin=MARGIN + FOOT / 2,
         title=title,
-        author=printable(house),
+        author=printable(installation),
         subject="Evidence packet of a CAR-T encounter",
         creator="cart-encounter",
         lang="en-US",
@@ -56,15 +56,15 @@ def _drawn(packet: Packet, house: str, title: str) -> bytes:
     )
     frame = Frame(MARGIN, MARGIN + FOOT / 2, document.width, document.height, 0, 0, 0, 0, id="page")
     document.addPageTemplates([PageTemplate(id="page", frames=[frame])])
-    foot = f"{printable(house)} · {title} · records through event {packet.records_through}"
-    document.build(sections(packet, house, title), canvasmaker=_numbered(foot))
+    foot = f"{printable(installation)} · {title} · records through event {packet.records_through}"
+    document.build(sections(packet, installation, title), canvasmaker=_numbered(foot))
     return out.getvalue()
 
 
 def title_of(packet: Packet) -> str:
-    """The title: of the encounter by its opaque id, of a denial by its claim, too. Never who the patient is."""
+    """Returns the title with the encounter's ID and the denied claim, if any; never the patient's name."""
     if packet.denied:
-        return f"Answer to the denial of Claim {packet.denied.claim}, encounter {packet.encounter_id}"
+        return f"Evidence packet for the denial of Claim {packet.denied.claim}, encounter {packet.encounter_id}"
     return f"Evidence packet, encounter {packet.encounter_id}"
 
 

@@ -1,4 +1,4 @@
-"""The parts of the packet in the order a reviewer reads them: whom, what was denied, what is missing, then the records."""
+"""Sections of the packet in a reviewer's order: patient, denial, missing items, then the records."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from app.pdf.fonts_styles import ALERT, BODY, HASH, NOTE, SMALL_HEADING, TITLE, 
 from app.pdf.references import References
 from app.pdf.tables import pairs, table
 from domain.packet import Packet
-from domain.packet.model import Asked, Denied
+from domain.packet.model import Denied, JudgedRequirement
 
 WITHHELD = {
-    "withheld": "withheld: this copy was made without the patient's identity",
-    "unknown": "no referral has named the patient",
-    "erased": "the patient's identity was erased",
+    "withheld": "withheld in this copy",
+    "unknown": "unknown: no referral received",
+    "erased": "erased",
 }
 
 
-def sections(packet: Packet, house: str, title: str) -> list[Flowable]:
-    """Every part of the packet."""
+def sections(packet: Packet, installation: str, title: str) -> list[Flowable]:
+    """Returns every section of the packet."""
     refs = References()
-    parts = [*_front(packet, house, title, refs)]
+    parts = [*_front(packet, installation, title, refs)]
     if packet.denied:
         parts += _denial(packet.denied, refs)
-    for part in (_narrative, _therapies, _eligibility, _papers, _certificates, _authorizations, _custody, claims):
+    for part in (_narrative, _therapies, _eligibility, _documents, _certificates, _authorizations, _custody, claims):
         parts += part(packet, refs)
     return [*parts, *_index(refs)]
 
@@ -38,10 +38,10 @@ def when(moment: datetime | date | None) -> str:
     return moment.isoformat() if moment else "–"
 
 
-def _front(packet: Packet, house: str, title: str, refs: References) -> Iterator[Flowable]:
+def _front(packet: Packet, installation: str, title: str, refs: References) -> Iterator[Flowable]:
     case, who = packet.case, packet.patient
     yield para(title, TITLE)
-    yield para(house, BODY)
+    yield para(installation, BODY)
     product = f"{case.product} ({case.generic})" if case.generic else case.product
     yield pairs(
         [
@@ -55,21 +55,21 @@ def _front(packet: Packet, house: str, title: str, refs: References) -> Iterator
             ("Product", product),
             ("Indication", case.indication),
             ("Diagnosis", case.diagnosis),
-            ("Collection at", case.collection_facility),
-            ("Infusion at", case.infusion_facility),
+            ("Collection center", case.collection_facility),
+            ("Infusion center", case.infusion_facility),
             ("Prescriber NPI", case.prescriber_npi),
             ("Vein to vein", f"{case.vein_to_vein_days} days" if case.vein_to_vein_days is not None else None),
             ("Outcome", case.outcome),
             ("Chain of identity", _verified(packet)),
-            ("Records", f"all events through number {packet.records_through}, as decided {when(packet.as_of)}"),
-            ("Rules", f"edition {packet.edition}, digest {packet.rulebook_digest[:16]}"),
+            ("Records", f"all events up to number {packet.records_through}, as of {when(packet.as_of)}"),
+            ("Rulebook", f"edition {packet.edition}, digest {packet.rulebook_digest[:16]}"),
         ]
     )
     yield Spacer(0, 6)
     yield para(
-        "Every statement is read from a record; numbers in square brackets name the records and are listed at the end."
-        " Nothing is inferred, and nothing here is a clinical judgement. A character this file's fonts lack is shown as"
-        " [U+…], its Unicode code point.",
+        "Every statement is from a record. Numbers in square brackets are the records, listed at the end."
+        " Nothing is inferred, and no statement is a clinical judgment. A character missing from the fonts of this file is"
+        " shown as its Unicode code point, [U+…].",
         NOTE,
     )
 
@@ -77,9 +77,9 @@ def _front(packet: Packet, house: str, title: str, refs: References) -> Iterator
 def _verified(packet: Packet) -> str:
     chain = packet.custody
     if not chain.links:
-        return "no hand-over is recorded"
+        return "no transfers recorded"
     if chain.verified:
-        return f"verified: {chain.links} links, every hash computed anew, last hash {(chain.head or '')[:16]}"
+        return f"verified: {chain.links} links, every hash checked, last hash {(chain.head or '')[:16]}"
     return f"BROKEN at link {chain.first_broken} of {chain.links}"
 
 
@@ -88,19 +88,19 @@ def _denial(denied: Denied, refs: References) -> Iterator[Flowable]:
     yield pairs(
         [
             ("Claim", f"{denied.claim}, version {denied.version}"),
-            ("Our number", denied.control_number),
-            ("Payer's number", denied.payer_number),
-            ("Decided", f"{denied.state}, {when(denied.on)}"),
+            ("Control number", denied.control_number),
+            ("Payer claim control number", denied.payer_number),
+            ("Decision", f"{denied.state}, {when(denied.on)}"),
             ("Charged", f"${denied.total:,.2f}"),
             ("Paid", f"${denied.paid:,.2f}"),
-            ("Refused", f"${denied.refused:,.2f}"),
+            ("Denied", f"${denied.refused:,.2f}"),
             ("Reasons (CARC)", ", ".join(denied.carc)),
             ("Remarks (RARC)", ", ".join(denied.rarc)),
             ("Last day to appeal", when(denied.appeal_by) if denied.appeal_by else "not known for this payer"),
         ]
     )
     if not denied.denials:
-        yield para("These reasons fit none of the twelve known denials; the payer's reasons stand above.", BODY)
+        yield para("These reasons match none of the twelve known denials; see the payer's reasons above.", BODY)
     for one in denied.denials:
         yield from heading(f"Denial #{one.number}: {one.title}", SMALL_HEADING)
         yield para(f"Cause: {one.cause}.", BODY)
@@ -108,7 +108,7 @@ def _denial(denied: Denied, refs: References) -> Iterator[Flowable]:
         if one.doubt:
             yield para(one.doubt, NOTE)
     if denied.submissions:
-        yield from heading("What is submitted")
+        yield from heading("Documents to submit")
         rows = [
             (
                 f"#{s.denial}",
@@ -119,12 +119,12 @@ def _denial(denied: Denied, refs: References) -> Iterator[Flowable]:
             )
             for s in denied.submissions
         ]
-        yield table(("Denial", "What", "State", "Where", "Records"), (0.7, 3.2, 1.1, 3, 1.4), rows)
-    yield from heading("What is missing")
+        yield table(("Denial", "Document", "Status", "Location", "Records"), (0.7, 3.2, 1.1, 3, 1.4), rows)
+    yield from heading("Missing documents")
     if not denied.submissions:
-        yield para("No rule says what to submit for these reasons.", BODY)
+        yield para("No rule lists documents for these reasons.", BODY)
     elif not denied.missing:
-        yield para("Nothing: the records show everything that the fix of the denial says to submit.", BODY)
+        yield para("None: the records have every document that is required for this denial.", BODY)
     for text in denied.missing:
         yield para(text[:1].upper() + text[1:], ALERT)
 
@@ -132,7 +132,7 @@ def _denial(denied: Denied, refs: References) -> Iterator[Flowable]:
 def _narrative(packet: Packet, refs: References) -> Iterator[Flowable]:
     yield from heading("Narrative")
     rows = [(when(s.on), s.text + _imported(s.imported), refs.of(s.events)) for s in packet.narrative]
-    yield table(("Day", "Documented", "Records"), (1, 7.2, 1), rows) if rows else para("Nothing is documented.", BODY)
+    yield table(("Date", "Documented", "Records"), (1, 7.2, 1), rows) if rows else para("Nothing documented.", BODY)
 
 
 def _imported(imported: bool) -> str:
@@ -142,7 +142,7 @@ def _imported(imported: bool) -> str:
 def _therapies(packet: Packet, refs: References) -> Iterator[Flowable]:
     yield from heading("Prior therapy log")
     if not packet.therapies:
-        yield para("No line of prior therapy is documented.", BODY)
+        yield para("No prior therapy documented.", BODY)
         return
     rows = [
         (
@@ -157,16 +157,16 @@ def _therapies(packet: Packet, refs: References) -> Iterator[Flowable]:
         )
         for t in packet.therapies
     ]
-    heads = ("Line", "Regimen", "Agent", "Started", "Stopped", "Response", "Stopped for", "Records")
+    heads = ("Line", "Regimen", "Agent", "Started", "Stopped", "Response", "Reason stopped", "Records")
     yield table(heads, (0.5, 2.2, 1.6, 1.1, 1.1, 1.6, 1.2, 0.8), rows)
 
 
 def _eligibility(packet: Packet, refs: References) -> Iterator[Flowable]:
     yield from heading("Eligibility and gates")
     days = [f"{g.stage} for {when(g.on)} {'open' if g.open else 'CLOSED'}" for g in packet.eligibility]
-    yield para(f"Gates: {'; '.join(days)}." if days else "No gate was judged yet.", BODY)
-    yield para("A check that is named by its failure says 'not found' where all is well.", NOTE)
-    merged: dict[tuple[str, str, str], tuple[Asked, list[str], list[str]]] = {}
+    yield para(f"Gates: {'; '.join(days)}." if days else "No gate checked yet.", BODY)
+    yield para("Checks titled as a problem show 'not found' if all is well.", NOTE)
+    merged: dict[tuple[str, str, str], tuple[JudgedRequirement, list[str], list[str]]] = {}
     for gate in packet.eligibility:
         for one in gate.asked:
             _, stages, events = merged.setdefault((one.key, _state(one), one.missing), (one, [], []))
@@ -177,19 +177,19 @@ def _eligibility(packet: Packet, refs: References) -> Iterator[Flowable]:
         for one, stages, events in merged.values()
     ]
     if rows:
-        heads = ("Asked", "State", "Gates", "What is missing", "Source", "Records")
+        heads = ("Requirement", "Status", "Gates", "Missing", "Source", "Records")
         yield table(heads, (2.7, 0.9, 1.8, 1.8, 2, 1), rows)
 
 
-def _state(one: Asked) -> str:
-    """A check that an alert stands for is named by its failure: met, it was not found."""
+def _state(one: JudgedRequirement) -> str:
+    """Returns the status; a check of an alert is titled as a problem, so met means not found."""
     if one.met:
         return "not found" if one.rule.startswith("alerts.") else "met"
     return "overridden" if one.overridden else "NOT MET" if one.enforcement == "hold" else "not met, advised"
 
 
-def _papers(packet: Packet, refs: References) -> Iterator[Flowable]:
-    yield from heading("Papers on file")
+def _documents(packet: Packet, refs: References) -> Iterator[Flowable]:
+    yield from heading("Documents on file")
     rows = [
         (
             p.kind.replace("_", " "),
@@ -201,13 +201,13 @@ def _papers(packet: Packet, refs: References) -> Iterator[Flowable]:
         for p in packet.papers
     ]
     if not rows:
-        yield para("No paper is on file.", BODY)
+        yield para("No documents on file.", BODY)
         return
-    yield table(("Paper", "Dated", "Values", "Document", "Records"), (2, 1, 3.6, 1.6, 0.8), rows)
+    yield table(("Document", "Dated", "Values", "Number", "Records"), (2, 1, 3.6, 1.6, 0.8), rows)
 
 
 def _certificates(packet: Packet, refs: References) -> Iterator[Flowable]:
-    yield from heading("Certificates on the days of service")
+    yield from heading("Certificates on the service dates")
     rows = [
         (
             f"{c.stage} {when(c.on)}",
@@ -220,7 +220,7 @@ def _certificates(packet: Packet, refs: References) -> Iterator[Flowable]:
         for c in packet.certificates
     ]
     if not rows:
-        yield para("No certificate is asked for yet.", BODY)
+        yield para("No certificate required yet.", BODY)
         return
     heads = ("For", "Certificate", "Holder", "Valid", "Document", "Records")
     yield table(heads, (1.3, 3, 1.8, 1.6, 1, 0.9), rows)
@@ -231,7 +231,7 @@ def _authorizations(packet: Packet, refs: References) -> Iterator[Flowable]:
     rows = [
         (
             a.number or "withheld",
-            a.decision or "asked for",
+            a.decision or "requested",
             when(a.submitted_at),
             when(a.decided_at),
             f"{when(a.valid_from)} to {when(a.valid_to)}",
@@ -240,9 +240,9 @@ def _authorizations(packet: Packet, refs: References) -> Iterator[Flowable]:
         for a in packet.authorizations
     ]
     if not rows:
-        yield para("No authorization was asked for.", BODY)
+        yield para("No authorization requested.", BODY)
         return
-    heads = ("Number", "Decision", "Asked for", "Decided", "Valid", "Records")
+    heads = ("Number", "Decision", "Requested", "Decided", "Valid", "Records")
     yield table(heads, (1.5, 1, 1.7, 1.7, 1.9, 0.9), rows)
 
 
@@ -263,13 +263,13 @@ def _custody(packet: Packet, refs: References) -> Iterator[Flowable]:
         )
         for link in packet.custody.standing
     ]
-    heads = ("Link", "When", "Step", "Where, by whom", "Scanned", "Condition", "Records")
+    heads = ("Link", "Time", "Step", "Location, staff", "Scanned", "Condition", "Records")
     yield table(heads, (0.5, 1.3, 1.9, 2.2, 1.9, 1.4, 0.8), rows)
     yield from heading("Hashes of the links (SHA-256)", SMALL_HEADING)
     hashes = [
         (link.position, para(link.hash, HASH), para(link.previous_hash, HASH)) for link in packet.custody.standing
     ]
-    yield table(("Link", "Hash", "Hash of the link before"), (0.5, 5, 5), hashes)
+    yield table(("Link", "Hash", "Hash of the previous link"), (0.5, 5, 5), hashes)
 
 
 def _index(refs: References) -> Iterator[Flowable]:

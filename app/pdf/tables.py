@@ -1,4 +1,4 @@
-"""Tables of the packet: a head that is repeated on every page, cells that wrap."""
+"""Tables of the packet, with a repeated head and wrapped cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = LETTER[0] - 1.4 * inch
 
 
 def table(heads: Sequence[str], widths: Sequence[float], rows: Iterable[Sequence[object]]) -> Table:
-    """A table over the whole width; `widths` are shares."""
+    """Returns a table of full width; `widths` are shares."""
     body = [[_cell(value) for value in row] for row in rows]
     style = [
         ("FONT", (0, 0), (-1, -1), REGULAR),
@@ -32,7 +32,7 @@ def table(heads: Sequence[str], widths: Sequence[float], rows: Iterable[Sequence
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> Table:
-    """Names and values; an empty value has no row."""
+    """Returns a table of names and values; an empty value has no row."""
     body = [[para(name, HEAD_CELL), _cell(value)] for name, value in rows if value not in (None, "")]
     made = Table(body, _shares((1, 3.4)))
     made.setStyle(

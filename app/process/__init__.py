@@ -1,5 +1,5 @@
-"""The processes: worker, gateway, and `up`, which runs the whole embedded stack.
+"""The processes: worker, gateway, and `up`, which runs the embedded stack.
 
-Belongs here: starting, stopping, connecting, logging, wiring the rooms together. Does not belong here: a decision about an
+Belongs here: starting, stopping, connecting, logging, connecting the rooms. Does not belong here: decisions about an
 encounter.
 """

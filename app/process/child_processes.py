@@ -1,4 +1,4 @@
-"""Child processes of the supervisor: started, watched, restarted, stopped, and gone when the supervisor is."""
+"""Child processes of the supervisor: start, watch, restart and stop; they end with the supervisor."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ LONGEST_PAUSE_SECONDS = 10.0
 STEADY_SECONDS = 30.0
 TURN_SECONDS = 60.0
 LARGEST_LOG = 20_000_000
-"""Bytes of a log before it is moved aside."""
+"""Bytes of a log before it is rotated."""
 OLDER_LOGS = 4
-"""Logs kept of each process beside the one that is written."""
+"""Rotated logs kept for each process."""
 
 
 def die_with_parent() -> None:
-    """Linux: the kernel ends this process when its parent does, also on `kill -9`. Elsewhere the lock file tells."""
+    """Ends this process with its parent on Linux, also on `kill -9`. Other systems rely on the lock file."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @dataclass
 class Child:
-    """One process of the stack. Output goes to a log file in the data directory, without identifiers of persons."""
+    """One process of the stack. Its log file in the data directory has no patient identifiers."""
 
     name: str
     command: Sequence[str]
@@ -62,7 +62,7 @@ class Child:
         return self.process is not None and self.process.returncode is None
 
     async def keep_running(self) -> None:
-        """Start again whenever it ends, with a growing pause while it ends at once."""
+        """Restarts the process whenever it ends, with growing pauses if it keeps ending early."""
         pause = RESTART_PAUSE_SECONDS
         while True:
             assert self.process is not None
@@ -72,19 +72,19 @@ class Child:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             self.restarts += 1
-            # No process to be had just now: the old one is still ended, so the next turn tries again after its pause.
+            # If no process can be started now, the next round tries again after its pause.
             with contextlib.suppress(OSError):
                 await self.start()
 
     async def keep_small(self) -> None:
-        """Move the log aside whenever it has grown: what filled the disk would stop the encounters."""
+        """Rotates the log when it is large, so that it does not fill the disk."""
         while True:
             await asyncio.sleep(TURN_SECONDS)
             with contextlib.suppress(OSError):
-                turn_over(self.log)
+                rotate(self.log)
 
     async def stop(self, seconds: float) -> None:
-        """SIGTERM, and SIGKILL after the given time."""
+        """Stops the process with SIGTERM, after the given time with SIGKILL."""
         if not self.running or self.process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -96,8 +96,8 @@ class Child:
                 self.process.kill()
             await self.process.wait()
 
-    def last_words(self) -> str:
-        """The last line of the log, for the one line that says why the stack does not start."""
+    def last_line(self) -> str:
+        """Returns the last line of the log, for the message when the stack does not start."""
         try:
             lines = self.log.read_text(errors="replace").strip().splitlines()
         except OSError:
@@ -105,10 +105,10 @@ class Child:
         return lines[-1][:300] if lines else ""
 
 
-def turn_over(log: Path, largest: int = LARGEST_LOG) -> bool:
-    """Move a log's content to `….1` when it is larger, older ones one further, the oldest away; says whether it did.
+def rotate(log: Path, largest: int = LARGEST_LOG) -> bool:
+    """Moves the content of a large log to `….1` and older ones up by one, drops the oldest; returns True if it did.
 
-    The process goes on with its open file, which is emptied: it writes at the end, wherever that is.
+    The process keeps its open file, which is emptied and written from its new end.
     """
     if log.stat().st_size <= largest:
         return False

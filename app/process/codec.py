@@ -1,9 +1,8 @@
-"""The codec server: lets the Temporal UI show details, summaries and payloads that are sealed in Temporal.
+"""The codec server: decrypts details, summaries and payloads for the Temporal UI.
 
-Two doors. Where the UI has a login it passes the reader's token on (`TEMPORAL_CODEC_PASS_ACCESS_TOKEN`): `/codec/decode` takes
-a caller who may read timelines. The UI of the embedded server has no login and sends no token, so a second path is itself the
-secret: a keyed hash that only holders of the key file can compute. Only pages of the named UI may call either. Nothing that is
-opened here names a patient.
+Two endpoints. A UI with login passes the user's token on (`TEMPORAL_CODEC_PASS_ACCESS_TOKEN`): `/codec/decode` is for
+callers who may read timelines. The UI of the embedded server has no login, so the second path is itself the secret: a keyed
+hash that requires the key file. Only pages of the configured UI may call them. No decrypted content names a patient.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ LARGEST_BYTES = 4 * 1024 * 1024
 
 
 def codec_path(keys: Keyring) -> str:
-    """The path of the codec server, for the UI's `--ui-codec-endpoint`."""
+    """Returns the path of the codec server, for the UI's `--ui-codec-endpoint`."""
     return f"/codec/{keys.digest('codec server')}"
 
 
 def install_codec(api: FastAPI, keys: Keyring, ui_origins: tuple[str, ...]) -> None:
-    """Serve `…/decode` to pages of the UI. There is no `…/encode`: the UI has nothing to send into an encounter."""
+    """Serves `…/decode` for pages of the UI. There is no `…/encode`: the UI sends nothing to an encounter."""
     router = APIRouter(include_in_schema=False)
     codec = SealedPayloads(keys)
 

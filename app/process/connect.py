@@ -1,4 +1,4 @@
-"""Opening what a process works with: store, keys, shelf, Temporal client."""
+"""Opens the database, keys, configuration and Temporal client of a process."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from app.settings import CannotStart, Settings
 from store.config import ConfigCache
 from store.engine import PATIENCE, Database
 from store.keys import Keyring, read_keyring
+from store.unit import Store
 
 
 @dataclass(frozen=True)
 class Home:
-    """The open store of a process."""
+    """The open database, keys and configuration of a process."""
 
     settings: Settings
     keys: Keyring
@@ -30,17 +31,17 @@ class Home:
 
     @cached_property
     def service(self) -> DecisionService:
-        return DecisionService(self.db, self.keys, self.config)
+        return DecisionService(Store(self.db, self.keys, self.config))
 
 
 def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
-    """Open database, keys, rulebook and site.
+    """Opens database, keys, rulebook and site file.
 
     Args:
         patience: as of `Database`.
 
     Raises:
-        KeyFileError, RulebookError, SiteError: a file does not hold together.
+        KeyFileError, RulebookError, SiteError: a file is not valid.
         CannotStart: the site file cannot be read.
     """
     keys = read_keyring(settings.key_file)
@@ -50,16 +51,16 @@ def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
         config.site()
     except OSError as error:
         raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
-    return Home(settings, keys, Database(settings.database, patience), config)
+    return Home(settings, keys, Database(settings.database, config.last_rules, patience), config)
 
 
 async def connect_temporal(
     settings: Settings, keys: Keyring, *, lazy: bool = False, runtime: Runtime | None = None
 ) -> Client:
-    """A client that seals every payload.
+    """Returns a client that encrypts every payload.
 
     Raises:
-        CannotStart: a file of the connection is missing or only half of a pair is named.
+        CannotStart: a connection file is missing, or only one file of a pair is set.
     """
     return await Client.connect(
         settings.temporal_address,
@@ -72,20 +73,20 @@ async def connect_temporal(
 
 
 def temporal_access(settings: Settings) -> dict[str, Any]:
-    """Namespace, TLS and API key of a connection: a server inside the house may want none, mutual TLS, or a key.
+    """Returns namespace, TLS and API key of a connection; a server may require mutual TLS, a key, or neither.
 
     Raises:
-        CannotStart: a file cannot be read, or only half of a pair is named.
+        CannotStart: a file cannot be read, or only one file of a pair is set.
     """
     if (settings.temporal_cert_file is None) != (settings.temporal_cert_key_file is None):
         raise CannotStart(
-            "CART_TEMPORAL_CERT_FILE and CART_TEMPORAL_CERT_KEY_FILE: name both for mutual TLS, or neither"
+            "CART_TEMPORAL_CERT_FILE and CART_TEMPORAL_CERT_KEY_FILE: set both for mutual TLS, or neither"
         )
     key = _secret("CART_TEMPORAL_API_KEY_FILE", settings.temporal_api_key_file)
     authority = _secret("CART_TEMPORAL_CA_FILE", settings.temporal_ca_file)
     certificate = _secret("CART_TEMPORAL_CERT_FILE", settings.temporal_cert_file)
     private = _secret("CART_TEMPORAL_CERT_KEY_FILE", settings.temporal_cert_key_file)
-    wanted = settings.temporal_tls or any((key, authority, certificate))
+    use_tls = settings.temporal_tls or any((key, authority, certificate))
     tls = TLSConfig(
         server_root_ca_cert=authority,
         domain=settings.temporal_server_name,
@@ -94,7 +95,7 @@ def temporal_access(settings: Settings) -> dict[str, Any]:
     )
     return {
         "namespace": settings.temporal_namespace,
-        "tls": tls if wanted else False,
+        "tls": tls if use_tls else False,
         "api_key": key.decode().strip() if key else None,
     }
 

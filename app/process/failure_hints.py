@@ -1,76 +1,75 @@
-"""Failures as the Temporal UI shows them: what happened in one line, and what somebody should do about it.
+"""Failures of activities as the Temporal UI shows them: cause and next step in one line.
 
-An activity that fails is tried again until it succeeds, so whoever opens the run reads the last failure first. The message of a
-driver names a table or a socket; this one names the cause and the runbook. The class of the error stays as its type; the error
-itself follows as the cause, sealed like every failure.
+A failed activity is retried until it succeeds, so the last failure is what an operator sees first. Its message names cause
+and runbook instead of a table or socket. Its type is the class of the error; the error itself follows, encrypted, as cause.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from domain.rulebook import NoRule, RulebookError
 from domain.site import SiteError
+from store.engine import DatabaseError
 from store.keys import SealBroken
 
-CURES: Final[tuple[tuple[type[BaseException], str], ...]] = (
+NEXT_STEPS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (
-        SQLAlchemyError,
-        "The database did not answer or refused. Nothing is lost and this is tried again by itself; bring the database back "
+        DatabaseError,
+        "The database did not respond or refused. Nothing is lost; the activity is retried. Restore the database "
         "(deploy/runbooks/CartStoreDown.md).",
     ),
     (
         SealBroken,
-        "The key file of this worker cannot open what is stored. Put the installation's own keys.json back and restart the "
+        "The key file of this worker cannot decrypt stored data. Restore the installation's keys.json and restart the "
         "worker (docs/operations.md, key file).",
     ),
     (
         NoRule,
-        "The rulebook has no row for this case. Add or mend the row; the next try reads the file anew "
+        "The rulebook has no row for this case. Add or correct the row; the next retry reads the file again "
         "(`cart-encounter rules list`).",
     ),
     (
         RulebookError,
-        "The rulebook cannot be read. Undo the last edit of its files; the next try reads them anew "
+        "The rulebook cannot be read. Undo the last change of its files; the next retry reads them again "
         "(deploy/runbooks/CartShelfUnreadable.md).",
     ),
     (
         SiteError,
-        "The site file cannot be read. Undo its last edit, check it with `cart-encounter site FILE`; the next try reads it anew "
+        "The site file cannot be read. Undo its last change and run `cart-encounter site FILE`; the next retry reads it again "
         "(deploy/runbooks/CartShelfUnreadable.md).",
     ),
     (
         RPCError,
-        "The Temporal server did not answer this activity. It is tried again by itself (deploy/runbooks/CartTemporalDown.md).",
+        "The Temporal server did not respond. The activity is retried (deploy/runbooks/CartTemporalDown.md).",
     ),
     (
         OSError,
-        "A file could not be read or written. Look at the data directory of the worker: free space, owner, mount; it is tried "
-        "again by itself.",
+        "A file could not be read or written. Check the worker's data directory: free space, owner, mount. The activity is "
+        "retried.",
     ),
 )
-"""From a class of errors to its cure; the first that fits counts."""
+"""Maps a class of errors to the next step; the first match counts."""
 
 UNEXPECTED: Final = (
-    "The program met a case it was not written for. It is tried again; if it comes back, keep this run's history and the "
-    "worker's log, go back to the version before, and report both (deploy/runbooks/CartActivityFailing.md)."
+    "Unexpected program error. The activity is retried. If it fails again, keep this run's history and the worker's log, "
+    "return to the previous version, and report both (deploy/runbooks/CartActivityFailing.md)."
 )
 
 
 def advised(error: Exception, activity: str) -> ApplicationError:
-    """The error for people: the activity, the class of the error, the cure; retryable as it was. Rules name themselves."""
-    cure = next((text for kind, text in CURES if isinstance(error, kind)), UNEXPECTED)
+    """Returns a retryable error with activity and next step; a missing rule is named."""
+    step = next((text for kind, text in NEXT_STEPS if isinstance(error, kind)), UNEXPECTED)
     which = f" ({error})" if isinstance(error, NoRule) else ""
-    return ApplicationError(f"{activity}: {cure}{which}", type=type(error).__name__)
+    return ApplicationError(f"{activity}: {step}{which}", type=type(error).__name__)
 
 
 class Advice(Interceptor):
-    """Puts the cure into every failure of an activity."""
+    """Adds the next step to every failure of an activity."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Advising(next)

@@ -1,4 +1,4 @@
-"""The gateway: events in, answers out, delivery in the background. One process serves many; state is in the database."""
+"""The gateway: receives events, serves API and board, delivers in the background. All state is in the database."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from intake.site_mapping import SiteMapping
 from store.engine import Database
 from store.keys import Keyring
 
-DESCRIPTION = "One CAR-T encounter, from the referral to its claims. Errors are problem details (RFC 9457)."
+DESCRIPTION = "CAR-T encounters from referral to the last payment. Errors are problem details (RFC 9457)."
 
 
 def create_gateway(
@@ -62,24 +62,24 @@ def create_gateway(
     asker: Asker | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
-    """The HTTP interface over a migrated database.
+    """Returns the HTTP interface on a migrated database.
 
     Args:
-        rules: the rulebook of this moment, for explanations.
+        rules: returns the current rulebook, for explanations.
         deliverer: runs while the application serves.
-        temporal_reachable: for `/readyz`; the gateway takes events in without it.
-        reader: translates kept HL7 messages anew when they are replayed and FHIR resources (`intake.replay`).
+        temporal_reachable: for `/readyz`; the gateway receives events also if Temporal is down.
+        reader: translates HL7 messages and FHIR resources again when they are replayed (`intake.replay`).
         mapping: the site's mapping file, for FHIR notifications.
-        mllp: serves HL7 v2 beside HTTP while the application serves.
-        watch: alerts when a feed falls silent.
-        asker: asks FHIR servers for notifications that did not come.
+        mllp: serves HL7 v2 in addition to HTTP.
+        watch: alerts if a feed is silent.
+        asker: requests missing notifications from FHIR servers.
     """
     api = FastAPI(
         title="CAR-T encounter",
         version=version("cart-encounter"),
         description=DESCRIPTION,
         lifespan=_lifespan,
-        # Their pages load scripts from elsewhere.
+        # Their pages load scripts from other servers.
         docs_url=None,
         redoc_url=None,
     )
@@ -91,7 +91,7 @@ def create_gateway(
     fhir_outcomes.install(api)
     api.add_exception_handler(OutOfReach, out_of_reach)
     api.add_middleware(Guard)
-    # An order number may hold a slash, so the reference takes the whole path: what stands under it is matched first.
+    # An order number may contain a slash, so a reference matches the whole path; longer paths are registered first.
     for module in (
         events,
         claims,

@@ -1,4 +1,4 @@
-"""The data directory of the embedded stack: made whole at first start, checked at every other."""
+"""The data directory of the embedded stack: created at the first start, checked at later starts."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ FORMAT = 1
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Only one stack works on a data directory.
+    """Locks a data directory, so that only one stack uses it.
 
     Raises:
-        CannotStart: another one does, or the directory cannot be written.
+        CannotStart: another stack uses it, or the directory cannot be written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         handle = (directory / "lock").open("w")
     except OSError as error:
-        raise CannotStart(f"data directory {directory}: {error.strerror}; choose one you may write") from None
+        raise CannotStart(
+            f"data directory {directory}: {error.strerror}; choose a directory that you may write"
+        ) from None
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,12 +40,12 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def install(settings: Settings) -> None:
-    """Make keys and token at first start; check at every other that all of them are there.
+    """Creates keys and token at the first start; checks them at later starts.
 
-    The marker is written last: a directory with a database and no marker was left half-written.
+    The marker is written last: a directory with a database and no marker is incomplete.
 
     Raises:
-        CannotStart: half-written, damaged, or of a newer format.
+        CannotStart: the directory is incomplete, damaged, or of a newer format.
     """
     directory = settings.data_dir
     marker = directory / MARKER
@@ -52,7 +54,7 @@ def install(settings: Settings) -> None:
         return
     if (directory / "encounters.db").exists() or (directory / "temporal.db").exists():
         raise CannotStart(
-            f"data directory {directory} is half-written: it holds a database and no {MARKER}; "
+            f"data directory {directory} is incomplete: it has a database and no {MARKER}; "
             "restore it from its backup or choose an empty directory"
         )
     _make_keys(settings)
@@ -91,7 +93,7 @@ def _make_token(settings: Settings) -> None:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """All of it or nothing, readable by the owner alone."""
+    """Writes the whole file or nothing, readable by the owner only."""
     draft = path.with_name(path.name + ".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -1,7 +1,6 @@
-"""What a process writes: one JSON object a line. A step says what was done to which reference; a failure, where and of
-which class, never its message, which may hold a value of a patient.
+"""Logs of a process: one JSON object per line. A step has its action and references; a failure has class and place.
 
-Libraries log whole exceptions with their messages: a date that cannot be read, the key that is missing from a record.
+Messages of exceptions are never logged, since they may contain patient data, such as an invalid date of a record.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from sqlalchemy import make_url
 from structlog.typing import EventDict, Processor, ProcessorReturnValue, WrappedLogger
 from temporalio import activity
 from temporalio.runtime import LogForwardingConfig, LoggingConfig
 
 from app.settings import LogLevel, Settings
-from store.step_log import tell
+from store.engine import without_password
+from store.step_log import log_step
 
 
-class Discreet(structlog.stdlib.ProcessorFormatter):
-    """Every record as one line of JSON; of exceptions their classes and places."""
+class SafeFormatter(structlog.stdlib.ProcessorFormatter):
+    """Formats every record as one line of JSON; exceptions by class and place only."""
 
     def __init__(self, process: str) -> None:
         before: list[Processor] = [
@@ -37,15 +36,15 @@ class Discreet(structlog.stdlib.ProcessorFormatter):
             processors=[
                 self.remove_processors_meta,
                 _failures,
-                _begun_with(process),
+                _ordered(process),
                 structlog.processors.JSONRenderer(),
             ],
         )
 
     def format(self, record: logging.LogRecord) -> str:
-        """Exceptions among the arguments of a message go by their class, too.
+        """Formats a record; exceptions in the arguments are replaced by their class.
 
-        The loop's own complaints repeat the exception in the lines beneath the first.
+        Messages of the event loop repeat the exception after their first line, so only that line is kept.
         """
         if isinstance(record.args, tuple):
             record.args = tuple(_plain(one) for one in record.args)
@@ -58,43 +57,43 @@ def _plain(value: object) -> object:
     return type(value).__name__ if isinstance(value, BaseException) else value
 
 
-def _named(_logger: WrappedLogger, _method: str, said: EventDict) -> EventDict:
-    """Level and logger of a record, and the facts of a step."""
-    record: logging.LogRecord | None = said.get("_record")
+def _named(_logger: WrappedLogger, _method: str, entry: EventDict) -> EventDict:
+    """Adds level and logger of a record, and the facts of a step."""
+    record: logging.LogRecord | None = entry.get("_record")
     if record is None:
-        return said
+        return entry
     step = getattr(record, "facts", {})
-    return {**said, "level": record.levelname.lower(), "logger": record.name, **step}
+    return {**entry, "level": record.levelname.lower(), "logger": record.name, **step}
 
 
-def _of_activity(_logger: WrappedLogger, _method: str, said: EventDict) -> EventDict:
-    """Which run a line of an activity belongs to: the Temporal UI shows it under this id."""
+def _of_activity(_logger: WrappedLogger, _method: str, entry: EventDict) -> EventDict:
+    """Adds the workflow run of an activity, as in the Temporal UI."""
     if not activity.in_activity():
-        return said
+        return entry
     info = activity.info()
     where = {"activity": info.activity_type, "workflow": info.workflow_id, "run": info.workflow_run_id}
     again = {"attempt": info.attempt} if info.attempt > 1 else {}
-    return {**said, **where, **again}
+    return {**entry, **where, **again}
 
 
-def _failures(_logger: WrappedLogger, _method: str, said: EventDict) -> EventDict:
-    caught = said.pop("exc_info", None)
+def _failures(_logger: WrappedLogger, _method: str, entry: EventDict) -> EventDict:
+    caught = entry.pop("exc_info", None)
     error = sys.exc_info()[1] if caught is True else caught[1] if isinstance(caught, tuple) else caught
-    return {**said, "failure": told(error)} if error is not None else said
+    return {**entry, "failure": class_and_place(error)} if error is not None else entry
 
 
-def _begun_with(process: str) -> Any:
-    """Time, level, process and step first: what a reader looks for."""
+def _ordered(process: str) -> Any:
+    """Puts time, level, process and step first."""
 
-    def begun(_logger: WrappedLogger, _method: str, said: EventDict) -> ProcessorReturnValue:
-        first = {"time": said.pop("time", None), "level": said.pop("level", None), "process": process}
-        return {**first, "step": said.pop("event", ""), **said}
+    def ordered(_logger: WrappedLogger, _method: str, entry: EventDict) -> ProcessorReturnValue:
+        first = {"time": entry.pop("time", None), "level": entry.pop("level", None), "process": process}
+        return {**first, "step": entry.pop("event", ""), **entry}
 
-    return begun
+    return ordered
 
 
-def told(error: BaseException | None) -> str:
-    """Class and place of an exception and of what caused it."""
+def class_and_place(error: BaseException | None) -> str:
+    """Returns class and place of an exception and of its causes."""
     lines: list[str] = []
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
@@ -106,10 +105,10 @@ def told(error: BaseException | None) -> str:
     return "\n".join(lines)
 
 
-def be_discreet(process: str, level: LogLevel = "info") -> None:
-    """Let everything that this process logs or dies of pass through `Discreet`, to standard error."""
+def configure_logging(process: str, level: LogLevel = "info") -> None:
+    """Sends every log line and fatal error of this process through `SafeFormatter` to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Discreet(process))
+    handler.setFormatter(SafeFormatter(process))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for own in OWN:
         logging.getLogger(own).setLevel(level.upper())
@@ -131,20 +130,20 @@ def be_discreet(process: str, level: LogLevel = "info") -> None:
 
 
 def started(settings: Settings, **where: str) -> None:
-    """One line of what began to serve: version, server, database without its password, rulebook edition."""
-    tell(
+    """Logs the start: version, server, database without its password, rulebook edition."""
+    log_step(
         "process.started",
         version=version("cart-encounter"),
         temporal=settings.temporal_address,
         namespace=settings.temporal_namespace,
-        database=make_url(settings.database).render_as_string(hide_password=True),
+        database=without_password(settings.database),
         edition=settings.edition,
         **where,
     )
 
 
 def core_log() -> LoggingConfig:
-    """What the core of the Temporal SDK says, as lines like all others instead of its own coloured ones."""
+    """Returns a configuration that logs the core of the Temporal SDK in the same format."""
     lines = LogForwardingConfig(
         logging.getLogger("temporalio.core"), append_target_to_name=False, prepend_target_on_message=False
     )
@@ -152,6 +151,6 @@ def core_log() -> LoggingConfig:
 
 
 OWN = ("cart", "activities", "app", "intake")
-"""Loggers of this program; what libraries say counts from `warning` on."""
+"""Loggers of this program; libraries log from level `warning`."""
 
 died = logging.getLogger("app.process.logs")

@@ -1,4 +1,4 @@
-"""What an operator is told when a process or a command cannot start: one line with what is wrong, never a trace of values."""
+"""Error messages for operators when a process or command cannot start: one line with the cause, no values."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import tomllib
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from sqlalchemy.exc import OperationalError
 
 from app.client import ApiError
 from app.settings import CannotStart
 from domain.rulebook import RulebookError
 from domain.site import SiteError
+from store.engine import Unreachable
 from store.keys import KeyFileError
 
 TEMPORAL_AWAY = "Failed client connect"
-"""How the SDK begins its message when no server answers; it raises a plain RuntimeError."""
+"""Start of the SDK's message if no server responds; the SDK raises a plain RuntimeError."""
 
 
 def in_one_line(error: Exception) -> str | None:
-    """What to tell of an error that an operator can cure; None for one that is a fault of the program."""
+    """Returns the message of an error that an operator can fix; None for a program error."""
     match error:
         case CannotStart() | ApiError() | RulebookError():
             return str(error)
         case KeyFileError():
-            return f"{error}; a new installation makes one by `cart-encounter deploy keys`"
+            return f"{error}; for a new installation run `cart-encounter deploy keys`"
         case SiteError():
             return "site file (CART_SITE_FILE): " + "; ".join(str(problem) for problem in error.problems)
         case ValidationError():
             return "; ".join(f"CART_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         case SettingsError():
-            return f'CART_{_field(error).upper()}: not JSON; a list is written ["https://temporal.example.internal"]'
-        case OperationalError():
+            return f'CART_{_field(error).upper()}: not JSON; write a list as ["https://temporal.example.internal"]'
+        case Unreachable():
             return "the database cannot be reached or opened: check CART_DATABASE_URL, its server and its password file"
         case tomllib.TOMLDecodeError():
             return f"not TOML: {error}"
@@ -42,12 +42,12 @@ def in_one_line(error: Exception) -> str | None:
         case UnicodeDecodeError():
             return "a file is not UTF-8 text"
         case RecursionError():
-            return "a file is nested too deeply to be what is wanted"
+            return "a file is nested too deeply; check that it is the right file"
         case OSError():
             return f"{error.filename or 'file'}: {error.strerror or type(error).__name__}"
         case RuntimeError() if TEMPORAL_AWAY in str(error):
             return (
-                "no Temporal server answers: check CART_TEMPORAL_ADDRESS, CART_TEMPORAL_NAMESPACE and its TLS settings"
+                "no Temporal server responds: check CART_TEMPORAL_ADDRESS, CART_TEMPORAL_NAMESPACE and its TLS settings"
             )
     return None
 

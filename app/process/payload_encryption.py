@@ -1,4 +1,4 @@
-"""Payloads and failures leave this process encrypted. One data converter for worker, gateway, demo and tests."""
+"""Encrypts payloads and failures sent to Temporal. One data converter for worker, gateway, demo and tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SealedPayloads(PayloadCodec):
 
 
 def data_converter(keys: Keyring) -> DataConverter:
-    """Pydantic models as JSON, sealed; failure messages and traces sealed too."""
+    """Returns a converter for Pydantic models as encrypted JSON; failure messages and traces are encrypted too."""
     return replace(
         pydantic_data_converter,
         payload_codec=SealedPayloads(keys),

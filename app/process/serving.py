@@ -1,4 +1,4 @@
-"""One gateway process from its settings: who may call, which feeds speak HL7 or FHIR, which of them should not be silent."""
+"""Builds a gateway process from its settings: callers, HL7 and FHIR feeds, feed monitoring."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PATIENCE = 4.0
 
 
 class GatewaySettings(Settings):
-    """What only a gateway needs. MLLP serves where a port is set; port 0 serves none."""
+    """Settings of the gateway only. MLLP is served if a port is set; port 0 turns it off."""
 
     access_file: Path | None = None
     mapping_file: Path = DEPLOY / "hl7.example.toml"
@@ -45,20 +45,20 @@ class GatewaySettings(Settings):
     mllp_key: Path | None = None
     mllp_client_authority: Path | None = None
     ui_origins: tuple[str, ...] = ()
-    """Origins of the Temporal UI that may have payloads opened, as a JSON list; none where it is empty."""
+    """Origins of the Temporal UI that may decrypt payloads, as a JSON list; empty for none."""
 
 
 def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
-    """The whole gateway.
+    """Returns the gateway application.
 
     Raises:
-        CannotStart: access or mapping file do not fit, or it would serve strangers; the message is one line.
+        CannotStart: access or mapping file is not valid, or unknown callers could connect; the message is one line.
     """
     access, mapping, site = access_of(settings), mapping_of(settings), home.config.site()
-    if "mapping_file" in settings.model_fields_set:  # the packaged one maps nobody's feeds
-        hold_against(site, mapping)
-    door = TemporalDoor(lambda: connect_temporal(settings, home.keys))
-    deliverer = Deliverer(home.db, door.deliver, keys=home.keys)
+    if "mapping_file" in settings.model_fields_set:  # the packaged file is only an example
+        check_facilities(site, mapping)
+    workflows = TemporalDoor(lambda: connect_temporal(settings, home.keys))
+    deliverer = Deliverer(home.db, workflows.deliver, keys=home.keys)
     api = create_gateway(
         db=home.db,
         keys=home.keys,
@@ -66,7 +66,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
         site=site,
         rules=home.config.rules,
         deliverer=deliverer,
-        temporal_reachable=door.reachable,
+        temporal_reachable=workflows.reachable,
         reader=reader_of(lambda: mapping, PayerFileImporter(home.db, home.keys, home.config.site)),
         mapping=mapping,
         mllp=_mllp(settings, home, mapping, deliverer),
@@ -79,7 +79,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
 
 
 def server_of(settings: GatewaySettings, api: FastAPI) -> uvicorn.Server:
-    """The HTTP server of a gateway; it logs nothing of its requests, their paths may carry identifiers."""
+    """Returns the HTTP server of a gateway; it does not log requests, since paths may contain identifiers."""
     return uvicorn.Server(
         uvicorn.Config(
             api,
@@ -93,26 +93,26 @@ def server_of(settings: GatewaySettings, api: FastAPI) -> uvicorn.Server:
 
 
 def bound(setting: str, host: str, port: int) -> socket.socket:
-    """A socket that has its address and does not listen yet.
+    """Returns a socket bound to an address, not listening yet.
 
     Raises:
-        CannotStart: the address is taken, is not of this machine, or may not be used; the message names the setting.
+        CannotStart: the address is in use, not of this machine, or not allowed; the message names the setting.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        door = socket.socket(family, kind, protocol)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind(address)
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
     except OSError as error:
         raise CannotStart(f"{setting}: {host} port {port}: {error.strerror}; choose another") from None
-    return door
+    return found
 
 
 def access_of(settings: GatewaySettings) -> Access | AccessOfFile:
-    """The callers: of the access file, else the one token of the installation, which serves the loopback address only.
+    """Returns the callers of the access file, else the single token, which is for the loopback address only.
 
     Raises:
-        CannotStart: the file does not fit, or the token alone would guard more than the loopback address.
+        CannotStart: the file is not valid, or the single token would protect more than the loopback address.
     """
     try:
         if settings.access_file is not None:
@@ -122,17 +122,17 @@ def access_of(settings: GatewaySettings) -> Access | AccessOfFile:
         raise CannotStart(str(error)) from None
     if not is_loopback(settings.http_host):
         raise CannotStart(
-            f"CART_HTTP_HOST={settings.http_host} is reachable by others: name the callers in an access file "
-            "(CART_ACCESS_FILE), or serve 127.0.0.1"
+            f"CART_HTTP_HOST={settings.http_host} is reachable from other machines: list the callers in an access file "
+            "(CART_ACCESS_FILE), or use 127.0.0.1"
         )
     return access
 
 
 def mapping_of(settings: GatewaySettings) -> SiteMapping:
-    """The site's HL7 and FHIR mapping.
+    """Returns the site's HL7 and FHIR mapping.
 
     Raises:
-        CannotStart: it cannot be read or does not fit.
+        CannotStart: the file cannot be read or is not valid.
     """
     try:
         return parse_mapping(settings.mapping_file.read_text(encoding="utf-8"))
@@ -142,11 +142,11 @@ def mapping_of(settings: GatewaySettings) -> SiteMapping:
         raise CannotStart(f"mapping file {settings.mapping_file}: {error}") from None
 
 
-def hold_against(site: Site, mapping: SiteMapping) -> None:
-    """Facilities of a mapping that the site file does not know would be written to by nobody's right.
+def check_facilities(site: Site, mapping: SiteMapping) -> None:
+    """Checks that every facility of the mapping is in the site file.
 
     Raises:
-        CannotStart: there are some; each is named with its place.
+        CannotStart: some are not; the message names each with its place.
     """
     unknown = unknown_facilities(mapping, [facility.key for facility in site.facilities])
     if unknown:
@@ -159,11 +159,11 @@ def _mllp(settings: GatewaySettings, home: Home, mapping: SiteMapping, deliverer
     tls = _tls(settings)
     if tls is None and not is_loopback(settings.mllp_host):
         raise CannotStart(
-            f"CART_MLLP_HOST={settings.mllp_host} is reachable by others: set CART_MLLP_CERTIFICATE, CART_MLLP_KEY and "
-            "CART_MLLP_CLIENT_AUTHORITY, or serve 127.0.0.1"
+            f"CART_MLLP_HOST={settings.mllp_host} is reachable from other machines: set CART_MLLP_CERTIFICATE, CART_MLLP_KEY and "
+            "CART_MLLP_CLIENT_AUTHORITY, or use 127.0.0.1"
         )
-    door = Hl7Door(home.db, home.keys, mapping, utc_now, deliverer.wake)
-    return MllpServer(door, settings.mllp_host, settings.mllp_port, tls)
+    receiver = Hl7Door(home.db, home.keys, mapping, utc_now, deliverer.wake)
+    return MllpServer(receiver, settings.mllp_host, settings.mllp_port, tls)
 
 
 def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
@@ -172,7 +172,9 @@ def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
         return None
     certificate, key, authority = files
     if certificate is None or key is None or authority is None:
-        raise CannotStart("TLS for MLLP needs all of CART_MLLP_CERTIFICATE, CART_MLLP_KEY, CART_MLLP_CLIENT_AUTHORITY")
+        raise CannotStart(
+            "TLS for MLLP requires all of CART_MLLP_CERTIFICATE, CART_MLLP_KEY, CART_MLLP_CLIENT_AUTHORITY"
+        )
     try:
         return tls_context(certificate, key, authority)
     except (OSError, ssl.SSLError) as error:
@@ -180,7 +182,7 @@ def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
 
 
 def is_loopback(host: str) -> bool:
-    """True where only this machine can connect."""
+    """Returns True if only this machine can connect."""
     if host == "localhost":
         return True
     try:

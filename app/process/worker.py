@@ -1,4 +1,4 @@
-"""The worker process: both workflows and every activity on one task queue, and its `/metrics`."""
+"""The worker process: every workflow and activity on one task queue, and its `/metrics`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from app.process.failure_hints import Advice
 from app.process.logs import core_log, started
 from app.settings import CannotStart, Settings
 from intake.payer_files.directory import ReplyDirectory
-from store.step_log import tell
+from store.step_log import log_step
 from workflows.alert_escalation import AlertEscalation
 from workflows.certification_watch import CertificationWatch
 from workflows.claim import ClaimLifecycle
@@ -50,10 +50,9 @@ WORKFLOWS = [CarTEncounter, ClaimLifecycle, CertificationWatch, AlertEscalation]
 
 
 def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker:
-    """A worker for what its role names; `decide` is a local activity and runs where the workflows run.
+    """Returns a worker for its role; `decide` is a local activity and runs with the workflows.
 
-    It is not versioned: the shells are small and kept patched, so a running encounter moves to new code with the first
-    worker that has it, and none is stranded when the last worker of a version goes.
+    The worker is not versioned: workflows are small and patched, so that a running encounter continues on any newer worker.
     """
     settings = home.settings
     return Worker(
@@ -80,10 +79,10 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
 
 
 def destinations_of(settings: Settings) -> Destinations:
-    """Where alerts are sent.
+    """Returns the destinations of alert messages.
 
     Raises:
-        CannotStart: the file cannot be read or does not fit.
+        CannotStart: the file cannot be read or is not valid.
     """
     try:
         return read_destinations(settings.alerts_file)
@@ -92,9 +91,9 @@ def destinations_of(settings: Settings) -> Destinations:
 
 
 async def keep_schedule(client: Client) -> None:
-    """Make the schedule of the watch, or bring the one that is there to what this version asks for.
+    """Creates the schedule of the certification watch, or updates the existing one to this version.
 
-    Workers that start at once do not mind each other; whether somebody paused it stays.
+    Safe for workers that start at the same time; a paused schedule stays paused.
     """
     action = ScheduleActionStartWorkflow(WATCH_TYPE, id=WATCH_SCHEDULE, task_queue=TASK_QUEUE)
     schedule = Schedule(
@@ -105,28 +104,28 @@ async def keep_schedule(client: Client) -> None:
     try:
         await client.create_schedule(WATCH_SCHEDULE, schedule, trigger_immediately=True)
     except ScheduleAlreadyRunningError:
-        await client.get_schedule_handle(WATCH_SCHEDULE).update(lambda there: _brought_to(schedule, there))
+        await client.get_schedule_handle(WATCH_SCHEDULE).update(lambda found: _updated(schedule, found))
 
 
-def _brought_to(schedule: Schedule, there: ScheduleUpdateInput) -> ScheduleUpdate | None:
-    kept, asked = there.description.schedule, schedule.action
+def _updated(schedule: Schedule, found: ScheduleUpdateInput) -> ScheduleUpdate | None:
+    kept, required = found.description.schedule, schedule.action
     same = (
         kept.spec.intervals == schedule.spec.intervals
         and kept.policy.overlap == schedule.policy.overlap
         and isinstance(kept.action, ScheduleActionStartWorkflow)
-        and isinstance(asked, ScheduleActionStartWorkflow)
-        and (kept.action.workflow, kept.action.task_queue) == (asked.workflow, asked.task_queue)
+        and isinstance(required, ScheduleActionStartWorkflow)
+        and (kept.action.workflow, kept.action.task_queue) == (required.workflow, required.task_queue)
     )
     return None if same else ScheduleUpdate(replace(schedule, state=kept.state))
 
 
 def reply_directory(home: Home) -> ReplyDirectory:
-    """Where payers' answers arrive as files; their times are the first facility's."""
+    """Returns the watched directory of payer response files; their times are in the first facility's time zone."""
     return ReplyDirectory(home.db, home.keys, home.settings.inbox, home.config.site)
 
 
 async def run_worker(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; then finish what is under way and close."""
+    """Serves until SIGTERM or SIGINT, then finishes running work and closes."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -145,7 +144,7 @@ async def run_worker(settings: Settings) -> None:
                 started(settings, role=settings.worker_role)
                 await stop.wait()
     finally:
-        tell("process.stopped")
+        log_step("process.stopped")
         for task in background:
             task.cancel()
         metrics.shutdown()

@@ -1,4 +1,4 @@
-"""Tools around the product: the demo, synthetic cohorts and the generated documents.
+"""Tools for the product: demo, synthetic cohorts and generated documents.
 
-Belongs here: what a developer or trainer runs. Does not belong here: anything that a serving process needs.
+Belongs here: what a developer or trainer runs. Does not belong here: code that a serving process needs.
 """

@@ -1,7 +1,7 @@
-"""The contract with other systems, written down: a JSON Schema for every event and every answer (`docs/contract/`).
+"""Writes the contract with other systems: a JSON Schema for every event and every response (`docs/contract/`).
 
-`python -m app.tools.contract` writes the schemas from the models; the examples beside them are written by hand or taken from a
-run. Tests fail when schema and code differ, and when an example does not fit its schema, its model, or is not exact.
+Run `python -m app.tools.contract` to write the schemas from the models. Examples are written by hand or recorded. Tests fail
+if schema and code differ, or if an example does not fit its schema or model.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from domain.preflight import Preflight
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 ROOT: Final = Path(__file__).resolve().parents[2] / "docs" / "contract"
 EXTENSION: Final = "^[a-z0-9]{1,20}$"
-"""Names of CloudEvents extension attributes: allowed in the envelope, ignored."""
+"""Names of CloudEvents extension attributes, which the envelope allows and intake ignores."""
 
 
 class Refused(ProblemDetails):
-    """A refusal of one event: problem details with the receipt as an extension member (RFC 9457)."""
+    """Refusal of one event: problem details with the receipt as an extension member (RFC 9457)."""
 
     receipt: answers.Receipt
 
@@ -63,11 +63,11 @@ ANSWERS: Final[Mapping[str, type[BaseModel]]] = {
     "timeline": answers.Timeline,
     "worklist": answers.Worklist,
 }
-"""Every body of the HTTP interface besides the events, by the name it has in `docs/contract/answers/`."""
+"""Every body of the HTTP interface except events, by its name in `docs/contract/answers/`."""
 
 
 def event_schema(event_type: str) -> dict[str, Any]:
-    """The JSON Schema of one event: the CloudEvents envelope with the `data` of this type."""
+    """Returns the JSON Schema of one event: the CloudEvents envelope with the `data` of this type."""
     envelope = Envelope.model_json_schema()
     data = CATALOGUE[event_type].json_schema(by_alias=True)
     definitions = {**envelope.pop("$defs", {}), **data.pop("$defs", {})}
@@ -78,12 +78,12 @@ def event_schema(event_type: str) -> dict[str, Any]:
 
 
 def answer_schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema of one answer of the HTTP interface, as it is sent."""
+    """Returns the JSON Schema of one response of the HTTP interface as sent."""
     return _headed(f"answer:{name}", name, TypeAdapter(model).json_schema(by_alias=True, mode="serialization"))
 
 
 def documents() -> Mapping[Path, str]:
-    """Every generated file under `docs/contract/` with its text."""
+    """Returns every generated file under `docs/contract/` with its text."""
     events = {Path("events") / f"{name}.schema.json": _text(event_schema(name)) for name in sorted(CATALOGUE)}
     sent = {Path("answers") / f"{name}.schema.json": _text(answer_schema(name, ANSWERS[name])) for name in ANSWERS}
     return events | sent
@@ -99,7 +99,7 @@ def _text(schema: Mapping[str, Any]) -> str:
 
 
 def write(root: Path = ROOT) -> list[Path]:
-    """Write every schema that differs; returns the files that were changed."""
+    """Writes every schema that differs; returns the changed files."""
     changed = []
     for path, text in documents().items():
         target = root / path
@@ -111,9 +111,9 @@ def write(root: Path = ROOT) -> list[Path]:
 
 
 def main() -> None:
-    """Write the schemas and name the files that changed."""
-    parser = argparse.ArgumentParser(description="Write the JSON Schemas of every event and answer.")
-    parser.add_argument("--out", type=Path, default=ROOT, help="directory of the contract (default: docs/contract)")
+    """Writes the schemas and prints the files that changed."""
+    parser = argparse.ArgumentParser(description="Write the JSON Schemas of every event and response.")
+    parser.add_argument("--out", type=Path, default=ROOT, help="directory for the contract (default: docs/contract)")
     for path in write(parser.parse_args().out):
         print(path)
 

@@ -1,4 +1,4 @@
-"""`demo`: every scenario played over HTTP on a stack that skips clinical time, and compared with what is expected."""
+"""`demo`: runs every scenario over HTTP on a stack that skips clinical time, and compares results."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from app.tools.scenario_expectations import Scenario, scenarios
 
 
 async def run_demo(keep: bool = False, data_dir: Path | None = None) -> int:
-    """Play all scenarios; returns 0 when each came to what stands beside its feed, 1 otherwise.
+    """Runs all scenarios; returns 0 if each has its expected outcome, else 1.
 
-    The day of each referral is today; deadlines and windows pass on each encounter's own clock.
+    Each referral is dated today; deadlines pass in each encounter's own time.
 
     Raises:
-        CannotStart: the stack does not come up, or the directory was used before.
+        CannotStart: the stack does not start, or the directory was used before.
     """
     console = Console()
     if not console.is_terminal:
@@ -34,7 +34,7 @@ async def run_demo(keep: bool = False, data_dir: Path | None = None) -> int:
     began = time.monotonic()
     where = data_dir or Path(tempfile.mkdtemp(prefix="cart-demo-"))
     if (where / "token").exists():
-        raise CannotStart(f"{where} was used before; the demonstration needs a fresh --data-dir")
+        raise CannotStart(f"{where} was used before; give an empty --data-dir")
     console.print(f"Starting the stack in {where} …")
     stack = await start_stack(where)
     kept = False
@@ -44,7 +44,7 @@ async def run_demo(keep: bool = False, data_dir: Path | None = None) -> int:
         summary(console, courses, stack, time.monotonic() - began, kept)
         return 1 if any(course.problems for course in courses) else 0
     except DemoFailed as error:
-        console.print(f"[red]{error}[/red]\nLogs are in {where / 'logs'}")
+        console.print(f"[red]{error}[/red]\nLogs: {where / 'logs'}")
         return 1
     finally:
         if not kept:
@@ -68,7 +68,7 @@ async def _play_all(console: Console, stack: RunningStack) -> list[Course]:
 
 
 def _player(scenario: Scenario, gateway: Gateway, temporal: Client, board: Board) -> Player:
-    """A player whose first event falls on today, in the feed's zone."""
+    """Returns a player whose first event is today, in the feed's time zone."""
     today = datetime.now(ZoneInfo(scenario.feed.zone)).date()
     board.add(scenario)
     return Player(scenario, today - timedelta(days=scenario.feed.first_day), gateway, temporal, board.moved)

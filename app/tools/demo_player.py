@@ -1,4 +1,4 @@
-"""Playing one scenario live: its clinical clock moves to each day, that day's events go in, the encounter decides."""
+"""Runs one scenario live: skips clinical time to each day, sends that day's events, waits for the decision."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from workflows.names import encounter_workflow_id
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 CLOSING = timedelta(days=45)
-"""Longer than any window after an infusion; the encounter closes on the way."""
+"""Longer than any window after an infusion; the encounter closes within it."""
 
 Event = Mapping[str, Any]
 
 
 class DemoFailed(RuntimeError):
-    """The stack refused an event or did not come to a decision in time."""
+    """The stack refused an event or did not decide in time."""
 
 
 class Gateway:
-    """The HTTP interface as the demonstration uses it."""
+    """HTTP client of the demo."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -43,7 +43,7 @@ class Gateway:
         return answer.json()
 
     async def post(self, events: list[Event]) -> list[dict[str, Any]]:
-        """Send a batch; every event must be accepted."""
+        """Sends a batch; every event must be accepted."""
         answer = await self._client.post("/v1/events", json=events)
         if answer.status_code != 202:
             raise DemoFailed(f"POST /v1/events: {answer.status_code} {answer.text[:300]}")
@@ -56,7 +56,7 @@ class Gateway:
 
 @dataclass
 class Course:
-    """What became of one scenario."""
+    """The result of one scenario."""
 
     scenario: Scenario
     anchor: date
@@ -77,7 +77,7 @@ Progress = Callable[[Course, date], None]
 
 
 class Player:
-    """Plays one scenario to its end and compares it with what stands beside its feed."""
+    """Runs one scenario to its end and compares it with its expected outcome."""
 
     def __init__(
         self, scenario: Scenario, anchor: date, gateway: Gateway, temporal: Client, progress: Progress
@@ -87,7 +87,7 @@ class Player:
         self.skipper = TimeSkipper(temporal, config=TimeSkippingConfig(enabled=False))
 
     async def play(self) -> Course:
-        """Post every event on its day, then let the windows after the infusion pass."""
+        """Sends every event on its day, then skips the windows after the infusion."""
         feed, expected = self.course.scenario.feed, self.course.scenario.expected
         waiting = dict(self.course.scenario.checkpoints)
         events = expand(feed, self.course.anchor)
@@ -113,7 +113,7 @@ class Player:
         self.progress(self.course, day)
 
     async def _skip_to(self, moment: datetime) -> None:
-        """Let the encounter's own clock run to a moment; the deadlines on the way really pass."""
+        """Skips the encounter's time to a moment; deadlines on the way pass."""
         ahead = moment - await self.skipper.get_current_time(self._handle())
         if ahead > timedelta(0):
             await self.skipper.fast_forward(self._handle(), ahead)
@@ -142,7 +142,7 @@ class Player:
         raise DemoFailed(f"{self.course.name}: not {what} within {PATIENCE_SECONDS:.0f} s")
 
     async def _compare(self, expected: Mapping[str, Any], when: str) -> None:
-        """Claims are built beside the encounter: they get a moment before a difference counts."""
+        """Compares with the expected outcome, with a wait for claims, which are built in parallel."""
         deadline = time.monotonic() + PATIENCE_SECONDS / 3
         while True:
             found = differences(expected, await self._seen(), self.course.anchor)
@@ -169,6 +169,6 @@ class Player:
 
 
 def _by_day(events: list[dict[str, Any]]) -> Iterator[tuple[date, list[Event]]]:
-    """The events of each day, in the feed's own time."""
+    """Yields the events of each day, in the feed's time zone."""
     for day, batch in groupby(events, key=lambda event: datetime.fromisoformat(event["time"]).date()):
         yield day, list(batch)

@@ -1,4 +1,4 @@
-"""What the demonstration shows: progress while it plays, and a summary that a coordinator and a biller can read."""
+"""Output of the demo: progress while it runs, and a summary for coordinators and billers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH = 118
 
 
 class Board:
-    """The progress of every encounter: one bar of events, the day its clock shows, the stage it is in."""
+    """Shows the progress of every encounter: a bar of events, its date and its stage."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -40,7 +40,7 @@ class Board:
         self._tasks[scenario.feed.name] = self.progress.add_task(scenario.feed.name, total=days, day="", stage="")
 
     def moved(self, course: Course, day: date) -> None:
-        """A day of an encounter is done. Without a terminal only the changes of stage are told."""
+        """Advances an encounter by a day. Without a terminal only changes of stage are printed."""
         self.progress.update(self._tasks[course.name], advance=1, day=day.isoformat(), stage=course.stage)
         if not self.console.is_terminal and self._stages.get(course.name) != course.stage:
             self.console.print(f"{day.isoformat()}  {course.name:<34} {course.stage}")
@@ -48,7 +48,7 @@ class Board:
 
 
 def summary(console: Console, courses: Iterable[Course], stack: RunningStack, seconds: float, kept: bool) -> None:
-    """Print what every encounter came to, where everything is, and what differs from what was expected."""
+    """Prints the result of every encounter, the addresses, and every difference from the expected outcome."""
     courses = list(courses)
     for course in courses:
         console.print(_encounter(course))
@@ -57,7 +57,7 @@ def summary(console: Console, courses: Iterable[Course], stack: RunningStack, se
     for course in wrong:
         for problem in course.problems:
             console.print(Text(f"DIFFERS  {course.name}: {problem}", style="red"))
-    verdict = f"{len(courses) - len(wrong)} of {len(courses)} encounters came to what was expected, in {seconds:.0f} s"
+    verdict = f"{len(courses) - len(wrong)} of {len(courses)} encounters have the expected outcome, in {seconds:.0f} s"
     console.print(Text(verdict, style="red" if wrong else "green"))
 
 
@@ -85,9 +85,9 @@ def _moment(text: str) -> str:
 
 def _claims(course: Course) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("claim", "state", "form", "days of service", "lines", "total"):
+    for heading in ("claim", "state", "form", "service dates", "lines", "total"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("what is on it")
+    table.add_column("codes and units")
     for key, claim in sorted(course.claims.items()):
         table.add_row(
             key,
@@ -102,7 +102,7 @@ def _claims(course: Course) -> Table:
 
 
 def _services(claim: dict[str, Any]) -> str:
-    """The codes and units of the lines, each code once."""
+    """Returns the codes and units of the lines, each code once."""
     units: dict[str, int] = {}
     for line in claim["lines"]:
         code = line["hcpcs"] or line["revenue_code"]
@@ -133,8 +133,8 @@ def _where(stack: RunningStack, kept: bool) -> Panel:
             ("Stop it with", f"kill {stack.pid}"),
         ]
     else:
-        rows += [("To look around", f"cart-encounter up --time-skipping --data-dir {stack.data_dir}")]
+        rows += [("Start it again", f"cart-encounter up --time-skipping --data-dir {stack.data_dir}")]
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in rows:
         table.add_row(name, value)
-    return Panel(table, title="Where it is", title_align="left", width=WIDTH)
+    return Panel(table, title="Addresses and files", title_align="left", width=WIDTH)

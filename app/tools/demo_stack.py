@@ -1,4 +1,4 @@
-"""The stack the demonstration plays on: `up` as a process of its own, on free ports and a data directory."""
+"""The stack of the demo: `up` as a separate process, on free ports and a data directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PORTS = ("http", "mllp", "temporal", "ui", "metrics")
 
 @dataclass(frozen=True)
 class RunningStack:
-    """Where a stack answers. `pid` is its supervisor's."""
+    """Addresses of a running stack. `pid` is the supervisor's."""
 
     data_dir: Path
     pid: int
@@ -37,12 +37,12 @@ def _command(data_dir: Path) -> list[str]:
 
 
 async def start_stack(data_dir: Path) -> RunningStack:
-    """Start `up` and wait for its ready line.
+    """Starts `up` and waits for its ready line.
 
-    It is a session of its own and writes to a file, so that it can be left serving when the demonstration ends.
+    The process has its own session and writes to a file, so that it can keep running after the demo.
 
     Raises:
-        CannotStart: it did not come up; with its last words.
+        CannotStart: the stack did not start; the message is the last line of its log.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "up.log"
@@ -78,7 +78,7 @@ async def _ready_line(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 async def stop_stack(stack: RunningStack) -> None:
-    """Ask the supervisor to stop, and wait until it has."""
+    """Stops the supervisor and waits until it has ended."""
     try:
         os.kill(stack.pid, signal.SIGTERM)
     except ProcessLookupError:

@@ -1,6 +1,6 @@
-"""`docs/metrics.md` from the definitions and this program's own counters.
+"""Writes `docs/metrics.md` from the metric definitions and this program's counters.
 
-`python -m app.tools.metrics_catalogue docs/metrics.md` writes it.
+Run `python -m app.tools.metrics_catalogue docs/metrics.md`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from app.metrics.definitions import (
     ENCOUNTERS,
     INTAKE,
     OTHER,
-    PAPERS,
     SERVICE,
+    VALIDITY,
     Definition,
 )
 from app.metrics.sdk_names import PROMETHEUS, SDK
@@ -39,7 +39,7 @@ COUNTING_MODULES = (
     intake.counters,
     intake.payer_files.directory,
 )
-"""Imported so that their counters stand in the registry."""
+"""Imported so that their counters are in the registry."""
 
 PREFIX = "cart_"
 HEAD = """# Metrics
@@ -53,7 +53,7 @@ No metric has a label that names a person, an encounter, an event or a claim. Ea
 
 
 def markdown() -> str:
-    """The whole document."""
+    """Returns the whole document."""
     parts = [HEAD.format(other=OTHER)]
     for title, definitions in (
         ("Service", SERVICE),
@@ -61,7 +61,7 @@ def markdown() -> str:
         ("Encounters", ENCOUNTERS),
         ("Alerts", ALERTS),
         ("Claims", CLAIMS),
-        ("Certificates and rulebook", PAPERS),
+        ("Certificates and rulebook", VALIDITY),
         ("Counted by each process", tuple(process_metrics())),
         ("Temporal SDK metrics used by rules and dashboards", SDK),
         ("Prometheus and Python metrics", PROMETHEUS),
@@ -71,7 +71,7 @@ def markdown() -> str:
 
 
 def process_metrics() -> Iterator[Definition]:
-    """The counters that modules of this program keep in the process's registry."""
+    """Yields the counters that modules of this program keep in the process registry."""
     named = {each.name: each for each in REGISTRY.collect() if each.name.startswith(PREFIX)}
     labels = {
         collector._name: collector._labelnames  # type: ignore[attr-defined]

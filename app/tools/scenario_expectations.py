@@ -1,7 +1,7 @@
-"""Expected outcomes of the scenario feeds: what stands beside each feed, compared with what an encounter came to.
+"""Compares the expected outcome of a scenario feed with the actual one.
 
-Days are offsets from the anchor, money decimal texts, and a service line is one row:
-`[revenue code, service code, modifiers, units, day, charge]`. Keys that an expectation leaves out are not compared.
+Days are offsets from the anchor, amounts are decimal texts, and a service line is one row:
+`[revenue code, service code, modifiers, units, day, charge]`. Keys missing from an expectation are not compared.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ SCENARIOS: Final = Path(__file__).resolve().parents[2] / "tests" / "scenarios"
 EXPECTED: Final = ".expected.json"
 
 Seen = Mapping[str, Any]
-"""An encounter as it was seen: stage, holds, alerts, claims by key and the rest, as the HTTP interface answers."""
+"""An encounter as the HTTP interface returns it: stage, holds, alerts, claims by key and more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A feed with the outcome that stands beside it."""
+    """A feed with its expected outcome."""
 
     feed: Feed
     expected: Mapping[str, Any]
 
     @property
     def checkpoints(self) -> Mapping[str, Mapping[str, Any]]:
-        """What should be seen after a part of the feed, by the name of the part."""
+        """Returns the expected outcome after each part of the feed, by the part's name."""
         return dict(self.expected.get("checkpoints", {}))
 
 
 def scenarios(directory: Path = SCENARIOS) -> list[Scenario]:
-    """Every feed of a directory with its expected outcome, in order of file name.
+    """Returns every feed of a directory with its expected outcome, in order of file name.
 
     Raises:
-        FeedError: a feed cannot be used.
-        OSError: a feed has no expected outcome beside it.
+        FeedError: a feed is not valid.
+        OSError: a feed has no file with an expected outcome.
     """
     feeds = sorted(path for path in directory.glob("*.json") if not path.name.endswith(EXPECTED))
     return [
@@ -50,13 +50,13 @@ def scenarios(directory: Path = SCENARIOS) -> list[Scenario]:
 
 
 def differences(expected: Mapping[str, Any], seen: Seen, anchor: date) -> list[str]:
-    """Every way in which what was seen differs from what was expected, in words; empty when they agree."""
+    """Returns every difference between expected and actual outcome as text; empty if there is none."""
     found: list[str] = []
-    for key, wanted in expected.items():
+    for key, required in expected.items():
         if key == "claims":
-            found += _claims(wanted, seen["claims"], anchor)
+            found += _claims(required, seen["claims"], anchor)
         elif key in _VIEWS:
-            found += _unequal(key, wanted, _VIEWS[key](seen))
+            found += _unequal(key, required, _VIEWS[key](seen))
     return found
 
 
@@ -65,19 +65,19 @@ def _alerts(seen: Seen, severity: str | None = None) -> list[str]:
     return sorted(set(chosen))
 
 
-def _standing(seen: Seen) -> list[Mapping[str, Any]]:
+def _open_holds(seen: Seen) -> list[Mapping[str, Any]]:
     return [hold for hold in seen["holds"] if not hold.get("override")]
 
 
 def _of_holds(field: str) -> Callable[[Seen], list[str]]:
-    return lambda seen: sorted({str(hold[field]) for hold in _standing(seen) if hold.get(field)})
+    return lambda seen: sorted({str(hold[field]) for hold in _open_holds(seen) if hold.get(field)})
 
 
 _VIEWS: Final[Mapping[str, Callable[[Seen], object]]] = {
     "stage": lambda seen: seen["stage"],
     "outcome": lambda seen: seen.get("outcome"),
     "cleared": lambda seen: sorted(seen.get("cleared", [])),
-    "holds": lambda seen: sorted(str(hold["rule"]) for hold in _standing(seen)),
+    "holds": lambda seen: sorted(str(hold["rule"]) for hold in _open_holds(seen)),
     "hold_kinds": _of_holds("kind"),
     "hold_layers": _of_holds("layer"),
     "hold_rules": _of_holds("rule"),
@@ -88,19 +88,21 @@ _VIEWS: Final[Mapping[str, Callable[[Seen], object]]] = {
 }
 
 
-def _unequal(key: str, wanted: object, got: object) -> list[str]:
-    return [] if wanted == got else [f"{key}: expected {_short(wanted)}, got {_short(got)}"]
+def _unequal(key: str, required: object, got: object) -> list[str]:
+    return [] if required == got else [f"{key}: expected {_short(required)}, got {_short(got)}"]
 
 
 def _short(value: object) -> str:
     return json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _claims(wanted: Mapping[str, Any] | Sequence[str], got: Mapping[str, Mapping[str, Any]], anchor: date) -> list[str]:
-    found = _unequal("claims", sorted(wanted), sorted(got))
-    if not isinstance(wanted, Mapping):
+def _claims(
+    required: Mapping[str, Any] | Sequence[str], got: Mapping[str, Mapping[str, Any]], anchor: date
+) -> list[str]:
+    found = _unequal("claims", sorted(required), sorted(got))
+    if not isinstance(required, Mapping):
         return found
-    for key, claim in wanted.items():
+    for key, claim in required.items():
         if key in got:
             shown = _claim(got[key], anchor)
             for field, value in claim.items():
@@ -110,7 +112,7 @@ def _claims(wanted: Mapping[str, Any] | Sequence[str], got: Mapping[str, Mapping
 
 
 def _claim(claim: Mapping[str, Any], anchor: date) -> dict[str, Any]:
-    """A claim's document as an expectation writes it."""
+    """Returns a claim's document in the form of an expectation."""
     diagnoses = [d for d in claim["diagnoses"] if d["role"] != "admitting"]
     return {
         "state": claim["state"],
@@ -136,11 +138,11 @@ def _day(text: str, anchor: date) -> int:
     return (date.fromisoformat(text) - anchor).days
 
 
-def _lines(key: str, wanted: Iterable[Sequence[Any]], got: Iterable[Sequence[Any]]) -> list[str]:
-    """Lines that are missing and lines too many; their order on the claim is not compared."""
-    left, right = [_short(line) for line in wanted], [_short(line) for line in got]
+def _lines(key: str, required: Iterable[Sequence[Any]], got: Iterable[Sequence[Any]]) -> list[str]:
+    """Returns missing and extra lines; their order on the claim is not compared."""
+    left, right = [_short(line) for line in required], [_short(line) for line in got]
     for line in list(left):
         if line in right:
             left.remove(line)
             right.remove(line)
-    return [f"{key}: missing {line}" for line in left] + [f"{key}: too many {line}" for line in right]
+    return [f"{key}: missing {line}" for line in left] + [f"{key}: extra {line}" for line in right]

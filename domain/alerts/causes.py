@@ -23,7 +23,7 @@ GRAVE: Final = (Severity.CRITICAL.value, Severity.WARNING.value, Severity.INFO.v
 OPEN: Final = "open"
 
 
-class Told(Protocol):
+class CausedAlert(Protocol):
     """An alert as far as its cause needs it."""
 
     alert_id: str
@@ -47,7 +47,7 @@ class Group:
     """Alerts of one cause, the gravest first. The first of them speaks for all."""
 
     cause: str
-    alerts: tuple[Told, ...]
+    alerts: tuple[CausedAlert, ...]
 
     @property
     def severity(self) -> str:
@@ -75,18 +75,18 @@ class Group:
         return min((alert.acknowledge_by for alert in self.alerts if alert.state == OPEN), default=None)
 
 
-def grouped(alerts: Iterable[Told]) -> tuple[Group, ...]:
+def grouped(alerts: Iterable[CausedAlert]) -> tuple[Group, ...]:
     """The alerts by cause: critical before warning before info, then what must be taken first."""
     every = tuple(alerts)
     causes = causes_of(every)
-    found: dict[str, list[Told]] = {}
+    found: dict[str, list[CausedAlert]] = {}
     for alert in sorted(every, key=_urgency):
         found.setdefault(causes[alert.alert_id], []).append(alert)
     groups = [Group(cause, tuple(members)) for cause, members in found.items()]
     return tuple(sorted(groups, key=lambda group: (*_urgency(group.alerts[0]), group.cause)))
 
 
-def causes_of(alerts: Sequence[Told]) -> Mapping[str, str]:
+def causes_of(alerts: Sequence[CausedAlert]) -> Mapping[str, str]:
     """The cause of every alert, by its id. A consequence has the cause of what it follows from, where that stands too."""
     roots: dict[tuple[str, int], str] = {}
     for alert in sorted(alerts, key=lambda one: one.alert_id):
@@ -95,15 +95,15 @@ def causes_of(alerts: Sequence[Told]) -> Mapping[str, str]:
     return {alert.alert_id: _cause(alert, roots) for alert in alerts}
 
 
-def _cause(alert: Told, roots: Mapping[tuple[str, int], str]) -> str:
+def _cause(alert: CausedAlert, roots: Mapping[tuple[str, int], str]) -> str:
     if alert.kind in CONSEQUENCES and alert.layer is None and alert.encounter_id and alert.denial is not None:
         return roots.get((alert.encounter_id, alert.denial), _own(alert))
     return _own(alert)
 
 
-def _own(alert: Told) -> str:
+def _own(alert: CausedAlert) -> str:
     return f"{CERTIFICATE}{alert.layer}" if alert.layer else alert.kind
 
 
-def _urgency(alert: Told) -> tuple[int, bool, datetime, str]:
+def _urgency(alert: CausedAlert) -> tuple[int, bool, datetime, str]:
     return GRAVE.index(alert.severity), alert.state != OPEN, alert.acknowledge_by, alert.alert_id

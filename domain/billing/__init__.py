@@ -1,6 +1,6 @@
 """Claims A-D: which exist, what is on each, and what is wrong with it.
 
-Belongs here: the claim model, the layout (which documented service goes on which claim), the builders, the grouper, the
+Belongs here: the claim model, the assignment of documented services to claims, the builders, the grouper, the
 edits, the X12 form. Does not belong here: a code, price, day window or product name (rulebook and site file hold them),
 identity of a person (fields point into the vault), sending, and the life of a claim after it is built (the workflows).
 

@@ -1,7 +1,7 @@
 """Which claims exist, and which documented service goes on which of them.
 
-Every collection, dose, infusion and medication lands in exactly one bundle. A stay takes in what was given during it; for
-payers with a payment window it also takes in outpatient services of the same house in the days before (corrections C5).
+Every collection, dose, infusion and medication goes on exactly one claim. The claim of a stay includes what was given during
+it. For payers with a payment window it includes outpatient services of the same owner in the days before (corrections C5).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ STAGES: dict[Letter, str] = {"A": "apheresis", "B": "lymphodepletion", "C": "inf
 _TREATED = ("crs", "icans")
 
 
-def lay_out(context: BillingContext) -> tuple[ClaimServices, ...]:
-    """The bundles of every claim that the documented services make exist, with ordinals by date."""
-    layout = _Layout(context)
-    bundles = [*layout.collections(), *layout.courses(), *layout.infusions(), *layout.returns()]
-    ordered = sorted(bundles, key=lambda b: (b.letter, b.first, b.facility, b.setting))
+def assign_services(context: BillingContext) -> tuple[ClaimServices, ...]:
+    """The services of every claim that exists by the documented services, with ordinals by date."""
+    assignment = _Assignment(context)
+    claims = [*assignment.collections(), *assignment.courses(), *assignment.infusions(), *assignment.returns()]
+    ordered = sorted(claims, key=lambda b: (b.letter, b.first, b.facility, b.setting))
     numbered: list[ClaimServices] = []
     for services in ordered:
         numbered.append(replace(services, ordinal=1 + sum(b.letter == services.letter for b in numbered)))
@@ -40,7 +40,7 @@ def lay_out(context: BillingContext) -> tuple[ClaimServices, ...]:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _Assignment:
     context: BillingContext
 
     @cached_property
@@ -49,7 +49,7 @@ class _Layout:
 
     @cached_property
     def infusion_stays(self) -> dict[str, Stay]:
-        """The stays that carry an infusion, given in them or folded into them."""
+        """The stays whose claim includes an infusion, given in the stay or in its payment window."""
         homes = [self._home_of_infusion(infusion) for infusion in self.context.record.infusions]
         return {stay.id: stay for stay in homes if stay}
 
@@ -59,32 +59,32 @@ class _Layout:
         return next((stay for stay in self.stays if self.context.in_stay(stay, moment)), None)
 
     def home(self, moment: datetime, facility: str) -> Stay | None:
-        """The stay that bills a service: the one it was given in, or the one whose payment window takes it in."""
+        """The stay that bills a service: the one it was given in, or the one whose payment window includes it."""
         return self.covering(moment) or self.window_stay(moment, facility)
 
     def window_stay(self, moment: datetime, facility: str) -> Stay | None:
-        """The next admission whose payment window holds the service, unless the services are attested unrelated."""
+        """The next admission whose payment window includes the service, unless the services are attested unrelated."""
         if self.unrelated(self.context.day(moment, facility)):
             return None
         return next((stay for stay in self.stays if self._reaches(stay, moment, facility)), None)
 
     def _reaches(self, stay: Stay, moment: datetime, facility: str) -> bool:
-        """True when the window before the admission holds a service that was given before it, in the same house."""
+        """True when the service was given before the admission, in its payment window and by the same owner."""
         if stay.inpatient_from is None or moment >= stay.inpatient_from:
             return False
         admitted, on = self.context.admitted_on(stay), self.context.day(moment, facility)
         return (
             on >= admitted - timedelta(days=self.window_days(stay))
-            and self.context.same_house(facility, stay.facility)
+            and self.context.same_owner_group(facility, stay.facility)
             and self._folds(stay, facility)
         )
 
     def _attested(self, given: Sequence[tuple[datetime, str]]) -> tuple[str, ...]:
-        """The papers that alone keep these services, each a moment and a facility, out of a stay."""
+        """The attestations that alone keep these services, each a moment and a facility, out of a stay."""
         for moment, facility in given:
-            papers = self.unrelated(self.context.day(moment, facility))
-            if papers and any(self._reaches(stay, moment, facility) for stay in self.stays):
-                return papers
+            attestations = self.unrelated(self.context.day(moment, facility))
+            if attestations and any(self._reaches(stay, moment, facility) for stay in self.stays):
+                return attestations
         return ()
 
     def _folds(self, stay: Stay, facility: str) -> bool:
@@ -94,15 +94,17 @@ class _Layout:
             return False
 
     def window_days(self, stay: Stay) -> int:
-        house = self.context.facility(stay.facility)
-        if house is None:
+        hospital = self.context.facility(stay.facility)
+        if hospital is None:
             return 0
-        return self.context.days("payment_window", self.context.admitted_on(stay), hospital_class=house.hospital_class)
+        return self.context.days(
+            "payment_window", self.context.admitted_on(stay), hospital_class=hospital.hospital_class
+        )
 
     def unrelated(self, on: date) -> tuple[str, ...]:
-        """The papers that attest, on or after the day, that its services were unrelated to the stay."""
-        papers = self.context.record.papers("unrelated_services")
-        return tuple(event for paper, event in papers if isinstance(paper, PlainEvidence) and paper.dated >= on)
+        """The attestations, dated that day or later, that the services of the day were unrelated to the stay."""
+        found = self.context.record.documents("unrelated_services")
+        return tuple(event for document, event in found if isinstance(document, PlainEvidence) and document.dated >= on)
 
     def _home_of_infusion(self, infusion: Infusion) -> Stay | None:
         named = infusion.last.data.admission_id
@@ -116,7 +118,7 @@ class _Layout:
         apart = [
             fact for fact in self.context.record.collections if not self._in_infusion_stay(fact, fact.data.facility)
         ]
-        return [self._collection_bundle(facts) for facts in _grouped(apart, self._collection_place)]
+        return [self._collection_claim(facts) for facts in _grouped(apart, self._collection_place)]
 
     def _collection_place(self, fact: Fact[ApheresisCompleted]) -> Hashable:
         stay = self.home(fact.data.started_at, fact.data.facility)
@@ -124,11 +126,11 @@ class _Layout:
             return (stay.id,)
         return (fact.data.facility, fact.data.setting, self.context.day(fact.data.started_at, fact.data.facility))
 
-    def _collection_bundle(self, facts: Sequence[Fact[ApheresisCompleted]]) -> ClaimServices:
+    def _collection_claim(self, facts: Sequence[Fact[ApheresisCompleted]]) -> ClaimServices:
         data = facts[0].data
         stay = self.home(data.started_at, data.facility)
         on = self.context.day(data.started_at, data.facility)
-        return self._bundle("A", data.setting, data.facility, stay, on, collections=tuple(facts))
+        return self._claim_services("A", data.setting, data.facility, stay, on, collections=tuple(facts))
 
     def _in_infusion_stay(
         self, fact: Fact[ApheresisCompleted] | Fact[LymphodepletionAdministered], facility: str
@@ -139,14 +141,14 @@ class _Layout:
     # B
 
     def courses(self) -> list[ClaimServices]:
-        """One claim per course, facility and setting of the doses that no infusion stay takes in."""
+        """One claim per course, facility and setting of the doses that no infusion stay includes."""
         apart = [
             fact for fact in self.context.record.lymphodepletion if not self._in_infusion_stay(fact, fact.data.facility)
         ]
-        bundles: list[ClaimServices] = []
+        claims: list[ClaimServices] = []
         for same_place in _grouped(apart, self._dose_place):
-            bundles += [self._course_bundle(course) for course in self._split(same_place)]
-        return bundles
+            claims += [self._course_claim(course) for course in self._split(same_place)]
+        return claims
 
     def _dose_place(self, fact: Fact[LymphodepletionAdministered]) -> Hashable:
         stay = self.home(fact.data.started_at, fact.data.facility)
@@ -155,7 +157,7 @@ class _Layout:
     def _split(
         self, facts: Sequence[Fact[LymphodepletionAdministered]]
     ) -> Iterable[Sequence[Fact[LymphodepletionAdministered]]]:
-        """Courses apart, by a gap of more days than the window; for a payer that wants a claim per visit, the days apart."""
+        """The doses by course, split at gaps longer than the window; by day for a payer that requires a claim per visit."""
         gap = 0 if self._by_visit(facts[0]) else self.context.gap_days
         course: list[Fact[LymphodepletionAdministered]] = []
         for fact in facts:
@@ -175,36 +177,36 @@ class _Layout:
         except NoRule:
             return False
 
-    def _course_bundle(self, facts: Sequence[Fact[LymphodepletionAdministered]]) -> ClaimServices:
+    def _course_claim(self, facts: Sequence[Fact[LymphodepletionAdministered]]) -> ClaimServices:
         first, last = facts[0].data, facts[-1].data
         stay = self.home(first.started_at, first.facility)
         waiting = () if stay else self._window_still_open(last.started_at, last.facility)
         on = self.context.day(first.started_at, first.facility)
-        services = self._bundle("B", first.setting, first.facility, stay, on, doses=tuple(facts))
+        services = self._claim_services("B", first.setting, first.facility, stay, on, doses=tuple(facts))
         return replace(services, waiting=(*services.waiting, *waiting))
 
     def _window_still_open(self, moment: datetime, facility: str) -> tuple[str, ...]:
-        """Until the infusion or the end is documented, a payer's window could still take the doses into a stay."""
+        """True while a payment window could still move the doses to a stay: until the infusion or the end is documented."""
         on = self.context.day(moment, facility)
         try:
-            folds = self.context.window_policy(on, facility).value == "fold" and self._infused_in_house(facility)
+            folds = self.context.window_policy(on, facility).value == "fold" and self._infused_by_owner_group(facility)
         except NoRule:
             return ()
         later = any(infusion.started_at >= moment for infusion in self.context.record.infusions)
         if not folds or later or self.context.record.withdrawal:
             return ()
-        return ("the infusion: until then the payment window of an admission could take these services in",)
+        return ("the infusion: until then, the payment window of an admission could include these services",)
 
-    def _infused_in_house(self, facility: str) -> bool:
-        """False when the infusion is planned at a centre of another owner, whose window cannot reach these services."""
+    def _infused_by_owner_group(self, facility: str) -> bool:
+        """False when the infusion is planned at a center of another owner, whose payment window does not apply here."""
         planned = self.context.record.facilities
-        return planned is None or self.context.same_house(facility, planned.infusion)
+        return planned is None or self.context.same_owner_group(facility, planned.infusion)
 
     # C
 
     def infusions(self) -> list[ClaimServices]:
         """One claim per infusion stay, or per day and facility of an outpatient infusion."""
-        return [self._infusion_bundle(same) for same in _grouped(self.context.record.infusions, self._infusion_place)]
+        return [self._infusion_claim(same) for same in _grouped(self.context.record.infusions, self._infusion_place)]
 
     def _infusion_place(self, infusion: Infusion) -> Hashable:
         stay = self._home_of_infusion(infusion)
@@ -212,11 +214,11 @@ class _Layout:
             return (stay.id,)
         return (infusion.facility, infusion.setting, self.context.day(infusion.started_at, infusion.facility))
 
-    def _infusion_bundle(self, infusions: Sequence[Infusion]) -> ClaimServices:
+    def _infusion_claim(self, infusions: Sequence[Infusion]) -> ClaimServices:
         first = infusions[0]
         stay = self._home_of_infusion(first)
         on = self.context.day(first.started_at, first.facility)
-        services = self._bundle("C", first.setting, first.facility, stay, on, infusions=tuple(infusions))
+        services = self._claim_services("C", first.setting, first.facility, stay, on, infusions=tuple(infusions))
         running = all(infusion.outcome == "started" for infusion in infusions)
         waiting = (*services.waiting, "the end of the infusion") if running else services.waiting
         if stay is None:
@@ -236,7 +238,7 @@ class _Layout:
         )
 
     def _goes_with(self, fact: Fact[MedicationAdministered], outpatient: ClaimServices) -> bool:
-        """A drug given the same day in the same place as an outpatient infusion stands on its claim."""
+        """A drug given on the day and at the facility of an outpatient infusion goes on its claim."""
         facility = fact.data.facility or outpatient.facility
         on = self.context.day(fact.data.at, facility)
         return (
@@ -254,10 +256,10 @@ class _Layout:
         return tuple(fact for fact in self.context.record.medications if fact.data.indication in _TREATED)
 
     def returns(self) -> list[ClaimServices]:
-        """Readmissions for toxicity within the window, and outpatient treatments of it that nothing else carries."""
+        """Readmissions for toxicity within the window, and outpatient treatments of it that are on no other claim."""
         stays = [stay for stay in self.stays if stay.id not in self.infusion_stays and self._is_return(stay)]
-        bundles = [self._bundle("D", "inpatient", s.facility, s, self.context.admitted_on(s)) for s in stays]
-        return bundles + self._outpatient_returns()
+        claims = [self._claim_services("D", "inpatient", s.facility, s, self.context.admitted_on(s)) for s in stays]
+        return claims + self._outpatient_returns()
 
     def _is_return(self, stay: Stay) -> bool:
         return self._after_infusion(self.context.admitted_on(stay), stay.inpatient_from or stay.started_at) and bool(
@@ -305,7 +307,7 @@ class _Layout:
     def _outpatient_return(self, facts: Sequence[Fact[MedicationAdministered]]) -> ClaimServices:
         facility = self._place(facts[0])
         on = self.context.day(facts[0].data.at, facility)
-        services = self._bundle("D", facts[0].data.setting, facility, None, on, medications=tuple(facts))
+        services = self._claim_services("D", facts[0].data.setting, facility, None, on, medications=tuple(facts))
         return replace(services, toxicities=self._graded_on(facility, on))
 
     def _graded_on(self, facility: str, on: date) -> tuple[Fact[ToxicityAssessed], ...]:
@@ -316,13 +318,13 @@ class _Layout:
         )
 
     def _place(self, fact: Fact[MedicationAdministered]) -> str:
-        """Where a drug was given; the infusion centre when the chart does not say."""
+        """Where a drug was given; the infusion center where the chart names no facility."""
         given = self.context.record.given
         return fact.data.facility or (given[-1].facility if given else "")
 
     # every letter
 
-    def _bundle(
+    def _claim_services(
         self,
         letter: Letter,
         setting: str,

@@ -1,6 +1,6 @@
-"""A claim drawn for people who check by eye: its form in the order of the paper, then why each value stands there. HTML text.
+"""A claim as an HTML page for review: the form in its printed order, then the reason for each value.
 
-Own drawing, no official art. What the vault holds is named, never shown, so the page holds no identity of a person.
+The drawing is our own, not official form art. Values in the vault are named, never shown, so no person can be identified.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from domain.billing.model import Claim, CodedValue, Edit, Form, Line, Reason
-from domain.billing.submission.versions import ORIGINAL, REPLACEMENT, VOID
+from domain.billing.submission.model import ORIGINAL, REPLACEMENT, VOID
 
 STYLE = """
 body{font:14px system-ui,sans-serif;margin:1.5rem;max-width:72rem;color:#111;background:#fff}
@@ -23,22 +23,22 @@ td,th{border:1px solid #999;padding:.2rem .4rem;text-align:left;vertical-align:t
 .n{text-align:right;white-space:nowrap}.quiet{color:#444}.error{color:#900;font-weight:600}.vault{color:#555;font-style:italic}
 .wide{overflow-x:auto}
 """
-"""The whole style of the page; a server that fences its pages in allows it by its hash."""
+"""The whole style of the page; a content security policy allows it by its hash."""
 _LINES_AT = {Form.UB04: 42, Form.CMS1500: 24}
-"""The number of the field where the service lines begin on the paper."""
+"""The number of the field where the service lines begin on the form."""
 _REFERENCES = {Form.UB04: ("FL 64", "document control number"), Form.CMS1500: ("22", "original reference number")}
 """Where a replacement or void names the payer's number of what it refers to (NUBC UB-04 manual; NUCC 1500 manual)."""
 _PLACE = re.compile(r"(\d+)\s*([a-zA-Z]*)")
-_OFF_PAPER = 999
+_OFF_FORM = 999
 _PURPOSES = {
     REPLACEMENT: "Replaces what the payer has (frequency 7).",
-    VOID: "Takes back what the payer has (frequency 8).",
+    VOID: "Voids what the payer has (frequency 8).",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """One field of the paper. `vault` says that only the vault knows the value."""
+    """One field of the form. With `vault`, only the vault holds the value."""
 
     field: str
     name: str
@@ -80,7 +80,7 @@ _COLUMNS = {
 class Issue:
     """The version of a claim that is drawn: its number (CLM01, None while held), its frequency (CLM05-3) and its state.
 
-    `refers_to` is the payer's number of the claim that it replaces or voids (REF*F8), None while nobody named it.
+    `refers_to` is the payer's number of the claim that it replaces or voids (REF*F8), None while the payer has not reported it.
     """
 
     control_number: str | None = None
@@ -115,14 +115,14 @@ def form_view(claim: Claim, issue: Issue = Issue()) -> str:
 def _state(claim: Claim, issue: Issue) -> str:
     if not claim.ready:
         return f"Waiting for {', '.join(claim.waiting_for)}."
-    said = f"Held by {len(claim.errors)} findings." if claim.errors else "Due, no errors."
+    said = f"Held by {len(claim.errors)} errors." if claim.errors else "Due, no errors."
     return " ".join(filter(None, (_PURPOSES.get(issue.frequency), said, issue.state and f"State: {issue.state}.")))
 
 
 def _place(field: str) -> tuple[int, str]:
-    """Where a field stands on the paper: its number, then its letter; after everything when the paper has no place for it."""
+    """The position of a field on the form: its number, then its letter; last where the form has no place for it."""
     found = _PLACE.search(field)
-    return (int(found[1]), found[2].lower()) if found else (_OFF_PAPER, field)
+    return (int(found[1]), found[2].lower()) if found else (_OFF_FORM, field)
 
 
 def _boxes(claim: Claim, issue: Issue) -> Iterator[_Box]:
@@ -136,7 +136,7 @@ def _boxes(claim: Claim, issue: Issue) -> Iterator[_Box]:
     if issue.frequency != ORIGINAL:
         if claim.form is Form.CMS1500:
             yield _Box("22", "resubmission code", issue.frequency)
-        yield _Box(*_REFERENCES[claim.form], issue.refers_to or "not named by the payer yet")
+        yield _Box(*_REFERENCES[claim.form], issue.refers_to or "not reported by the payer yet")
     for diagnosis in claim.diagnoses:
         marked = f"{diagnosis.code} ({diagnosis.poa} on admission)" if diagnosis.poa else diagnosis.code
         yield _Box(diagnosis.field, f"{diagnosis.role} diagnosis", marked)
@@ -196,7 +196,7 @@ def _why_lines(claim: Claim) -> str:
 
 
 def _why_codes(claim: Claim) -> str:
-    """Why diagnoses, procedures and coded values stand on the claim."""
+    """Why diagnoses, procedures and coded values are on the claim."""
     rows = [(d.field, d.code, *_why(d.reason)) for d in claim.diagnoses]
     rows += [(p.field, p.code, *_why(p.reason)) for p in claim.procedures]
     rows += [(c.field, c.code, *_why(c.reason)) for c in claim.codes]
@@ -219,7 +219,7 @@ def _findings(edits: Iterable[Edit]) -> str:
         )
         for e in edits
     ]
-    return _table("Findings", ("severity", "field", "finding", "cure", "citation", "owner"), rows)
+    return _table("Findings", ("severity", "field", "finding", "fix", "citation", "owner"), rows)
 
 
 def _table(title: str, head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

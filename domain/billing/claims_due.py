@@ -1,4 +1,4 @@
-"""Claims from facts: lay out the services, write each claim, then look for what is wrong with it."""
+"""Claims from facts: assign the services, build each claim, then run the edits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
-from domain.billing.assignment import lay_out
+from domain.billing.assignment import assign_services
 from domain.billing.build import stay
 from domain.billing.build.charges import price
 from domain.billing.build.collection import add_collections
@@ -24,7 +24,7 @@ from domain.billing.edits import find_edits
 from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Claim, CodedValue, Form, Line
 from domain.billing.payment_window import explain
-from domain.billing.prior_system_claims import settle
+from domain.billing.prior_system_claims import without_billed_elsewhere
 from domain.billing.services import ClaimServices
 from domain.encounter.model import Requirement
 from domain.encounter.record import Record
@@ -49,45 +49,45 @@ Uncleared = Mapping[str, "tuple[Requirement, ...]"]
 
 
 def build_claims(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | None = None) -> tuple[Claim, ...]:
-    """Every claim that the documented services make exist, by letter and ordinal, each with its edits.
+    """Return every claim of the documented services, by letter and ordinal, each with its edits.
 
     Args:
         record: the encounter. Without a referral there is neither payer nor product, and no claim.
         site: facilities, prices and payer identifiers; facility time zones decide dates of service.
         rules: the rulebook of one edition; rows are chosen by date of service or discharge.
-        uncleared: by event, the unmet requirements of services that were performed behind a closed gate.
+        uncleared: by event, the unmet requirements of services performed without clearance.
 
     Returns:
-        Claims with `ready` False and `waiting_for` while a document that makes them due is missing.
+        Claims; `ready` is False and `waiting_for` filled while documentation is missing.
     """
     found = cases(record, site, rules, uncleared)
     return tuple(review.claim.model_copy(update={"edits": find_edits(review)}) for review in found)
 
 
 def cases(record: Record, site: Site, rules: Rulebook, uncleared: Uncleared | None = None) -> tuple[ClaimReview, ...]:
-    """Every claim before its edits, with what it was written from."""
+    """Every claim before its edits, with what it was built from."""
     if record.referral is None:
         return ()
     context = BillingContext(record, site, rules, record.referral)
-    bundles = settle(context, _billed(context, lay_out(context)))
+    assigned = without_billed_elsewhere(context, _billed(context, assign_services(context)))
     drafts = [
         draft
-        for services in bundles
+        for services in assigned
         if not _empty(draft := _write(context.planned_on(services.first, services.facility), services))
     ]
     used = frozenset(event for draft in drafts for event in price(draft))
-    claims = tuple(_claim(draft, explain(context, draft.services, bundles)) for draft in drafts)
+    claims = tuple(_claim(draft, explain(context, draft.services, assigned)) for draft in drafts)
     pairs = zip(drafts, claims, strict=True)
     return tuple(ClaimReview(draft, claim, claims, used, uncleared or {}) for draft, claim in pairs)
 
 
-def _billed(context: BillingContext, bundles: Sequence[ClaimServices]) -> tuple[ClaimServices, ...]:
-    """Without the claims that a payer's rule leaves out."""
-    return tuple(services for services in bundles if not _refused(context, services))
+def _billed(context: BillingContext, assigned: Sequence[ClaimServices]) -> tuple[ClaimServices, ...]:
+    """The claims without those that a payer's rule excludes."""
+    return tuple(services for services in assigned if not _refused(context, services))
 
 
 def _empty(draft: Draft) -> bool:
-    """True when nothing is left to bill, as after a bag of which no cell was given: that is no claim."""
+    """True when there is nothing to bill, as after a bag of which no cells were given."""
     return not (draft.lines or draft.stay or draft.waiting or draft.problems)
 
 
@@ -118,7 +118,7 @@ def _write(context: BillingContext, services: ClaimServices) -> Draft:
 
 
 def _cite_window(draft: Draft) -> None:
-    """The rule that took outpatient services into the stay speaks on the claim."""
+    """Cite on the claim the rule that moved outpatient services to the stay."""
     if draft.stay:
         given = [(f.data.facility, f.data.started_at) for f in draft.services.doses]
         given += [(f.data.facility, f.data.started_at) for f in draft.services.collections]
@@ -135,7 +135,7 @@ def _attest(draft: Draft) -> None:
         return
     on = draft.services.first
     row = draft.code("condition_unrelated", on)
-    reason = draft.say(row, "Attested unrelated to the stay that follows.", *draft.services.unrelated)
+    reason = draft.reason_from(row, "Attested unrelated to the stay that follows.", *draft.services.unrelated)
     field = draft.location("condition_code", on).field
     draft.codes.append(CodedValue(kind="condition", code=row.code, field=field, reason=reason))
 

@@ -1,4 +1,4 @@
-"""The billing context: record, site file and rulebook, and the questions that every builder asks of them."""
+"""The billing context: record, site file and rulebook, with the look-ups that builders share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True)
 class BillingContext:
-    """What the builders work with. Look-ups name a date and raise NoRule; nothing falls back silently."""
+    """The input of the builders. Look-ups take a date and raise NoRule; nothing falls back silently."""
 
     record: Record
     site: Site
@@ -32,7 +32,7 @@ class BillingContext:
     _answers: dict[Hashable, Row] = field(default_factory=dict, compare=False, repr=False)
 
     def one(self, kind: type[R], on: date, **match: str) -> R:
-        """`Rulebook.one`, asked once: a claim asks the same few questions for every line."""
+        """`Rulebook.one` with its answers cached, since every line of a claim repeats the same look-ups."""
         key = (kind, on, *sorted(match.items()))
         if key not in self._answers:
             self._answers[key] = self.rules.one(kind, on, **match)
@@ -51,7 +51,7 @@ class BillingContext:
         return self.record.indication or self.referral.data.indication
 
     def planned_on(self, day: date, facility: str) -> BillingContext:
-        """The context with the product and indication that were planned on a day: a switch bills no earlier service."""
+        """The context with the product and indication planned on a day; a later switch does not change earlier services."""
         facts = self.record.facts
         later = {
             fact.event_id
@@ -67,7 +67,7 @@ class BillingContext:
         return self.site.facility(key)
 
     def local(self, moment: datetime, facility: str) -> datetime:
-        """The moment on the clock of the facility; UTC where the site does not know it (the edits hold such a claim)."""
+        """The moment on the clock of the facility; UTC where the site file does not list it (edits hold such a claim)."""
         known = self.facility(facility)
         return moment.astimezone(known.zone if known else UTC)
 
@@ -80,7 +80,7 @@ class BillingContext:
         return self.day(stay.inpatient_from or stay.started_at, stay.facility)
 
     def in_stay(self, stay: Stay, moment: datetime) -> bool:
-        """Given in the stay, or on its account earlier on the day on which the account became inpatient."""
+        """True for a service given in the stay, or earlier on the day its account became inpatient."""
         began = stay.inpatient_from
         converted = began is not None and stay.started_at <= moment < began
         return stay.covers(moment) or (converted and self.day(moment, stay.facility) == self.admitted_on(stay))
@@ -88,8 +88,8 @@ class BillingContext:
     def discharged_on(self, stay: Stay) -> date | None:
         return self.day(stay.ended_at, stay.facility) if stay.ended_at else None
 
-    def same_house(self, one: str, other: str) -> bool:
-        """The same facility, or both wholly owned by one (corrections C5)."""
+    def same_owner_group(self, one: str, other: str) -> bool:
+        """True for the same facility, or two that one owner wholly owns (corrections C5)."""
         a, b = self.facility(one), self.facility(other)
         return one == other or (a is not None and b is not None and a.owner_group == b.owner_group)
 
@@ -112,7 +112,7 @@ class BillingContext:
         )
 
     def window_policy(self, on: date, facility: str) -> Policy:
-        """Whether services of the facility fold into an admission; a practice has a row of its own."""
+        """Whether services of the facility are billed with an admission; an office has a separate row."""
         known = self.facility(facility)
         office = known is not None and known.hospital_class == "office"
         return self.policy("payment_window_office" if office else "payment_window", on, facility)
@@ -141,7 +141,7 @@ class BillingContext:
         return fitting[0]
 
     def package(self, drug: str, ndc: str, on: date) -> Package | None:
-        """What the packages of the NDC hold; None where no row says it."""
+        """What the packages of the NDC contain; None where no row lists the NDC."""
         rows = [row for row in self.rules.table(Package) if row.drug == drug and row.holds_on(on)]
         return next((row for row in rows if belongs_to(ndc, [row.ndc_prefix])), None)
 

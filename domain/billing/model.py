@@ -16,14 +16,14 @@ Letter = Literal["A", "B", "C", "D"]
 
 
 class Form(StrEnum):
-    """The paper whose fields the values name: UB-04 goes as 837I, CMS-1500 as 837P (G283-290)."""
+    """The form whose fields the values name: UB-04 is sent as 837I, CMS-1500 as 837P (G283-290)."""
 
     UB04 = "UB-04"
     CMS1500 = "CMS-1500"
 
 
 MOST_DIAGNOSES = {Form.UB04: 25, Form.CMS1500: 12}
-"""Diagnoses a form has room for, the principal one among them (837I and 837P guides, HI)."""
+"""The most diagnoses that a form holds, including the principal one (837I and 837P guides, HI)."""
 
 
 class _Document(BaseModel):
@@ -31,7 +31,7 @@ class _Document(BaseModel):
 
 
 class Reason(_Document):
-    """Why a value stands where it stands: the rulebook row, its source, and the events it was read from."""
+    """Why a value is on the claim: the rulebook row, its source, and the events it was read from."""
 
     rule: str
     citation: str
@@ -105,7 +105,7 @@ class CodedValue(_Document):
 
 
 class Attachment(_Document):
-    """A paper that must go with the claim or stand behind it; `event` None while it is missing."""
+    """A document that goes with the claim or supports it; `event` is None while it is missing."""
 
     kind: str
     title: str
@@ -133,11 +133,11 @@ class Edit(_Document):
 
 
 class Claim(_Document):
-    """One claim of the encounter. `key` is letter and ordinal; the same key with other content is a new version.
+    """One claim of the encounter. `key` is letter and ordinal; the same key with different content is a new version.
 
     Attributes:
-        ready: every document that makes it due has come; `waiting_for` names what is still missing.
-        folded: services that another claim carries, or whose services this one took in, said in words for the biller.
+        ready: all documentation it waits for is on record; `waiting_for` names what is missing.
+        folded: services billed on another claim, or included here from another day or place, in words for the biller.
     """
 
     letter: Letter
@@ -175,9 +175,9 @@ class Claim(_Document):
     def can_replace(self, other: Claim) -> bool:
         """Whether this claim may go out as the replacement (frequency 7) of another that a payer has.
 
-        A payer looks its own number up among the bills of one form, facility code (CLM05-1) and provider: an inpatient bill
-        adjusts no outpatient one, and another payer has nothing to adjust. Where this is False, the other is voided and
-        this one is a new claim (NUBC type of bill, fourth digit; 837 TR3, CLM05 and REF*F8).
+        A payer looks up its claim number among bills of one form, facility code (CLM05-1) and provider. So an inpatient bill
+        cannot adjust an outpatient one, and another payer has nothing to adjust. Where this is False, the other is voided
+        and this one is a new claim (NUBC type of bill, fourth digit; 837 TR3, CLM05 and REF*F8).
         """
         return (self.payer, self.form, self._kind_of_bill, self.facility) == (
             other.payer,
@@ -196,6 +196,6 @@ class Claim(_Document):
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 over everything that is billed. The digest of the rulebook is not content: the same bill stays the same."""
+        """SHA-256 over everything that is billed. The digest of the rulebook is not part of the content."""
         body = self.model_dump(mode="json", exclude={"rulebook_digest", "advisories"})
         return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

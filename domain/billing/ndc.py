@@ -1,4 +1,4 @@
-"""The National Drug Code in the eleven digits a claim carries (5-4-2), and whom it belongs to."""
+"""The National Drug Code in the eleven digits a claim carries (5-4-2), and the labeler and product it belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What folding did, in words for the biller: which services a claim took in and which of its course stand elsewhere."""
+"""The payment window in words for the biller: services included on a claim, and services billed on another claim."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from domain.billing.services import ClaimServices
 
 
 def explain(context: BillingContext, services: ClaimServices, every: Sequence[ClaimServices]) -> tuple[str, ...]:
-    """The sentences that say why services stand on this claim, or on another one."""
+    """Return sentences that explain why services are on this claim, or on another one."""
     if services.stay:
-        return (*_taken_in(context, services), *_not_taken_in(context, services))
+        return (*_services_included(context, services), *_infusion_not_included(context, services))
     return (*_carried_elsewhere(context, services, every), *_attested(services))
 
 
-def _taken_in(context: BillingContext, services: ClaimServices) -> tuple[str, ...]:
+def _services_included(context: BillingContext, services: ClaimServices) -> tuple[str, ...]:
     stay = services.stay
     assert stay is not None
     admitted = context.admitted_on(stay)
-    told: list[str] = []
+    sentences: list[str] = []
     for what, moments in _services(services):
         inside = [m for m in moments if context.in_stay(stay, m)]
         before = [m for m in moments if not context.in_stay(stay, m)]
         if inside and what != "the infusion":
-            told.append(
-                f"{what} of {_days(context, services, inside)}: given during the stay, so this claim carries it."
+            sentences.append(
+                f"{what} of {_days(context, services, inside)}: given during the stay, so billed on this claim."
             )
         if before:
-            told.append(
+            sentences.append(
                 f"{what} of {_days(context, services, before)}: outpatient service in the payment window before the admission of"
-                f" {admitted.isoformat()}, so it folds into the stay (corrections C5)."
+                f" {admitted.isoformat()}, so billed with the stay (corrections C5)."
             )
     if (
         services.letter == "C"
         and services.given
         and all(not context.in_stay(stay, i.started_at) for i in services.given)
     ):
-        told.append(
-            "The infusion was given as an outpatient; the payment window takes it into this stay, so the stay has no Claim D."
+        sentences.append(
+            "The outpatient infusion is in the payment window of this stay and is billed with it, so the stay has no Claim D."
         )
-    return tuple(told)
+    return tuple(sentences)
 
 
-def _not_taken_in(context: BillingContext, services: ClaimServices) -> Iterable[str]:
-    """For a readmission after an outpatient infusion: why it is a claim of its own and not the infusion's."""
+def _infusion_not_included(context: BillingContext, services: ClaimServices) -> Iterable[str]:
+    """For a readmission after an outpatient infusion: why it is a separate claim."""
     if services.letter != "D" or services.stay is None:
         return
     admitted = context.admitted_on(services.stay)
@@ -54,12 +54,12 @@ def _not_taken_in(context: BillingContext, services: ClaimServices) -> Iterable[
         if infusion.setting.value == "inpatient" or on > admitted:
             continue
         rule = context.window_policy(admitted, infusion.facility)
-        house = context.facility(services.stay.facility)
-        days = context.days("payment_window", admitted, hospital_class=house.hospital_class) if house else 0
+        facility = context.facility(services.stay.facility)
+        days = context.days("payment_window", admitted, hospital_class=facility.hospital_class) if facility else 0
         if rule.value != "fold":
             why = f"this payer has no payment window ({rule.id})"
-        elif not context.same_house(infusion.facility, services.stay.facility):
-            why = "the infusion was given in a house of another owner, which the payment window does not reach"
+        elif not context.same_owner_group(infusion.facility, services.stay.facility):
+            why = "the infusion was given at a facility of another owner, to which the payment window does not apply"
         elif (admitted - on).days > days:
             why = f"the admission came more than the {days} days of the payment window later"
         else:
@@ -70,24 +70,24 @@ def _not_taken_in(context: BillingContext, services: ClaimServices) -> Iterable[
 def _carried_elsewhere(
     context: BillingContext, services: ClaimServices, every: Sequence[ClaimServices]
 ) -> tuple[str, ...]:
-    """For a course that was torn apart by the window: where its other doses are."""
+    """For a course that the payment window splits: the claim with its other doses."""
     if services.letter != "B":
         return ()
-    told = []
+    sentences = []
     for other in every:
         if other.stay is None or not other.doses:
             continue
         near = [f for f in other.doses if abs((f.data.date - services.first).days) <= context.gap_days]
         if near:
             days = _days(context, other, [f.data.started_at for f in near])
-            told.append(f"The doses of {days} stand on Claim {other.letter} {other.ordinal}, which the stay carries.")
-    return tuple(told)
+            sentences.append(f"The doses of {days} are on Claim {other.letter} {other.ordinal}, the claim of the stay.")
+    return tuple(sentences)
 
 
 def _attested(services: ClaimServices) -> tuple[str, ...]:
     if not services.unrelated:
         return ()
-    return ("The services are attested unrelated to the stay that follows, so they stand on their own claim.",)
+    return ("The services are attested unrelated to the stay that follows, so they are on a separate claim.",)
 
 
 def _services(services: ClaimServices) -> Iterable[tuple[str, list[datetime]]]:

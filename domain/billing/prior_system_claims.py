@@ -1,8 +1,8 @@
-"""What another system billed before a cutover: its services are billed nowhere again, and its claims keep their numbers.
+"""Claims that another system sent before a cutover: their services are not billed again, and they keep their numbers.
 
-A service is billed elsewhere when a claim of its letter that was not voided holds its day, at a facility of the same
-house. Where a later stay would have taken it in, it stays out of the stay's claim, which holds until somebody decides
-(`domain.billing.edits.cutover`).
+A service is billed elsewhere when a claim of its letter that was not voided covers its day, at a facility of the same
+owner. Where a later stay would include the service, it stays off the claim of the stay, and an edit holds that claim for
+a biller's decision (`domain.billing.edits.cutover`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Numbered = tuple[int, BilledElsewhere]
 
 
 def billed_elsewhere(record: Record) -> tuple[Numbered, ...]:
-    """The claims of the cutover in order of letter and day, each with its ordinal; voided ones, too."""
+    """The claims of the cutover by letter and day, each with its ordinal; includes voided claims."""
     cutover = record.cutover
     ordered = sorted(cutover.data.billed if cutover else (), key=lambda b: (b.letter, b.statement_from, b.number))
     count: dict[str, int] = {}
@@ -33,12 +33,12 @@ def billed_elsewhere(record: Record) -> tuple[Numbered, ...]:
     return tuple(numbered)
 
 
-def settle(context: BillingContext, bundles: Sequence[ClaimServices]) -> tuple[ClaimServices, ...]:
-    """The bundles without what is billed elsewhere, numbered behind the claims that are."""
+def without_billed_elsewhere(context: BillingContext, claims: Sequence[ClaimServices]) -> tuple[ClaimServices, ...]:
+    """The services of each claim without those billed elsewhere, numbered after the claims of the other system."""
     taken = billed_elsewhere(context.record)
     if not taken:
-        return tuple(bundles)
-    left = [kept for services in bundles if (kept := _kept(context, services, [one for _, one in taken])) is not None]
+        return tuple(claims)
+    left = [kept for services in claims if (kept := _kept(context, services, [one for _, one in taken])) is not None]
     first = {letter: sum(one.letter == letter for _, one in taken) for letter in ("A", "B", "C", "D")}
     numbered: list[ClaimServices] = []
     for services in left:
@@ -48,7 +48,7 @@ def settle(context: BillingContext, bundles: Sequence[ClaimServices]) -> tuple[C
 
 
 def _kept(context: BillingContext, services: ClaimServices, taken: Sequence[BilledElsewhere]) -> ClaimServices | None:
-    """The bundle without services that a claim elsewhere bills; None when nothing is left of it."""
+    """The services of a claim without those billed elsewhere; None when none are left."""
     if services.stay is not None and _claim_of(
         context, taken, (services.letter,), services.facility, _days(context, services.stay)
     ):
@@ -106,7 +106,12 @@ def _claim_of(
     first, last = days
     for one in taken:
         touches = one.statement_from <= last and first <= one.statement_through
-        if one.letter in letters and one.state != "voided" and touches and context.same_house(one.facility, facility):
+        if (
+            one.letter in letters
+            and one.state != "voided"
+            and touches
+            and context.same_owner_group(one.facility, facility)
+        ):
             return one
     return None
 
@@ -115,4 +120,4 @@ def _days(context: BillingContext, stay: Stay) -> tuple[date, date]:
     return context.admitted_on(stay), context.discharged_on(stay) or date.max
 
 
-__all__ = ["Numbered", "billed_elsewhere", "settle"]
+__all__ = ["Numbered", "billed_elsewhere", "without_billed_elsewhere"]

@@ -1,4 +1,4 @@
-"""A bundle: the documented services that one claim carries, before anything is coded."""
+"""The documented services of one claim, before coding."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from domain.events.cutover import BilledElsewhere
 
 @dataclass(frozen=True, slots=True)
 class ClaimServices:
-    """Services of one claim.
+    """The services of one claim.
 
     Attributes:
-        stage: the stage of the services, which names form and type of bill (G283-290).
+        stage: the stage of the services, which decides form and type of bill (G283-290).
         day: the day the claim is about: first service, or discharge once it is known.
-        stay: the inpatient stay that carries the claim, where there is one.
+        stay: the inpatient stay that the claim bills, where there is one.
         toxicities: the assessments that are coded on this claim.
-        waiting: what has to come before the claim is due, in plain words.
-        folded: why services stand here that were given elsewhere or another day, for the biller.
-        elsewhere: claims that another system sent before a cutover and that bill services which would stand here.
-        unrelated: the papers that attest that outpatient services before a stay have nothing to do with it.
+        waiting: what must be documented before the claim is due, in plain words.
+        folded: why services given elsewhere or on another day are on this claim, for the biller.
+        elsewhere: claims that another system sent before a cutover and that bill services of this claim.
+        unrelated: attestations that outpatient services before a stay are unrelated to it.
     """
 
     letter: Letter

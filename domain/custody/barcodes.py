@@ -1,4 +1,4 @@
-"""What a barcode reader types: GS1 and ISBT 128 symbols taken apart into typed identifiers.
+"""Barcode input: GS1 and ISBT 128 symbols parsed into typed identifiers.
 
 A reader that works as a keyboard types the whole content of a DataMatrix into one field. A plain identifier is no symbol and
 stays as it is. Nothing is guessed: a check digit that does not fit, an end that was cut off, or a code that could be read in
@@ -32,7 +32,7 @@ EXPIRES: Final = re.compile(r"^(?:=>|&>)(\d{6})(?:\d{4})?$")
 LOT: Final = re.compile(r"^&,1([A-Z0-9]{1,18})$")
 GTIN_OF_NDC: Final = re.compile(r"^\d03(\d{10})\d$")
 RUN_TOGETHER: Final = re.compile(r"10|21|17\d{6}")
-"""What may be the beginning of the next element where no separator tells."""
+"""A possible start of the next element where the separator is missing."""
 READABLE_TOGETHER: Final = re.compile(r"(?:01\d{14}|1[1-7]\d{6}|20\d{2})*(?:(?:10|21)(?P<last>.{1,20}))?")
 """Elements of predefined length (GS1 General Specifications) and at most one other, which is the last."""
 
@@ -41,12 +41,12 @@ CENTURIES: Final = 2000
 
 
 class ScanError(ValueError):
-    """The symbol cannot be trusted; the message says what is wrong and what to do, never what was scanned."""
+    """The symbol cannot be trusted; the message names the problem and what to do, never the scanned content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The identifiers of a symbol by the field they belong into, and what it carries besides."""
+    """The identifiers of a symbol by form field, and its other content."""
 
     values: Mapping[str, str]
     others: tuple[str, ...] = ()
@@ -59,10 +59,10 @@ def is_symbol(text: str) -> bool:
 
 
 def read(text: str, ndc_prefixes: Iterable[str]) -> Scan:
-    """Take a symbol apart.
+    """Parse a symbol.
 
     Args:
-        ndc_prefixes: hyphenated labeler-product prefixes of the known products: ten digits alone do not say where an NDC is
+        ndc_prefixes: hyphenated labeler-product prefixes of the known products: ten digits alone do not show how an NDC is
             divided.
 
     Raises:
@@ -110,7 +110,7 @@ def _gs1(text: str, prefixes: tuple[str, ...]) -> Scan:
 
 
 def _whole(text: str) -> None:
-    """Refuse a symbol in which one identifier may have swallowed another: its reader dropped the separators."""
+    """Refuse a symbol in which one identifier may have swallowed another: where the reader dropped the separators."""
     found = READABLE_TOGETHER.fullmatch(text)
     if found is None or RUN_TOGETHER.search(found["last"] or ""):
         raise ScanError(
@@ -127,7 +127,9 @@ def _hyphenated(ten: str, prefixes: tuple[str, ...]) -> str:
         if product and ten.startswith(labeler + product):
             divided.add(f"{labeler}-{product}-{ten[len(labeler + product) :]}")
     if len(divided) != 1:
-        raise ScanError("the NDC in this symbol is of no known product; type it with its hyphens as the label shows it")
+        raise ScanError(
+            "the NDC in this symbol belongs to no known product; type it with its hyphens as the label shows it"
+        )
     return divided.pop()
 
 
@@ -141,7 +143,9 @@ def _isbt(text: str) -> Scan:
             continue
         if found := DIN.match(content):
             if not flags_fit(found.group(1), found.group(2)):
-                raise ScanError("the check of the donation number in this ISBT 128 symbol does not fit; scan it again")
+                raise ScanError(
+                    "the check character of the donation number in this ISBT 128 symbol does not fit; scan it again"
+                )
             values["din"] = found.group(1)
         elif DIN_BEGINS.match(content):
             raise ScanError("the donation number in this ISBT 128 symbol is cut off or damaged; scan it again")

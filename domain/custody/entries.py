@@ -1,9 +1,9 @@
-"""The chain of identity and custody as content: one entry for each hand-over, correction and disposition (corrections G).
+"""The chain of identity and custody as content: one entry for each transfer, correction and disposition (corrections G).
 
 Entries carry `by`, `second_verifier`, `verified_by` and `signer` as the sender gave them; the activity that writes them
 replaces staff by pseudonyms before anything is hashed or stored. The key of an entry is its event. A corrected event keeps
-its key and says why and by whom, so that a chain which already holds the original appends the correction behind it; a
-retracted one says that it was retracted.
+its key and records why and by whom, so that a chain with the original appends the correction after it. A retracted
+event is marked as retracted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STEPS = {
 
 
 def custody(facts: Facts) -> tuple[CustodyEntry, ...]:
-    """The chain in clinical order; the same facts give the same chain whatever way they came."""
+    """The chain in clinical order; the same facts give the same chain in any order of arrival."""
     corrections = {fact.event_id: fact for fact in facts.of(CorrectionMade)}
     imported, taken = attested(facts), facts.last(cutover.EncounterImported)
     entries = [
@@ -68,7 +68,7 @@ def _entry(fact: Fact[EventData], corrections: dict[str, Fact[CorrectionMade]], 
 
 
 def _marked(entry: CustodyEntry, taken: Fact[cutover.EncounterImported] | None) -> CustodyEntry:
-    """A record from before a cutover says so: who attested it, and the event of the takeover."""
+    """Marks a record from before a cutover with who attested it and the event of the import."""
     if taken is None:
         return entry
     mark = {"attested_by": taken.data.attested_by, "attested_in": taken.event_id, "attested_from": taken.data.system}
@@ -82,7 +82,7 @@ def _step(data: EventData) -> str:
 
 
 def _content(data: EventData) -> dict[str, Any]:
-    """The scanned identifiers and the condition; the signer of a disposition stands under `by`."""
+    """The scanned identifiers and the condition; the signer of a disposition is in `by`."""
     if isinstance(data, cutover.EncounterImported):
         return {"by": data.attested_by, "role": data.role, "system": data.system, "stage": data.stage.value}
     body = data.model_dump(mode="json", exclude_none=True, exclude={"at", "step"})

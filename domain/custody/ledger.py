@@ -1,8 +1,9 @@
-"""The links of the chains of identity, the index over them, and the search for the first one that does not hold.
+"""The links of the chains of identity, the index over them, and the check for the first break.
 
-Each link is hashed with everything it says, its encounter and the link before it. Each time a chain grows, the index gets an
-entry that names its new length and last hash, and is hashed with the entry before it: so a shortened chain and an encounter
-that is gone show, too. Hashes prove order and wholeness, not truth: a correction is a new link that names the one it corrects.
+Each link is hashed with its content, its encounter and the link before it. Each time a chain grows, the index gets an
+entry that names its new length and last hash, and is hashed with the entry before it: so a shortened chain and a missing
+encounter are found, too. Hashes prove order and completeness, not truth. A correction is a new link that
+names the one it corrects.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Indexed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """The first thing that does not hold. `encounter_id` is None for the index itself; positions count from 1."""
+    """The first break. `encounter_id` is None for the index itself; positions count from 1."""
 
     encounter_id: str | None
     position: int
@@ -53,20 +54,20 @@ class Break:
 
 
 def link_hash(link: Linked) -> str:
-    """SHA-256 over every member of a link but the hash, separated unmistakably; moments in UTC."""
+    """SHA-256 over every field of a link but the hash, with unambiguous separators; times in UTC."""
     moments = (link.occurred, link.recorded_at)
     said = (link.encounter_id, link.previous_hash, link.position, link.key, link.kind, link.content)
     return _digest([*said, *map(_utc, moments)])
 
 
 def entry_hash(entry: Indexed) -> str:
-    """SHA-256 over every member of an entry but the hash."""
+    """SHA-256 over every field of an entry but the hash."""
     said = (entry.previous_hash, entry.position, entry.encounter_id, entry.length, entry.head)
     return _digest([*said, _utc(entry.recorded_at)])
 
 
 def check_chain(links: Sequence[Linked]) -> Break | None:
-    """The first link of a chain that does not hold, in the order given; None when all of them do."""
+    """The first broken link of a chain, in the order given; None when there is none."""
     previous = GENESIS
     for expected, link in enumerate(links, start=1):
         what = _fault(link, expected, previous, links[0].encounter_id)
@@ -77,7 +78,7 @@ def check_chain(links: Sequence[Linked]) -> Break | None:
 
 
 def check_index(entries: Iterable[Indexed], whole: bool = True) -> Break | None:
-    """The first entry of the index that does not hold.
+    """The first broken entry of the index.
 
     Args:
         whole: the entries are the whole index; else those of one encounter, each of which is checked for itself.
@@ -86,7 +87,7 @@ def check_index(entries: Iterable[Indexed], whole: bool = True) -> Break | None:
     for number, entry in enumerate(entries, start=1):
         follows = entry.position == number and entry.previous_hash == previous if whole else entry.position > last
         if not follows:
-            return Break(None, number, "an entry is missing, came in between, or stands in another place")
+            return Break(None, number, "an entry is missing, was inserted, or is out of place")
         if entry.hash != entry_hash(entry):
             return Break(None, entry.position, "the entry is not what was written")
         previous, last = entry.hash, entry.position
@@ -94,7 +95,7 @@ def check_index(entries: Iterable[Indexed], whole: bool = True) -> Break | None:
 
 
 def check_against_index(chains: Mapping[str, Sequence[Linked]], entries: Iterable[Indexed]) -> Iterator[Break]:
-    """What the index knows and the chains do not show, and the other way round; one break for each encounter."""
+    """Differences between the index and the chains, one break for each encounter."""
     lengths: dict[str, int] = {}
     said: set[str] = set()
     for entry in entries:
@@ -107,13 +108,13 @@ def check_against_index(chains: Mapping[str, Sequence[Linked]], entries: Iterabl
     for encounter, chain in chains.items():
         known = lengths.get(encounter, 0)
         if len(chain) > known and encounter not in said:
-            yield Break(encounter, known + 1, "a record that the index does not know")
+            yield Break(encounter, known + 1, "a record is not in the index")
 
 
 def check_ledger(
     chains: Mapping[str, Sequence[Linked]], entries: Sequence[Indexed], whole: bool = True
 ) -> tuple[Break, ...]:
-    """The first break of each chain and of the index; empty when everything holds."""
+    """The first break of each chain and of the index; empty when there is none."""
     found = [broken for chain in chains.values() if (broken := check_chain(chain))]
     in_index = check_index(entries, whole)
     named = {broken.encounter_id for broken in found}
@@ -123,7 +124,7 @@ def check_ledger(
 
 def _fault(link: Linked, expected: int, previous: str, encounter: str) -> str:
     if link.position != expected or link.encounter_id != encounter:
-        return "a record is missing, came in between, or stands in another place"
+        return "a record is missing, was inserted, or is out of place"
     if link.previous_hash != previous:
         return "the record does not follow the one before it"
     return "" if link.hash == link_hash(link) else "the record is not what was written"

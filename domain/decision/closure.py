@@ -12,7 +12,7 @@ from datetime import datetime
 from domain.alerts.model import Finding
 from domain.billing.model import Claim
 from domain.encounter.context import EncounterContext
-from domain.encounter.gates.cells import in_manufacture, left_over
+from domain.encounter.gates.cells import in_manufacturing, left_over
 from domain.encounter.model import Outcome
 from domain.encounter.stages import monitoring
 from domain.encounter.stages.stage_module import Wait, wait
@@ -82,7 +82,7 @@ def findings(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Fin
     left = context.record.withdrawal
     if left is None:
         return
-    detail = "cells are in manufacture, tell the manufacturer" if in_manufacture(context) else ""
+    detail = "cells are in manufacturing; notify the manufacturer" if in_manufacturing(context) else ""
     yield Finding("withdrawn", events=(left.event_id,), detail=detail)
     for booking in context.record.appointments:
         if booking.status == "booked" and booking.starts_at > max(left.occurred, context.now):

@@ -21,7 +21,7 @@ from domain.encounter.context import EncounterContext, Service
 from domain.encounter.expiring_before_infusion import outlook
 from domain.encounter.facts import Fact, Facts
 from domain.encounter.gates.product import overlap
-from domain.encounter.model import Outcome, Requirement
+from domain.encounter.model import Gate, Outcome, Requirement
 from domain.encounter.record import Record
 from domain.encounter.stages import apheresis, infusion, lymphodepletion, manufacturing, monitoring
 from domain.encounter.stages.stage_module import StageModule, Wait
@@ -57,25 +57,23 @@ def decide(
         NoRule: the rulebook lacks a window or an alert kind that the stages need.
     """
     context = EncounterContext(Record(facts), site, rules, now, tuple(holders), shared)
-    judged = tuple(
-        (cutover.judged(context, judge(context, module, service), service), service)
-        for module, service in services(context)
-    )
+    gates = Gates(context)
+    judged = tuple((gates.of(module, service), service) for module, service in services(context))
     stage = stage_of(context)
-    done = tuple(performed(context))
+    done = tuple((gates.of(module, service), service) for module, service in performed(context))
     claims = build_claims(context.record, site, rules, uncleared(context, done))
     outcome = closure.outcome(context, claims)
     relevant = [(gate, service) for gate, service in judged if _matters(context, stage, gate.stage, service)]
     if cutover.announced(context):
         relevant = []
-    ahead, overdue = deadlines(context, _waits(context, claims))
+    pending, overdue = deadlines(context, _waits(context, claims))
     found = (*of_gates(context, relevant), *performed_uncleared(done), *_findings(context, claims), *overdue)
     return Decision(
         stage=Stage.CLOSED if outcome else stage,
         gates=tuple(gate for gate, _ in judged),
         holds=(*holds(context, relevant, stage), *claim_holds(claims)),
         alerts=alerts(context, (finding for finding in found if not (outcome and finding.kind in closure.ENDS))),
-        deadlines=() if outcome else ahead,
+        deadlines=() if outcome else pending,
         claims=claims,
         custody=custody(facts),
         milestones=in_order(chain.from_iterable(module.milestones(context) for module in STAGES)),
@@ -85,7 +83,7 @@ def decide(
         outcome=outcome,
         rulebook_digest=rules.digest,
         edition=rules.edition,
-        advisories=(*overlap(context, apheresis.service(context).on), *_documented_ahead(context)),
+        advisories=(*overlap(context, apheresis.service(context).on), *_future_services(context)),
         vein_to_vein_days=vein_to_vein_days(context.record, site),
         toxicity=documented(context) if context.record.infusions else None,
     )
@@ -99,27 +97,44 @@ def services(context: EncounterContext) -> Iterator[tuple[StageModule, Service]]
 
 def stage_of(context: EncounterContext) -> Stage:
     """The first stage that has not happened; what was performed behind a closed gate has happened all the same."""
-    if context.record.given or cutover.behind(context, Stage.INFUSION):
+    if context.record.given or cutover.stage_over(context, Stage.INFUSION):
         return Stage.MONITORING
     if context.record.infusions:
         return Stage.INFUSION
     for module in (apheresis, manufacturing, lymphodepletion):
-        if not module.happened(context) and not cutover.behind(context, module.STAGE):
+        if not module.happened(context) and not cutover.stage_over(context, module.STAGE):
             return Stage(module.STAGE)
     return Stage.INFUSION
 
 
-def performed(context: EncounterContext) -> Iterator[Judged]:
-    """Every service that was performed, of every attempt and course, with its gate."""
+def performed(context: EncounterContext) -> Iterator[tuple[StageModule, Service]]:
+    """Every service that was performed, of every attempt and course, with its stage."""
     for service in apheresis.collections(context):
-        yield cutover.judged(context, judge(context, apheresis, service), service), service
+        yield apheresis, service
     for course in context.all_courses:
         first = course[0]
-        service = context.performed(Stage.LYMPHODEPLETION, first, first.data.facility, first.data.setting)
-        yield cutover.judged(context, judge(context, lymphodepletion, service), service), service
+        yield (
+            lymphodepletion,
+            context.performed(Stage.LYMPHODEPLETION, first, first.data.facility, first.data.setting),
+        )
     if context.record.infusions:
-        service = infusion.service(context)
-        yield cutover.judged(context, judge(context, infusion, service), service), service
+        yield infusion, infusion.service(context)
+
+
+class Gates:
+    """The gates of one decision: each service of a stage is judged once, whoever requires the answer."""
+
+    def __init__(self, context: EncounterContext) -> None:
+        self._context = context
+        self._judged: dict[tuple[Stage, Service], Gate] = {}
+
+    def of(self, module: StageModule, service: Service) -> Gate:
+        """The gate of a stage for a service, as the case stood then; of one before the cutover nothing is required."""
+        key = (module.STAGE, service)
+        if key not in self._judged:
+            gate = judge(self._context, module, service)
+            self._judged[key] = cutover.judged(self._context, gate, service)
+        return self._judged[key]
 
 
 def uncleared(context: EncounterContext, done: Sequence[Judged]) -> dict[str, tuple[Requirement, ...]]:
@@ -149,23 +164,23 @@ def _matters(context: EncounterContext, stage: Stage, of: Stage, service: Servic
 def _waits(context: EncounterContext, claims: Sequence[Claim]) -> Iterator[Wait]:
     """Every wait of every stage; after a withdrawal only stays and money are waited for."""
     if context.record.withdrawal is None:
-        yield from chain.from_iterable(module.waits(context) for module in _ahead(context))
+        yield from chain.from_iterable(module.waits(context) for module in _remaining_stages(context))
         yield from lapses(context, [service for _, service in services(context)])
     else:
         yield from monitoring.waits(context)
     yield from closure.waits(context, claims)
 
 
-def _documented_ahead(context: EncounterContext) -> Iterator[str]:
+def _future_services(context: EncounterContext) -> Iterator[str]:
     """Services that are written down for a time to come: taken as they are, and asked about until then."""
-    for event in context.performed_ahead:
+    for event in context.future_services:
         what = context.by_event[event].type.removeprefix("cart.").replace(".", " ")
         yield f"{what} ({event}) is documented for a time that has not come yet; compare its date with the record"
 
 
-def _ahead(context: EncounterContext) -> Iterator[StageModule]:
+def _remaining_stages(context: EncounterContext) -> Iterator[StageModule]:
     """The stages that are not behind a cutover."""
-    return (module for module in STAGES if not cutover.behind(context, module.STAGE))
+    return (module for module in STAGES if not cutover.stage_over(context, module.STAGE))
 
 
 def _findings(context: EncounterContext, claims: Sequence[Claim]) -> Iterator[Finding]:
@@ -173,7 +188,7 @@ def _findings(context: EncounterContext, claims: Sequence[Claim]) -> Iterator[Fi
     if context.record.withdrawal is None:
         yield from outlook(context)
         yield from implausible(context)
-        own = chain.from_iterable(module.findings(context) for module in _ahead(context))
+        own = chain.from_iterable(module.findings(context) for module in _remaining_stages(context))
         yield from cutover.findings(context, own)
     else:
         yield from monitoring.findings(context)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from domain.alerts import make
 from domain.alerts.model import Alert, Finding, Severity
 from domain.billing.model import Claim
-from domain.decision.holds import fallen, hold_id, signed_for
+from domain.decision.holds import hold_id, override_expired, signed_for
 from domain.encounter.context import EncounterContext, Service
-from domain.encounter.gates.requirements import alert_row
 from domain.encounter.model import Deadline, Enforcement, Gate, Requirement
 from domain.encounter.stages.stage_module import Wait
 from domain.events.base import Stage
@@ -25,21 +26,24 @@ def alerts(context: EncounterContext, findings: Iterable[Finding]) -> tuple[Aler
     for finding in findings:
         known = merged.get(finding.key)
         merged[finding.key] = finding if known is None else _merged(known, finding)
-    return tuple(sorted((_alert(context, finding) for finding in merged.values()), key=lambda a: a.key))
+    made = (
+        make.alert(context.rules, finding, context.today, context.since(finding.events)) for finding in merged.values()
+    )
+    return tuple(sorted(made, key=lambda one: one.key))
 
 
 def deadlines(context: EncounterContext, waits: Iterable[Wait]) -> tuple[tuple[Deadline, ...], list[Finding]]:
     """What is still to come, and a finding for each wait whose time has passed."""
-    ahead: dict[str, Deadline] = {}
+    pending: dict[str, Deadline] = {}
     passed: list[Finding] = []
     for each in waits:
         due = each.due.astimezone(UTC)
         if due > context.now:
-            ahead[each.key] = Deadline(each.key, each.kind or "wake", due, each.stage, each.title, each.events)
+            pending[each.key] = Deadline(each.key, each.kind or "wake", due, each.stage, each.title, each.events)
         elif each.kind is not None:
             name = each.key.removeprefix(each.kind).removeprefix(":")
             passed.append(Finding(each.kind, name, each.events, since=due))
-    return tuple(sorted(ahead.values(), key=lambda d: (d.due, d.key))), passed
+    return tuple(sorted(pending.values(), key=lambda d: (d.due, d.key))), passed
 
 
 def of_gates(context: EncounterContext, judged: Iterable[Judged]) -> Iterator[Finding]:
@@ -66,22 +70,22 @@ def of_claims(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Fi
             events = tuple(sorted({event for line in claim.lines for event in line.reason.events}))
             detail = "; ".join(dict.fromkeys(edit.message for edit in claim.errors))
             denial = next((edit.denial for edit in claim.errors if edit.denial is not None), None)
-            yield Finding("claim_held", claim.key, events, f"Claim {claim.key}: {detail}", denial=denial)
+            yield Finding("claim_held", claim.key, events, detail, denial=denial, subject=f"Claim {claim.key}")
 
 
 def _of_requirement(context: EncounterContext, gate: Gate, service: Service, asked: Requirement) -> Iterator[Finding]:
     signed = signed_for(context, gate.stage, asked)
     if signed is not None and not asked.overridable:
-        yield Finding("override_refused", hold_id(gate.stage, asked), (signed.event_id,))
-    elif signed is not None and fallen(context, service, asked, signed):
-        yield Finding("override_expired", hold_id(gate.stage, asked), (signed.event_id,))
+        yield Finding("override_refused", hold_id(gate.stage, asked), (signed.event_id,), f"hold: {asked.title}")
+    elif signed is not None and override_expired(context, service, asked, signed):
+        yield Finding("override_expired", hold_id(gate.stage, asked), (signed.event_id,), f"hold: {asked.title}")
     if asked.alert is None or asked.key in gate.overridden or not _due(context, service, asked):
         return
     severity = Severity.CRITICAL if asked.kind == "readiness" else None
     if asked.enforcement is Enforcement.WARN:
         severity = Severity.WARNING if asked.kind == "readiness" else Severity.INFO
     events = asked.evidence or service.events
-    yield Finding(asked.alert, asked.key, events, asked.missing, severity, asked.layer, asked.denial)
+    yield Finding(asked.alert, asked.key, events, f"required: {asked.missing}", severity, asked.layer, asked.denial)
 
 
 def _due(context: EncounterContext, service: Service, asked: Requirement) -> bool:
@@ -107,32 +111,12 @@ def _merged(one: Finding, other: Finding) -> Finding:
     order = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
     grave = [s for s in (one.severity, other.severity) if s is not None]
     moments: list[datetime] = [m for m in (one.since, other.since) if m is not None]
-    return Finding(
-        one.kind,
-        one.name,
-        tuple(dict.fromkeys((*one.events, *other.events))),
-        "; ".join(dict.fromkeys(filter(None, (one.detail, other.detail)))),
-        max(grave, key=order.index, default=None),
-        one.layer or other.layer,
-        one.denial if one.denial is not None else other.denial,
-        min(moments, default=None),
-    )
-
-
-def _alert(context: EncounterContext, finding: Finding) -> Alert:
-    row = alert_row(context, finding.kind)
-    return Alert(
-        key=finding.key,
-        kind=finding.kind,
-        severity=finding.severity or Severity(row.severity),
-        owner=row.owner,
-        title=f"{row.title}: {finding.detail}" if finding.detail else row.title,
-        action=row.action,
-        citation=row.citation,
-        rule=row.id,
-        since=finding.since or context.since(finding.events),
-        acknowledge_hours=row.acknowledge_hours,
-        denial=finding.denial if finding.denial is not None else row.denial,
-        layer=finding.layer,
-        events=finding.events,
+    return replace(
+        one,
+        events=tuple(dict.fromkeys((*one.events, *other.events))),
+        detail="; ".join(dict.fromkeys(filter(None, (one.detail, other.detail)))),
+        severity=max(grave, key=order.index, default=None),
+        layer=one.layer or other.layer,
+        denial=one.denial if one.denial is not None else other.denial,
+        since=min(moments, default=None),
     )

@@ -11,15 +11,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from domain.billing.model import Claim
+from domain.billing.model import Claim, Edit
 from domain.encounter.context import EncounterContext, Service
 from domain.encounter.facts import Fact
-from domain.encounter.model import Gate, Hold, Override, Requirement
+from domain.encounter.model import Enforcement, Gate, Hold, Override, Requirement
 from domain.encounter.stages.stage_module import StageModule
 from domain.events.base import Stage
 from domain.events.governance import HoldOverridden
 
-DATED_AHEAD: Final = "the record for this is future dated and counts from its date"
+FUTURE_DATED: Final = "the record for this is future dated and counts from its date"
 
 
 def hold_id(stage: Stage, requirement: Requirement) -> str:
@@ -29,9 +29,9 @@ def hold_id(stage: Stage, requirement: Requirement) -> str:
 
 def judge(context: EncounterContext, module: StageModule, service: Service) -> Gate:
     """A stage's gate for the day of a service, as the case stood then."""
-    asked = tuple(module.asks(context.as_of(service), service))
-    if context.ahead and not service.performed:
-        asked = tuple(_by_now(asked, module.asks(context.by_now, service)))
+    asked = tuple(module.gate_requirements(context.as_of(service), service))
+    if context.future_records and not service.performed:
+        asked = tuple(_by_now(asked, module.gate_requirements(context.by_now, service)))
     overridden = frozenset(r.key for r in asked if not r.met and override_of(context, service, r) is not None)
     return Gate(module.STAGE, service.on, asked, overridden)
 
@@ -43,7 +43,7 @@ def _by_now(asked: Iterable[Requirement], now: Iterable[Requirement]) -> Iterato
         without = today.pop(requirement.key, requirement)
         if requirement.met and not without.met:
             evidence = tuple(dict.fromkeys((*without.evidence, *requirement.evidence)))
-            yield replace(without, missing=f"{without.missing}; {DATED_AHEAD}", evidence=evidence)
+            yield replace(without, missing=f"{without.missing}; {FUTURE_DATED}", evidence=evidence)
         else:
             yield requirement
     yield from today.values()
@@ -52,7 +52,7 @@ def _by_now(asked: Iterable[Requirement], now: Iterable[Requirement]) -> Iterato
 def override_of(context: EncounterContext, service: Service, requirement: Requirement) -> Override | None:
     """The override that stands for a requirement; None when there is none, it fell, or nobody may override it."""
     signed = signed_for(context, service.stage, requirement)
-    if signed is None or not requirement.overridable or fallen(context, service, requirement, signed):
+    if signed is None or not requirement.overridable or override_expired(context, service, requirement, signed):
         return None
     return Override(signed.data.role, signed.event_id, signed.data.expires)
 
@@ -63,7 +63,9 @@ def signed_for(context: EncounterContext, stage: Stage, requirement: Requirement
     return mine[-1] if mine else None
 
 
-def fallen(context: EncounterContext, service: Service, requirement: Requirement, signed: Fact[HoldOverridden]) -> bool:
+def override_expired(
+    context: EncounterContext, service: Service, requirement: Requirement, signed: Fact[HoldOverridden]
+) -> bool:
     """It has run out, or a fact that the judgement rests on came after it."""
     moment = service.moment if service.performed and service.moment else context.now
     if signed.data.expires <= moment:
@@ -83,15 +85,15 @@ def holds(context: EncounterContext, gates: Iterable[tuple[Gate, Service]], curr
     The same thing missing for a later plan is said once. Cells and doses that come later in the ordinary course are no
     hold of a stage that is only booked.
     """
-    said: set[str] = set()
+    reported: set[str] = set()
     for gate, service in gates:
         here = service.performed or gate.stage is current
         for requirement in gate.unmet:
-            if requirement.enforcement.value != "hold" or (requirement.kind == "product" and not here):
+            if requirement.enforcement is not Enforcement.HOLD or (requirement.kind == "product" and not here):
                 continue
-            if requirement.key in said and not service.performed:
+            if requirement.key in reported and not service.performed:
                 continue
-            said.add(requirement.key)
+            reported.add(requirement.key)
             yield _hold(context, gate, service, requirement)
 
 
@@ -99,39 +101,34 @@ def claim_holds(claims: Iterable[Claim]) -> Iterator[Hold]:
     """One hold for each error edit of a claim that is ready."""
     for claim in claims:
         for edit in {edit.id: edit for edit in claim.errors}.values() if claim.ready else ():
-            yield Hold(
-                id=f"claim.{claim.letter}.{claim.ordinal}.{edit.id}",
-                kind="claim",
-                gate="claim",
-                scope=f"claim:{claim.key}",
-                owner=edit.owner,
-                title=edit.message,
-                missing=edit.field,
-                fix=edit.fix,
-                rule=edit.id,
-                citation=edit.citation,
-                denial=edit.denial,
-                releases_on=edit.releases_on,
-                overridable=False,
-            )
+            required = _of_edit(f"{claim.letter}.{claim.ordinal}.{edit.id}", edit)
+            yield Hold(f"claim.{required.key}", "claim", f"claim:{claim.key}", required)
+
+
+def _of_edit(key: str, edit: Edit) -> Requirement:
+    """What an edit requires of a claim."""
+    return Requirement(
+        key=key,
+        kind="claim",
+        met=False,
+        enforcement=Enforcement.HOLD,
+        owner=edit.owner,
+        title=edit.message,
+        missing=edit.field,
+        fix=edit.fix,
+        rule=edit.id,
+        citation=edit.citation,
+        denial=edit.denial,
+        releases_on=edit.releases_on,
+        overridable=False,
+    )
+
+
+def reports(alert_key: str, hold: str) -> bool:
+    """The alert with that key reports the hold with that id: both name the requirement."""
+    return bool(key := hold.partition(".")[2]) and alert_key.partition(":")[2] == key
 
 
 def _hold(context: EncounterContext, gate: Gate, service: Service, requirement: Requirement) -> Hold:
-    return Hold(
-        id=hold_id(gate.stage, requirement),
-        kind=requirement.kind,
-        gate=gate.stage.value,
-        scope="encounter",
-        owner=requirement.owner,
-        title=requirement.title,
-        missing=requirement.missing,
-        fix=requirement.fix,
-        rule=requirement.rule,
-        citation=requirement.citation,
-        denial=requirement.denial,
-        releases_on=requirement.releases_on,
-        overridable=requirement.overridable,
-        override=override_of(context, service, requirement),
-        layer=requirement.layer,
-        events=requirement.evidence,
-    )
+    override = override_of(context, service, requirement)
+    return Hold(hold_id(gate.stage, requirement), gate.stage.value, "encounter", requirement, override)

@@ -16,7 +16,7 @@ from domain.events import EventData, care
 from domain.events.access import BookableStage
 from domain.events.base import Setting, Stage
 from domain.events.cells import ProductReleased
-from domain.events.governance import PlanChanged
+from domain.events.governance import CertificationChanged, PlanChanged
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Indication, Payer, Product, Regimen, Window
 from domain.site import Site
@@ -61,8 +61,22 @@ class EncounterContext:
     shared: frozenset[tuple[str, str]] = frozenset()
 
     @cached_property
+    def _earlier(self) -> dict[frozenset[str], EncounterContext]:
+        """The case without some later events, by these: services of one time see the same case."""
+        return {}
+
+    @cached_property
     def by_event(self) -> dict[str, Fact[EventData]]:
         return {fact.event_id: fact for fact in (*self.holders, *self.record.facts.retracted, *self.record.facts.all)}
+
+    @cached_property
+    def certificate_changes(self) -> dict[tuple[str, str], list[Fact[CertificationChanged]]]:
+        """The reported changes of certificates, by layer and holder; each event once."""
+        found: dict[tuple[str, str], list[Fact[CertificationChanged]]] = {}
+        for fact in {f.event_id: f for f in (*self.holders, *self.record.facts.all)}.values():
+            if isinstance(fact.data, CertificationChanged):
+                found.setdefault((fact.data.layer.value, fact.data.holder), []).append(fact)  # type: ignore[arg-type]
+        return found
 
     @property
     def product(self) -> str:
@@ -145,19 +159,19 @@ class EncounterContext:
         return self.now + self.span("sender_clock_skew")
 
     @cached_property
-    def ahead(self) -> tuple[tuple[str, datetime], ...]:
+    def future_records(self) -> tuple[tuple[str, datetime], ...]:
         """What is dated later than now, with the moment it counts from."""
-        return tuple(future_dated.lying_ahead((*self.holders, *self.record.facts.all), self.latest, self.midnight))
+        return tuple(future_dated.future_records((*self.holders, *self.record.facts.all), self.latest, self.midnight))
 
     @property
-    def performed_ahead(self) -> tuple[str, ...]:
+    def future_services(self) -> tuple[str, ...]:
         """The events of services that are documented for a time that has not come."""
-        return tuple(event for event, _ in self.ahead if future_dated.performed(self.by_event[event]))
+        return tuple(event for event, _ in self.future_records if future_dated.performed(self.by_event[event]))
 
     @cached_property
     def by_now(self) -> EncounterContext:
         """The case without what opens gates only later."""
-        if not self.ahead:
+        if not self.future_records:
             return self
         facts = self.record.facts
         kept = future_dated.by(facts.all, self.latest, self.midnight)
@@ -233,10 +247,14 @@ class EncounterContext:
         if moment is None:
             return self
         facts = self.record.facts
-        kept = tuple(fact for fact in facts.all if fact.occurred <= moment or not _moves_on(fact, service.stage))
-        if len(kept) == len(facts.all):
+        later = [fact for fact in facts.all if _moves_on(fact, service.stage) and fact.occurred > moment]
+        if not later:
             return self
-        return replace(self, record=Record(Facts(kept, facts.retracted, facts.broken)))
+        without = frozenset(fact.event_id for fact in later)
+        if without not in self._earlier:
+            kept = tuple(fact for fact in facts.all if fact.event_id not in without)
+            self._earlier[without] = replace(self, record=Record(Facts(kept, facts.retracted, facts.broken)))
+        return self._earlier[without]
 
     def since(self, events: Iterable[str]) -> datetime:
         """When a condition became true here: the last of its facts had happened and was known. Never after now."""

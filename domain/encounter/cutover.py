@@ -25,7 +25,7 @@ AGE = "eligibility.adult_age"
 """No paper that may be lacking: the referral itself says it."""
 
 
-def behind(context: EncounterContext, stage: Stage) -> bool:
+def stage_over(context: EncounterContext, stage: Stage) -> bool:
     """The stage was over when the encounter was taken over, and still is."""
     cutover = context.record.cutover
     if cutover is None or ORDER.index(stage) >= ORDER.index(cutover.data.stage):
@@ -46,7 +46,7 @@ def before(context: EncounterContext, service: Service) -> bool:
         return False
     if service.moment is not None:
         return service.moment <= cutover.data.at
-    return behind(context, service.stage)
+    return stage_over(context, service.stage)
 
 
 def announced(context: EncounterContext) -> bool:
@@ -78,18 +78,18 @@ def _softened(context: EncounterContext, asked: Requirement) -> Requirement:
     What was imported and speaks against the service still does.
     """
     referral = context.record.referral
-    said = set(asked.evidence) - ({referral.event_id} if referral else set())
-    if not asked.met and not said and _belongs_before(context, asked):
+    evidence = set(asked.evidence) - ({referral.event_id} if referral else set())
+    if not asked.met and not evidence and _belongs_before(context, asked):
         return replace(asked, enforcement=Enforcement.OFF)
     return asked
 
 
 def _belongs_before(context: EncounterContext, asked: Requirement) -> bool:
-    paper = asked.rule.startswith("eligibility.") and asked.key != AGE
-    if paper or asked.key.endswith(".apheresis_facility") or asked.key == "product.collected":
-        return behind(context, Stage.APHERESIS)
+    document = asked.rule.startswith("eligibility.") and asked.key != AGE
+    if document or asked.key.endswith(".apheresis_facility") or asked.key == "product.collected":
+        return stage_over(context, Stage.APHERESIS)
     if asked.key in ("product.lymphodepletion", "product.on_site"):
-        return behind(context, Stage.LYMPHODEPLETION)
+        return stage_over(context, Stage.LYMPHODEPLETION)
     return False
 
 

@@ -13,7 +13,7 @@ from domain.alerts.model import Finding
 from domain.encounter.context import EncounterContext, Service
 from domain.encounter.gates.authorization import infusion_day, required
 from domain.encounter.gates.readiness import certificate, layers
-from domain.encounter.stages.manufacturing import told_delay
+from domain.encounter.stages.manufacturing import reported_delay
 from domain.events.access import BookableStage
 from domain.events.base import Stage
 
@@ -29,9 +29,9 @@ def outlook(context: EncounterContext) -> Iterator[Finding]:
         if now is not None and certificate(context, row, then) is None and row.enforcement != "off":
             events = (now.event,) if now.event else ()
             yield Finding("certification_expiring", f"{row.layer}.{row.holder}", events, row.title, layer=row.layer)
-    standing = [a for a in context.record.authorizations if a.covers(context.today)]
-    if required(context) and standing and not any(a.covers(expected) for a in context.record.authorizations):
-        yield Finding("authorization_expiring", events=standing[-1].events)
+    valid = [a for a in context.record.authorizations if a.covers(context.today)]
+    if required(context) and valid and not any(a.covers(expected) for a in context.record.authorizations):
+        yield Finding("authorization_expiring", events=valid[-1].events)
 
 
 def expected_infusion(context: EncounterContext) -> date | None:
@@ -47,7 +47,7 @@ def expected_infusion(context: EncounterContext) -> date | None:
     product = context.product_row(start)
     window = product.vein_to_vein_days if product else None
     expected = start + (timedelta(days=window[1]) if window else context.span("vein_to_vein"))
-    delay = told_delay(context)
+    delay = reported_delay(context)
     return max(context.today, expected, *((delay.data.new_release_date,) if delay else ()))
 
 

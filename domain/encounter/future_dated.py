@@ -44,14 +44,14 @@ def counts_from(fact: Fact[EventData], midnight: Midnight) -> datetime:
     return midnight(fact.data.dated) if isinstance(fact.data, EvidenceAdded) else fact.occurred
 
 
-def lying_ahead(
+def future_records(
     facts: Iterable[Fact[EventData]], limit: datetime, midnight: Midnight
 ) -> Iterator[tuple[str, datetime]]:
     """The event of what opens gates and counts neither by the limit nor by its own time, with the moment it counts from;
     and of services documented for after the limit.
     """
     for fact in facts:
-        moments = [midnight(paper.dated) for paper in _papers(fact)]
+        moments = [midnight(document.dated) for document in _documents(fact)]
         if isinstance(fact.data, OPENING):
             moments.append(counts_from(fact, midnight))
         elif isinstance(fact.data, PERFORMED) and fact.occurred > limit:
@@ -67,18 +67,18 @@ def performed(fact: Fact[EventData]) -> bool:
 def by(facts: Iterable[Fact[EventData]], limit: datetime, midnight: Midnight) -> tuple[Fact[EventData], ...]:
     """The facts without what opens gates only after the limit, and without the later papers of a referral."""
     return tuple(
-        _with_papers_by(fact, limit, midnight)
+        _with_documents_by(fact, limit, midnight)
         for fact in facts
         if not (isinstance(fact.data, OPENING) and counts_from(fact, midnight) > max(limit, fact.time))
     )
 
 
-def _papers(fact: Fact[EventData]) -> tuple[EvidenceAdded, ...]:
+def _documents(fact: Fact[EventData]) -> tuple[EvidenceAdded, ...]:
     return fact.data.evidence if isinstance(fact.data, ReferralReceived) else ()
 
 
-def _with_papers_by(fact: Fact[EventData], limit: datetime, midnight: Midnight) -> Fact[EventData]:
-    kept = tuple(paper for paper in _papers(fact) if midnight(paper.dated) <= max(limit, fact.time))
-    if len(kept) == len(_papers(fact)):
+def _with_documents_by(fact: Fact[EventData], limit: datetime, midnight: Midnight) -> Fact[EventData]:
+    kept = tuple(document for document in _documents(fact) if midnight(document.dated) <= max(limit, fact.time))
+    if len(kept) == len(_documents(fact)):
         return fact
     return replace(fact, data=fact.data.model_copy(update={"evidence": kept}))

@@ -32,13 +32,14 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One thing a gate asks for, judged for one day.
+    """One thing that a gate or a claim requires, judged for one day.
 
     Attributes:
         key: stable within the encounter, e.g. `readiness.fact.apheresis_facility`.
         met: the facts satisfy it on the day.
-        missing: what is missing, in plain words without any value of a fact.
-        rule: id of the rulebook row that asks for it.
+        title: what is required, true when met.
+        missing: what is missing, as a noun phrase without any value of a fact.
+        rule: id of the rulebook row that requires it.
     """
 
     key: str
@@ -83,30 +84,21 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Something that must be cured before the encounter or a claim goes on.
+    """An unmet requirement that stops the encounter or a claim; overridden, it stays on record with its override.
 
-    `scope` is `encounter`, or `claim:<letter>/<ordinal>`. A hold that is overridden stays on record with its override.
+    Attributes:
+        gate: the stage whose gate requires it, or `claim`.
+        scope: `encounter`, or `claim:<letter>/<ordinal>`.
     """
 
     id: str
-    kind: HoldKind
     gate: str
     scope: str
-    owner: str
-    title: str
-    missing: str
-    fix: str
-    rule: str
-    citation: str
-    denial: int | None = None
-    releases_on: tuple[str, ...] = ()
-    overridable: bool = True
+    requirement: Requirement
     override: Override | None = None
-    layer: str | None = None
-    events: tuple[str, ...] = ()
 
     @property
-    def stands(self) -> bool:
+    def is_open(self) -> bool:
         return self.override is None
 
 

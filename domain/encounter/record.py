@@ -153,12 +153,14 @@ class Record:
     def evidence(self) -> tuple[tuple[access.EvidenceAdded, str], ...]:
         """Every paper with the event it came in, oldest first by its own date."""
         found: list[tuple[access.EvidenceAdded, str]] = [
-            (paper, fact.event_id) for fact in self.facts.of(access.ReferralReceived) for paper in fact.data.evidence
+            (document, fact.event_id)
+            for fact in self.facts.of(access.ReferralReceived)
+            for document in fact.data.evidence
         ]
         found += [(fact.data, fact.event_id) for fact in self.facts.of(access.EvidenceAdded)]
         return tuple(sorted(found, key=lambda item: (item[0].dated, item[1])))
 
-    def papers(self, *kinds: str) -> tuple[tuple[access.EvidenceAdded, str], ...]:
+    def documents(self, *kinds: str) -> tuple[tuple[access.EvidenceAdded, str], ...]:
         """The papers of the given kinds, oldest first."""
         return tuple(item for item in self.evidence if getattr(item[0], "kind", None) in kinds)
 

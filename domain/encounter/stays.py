@@ -74,7 +74,7 @@ class Stay:
 
 def appointments(facts: Facts) -> list[Appointment]:
     """Each booking as what was said of it leaves it: booked again after its cancellation, it is booked."""
-    said: dict[str, list[Fact[_Booking]]] = {}
+    reported: dict[str, list[Fact[_Booking]]] = {}
     every: tuple[Fact[_Booking], ...] = (
         *facts.of(access.AppointmentBooked),
         *facts.of(access.AppointmentRescheduled),
@@ -82,8 +82,8 @@ def appointments(facts: Facts) -> list[Appointment]:
         *facts.of(access.AppointmentMissed),
     )
     for fact in every:
-        said.setdefault(fact.data.appointment_id, []).append(fact)
-    found = (_appointment(ordered) for one in said.values() if (ordered := _from_the_beginning(one, _books)))
+        reported.setdefault(fact.data.appointment_id, []).append(fact)
+    found = (_appointment(ordered) for one in reported.values() if (ordered := _from_the_beginning(one, _books)))
     return [one for one in found if one is not None]
 
 
@@ -95,33 +95,33 @@ def _books(data: object) -> bool:
 
 
 def _appointment(ordered: list[Fact[_Booking]]) -> Appointment | None:
-    standing: Appointment | None = None
+    current: Appointment | None = None
     for fact in ordered:
         data = fact.data
         if isinstance(data, _Booked):
-            stage = data.stage or (standing.stage if standing else None)
-            facility = data.facility or (standing.facility if standing else None)
-            setting = data.setting or (standing.setting if standing else None)
+            stage = data.stage or (current.stage if current else None)
+            facility = data.facility or (current.facility if current else None)
+            setting = data.setting or (current.setting if current else None)
             if stage is None or facility is None or setting is None:
                 return None
-            standing = Appointment(
+            current = Appointment(
                 data.appointment_id,
                 stage,
                 data.starts_at,
                 facility,
                 setting,
                 "booked",
-                (*(standing.events if standing else ()), fact.event_id),
-                max(standing.received_at, fact.received_at) if standing else fact.received_at,
+                (*(current.events if current else ()), fact.event_id),
+                max(current.received_at, fact.received_at) if current else fact.received_at,
             )
-        elif standing is not None:
-            standing = replace(
-                standing,
+        elif current is not None:
+            current = replace(
+                current,
                 status="cancelled" if isinstance(data, access.AppointmentCancelled) else "missed",
-                events=(*standing.events, fact.event_id),
-                received_at=max(standing.received_at, fact.received_at),
+                events=(*current.events, fact.event_id),
+                received_at=max(current.received_at, fact.received_at),
             )
-    return standing
+    return current
 
 
 def _from_the_beginning(facts: list[Fact[T]], begins: Callable[[object], bool]) -> list[Fact[T]]:
@@ -145,7 +145,7 @@ def _is_own_beginning(data: object) -> bool:
 
 
 def _admissions(facts: Facts) -> dict[str, list[Fact[_Admission]]]:
-    said: dict[str, list[Fact[_Admission]]] = {}
+    reported: dict[str, list[Fact[_Admission]]] = {}
     every: tuple[Fact[_Admission], ...] = (
         *facts.of(care.AdmissionStarted),
         *facts.of(care.AdmissionChanged),
@@ -153,24 +153,24 @@ def _admissions(facts: Facts) -> dict[str, list[Fact[_Admission]]]:
         *facts.of(care.AdmissionCancelled),
     )
     for fact in every:
-        said.setdefault(fact.data.admission_id, []).append(fact)
-    return said
+        reported.setdefault(fact.data.admission_id, []).append(fact)
+    return reported
 
 
 def stays(facts: Facts) -> list[Stay]:
     """Each stay as what was said of it leaves it. One that begins anew after its cancellation stands."""
-    standing: list[Stay] = []
-    for said in _admissions(facts).values():
+    current: list[Stay] = []
+    for reported in _admissions(facts).values():
         stay: Stay | None = None
-        for fact in _from_the_beginning(said, lambda data: isinstance(data, care.AdmissionStarted)):
+        for fact in _from_the_beginning(reported, lambda data: isinstance(data, care.AdmissionStarted)):
             if isinstance(fact.data, care.AdmissionStarted):
                 stay = _started(stay, fact.data, fact.event_id)
             elif stay is not None:
                 changed = _changed(stay, fact.data)
                 stay = replace(changed, events=(*stay.events, fact.event_id)) if changed else None
         if stay is not None:
-            standing.append(stay)
-    return standing
+            current.append(stay)
+    return current
 
 
 def _started(before: Stay | None, s: care.AdmissionStarted, event: str) -> Stay:
@@ -222,9 +222,9 @@ def unbegun(facts: Facts) -> tuple[str, ...]:
     """Events that change or end a booking or a stay of which no beginning was ever reported."""
     lost = [
         fact.event_id
-        for said in _admissions(facts).values()
-        if not any(isinstance(fact.data, care.AdmissionStarted | care.AdmissionCancelled) for fact in said)
-        for fact in said
+        for reported in _admissions(facts).values()
+        if not any(isinstance(fact.data, care.AdmissionStarted | care.AdmissionCancelled) for fact in reported)
+        for fact in reported
     ]
     known = {appointment.id for appointment in appointments(facts)}
     moves = {fact.data.appointment_id: fact.event_id for fact in facts.of(access.AppointmentRescheduled)}

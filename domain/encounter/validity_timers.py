@@ -27,7 +27,7 @@ def lapses(context: EncounterContext, services: Sequence[Service]) -> Iterator[W
     if release is not None and not context.record.infusions:
         end = context.day_end(release.data.expires_on, context.infusion_facility)
         yield Wait("wake:expiry", None, end, Stage.INFUSION, "the expiry of the product", (release.event_id,))
-    for event, moment in context.ahead:
+    for event, moment in context.future_records:
         key = f"wake:ahead:{event}:{moment.isoformat()}"
         yield Wait(key, None, moment, Stage.APHERESIS, "the day of a paper that is dated ahead", (event,))
     for fact in context.record.overrides:
@@ -48,10 +48,10 @@ def _ends(context: EncounterContext, service: Service) -> Iterator[tuple[str, da
         if found is not None and found.change.valid_to is not None:
             yield f"{row.layer}.{row.holder}", found.change.valid_to
     if context.record.referral is not None:
-        for paper in eligibility.asked(context, service):
-            last = eligibility.last_day(context, service, paper)
+        for document in eligibility.asked(context, service):
+            last = eligibility.last_day(context, service, document)
             if last is not None:
-                yield paper.requirement, last
+                yield document.requirement, last
     for authorization in context.record.authorizations:
         if authorization.valid_to is not None:
             yield f"authorization.{authorization.events[0]}", authorization.valid_to

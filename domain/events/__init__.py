@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from domain.events import access, care, cells, cutover, governance, revenue
 from domain.events.base import KEPT, EventData, Strict, Zoned
+from domain.events.characters import places
 
 MODELS: Final[tuple[type[EventData], ...]] = (
     access.ReferralReceived,
@@ -122,6 +124,10 @@ there."""
 LIKE_A_FIELD: Final = re.compile(r"[a-z]{1,20}(_[a-z]{1,20}){0,4}")
 """How the catalogue writes names: a slip of the pen is named to its sender, a number or a proper name is not repeated."""
 
+FORBIDDEN: Final = "{}: a control character or a mark of writing direction; send it without"
+FREE_TEXT: Final = frozenset({"reason", "regimen", "response"})
+"""Fields that people write sentences in, and so lines."""
+
 MOST_PROBLEMS: Final = 100
 """An event with more is not helped by more; nor is whoever must keep and read them."""
 
@@ -154,6 +160,17 @@ def _names() -> frozenset[str]:
     return frozenset(found)
 
 
+def _of_characters(body: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Control characters and direction marks, by field; what no field of the catalog holds is left to the catalog."""
+    known = {key: body[key] for key in Envelope.model_fields if key in body}
+    found = islice(places(known, FREE_TEXT), MOST_PROBLEMS)
+    return tuple(Problem(path=_path("", _plain_steps(path)), message=FORBIDDEN.format(mark)) for path, mark in found)
+
+
+def _plain_steps(path: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    return tuple(step if isinstance(step, int) or step in _names() else UNKNOWN_FIELD for step in path)
+
+
 def _path(prefix: str, location: tuple[int | str, ...]) -> str:
     """The dotted path in the sender's own terms: the tag of the evidence union is not a field of theirs."""
     steps = [str(step) for step in location if step not in _EVIDENCE_KINDS]
@@ -167,8 +184,8 @@ def _plain(entry: Mapping[str, Any]) -> str:
         return "required field is missing"
     if entry["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return "kind must be one of: " + str(entry["ctx"].get("expected_tags", "")).replace("'", "")
-    said = BOUNDS.get(entry["type"])
-    return said.format(**entry["ctx"]) if said else str(entry["msg"]).removeprefix("Value error, ")
+    template = BOUNDS.get(entry["type"])
+    return template.format(**entry["ctx"]) if template else str(entry["msg"]).removeprefix("Value error, ")
 
 
 def _unknown(name: str) -> str:
@@ -193,7 +210,10 @@ def parse(body: Mapping[str, Any]) -> tuple[Envelope, EventData]:
         raise InvalidEvent(problems_of(error)) from None
     except (TypeError, ValueError):
         raise InvalidEvent((Problem(path="(event)", message="not a JSON object"),)) from None
-    return envelope, parse_data(envelope.type, envelope.data)
+    data = parse_data(envelope.type, envelope.data)
+    if problems := _of_characters(known):
+        raise InvalidEvent(problems)
+    return envelope, data
 
 
 def parse_data(event_type: str, data: Mapping[str, Any], *, kept: bool = False) -> EventData:

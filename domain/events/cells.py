@@ -24,7 +24,7 @@ from domain.events.base import (
 )
 from domain.events.din import checked
 
-MAKER = "the manufacturer's own number of patient or order"
+MANUFACTURER_ID = "the manufacturer's own number of patient or order"
 ISBT_128 = "the ISBT 128 number on the container's label"
 
 Lot = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")]
@@ -48,7 +48,7 @@ class ApheresisCompleted(EventData):
     setting: Setting
     coi_id: Reference
     din: Din
-    maker_id: Annotated[Reference | None, Field(description=MAKER)] = None
+    maker_id: Annotated[Reference | None, Field(description=MANUFACTURER_ID)] = None
     isbt_128: Annotated[Reference | None, Field(description=ISBT_128)] = None
     collection_ordinal: Annotated[int, Field(ge=1, le=20)]
     started_at: Zoned
@@ -117,7 +117,7 @@ class CustodyRecorded(EventData):
     lot: Lot | None = None
     ndc: Ndc | None = None
     din: Din | None = None
-    maker_id: Annotated[Reference | None, Field(description=MAKER)] = None
+    maker_id: Annotated[Reference | None, Field(description=MANUFACTURER_ID)] = None
     isbt_128: Annotated[Reference | None, Field(description=ISBT_128)] = None
     container: Reference | None = None
     waybill: Reference | None = None
@@ -156,7 +156,7 @@ class ProductReleased(EventData):
 
     coi_id: Reference
     bag_id: Reference
-    maker_id: Annotated[Reference | None, Field(description=MAKER)] = None
+    maker_id: Annotated[Reference | None, Field(description=MANUFACTURER_ID)] = None
     isbt_128: Annotated[Reference | None, Field(description=ISBT_128)] = None
     lot: Lot
     ndc: Ndc

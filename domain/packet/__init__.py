@@ -1,6 +1,6 @@
-"""The evidence packet: what an encounter's records prove, laid out for a payer or an auditor.
+"""The evidence packet: the records of an encounter for a payer or an auditor.
 
-Belongs here: the packet as a document, and the pure functions that write it from facts, rules, claims and the chain of
+Belongs here: the packet as a document, and the pure functions that build it from facts, rules, claims and the chain of
 identity. Does not belong here: reading stores and the vault (`store.queries.packet_records`), drawing pages (`app.pdf`).
 """
 

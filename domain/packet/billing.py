@@ -1,4 +1,4 @@
-"""The claims of the packet: each with its lines and rules, and what the payer answered."""
+"""The claims of the packet: each with its lines and rules, and the payer responses."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from domain.billing.model import Claim
 from domain.billing.prior_system_claims import Numbered
 from domain.billing.submission.responses import PayerResponse
-from domain.packet.model import Adjusted, Answered, BilledClaim
+from domain.packet.model import Adjusted, BilledClaim, ClaimResponse
 
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a claim as the store keeps it."""
+    """One version of a claim as stored."""
 
     document: Claim
     version: int
@@ -22,8 +22,8 @@ class Version:
     control_number: str | None
 
 
-def billed(version: Version, replies: Iterable[PayerResponse]) -> BilledClaim:
-    """A version with its document and the answers to its control number."""
+def billed(version: Version, responses: Iterable[PayerResponse]) -> BilledClaim:
+    """A version with its document and the payer responses to its control number."""
     claim = version.document
     return BilledClaim(
         key=claim.key,
@@ -46,11 +46,11 @@ def billed(version: Version, replies: Iterable[PayerResponse]) -> BilledClaim:
         folded=claim.folded,
         advisories=claim.advisories,
         edits=claim.edits,
-        answers=tuple(answered(reply) for reply in mine(version, replies)),
+        answers=tuple(answered(response) for response in responses_to(version, responses)),
     )
 
 
-def foreign(numbered: Numbered, named: bool) -> BilledClaim:
+def billed_in_prior_system(numbered: Numbered, named: bool) -> BilledClaim:
     """A claim that another system sent before the cutover; its number identifies a person."""
     ordinal, one = numbered
     return BilledClaim(
@@ -70,24 +70,24 @@ def foreign(numbered: Numbered, named: bool) -> BilledClaim:
     )
 
 
-def mine(version: Version, replies: Iterable[PayerResponse]) -> Sequence[PayerResponse]:
-    """The replies to a version, in the order of their own time."""
+def responses_to(version: Version, responses: Iterable[PayerResponse]) -> Sequence[PayerResponse]:
+    """The payer responses to a version, in the order of their own time."""
     if version.control_number is None:
         return ()
-    return sorted((r for r in replies if r.control == version.control_number), key=lambda r: r.order)
+    return sorted((r for r in responses if r.control == version.control_number), key=lambda r: r.order)
 
 
-def answered(reply: PayerResponse) -> Answered:
-    return Answered(
-        kind=reply.kind,
-        at=reply.at,
-        accepted=reply.accepted,
-        status=reply.status,
-        codes=reply.codes,
-        paid=reply.paid,
-        patient=reply.patient,
-        adjustments=tuple(Adjusted(group=a.group, carc=a.carc, amount=a.amount) for a in reply.adjustments),
-        remarks=reply.remarks,
-        payer_number=reply.payer_number,
-        event=reply.event,
+def answered(response: PayerResponse) -> ClaimResponse:
+    return ClaimResponse(
+        kind=response.kind,
+        at=response.at,
+        accepted=response.accepted,
+        status=response.status,
+        codes=response.codes,
+        paid=response.paid,
+        patient=response.patient,
+        adjustments=tuple(Adjusted(group=a.group, carc=a.carc, amount=a.amount) for a in response.adjustments),
+        remarks=response.remarks,
+        payer_number=response.payer_number,
+        event=response.event,
     )

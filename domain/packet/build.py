@@ -1,4 +1,4 @@
-"""Writing the packet: one pure function of the records."""
+"""Builds the packet as one pure function of the records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.encounter.facts import Fact, Facts
 from domain.encounter.record import Record
 from domain.events import EventData
 from domain.packet import denial, exhibits
-from domain.packet.billing import Version, billed, foreign
+from domain.packet.billing import Version, billed, billed_in_prior_system
 from domain.packet.model import Denied, Identity, Packet, Person
 from domain.packet.model import PacketSubject as About
 from domain.packet.narrative import narrative
@@ -25,13 +25,13 @@ from domain.site import Site
 
 @dataclass(frozen=True)
 class Sources:
-    """The records a packet is written from.
+    """The records a packet is built from.
 
     Attributes:
-        view: what the encounter's last decision showed (gates, outcome).
+        view: gates and outcome of the last decision on the encounter.
         versions: the current version of each claim, in order.
-        patient: who it is, from the vault; None where identity is not shown.
-        denied: the version whose denial the packet answers; None for the packet of the encounter.
+        patient: the identity, from the vault; None where identity is not shown.
+        denied: the denied version that the packet is for; None for the packet of the encounter.
     """
 
     encounter_id: str
@@ -42,9 +42,9 @@ class Sources:
     site: Site
     rules: Rulebook
     view: Mapping[str, Any]
-    chain: exhibits.Kept
+    chain: exhibits.StoredChain
     versions: Sequence[Version]
-    replies: Sequence[PayerResponse]
+    responses: Sequence[PayerResponse]
     identity: Identity
     patient: Person | None
     denied: Version | None = None
@@ -58,21 +58,21 @@ def build(sources: Sources) -> Packet:
     """The packet of an encounter, or of a denial.
 
     Raises:
-        NotDenied: a denial packet is asked for and no remittance refuses anything of the claim.
-        NoRule: the rulebook lacks a window the stages need.
+        NotDenied: a denial packet is requested and no remittance refuses anything of the claim.
+        NoRule: the rulebook has no row for a window that the stages need.
     """
     context = EncounterContext(
         Record(sources.facts), sources.site, sources.rules, sources.as_of, tuple(sources.holders)
     )
     words, named = Words(sources.site, sources.rules), sources.identity == "shown"
     log = exhibits.therapies(context, words, named)
-    papers = exhibits.papers(context, words, named)
-    gates = exhibits.judgements(sources.view)
+    documents = exhibits.documents(context, words, named)
+    gates = exhibits.judged_stages(sources.view)
     certificates = exhibits.certificates(context, words, named)
     chain = exhibits.chain(sources.chain, words)
     answer = None
     if sources.denied is not None:
-        among = denial.Exhibits(context, sources.denied.document, log, papers, gates, certificates, chain)
+        among = denial.Exhibits(context, sources.denied.document, log, documents, gates, certificates, chain)
         answer = _denied(context, sources, sources.denied, among)
     return Packet(
         kind="denial" if answer else "encounter",
@@ -87,20 +87,20 @@ def build(sources: Sources) -> Packet:
         denied=answer,
         narrative=narrative(context, words, named),
         therapies=log,
-        papers=papers,
+        papers=documents,
         eligibility=gates,
         certificates=certificates,
         authorizations=exhibits.approvals(context, named),
         custody=chain,
         claims=(
-            *(foreign(one, named) for one in billed_elsewhere(context.record)),
-            *(billed(version, sources.replies) for version in _claims(sources)),
+            *(billed_in_prior_system(one, named) for one in billed_elsewhere(context.record)),
+            *(billed(version, sources.responses) for version in _claims(sources)),
         ),
     )
 
 
 def _claims(sources: Sources) -> Sequence[Version]:
-    """The claims that count; of a denied claim the version that was denied, too, where another one counts by now."""
+    """The current claims, and the denied version where a later one is current."""
     denied = sources.denied
     if denied is None or denied in sources.versions:
         return sources.versions
@@ -108,10 +108,10 @@ def _claims(sources: Sources) -> Sequence[Version]:
 
 
 def _denied(context: EncounterContext, sources: Sources, version: Version, among: denial.Exhibits) -> Denied:
-    paid = denial.refused(context, version, sources.replies)
+    paid = denial.refused(context, version, sources.responses)
     if paid is None:
         raise NotDenied(f"no remittance refuses anything of Claim {version.document.key}")
-    return denial.denied(context, version, sources.replies, paid, among)
+    return denial.denied(context, version, sources.responses, paid, among)
 
 
 def _about(context: EncounterContext, words: Words, view: Mapping[str, Any]) -> About:

@@ -1,4 +1,4 @@
-"""A denial packet: which denials of the guide the payer's reasons fit, what each says to submit, and what is missing."""
+"""A denial packet: the guide's denials that fit the payer's reasons, what each requires to submit, and what is missing."""
 
 from __future__ import annotations
 
@@ -14,51 +14,61 @@ from domain.billing.submission.responses import PayerResponse, payer_number
 from domain.encounter.context import EncounterContext
 from domain.encounter.facts import Fact
 from domain.events.care import ToxicityAssessed
-from domain.packet.billing import Version, mine
-from domain.packet.model import Asked, Certificate, Chain, Denied, Judgement, Named, Paper, Submission, Therapy
+from domain.packet.billing import Version, responses_to
+from domain.packet.model import (
+    Certificate,
+    Chain,
+    Denied,
+    FiledDocument,
+    JudgedRequirement,
+    JudgedStage,
+    Named,
+    Submission,
+    Therapy,
+)
 from domain.rulebook.rows import Code, Denial, Payer
 from domain.rulebook.rows import Submission as Row
 
 Found = tuple[str, tuple[str, ...]]
-"""Where in the packet something stands, and the events it rests on."""
+"""A place in the packet, and the events it is based on."""
 
 
 @dataclass(frozen=True)
 class Exhibits:
-    """What a submission can be found among."""
+    """The exhibits that submissions are searched in."""
 
     context: EncounterContext
     claim: Claim
     therapies: Sequence[Therapy]
-    papers: Sequence[Paper]
-    judgements: Sequence[Judgement]
+    documents: Sequence[FiledDocument]
+    judged_stages: Sequence[JudgedStage]
     certificates: Sequence[Certificate]
     chain: Chain
 
 
-def refused(context: EncounterContext, version: Version, replies: Sequence[PayerResponse]) -> Remittance | None:
+def refused(context: EncounterContext, version: Version, responses: Sequence[PayerResponse]) -> Remittance | None:
     """What the payer refused of a version; None when it refused nothing."""
-    paid = remittance_of(mine(version, replies), context.rules, version.document.statement_through)
+    paid = remittance_of(responses_to(version, responses), context.rules, version.document.statement_through)
     return paid if paid.denied or paid.refused > 0 or paid.taken_back else None
 
 
 def denied(
-    context: EncounterContext, version: Version, replies: Sequence[PayerResponse], paid: Remittance, among: Exhibits
+    context: EncounterContext, version: Version, responses: Sequence[PayerResponse], paid: Remittance, among: Exhibits
 ) -> Denied:
-    """The answer to a denial. Reasons that fit no denial of the guide leave `denials` empty; the reasons still stand."""
-    claim, heard = version.document, mine(version, replies)
+    """The content for an appeal. Reasons that fit no denial of the guide leave `denials` empty; the reasons are still listed."""
+    claim, received = version.document, responses_to(version, responses)
     on = claim.statement_through
-    last = paid.last or heard[-1].at
+    last = paid.last or received[-1].at
     judged_on = context.day(last, claim.facility)
     payer = context.rules.maybe(Payer, on, key=claim.payer)
     codes = [diagnosis.code for diagnosis in claim.diagnoses]
     rows = denials.rows(context.rules, on, paid.refused_reasons, paid.remarks, codes, paid.refused_codes)
-    submissions = tuple(_submission(row, among) for one in rows for row in _asked(context, one, claim))
+    submissions = tuple(_submission(row, among) for one in rows for row in _rows_of(context, one, claim))
     return Denied(
         claim=claim.key,
         version=version.version,
         control_number=version.control_number,
-        payer_number=payer_number(of_first(heard)),
+        payer_number=payer_number(of_first(received)),
         on=judged_on,
         state="denied" if paid.denied else "taken back" if paid.taken_back else "partly paid",
         total=claim.total,
@@ -85,8 +95,8 @@ def _named(row: Denial) -> Named:
     )
 
 
-def _asked(context: EncounterContext, row: Denial, claim: Claim) -> Sequence[Row]:
-    """What the fix of a denial says to submit, for this indication, in its order."""
+def _rows_of(context: EncounterContext, row: Denial, claim: Claim) -> Sequence[Row]:
+    """What the fix of a denial requires to submit, for this indication, in order."""
     found = context.rules.find(Row, claim.statement_through, denial=row.number, indication=context.indication)
     return sorted(found, key=lambda one: one.number)
 
@@ -108,24 +118,26 @@ def _submission(row: Row, among: Exhibits) -> Submission:
     )
 
 
-def _paper(among: Exhibits, kind: str) -> Found | None:
-    events = tuple(one.event for one in among.papers if one.kind == kind)
-    return ("Papers on file", events) if events else None
+def _document(among: Exhibits, kind: str) -> Found | None:
+    events = tuple(one.event for one in among.documents if one.kind == kind)
+    return ("Documents on file", events) if events else None
 
 
 def _met(among: Exhibits, key: str) -> Found | None:
-    """A requirement of a gate that was judged and met wherever it was asked; an override does not make it met."""
-    asked: list[Asked] = [a for g in among.judgements for a in g.asked if a.key == key or a.key.startswith(f"{key}.")]
+    """A gate requirement that was met at every gate that has it; an override does not make it met."""
+    asked: list[JudgedRequirement] = [
+        a for g in among.judged_stages for a in g.asked if a.key == key or a.key.startswith(f"{key}.")
+    ]
     if not asked or not all(one.met for one in asked):
         return None
     return ("Requirements of the gates", tuple(dict.fromkeys(event for one in asked for event in one.events)))
 
 
 def _certified(among: Exhibits, layer: str) -> Found | None:
-    mine = [one for one in among.certificates if one.layer == layer]
-    if not mine or not all(one.standing for one in mine):
+    responses_to = [one for one in among.certificates if one.layer == layer]
+    if not responses_to or not all(one.standing for one in responses_to):
         return None
-    return ("Certificates", tuple(one.event for one in mine if one.event))
+    return ("Certificates", tuple(one.event for one in responses_to if one.event))
 
 
 def _log(among: Exhibits, name: str) -> Found | None:
@@ -162,16 +174,16 @@ def _grades(among: Exhibits, name: str) -> Found | None:
 
 
 def _coded(among: Exhibits, name: str) -> Found | None:
-    """The highest documented grade of each kind stands among the claim's other diagnoses."""
+    """The highest documented grade of each kind is among the claim's other diagnoses."""
     others = {d.code: d for d in among.claim.diagnoses if d.role == "other"}
     events: list[str] = []
     for role in ("crs", "icans"):
         highest = max((getattr(fact.data, f"{role}_grade") or 0 for fact in _assessed(among)), default=0)
         codes = among.context.rules.find(Code, among.claim.statement_through, role=role, grade=str(highest))
-        mine = [others[row.code] for row in codes if row.code in others and row.grade == str(highest)]
-        if highest and not mine:
+        responses_to = [others[row.code] for row in codes if row.code in others and row.grade == str(highest)]
+        if highest and not responses_to:
             return None
-        events += [event for one in mine for event in one.reason.events]
+        events += [event for one in responses_to for event in one.reason.events]
     return (f"Claim {among.claim.key}, other diagnoses", tuple(dict.fromkeys(events))) if events else None
 
 
@@ -181,7 +193,7 @@ def _label(among: Exhibits, name: str) -> Found | None:
 
 
 def _product_line(among: Exhibits, name: str) -> Found | None:
-    """The product's line with the code and the carton of the product that was given."""
+    """The product line with the HCPCS code and NDC of the product that was given."""
     row = among.context.product_row(among.claim.statement_through)
     lines = [one for one in among.claim.lines if row and one.hcpcs == row.hcpcs and one.ndc]
     events = tuple(dict.fromkeys(event for one in lines for event in one.reason.events))
@@ -202,7 +214,7 @@ def _drg(among: Exhibits, name: str) -> Found | None:
 
 
 FINDERS: Mapping[str, Callable[[Exhibits, str], Found | None]] = {
-    "paper": _paper,
+    "paper": _document,
     "met": _met,
     "certificate": _certified,
     "log": _log,
@@ -216,4 +228,4 @@ FINDERS: Mapping[str, Callable[[Exhibits, str], Found | None]] = {
     "procedure": _procedure,
     "drg": _drg,
 }
-"""What a row of the rulebook may ask for, by the word before the colon."""
+"""The finders of what a row may require, by the word before the colon."""

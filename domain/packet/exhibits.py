@@ -1,4 +1,4 @@
-"""The exhibits: therapies, papers, gates, certificates, authorizations and the chain of identity, as the records have them."""
+"""The exhibits: therapies, documents, gates, certificates, authorizations and the chain of identity, as recorded."""
 
 from __future__ import annotations
 
@@ -11,16 +11,25 @@ from domain.decision.decide import services
 from domain.encounter.context import EncounterContext
 from domain.encounter.gates.readiness import CERTIFICATES, certificate, holder_of, layers
 from domain.events.base import Stage
-from domain.packet.model import Approval, Asked, Certificate, Chain, Judgement, Link, Paper, Therapy
+from domain.packet.model import (
+    Approval,
+    Certificate,
+    Chain,
+    FiledDocument,
+    JudgedRequirement,
+    JudgedStage,
+    Link,
+    Therapy,
+)
 from domain.packet.wording import Words
 
 CERTIFIED = frozenset({Stage.APHERESIS, Stage.INFUSION})
 SCANNED = ("coi_id", "bag_id", "din", "lot", "ndc", "container", "waybill", "logger", "certificate")
-"""What was scanned or written down at a hand-over, in the order people read it."""
+"""The identifiers scanned or entered at a transfer, in reading order."""
 
 
 class Linked(Protocol):
-    """A link of the chain as it is kept."""
+    """A link of the chain as stored."""
 
     position: int
     kind: str
@@ -30,8 +39,8 @@ class Linked(Protocol):
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The chain as the store keeps it: every standing link with its content, and what computing the hashes anew gave."""
+class StoredChain:
+    """The chain as stored: every current link with its content, and the result of checking the hashes."""
 
     standing: Sequence[tuple[Linked, Mapping[str, Any]]]
     links: int
@@ -40,7 +49,7 @@ class Kept:
 
 
 def therapies(context: EncounterContext, words: Words, named: bool) -> tuple[Therapy, ...]:
-    """The prior therapy log as the referral gives it, with what each line does not say."""
+    """The prior therapy log of the referral, with the fields that each line is missing."""
     referral = context.record.referral
     if referral is None:
         return ()
@@ -65,30 +74,30 @@ def therapies(context: EncounterContext, words: Words, named: bool) -> tuple[The
     )
 
 
-def papers(context: EncounterContext, words: Words, named: bool) -> tuple[Paper, ...]:
-    """Every paper on file, oldest first."""
+def documents(context: EncounterContext, words: Words, named: bool) -> tuple[FiledDocument, ...]:
+    """Every document on file, oldest first."""
     return tuple(
-        Paper(
-            kind=(kind := str(getattr(paper, "kind", ""))),
-            title=words.paper(kind),
-            dated=paper.dated,
-            values=words.values(paper),
-            document=paper.document if named else None,
+        FiledDocument(
+            kind=(kind := str(getattr(filed, "kind", ""))),
+            title=words.document(kind),
+            dated=filed.dated,
+            values=words.values(filed),
+            document=filed.document if named else None,
             event=event,
         )
-        for paper, event in context.record.evidence
+        for filed, event in context.record.evidence
     )
 
 
-def judgements(view: Mapping[str, Any]) -> tuple[Judgement, ...]:
+def judged_stages(view: Mapping[str, Any]) -> tuple[JudgedStage, ...]:
     """The gates as the last decision judged them."""
     return tuple(
-        Judgement(
+        JudgedStage(
             stage=gate["stage"],
             on=gate["on"],
             open=gate["open"],
             asked=tuple(
-                Asked(
+                JudgedRequirement(
                     key=one["key"],
                     rule=one["rule"],
                     title=one["title"],
@@ -108,7 +117,7 @@ def judgements(view: Mapping[str, Any]) -> tuple[Judgement, ...]:
 
 
 def certificates(context: EncounterContext, words: Words, named: bool) -> tuple[Certificate, ...]:
-    """For collection and infusion, each certificate the rulebook asks for, and the one that counted on the day."""
+    """For collection and infusion, each certificate that the rulebook requires, and the one valid on the day."""
     return tuple(_certificates(context, words, named))
 
 
@@ -156,7 +165,7 @@ def approvals(context: EncounterContext, named: bool) -> tuple[Approval, ...]:
     )
 
 
-def chain(kept: Kept, words: Words) -> Chain:
+def chain(kept: StoredChain, words: Words) -> Chain:
     """The chain of identity in clinical order."""
     return Chain(
         verified=kept.first_broken is None,

@@ -1,4 +1,4 @@
-"""The packet as a document. Every statement names the events it was read from; who the patient is stands in one member."""
+"""The packet as a document. Every statement names its source events; only one field identifies the patient."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Part(BaseModel):
 
 
 class Person(_Part):
-    """Who the patient is, from the vault."""
+    """The identity of the patient, from the vault."""
 
     family: str
     given: str
@@ -31,7 +31,7 @@ class Person(_Part):
 
 
 class PacketSubject(_Part):
-    """What the packet is about, in the words of the rulebook and the site file."""
+    """The subject of the packet, with the names of the rulebook and the site file."""
 
     product: str
     generic: str | None
@@ -47,7 +47,7 @@ class PacketSubject(_Part):
 
 
 class Sentence(_Part):
-    """One documented fact in words. `imported`: it was attested at a cutover, not sent by the system that documented it."""
+    """One documented fact in words. `imported`: it was attested at a cutover, not sent by its source system."""
 
     on: date
     text: str
@@ -56,7 +56,7 @@ class Sentence(_Part):
 
 
 class Therapy(_Part):
-    """One line of the prior therapy log (G373). `lacks` names what the log does not say."""
+    """One line of the prior therapy log (G373). `lacks` names the fields that are missing."""
 
     line: int
     regimen: str
@@ -70,8 +70,8 @@ class Therapy(_Part):
     event: str
 
 
-class Paper(_Part):
-    """A paper as filed: its kind, its date, the values read from it. `document` is null where identity is withheld."""
+class FiledDocument(_Part):
+    """A document as filed: kind, date and values. `document`, its reference, is null where identity is withheld."""
 
     kind: str
     title: str
@@ -81,10 +81,10 @@ class Paper(_Part):
     event: str
 
 
-class Asked(_Part):
+class JudgedRequirement(_Part):
     """One requirement of a gate, as it was judged for the day of the service.
 
-    A requirement whose `rule` is an alert is titled by its failure: met, nothing was found.
+    A requirement whose `rule` is an alert is met when the alert did not open.
     """
 
     key: str
@@ -98,13 +98,13 @@ class Asked(_Part):
     events: tuple[str, ...]
 
 
-class Judgement(_Part):
+class JudgedStage(_Part):
     """A stage's gate for the day of its service."""
 
     stage: str
     on: date
     open: bool
-    asked: tuple[Asked, ...]
+    asked: tuple[JudgedRequirement, ...]
 
 
 class Certificate(_Part):
@@ -125,7 +125,7 @@ class Certificate(_Part):
 
 
 class Approval(_Part):
-    """A prior authorization with the payer's last word. `number` is null where identity is withheld."""
+    """A prior authorization with the last decision of the payer. `number` is null where identity is withheld."""
 
     number: str | None
     decision: str | None
@@ -138,7 +138,7 @@ class Approval(_Part):
 
 
 class Link(_Part):
-    """One link of the chain of identity that stands. Staff stand under pseudonyms."""
+    """One current link of the chain of identity. Staff are shown by pseudonym."""
 
     position: int
     kind: str
@@ -150,14 +150,14 @@ class Link(_Part):
     identifiers: dict[str, str]
     condition: tuple[str, ...]
     reason: str | None
-    attested_by: str | None = Field(description="who attested it at a cutover; null where this system saw it happen")
+    attested_by: str | None = Field(description="who attested it at a cutover; null where this system recorded it")
     event: str | None
     previous_hash: str
     hash: str
 
 
 class Chain(_Part):
-    """The chain of identity with the result of computing every hash anew. `head` is the hash of the last link."""
+    """The chain of identity with the result of checking every hash. `head` is the hash of the last link."""
 
     verified: bool
     first_broken: int | None
@@ -172,8 +172,8 @@ class Adjusted(_Part):
     amount: Decimal
 
 
-class Answered(_Part):
-    """One answer of the payer to a version of a claim."""
+class ClaimResponse(_Part):
+    """One payer response to a version of a claim."""
 
     kind: str
     at: datetime
@@ -189,9 +189,9 @@ class Answered(_Part):
 
 
 class BilledClaim(_Part):
-    """One claim as it counts now, every line with its rule and events, and what the payer answered to it.
+    """One claim in its current version, every line with its rule and events, and the payer responses.
 
-    `elsewhere`: it was billed by another system before the cutover; only what was attested of it is known here.
+    `elsewhere`: another system billed it before the cutover; only the attested values are known.
     """
 
     key: str
@@ -214,7 +214,7 @@ class BilledClaim(_Part):
     folded: tuple[str, ...] = ()
     advisories: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
-    answers: tuple[Answered, ...] = ()
+    answers: tuple[ClaimResponse, ...] = ()
     elsewhere: bool = False
 
 
@@ -231,7 +231,7 @@ class Named(_Part):
 
 
 class Submission(_Part):
-    """One thing that the fix says to submit: where it stands in this packet, or that it is missing."""
+    """One thing that the fix requires to submit: its place in this packet, or that it is missing."""
 
     denial: int
     title: str
@@ -244,7 +244,7 @@ class Submission(_Part):
 
 
 class Denied(_Part):
-    """What a denial packet answers. Amounts are United States dollars."""
+    """The denial that a packet is for. Amounts are United States dollars."""
 
     claim: str
     version: int
@@ -260,11 +260,11 @@ class Denied(_Part):
     appeal_by: date | None
     denials: tuple[Named, ...]
     submissions: tuple[Submission, ...]
-    missing: tuple[str, ...] = Field(description="what the fix says to submit and no record shows")
+    missing: tuple[str, ...] = Field(description="what the fix requires to submit and no record shows")
 
 
 class Packet(_Part):
-    """An evidence packet. The same records give the same packet; nothing in it says when or for whom it was made."""
+    """An evidence packet. The same records give the same packet; it does not contain when or for whom it was made."""
 
     kind: Literal["encounter", "denial"]
     encounter_id: str
@@ -278,8 +278,8 @@ class Packet(_Part):
     denied: Denied | None
     narrative: tuple[Sentence, ...]
     therapies: tuple[Therapy, ...]
-    papers: tuple[Paper, ...]
-    eligibility: tuple[Judgement, ...]
+    papers: tuple[FiledDocument, ...]
+    eligibility: tuple[JudgedStage, ...]
     certificates: tuple[Certificate, ...]
     authorizations: tuple[Approval, ...]
     custody: Chain

@@ -14,17 +14,17 @@ from domain.packet.wording import Words
 
 
 def narrative(context: EncounterContext, words: Words, named: bool) -> tuple[Sentence, ...]:
-    """Every fact that has something to tell. With identity withheld, an age is told against that of the indication."""
-    told: list[Sentence] = []
+    """A sentence for every clinical fact. With identity withheld, an age is given relative to that of the indication."""
+    sentences: list[Sentence] = []
     for fact in context.record.facts.all:
-        text = tell(fact.data, Told(context, words, fact, named))
+        text = describe(fact.data, FactContext(context, words, fact, named))
         if text:
-            told.append(_sentence(context, fact, text))
-    return tuple(told)
+            sentences.append(_sentence(context, fact, text))
+    return tuple(sentences)
 
 
-class Told:
-    """What a sentence may ask for besides the data of its event."""
+class FactContext:
+    """The context of a sentence besides the data of its event."""
 
     def __init__(self, context: EncounterContext, words: Words, fact: Fact[Any], named: bool) -> None:
         self.context, self.words, self.fact, self.named = context, words, fact, named
@@ -38,7 +38,7 @@ class Told:
 
 def _sentence(context: EncounterContext, fact: Fact[EventData], text: str) -> Sentence:
     events = (fact.event_id, *fact.corrected_by)
-    corrected = " The record was corrected; this is what stands." if fact.corrected_by else ""
+    corrected = " The record was corrected; this is the corrected version." if fact.corrected_by else ""
     return Sentence(
         on=context.day(fact.occurred, _facility(fact)),
         text=text + corrected,
@@ -53,13 +53,13 @@ def _facility(fact: Fact[EventData]) -> str | None:
 
 
 @singledispatch
-def tell(data: EventData, about: Told) -> str:
-    """The sentence of an event; empty where it tells nothing of the patient's course (charges, coding, replies)."""
+def describe(data: EventData, about: FactContext) -> str:
+    """The sentence of an event; empty for events outside the clinical course (charges, coding, payer responses)."""
     return ""
 
 
-@tell.register
-def _(data: access.ReferralReceived, about: Told) -> str:
+@describe.register
+def _(data: access.ReferralReceived, about: FactContext) -> str:
     words, on = about.words, about.context.day(about.fact.occurred)
     least = words.age_least(data.product, data.indication, on)
     aged = _age(age_on(data.patient.birth_date, on), least, about.named)
@@ -70,7 +70,7 @@ def _(data: access.ReferralReceived, about: Told) -> str:
 
 
 def _age(age: int, least: int | None, named: bool) -> str:
-    """The age, and how it lies to the age that the indication begins at; withheld, only the latter."""
+    """The age, and whether it reaches the least age of the indication; only the latter where identity is withheld."""
     grown = "" if least is None else f"{least} or older" if age >= least else f"under {least}"
     if named:
         return f"The patient was {age} years old at referral{f' ({grown})' if grown else ''}."
@@ -82,37 +82,37 @@ def _lines(data: access.ReferralReceived) -> str:
     return f"The referral documents {count} line{'' if count == 1 else 's'} of prior therapy."
 
 
-@tell.register
-def _(data: access.BtkInhibitorEvidence, about: Told) -> str:
+@describe.register
+def _(data: access.BtkInhibitorEvidence, about: FactContext) -> str:
     v = data.values
     line = f", line {v.line}" if v.line else ""
     return (
         f"BTK inhibitor {about.words.key(v.agent)}{line}: started {v.started}, stopped {v.stopped} for"
-        f" {about.words.key(v.reason.value)} (paper of {data.dated})."
+        f" {about.words.key(v.reason.value)} (document of {data.dated})."
     )
 
 
-@tell.register
-def _(data: access.EvidenceAdded, about: Told) -> str:
+@describe.register
+def _(data: access.EvidenceAdded, about: FactContext) -> str:
     shown = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.words.values(data).items())
     return f"Filed: {about.words.key(data.kind)}{f' ({shown})' if shown else ''}, dated {data.dated}."  # type: ignore[attr-defined]
 
 
-@tell.register
-def _(data: access.AuthorizationSubmitted, about: Told) -> str:
+@describe.register
+def _(data: access.AuthorizationSubmitted, about: FactContext) -> str:
     number = f" {data.number}" if about.named else ""
     return f"Prior authorization{number} was requested{' in place of an earlier one' if data.replaces else ''}."
 
 
-@tell.register
-def _(data: access.AuthorizationDecided, about: Told) -> str:
+@describe.register
+def _(data: access.AuthorizationDecided, about: FactContext) -> str:
     number = f" {data.number}" if about.named else ""
     valid = f", valid {data.valid_from} to {data.valid_to}" if data.valid_from and data.valid_to else ""
     return f"The payer's decision on prior authorization{number}: {data.decision.value}{valid}."
 
 
-@tell.register
-def _(data: cells.ApheresisCompleted, about: Told) -> str:
+@describe.register
+def _(data: cells.ApheresisCompleted, about: FactContext) -> str:
     return (
         f"Collection {data.collection_ordinal} by leukapheresis at {about.words.facility(data.facility)}"
         f" ({data.setting.value}), {about.clock(data.started_at, data.facility)} to"
@@ -120,40 +120,40 @@ def _(data: cells.ApheresisCompleted, about: Told) -> str:
     )
 
 
-@tell.register
-def _(data: cells.CustodyRecorded, about: Told) -> str:
+@describe.register
+def _(data: cells.CustodyRecorded, about: FactContext) -> str:
     accepted = {True: " Accepted.", False: " Not accepted.", None: ""}[data.accepted]
     return f"Chain of identity: {about.words.step(data.step.value)}, at {data.location}.{accepted}"
 
 
-@tell.register
-def _(data: cells.ManufacturingFailed, about: Told) -> str:
+@describe.register
+def _(data: cells.ManufacturingFailed, about: FactContext) -> str:
     how = "gave a product out of specification" if data.out_of_specification else "failed"
-    return f"The manufacture {how}: {data.reason}"
+    return f"Manufacturing {how}: {data.reason}"
 
 
-@tell.register
-def _(data: cells.ManufacturingDelayed, about: Told) -> str:
+@describe.register
+def _(data: cells.ManufacturingDelayed, about: FactContext) -> str:
     return f"The manufacturer moved the release to {data.new_release_date}."
 
 
-@tell.register
-def _(data: cells.ProductReleased, about: Told) -> str:
+@describe.register
+def _(data: cells.ProductReleased, about: FactContext) -> str:
     return (
         f"The manufacturer released the product: lot {data.lot}, NDC {data.ndc}, {data.viable_car_cells:,} viable"
         f" CAR-positive T cells by certificate of analysis, expiring {data.expires_on}."
     )
 
 
-@tell.register
-def _(data: cells.DispositionSigned, about: Told) -> str:
+@describe.register
+def _(data: cells.DispositionSigned, about: FactContext) -> str:
     return (
         f"Disposition of the bag signed by the {data.role}: {data.disposition.replace('_', ' ')}. Reason: {data.reason}"
     )
 
 
-@tell.register
-def _(data: care.LymphodepletionAdministered, about: Told) -> str:
+@describe.register
+def _(data: care.LymphodepletionAdministered, about: FactContext) -> str:
     wasted = f", {data.wasted_mg.normalize():f} mg discarded" if data.wasted_mg else ""
     return (
         f"Lymphodepletion: {about.words.key(data.drug)} {data.dose_mg.normalize():f} mg given{wasted},"
@@ -162,28 +162,28 @@ def _(data: care.LymphodepletionAdministered, about: Told) -> str:
     )
 
 
-@tell.register
-def _(data: care.AdmissionStarted, about: Told) -> str:
+@describe.register
+def _(data: care.AdmissionStarted, about: FactContext) -> str:
     return f"Stay began at {about.words.facility(data.facility)} as {data.admission_class.value}."
 
 
-@tell.register
-def _(data: care.AdmissionChanged, about: Told) -> str:
+@describe.register
+def _(data: care.AdmissionChanged, about: FactContext) -> str:
     changed = f" to {data.admission_class.value}" if data.admission_class else ""
     return f"The stay changed{changed}."
 
 
-@tell.register
-def _(data: care.AdmissionEnded, about: Told) -> str:
+@describe.register
+def _(data: care.AdmissionEnded, about: FactContext) -> str:
     return f"Discharge, status {data.discharge_status}."
 
 
-@tell.register
-def _(data: care.AdmissionCancelled, about: Told) -> str:
-    return f"The {data.what} was cancelled."
+@describe.register
+def _(data: care.AdmissionCancelled, about: FactContext) -> str:
+    return f"The {data.what} was canceled."
 
 
-def _infused(data: Any, about: Told, what: str) -> str:
+def _infused(data: Any, about: FactContext, what: str) -> str:
     seen = len(data.verified_by)
     count = f", {data.cells_infused:,} cells" if data.cells_infused is not None else ""
     return (
@@ -193,23 +193,23 @@ def _infused(data: Any, about: Told, what: str) -> str:
     )
 
 
-@tell.register
-def _(data: care.InfusionStarted, about: Told) -> str:
+@describe.register
+def _(data: care.InfusionStarted, about: FactContext) -> str:
     return _infused(data, about, "Infusion started")
 
 
-@tell.register
-def _(data: care.InfusionStopped, about: Told) -> str:
+@describe.register
+def _(data: care.InfusionStopped, about: FactContext) -> str:
     return f"{_infused(data, about, 'Infusion stopped before its end')} Reason: {data.reason}"
 
 
-@tell.register
-def _(data: care.InfusionCompleted, about: Told) -> str:
+@describe.register
+def _(data: care.InfusionCompleted, about: FactContext) -> str:
     return _infused(data, about, "Infusion completed")
 
 
-@tell.register
-def _(data: care.ToxicityAssessed, about: Told) -> str:
+@describe.register
+def _(data: care.ToxicityAssessed, about: FactContext) -> str:
     grades = [
         f"{name} grade {grade}" if grade else f"no {name}"
         for name, grade in (("CRS", data.crs_grade), ("ICANS", data.icans_grade))
@@ -219,35 +219,35 @@ def _(data: care.ToxicityAssessed, about: Told) -> str:
     return f"Documented by {data.assessor_role}: {found} ({about.words.scale(data.scale)})."
 
 
-@tell.register
-def _(data: care.MedicationAdministered, about: Told) -> str:
+@describe.register
+def _(data: care.MedicationAdministered, about: FactContext) -> str:
     return (
         f"{about.words.key(data.drug)} {data.dose_mg.normalize():f} mg given for {data.indication.upper()}"
         f" at {about.clock(data.at, data.facility)} ({data.setting.value})."
     )
 
 
-@tell.register
-def _(data: governance.PlanChanged, about: Told) -> str:
+@describe.register
+def _(data: governance.PlanChanged, about: FactContext) -> str:
     return f"The plan changed: {data.reason}"
 
 
-@tell.register
-def _(data: governance.HoldOverridden, about: Told) -> str:
+@describe.register
+def _(data: governance.HoldOverridden, about: FactContext) -> str:
     return (
         f"The {data.role} overrode the hold {data.hold.replace('_', ' ')} until {data.expires:%Y-%m-%d}: {data.reason}"
     )
 
 
-@tell.register
-def _(data: cutover.EncounterImported, about: Told) -> str:
+@describe.register
+def _(data: cutover.EncounterImported, about: FactContext) -> str:
     billed = len([one for one in data.billed if one.state != "voided"])
     return (
-        f"The encounter was taken over from {data.system} in the stage {data.stage.value}; what happened before is attested by"
+        f"The encounter was imported from {data.system} in the stage {data.stage.value}; what happened before is attested by"
         f" the {data.role}. {billed} claim{'' if billed == 1 else 's'} had been billed elsewhere."
     )
 
 
-@tell.register
-def _(data: governance.EncounterWithdrawn, about: Told) -> str:
+@describe.register
+def _(data: governance.EncounterWithdrawn, about: FactContext) -> str:
     return f"The encounter ended before its plan was done: {data.reason.replace('_', ' ')}."

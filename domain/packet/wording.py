@@ -1,4 +1,4 @@
-"""Keys of the rulebook and the site file in the words a reader of the packet knows."""
+"""Names for the keys of the rulebook and the site file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCALES = {"astct_2019": "ASTCT consensus 2019", "lee_2014": "Lee 2014", "ctcae_5
 
 @dataclass(frozen=True)
 class Words:
-    """What the packet calls things; a key nobody names is shown as it is."""
+    """The names that the packet shows; a key without a name is shown as it is."""
 
     site: Site
     rules: Rulebook
@@ -34,7 +34,7 @@ class Words:
         return row.title if row else self.key(key)
 
     def age_least(self, product: str, indication: str, on: date) -> int | None:
-        """The age in years from which the indication's label holds; None where the rulebook names none."""
+        """The age in years at which the indication of the label begins; None where the rulebook has none."""
         row = self.rules.maybe(Indication, on, product=product, key=indication)
         return row.age_min if row else None
 
@@ -52,12 +52,12 @@ class Words:
     def scale(self, key: str) -> str:
         return SCALES.get(key, self.key(key))
 
-    def paper(self, kind: str) -> str:
+    def document(self, kind: str) -> str:
         return next((row.title for row in self.rules.table(Checklist) if kind in row.evidence), self.key(kind))
 
-    def values(self, paper: access.EvidenceAdded) -> dict[str, str]:
-        """The values read from a paper, without the holder of a certificate, who may be a person."""
-        found = getattr(paper, "values", None)
+    def values(self, document: access.EvidenceAdded) -> dict[str, str]:
+        """The values of a document, without the holder of a certificate, who may be a person."""
+        found = getattr(document, "values", None)
         if found is None:
             return {}
         body = found.model_dump(mode="json", exclude_none=True, exclude={"holder"})

@@ -1,6 +1,6 @@
-"""Preflight: a referral in, the gates' answer out, before anything is scheduled or stored.
+"""Preflight: the result of the gates for a referral, before anything is scheduled or stored.
 
-Belongs here: what a referral still misses, which papers go with the request, planned days, help and the cost stack. Does
+Belongs here: missing requirements, documents for the request, planned days, assistance and the cost stack. Does
 not belong here: the gates themselves (`domain.encounter.gates`, `domain.encounter.stages`), or anything that a decision on
 an encounter needs.
 Plans and amounts are reminders for people; every assumption behind a date or an amount is named.

@@ -1,4 +1,4 @@
-"""The answer of preflight. It names rules, papers, days and amounts, never who the patient is."""
+"""The result of preflight. It names rules, documents, days and amounts, never the patient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class _Answer(BaseModel):
 
 
 class JudgedGate(_Answer):
-    """A stage's entry on its judged or planned day. `open`: nothing that can be known today holds it."""
+    """A stage's entry on its judged or planned day. `open`: no requirement known today holds it."""
 
     gate: str
     on: date
@@ -22,7 +22,7 @@ class JudgedGate(_Answer):
 
 
 class Missing(_Answer):
-    """One unmet requirement. What holds several gates is said once, for the first of them."""
+    """One unmet requirement. One that holds several gates is listed once, for the first of them."""
 
     requirement: str
     gate: str
@@ -37,7 +37,7 @@ class Missing(_Answer):
 
 
 class RiskedDenial(_Answer):
-    """One of the twelve denials that the missing things invite. `holds` is false where they only warn."""
+    """One of the twelve denials at risk by missing requirements. `holds` is false where they only warn."""
 
     number: int
     title: str
@@ -47,8 +47,8 @@ class RiskedDenial(_Answer):
     because: tuple[str, ...]
 
 
-class Paper(_Answer):
-    """One paper of the authorization checklist: whether it is at hand, what it lacks, and where it comes from."""
+class RequestDocument(_Answer):
+    """One document of the authorization checklist: whether it is on file, what is missing, and where it comes from."""
 
     number: int
     title: str
@@ -68,7 +68,7 @@ class PlannedDate(_Answer):
 
 
 class Help(_Answer):
-    """An assistance programme the coverage may use, with its limits of income (percent of the poverty level) and distance."""
+    """A patient assistance program for the coverage, with limits of income (percent of poverty level) and distance."""
 
     title: str
     condition: str
@@ -82,7 +82,7 @@ class Cost(_Answer):
     """One part of the cost stack in United States dollars.
 
     Attributes:
-        amount: Medicare's amount for one unit; None where none is on file, and `basis` says what is paid instead.
+        amount: Medicare's amount for one unit; None where none is on file, and `basis` names what is paid instead.
         charge: this site's own price for the unit, from its site file.
         on: the day whose rows were read.
     """
@@ -101,7 +101,7 @@ class Cost(_Answer):
 
 
 class Preflight(_Answer):
-    """The whole answer. `cleared` says that nothing which holds is missing for a collection on the judged day."""
+    """The whole result. `cleared`: no requirement holds a collection on the judged day."""
 
     cleared: bool
     product: str
@@ -113,7 +113,7 @@ class Preflight(_Answer):
     gates: tuple[JudgedGate, ...]
     missing: tuple[Missing, ...]
     denials: tuple[RiskedDenial, ...]
-    papers: tuple[Paper, ...]
+    papers: tuple[RequestDocument, ...]
     dates: tuple[PlannedDate, ...]
     assistance: tuple[Help, ...]
     costs: tuple[Cost, ...]

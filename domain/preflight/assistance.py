@@ -1,4 +1,4 @@
-"""Help with what the patient owes and with travel, by coverage, indication and maker (G420-425)."""
+"""Help with what the patient owes and with travel, by coverage, indication and manufacturer (G420-425)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.rulebook.rows import Assistance
 
 
 def assistance(context: EncounterContext, on: date) -> tuple[Help, ...]:
-    """The programmes this patient's coverage may use; each says what to check before it is promised."""
+    """The assistance programs for this coverage, each with what to check before it is promised."""
     return tuple(
         Help(
             title=row.title,

@@ -1,7 +1,7 @@
 """The cost stack: product, stay or outpatient group, add-on, lymphodepletion, tocilizumab in reserve (G285-300, G383-414).
 
-Amounts are looked up and never worked out from a dose: a drug's entry is for one billing unit. Where the planned day has no
-row yet, that of the judged day is shown for orientation, and the entry says so.
+Amounts are looked up and never calculated from a dose: a drug's entry is for one billing unit. Where the planned day has no
+row yet, the row of the judged day is shown for orientation, with a note.
 """
 
 from __future__ import annotations
@@ -123,20 +123,20 @@ def _add_on(context: EncounterContext, product: Product, day0: date, today: date
 
 
 def _lymphodepletion(context: EncounterContext, day0: date, today: date) -> Iterator[Cost]:
-    """The drugs that the label's regimen names, each for one billing unit. No dose is worked out."""
+    """The drugs that the label's regimen names, each for one billing unit. No dose is calculated."""
     regimen = context.regimen(day0)
-    where = "billed by the milligrams charted; given before an admission it may fold into the stay (payment window)"
+    where = "billed by the milligrams charted; given before an admission, may be billed with the stay (payment window)"
     for name in dict.fromkeys(dose.drug for dose in regimen.doses) if regimen else ():
         yield from _drugs(context, "lymphodepletion", name, day0, today, where)
 
 
 def _reserve(context: EncounterContext, day0: date, today: date) -> Iterator[Cost]:
-    """Drugs kept at hand for toxicity: billed only when given, by their own administration (G187, G230)."""
+    """Drugs kept on hand for toxicity: billed only when given, with their administration (G187, G230)."""
     service = Service(
         Stage.INFUSION, day0, False, False, context.infusion_facility, context.record.planned_setting, None
     )
     doses = max((row.minimum for row in layers(context, service) if row.minimum is not None), default=None)
-    stock = f"at least {doses} doses at hand" if doses is not None else "kept at hand"
+    stock = f"at least {doses} doses on hand" if doses is not None else "kept on hand"
     names = [row.drug for row in context.rules.find(DrugCode, day0) if row.administration == "therapeutic"]
     for name in dict.fromkeys(names):
         yield from _drugs(
@@ -145,7 +145,7 @@ def _reserve(context: EncounterContext, day0: date, today: date) -> Iterator[Cos
 
 
 def _drugs(context: EncounterContext, part: Part, name: str, day0: date, today: date, where: str) -> Iterator[Cost]:
-    """A drug under its general code; codes that hang on the NDC are named."""
+    """A drug under its general code, with the codes that depend on the NDC."""
     rows = sorted(context.rules.find(DrugCode, day0, drug=name), key=lambda row: (bool(row.ndc_prefixes), row.id))
     if not rows:
         yield _unknown(part, name, day0, "no billing code on file for this day")
@@ -153,8 +153,8 @@ def _drugs(context: EncounterContext, part: Part, name: str, day0: date, today: 
     row, others = rows[0], [other.hcpcs for other in rows[1:]]
     notes = [where, f"or {', '.join(others)}, by the NDC charted" if others else "", row.doubt]
     unit = f"{row.mg_per_unit} mg"
-    told = "; ".join(note for note in notes if note)
-    yield _drug(context, part, name, row.hcpcs, unit, day0, today, told, _charge(context, name))
+    notes_text = "; ".join(note for note in notes if note)
+    yield _drug(context, part, name, row.hcpcs, unit, day0, today, notes_text, _charge(context, name))
 
 
 def _drug(
@@ -168,14 +168,14 @@ def _drug(
     where: str,
     charge: Decimal | None,
 ) -> Cost:
-    """A drug with its payment limit; without one the basis says what is paid instead (G400)."""
+    """A drug with its payment limit; without one, the basis names what is paid instead (G400)."""
     found, on, note = _rows(context, "asp", day0, today, code)
     row = found[0] if found else None
     amount = row.amount if row else None
     why = (
         ""
         if amount is not None
-        else "no payment limit of this quarter on file: import the quarterly file; where that lists none, the basis stands (G400)"
+        else "no payment limit of this quarter on file: import the quarterly file; where it lists none, the basis applies (G400)"
     )
     return Cost(
         part=part,

@@ -1,4 +1,4 @@
-"""Which of the twelve denials the missing things invite (G429-443)."""
+"""The twelve denials at risk by what is missing (G429-443)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 from domain.encounter.context import EncounterContext
 from domain.encounter.gates.authorization import required
 from domain.encounter.model import Enforcement, Requirement
-from domain.preflight.answer import Paper, RiskedDenial
+from domain.preflight.answer import RequestDocument, RiskedDenial
 from domain.rulebook.rows import Denial, EditRule
 
 
@@ -21,18 +21,18 @@ class _Risk:
 
 
 def denials(
-    context: EncounterContext, on: date, unmet: Sequence[Requirement], papers: Sequence[Paper]
+    context: EncounterContext, on: date, unmet: Sequence[Requirement], documents: Sequence[RequestDocument]
 ) -> tuple[RiskedDenial, ...]:
-    """By number, each with everything that invites it."""
-    risks = [*_of_requirements(unmet), *_of_papers(context, on, papers)]
+    """By number, each with everything that puts it at risk."""
+    risks = [*_of_requirements(unmet), *_of_documents(context, on, documents)]
     return tuple(
-        _told(row, [risk for risk in risks if risk.number == row.number])
+        _risked(row, [risk for risk in risks if risk.number == row.number])
         for number in sorted({risk.number for risk in risks})
         if (row := context.rules.maybe(Denial, on, number=number))
     )
 
 
-def _told(row: Denial, risks: Sequence[_Risk]) -> RiskedDenial:
+def _risked(row: Denial, risks: Sequence[_Risk]) -> RiskedDenial:
     return RiskedDenial(
         number=row.number,
         title=row.title,
@@ -49,12 +49,12 @@ def _of_requirements(unmet: Sequence[Requirement]) -> Iterator[_Risk]:
             yield _Risk(requirement.denial, requirement.key, requirement.enforcement is Enforcement.HOLD)
 
 
-def _of_papers(context: EncounterContext, on: date, papers: Sequence[Paper]) -> Iterator[_Risk]:
-    """Papers that a request would lack; each kind prevents the denial that its claim edit names."""
+def _of_documents(context: EncounterContext, on: date, documents: Sequence[RequestDocument]) -> Iterator[_Risk]:
+    """Documents missing from a request; each kind prevents the denial that its claim edit names."""
     if not required(context):
         return
-    for paper in papers:
-        for kind in paper.lacking:
+    for document in documents:
+        for kind in document.lacking:
             row = context.rules.maybe(EditRule, on, edit=f"paper_{kind}")
             if row is not None and row.denial is not None:
                 yield _Risk(row.denial, f"papers.{kind}", False)

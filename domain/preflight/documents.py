@@ -5,17 +5,17 @@ from __future__ import annotations
 from domain.encounter.context import EncounterContext
 from domain.encounter.gates.checklist import checklist
 from domain.encounter.model import Gate
-from domain.preflight.answer import Paper
+from domain.preflight.answer import RequestDocument
 
 
-def papers(context: EncounterContext, gate: Gate) -> tuple[Paper, ...]:
-    """Every paper of the indication, judged with the gate of the collection."""
+def request_documents(context: EncounterContext, gate: Gate) -> tuple[RequestDocument, ...]:
+    """Every document that the indication requires, judged with the gate of the collection."""
     return tuple(
-        Paper(
+        RequestDocument(
             number=entry.row.number,
             title=entry.row.title,
-            present=not entry.lacking,
-            lacking=entry.lacking,
+            present=not entry.missing,
+            lacking=entry.missing,
             at_hand=tuple(dict.fromkeys(source for source in entry.sources.values() if source is not None)),
             citation=entry.row.citation,
         )

@@ -22,14 +22,14 @@ from domain.preflight.answer import JudgedGate, Missing, Preflight
 from domain.preflight.assistance import assistance
 from domain.preflight.costs import costs
 from domain.preflight.denials import denials
-from domain.preflight.documents import papers
+from domain.preflight.documents import request_documents
 from domain.preflight.schedule import Schedule, schedule
 from domain.rulebook import Rulebook
 from domain.site import Site
 
 PREFLIGHT_EVENT = "preflight"
 NOT_YET = frozenset({"product", "identity"})
-"""Kinds of requirement that come with the cells in the ordinary course: nobody can meet them before a collection."""
+"""Kinds of requirement that come with the cells in the ordinary course: no one can meet them before a collection."""
 
 
 def preflight(
@@ -39,20 +39,20 @@ def preflight(
     now: datetime,
     holders: Sequence[Fact[EventData]] = (),
 ) -> Preflight:
-    """Judge a referral. The day of `now` stands for the collection, which nobody booked yet; later gates have planned days.
+    """Judge a referral. The unbooked collection is judged for the day of `now`, later gates for planned days.
 
     Args:
         holders: changes of certificates and readiness on record, besides those of the site file.
 
     Raises:
-        NoRule: the rulebook lacks a window or an alert kind that the stages need.
+        NoRule: the rulebook has no row for a window or an alert kind that the stages need.
     """
     fact: Fact[EventData] = Fact(PREFLIGHT_EVENT, PREFLIGHT_EVENT, PREFLIGHT_EVENT, now, now, referral)
     context = EncounterContext(Record(fold([fact])), site, rules, now, tuple(holders))
     plan = schedule(context)
     gates = tuple(_gates(context, plan))
     on, unmet = gates[0].on, tuple(_unmet(gates))
-    listed = papers(context, gates[0])
+    listed = request_documents(context, gates[0])
     return Preflight(
         cleared=gates[0].open,
         product=context.product,
@@ -92,11 +92,11 @@ def _ahead(context: EncounterContext, module: StageModule, on: date) -> Gate:
 
 
 def _unmet(gates: Sequence[Gate]) -> Iterator[tuple[Gate, Requirement]]:
-    said: set[str] = set()
+    seen: set[str] = set()
     for gate in gates:
         for requirement in gate.unmet:
-            if requirement.key not in said:
-                said.add(requirement.key)
+            if requirement.key not in seen:
+                seen.add(requirement.key)
                 yield gate, requirement
 
 
@@ -116,15 +116,15 @@ def _missing(gate: Gate, requirement: Requirement) -> Missing:
 
 
 def _assumptions(context: EncounterContext, plan: Schedule) -> Iterator[str]:
-    """What the whole answer rests on; parts name their own."""
+    """The assumptions of the whole result; parts list their own."""
     yield "nothing is booked: the collection is judged for today, later stages for their planned days"
     if context.payer_row is None:
-        yield "the rulebook does not know this payer: authorization and help are not judged"
+        yield "the rulebook has no row for this payer: authorization and assistance are not judged"
     elif required(context):
-        yield "an authorization is asked for; it must cover the day of the infusion"
+        yield "an authorization is required; it must cover the day of the infusion"
     else:
-        yield "this payer asks for no authorization; the papers stay in the chart and support the claim"
+        yield "this payer requires no authorization; the documents stay in the chart and support the claim"
     if context.payer_class != "medicare_ffs":
         yield "amounts are those of fee-for-service Medicare; the contract with this payer decides"
     if plan.infusion is None:
-        yield "no day after the collection is planned: the rulebook does not know this product"
+        yield "no day after the collection is planned: the rulebook has no row for this product"

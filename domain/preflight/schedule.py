@@ -15,7 +15,7 @@ MONITORING = ("monitoring_daily", "monitoring_total")
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The planned days, and the two that gates are judged for; None where the rulebook does not know the product."""
+    """The planned days, and the two that gates are judged for; None where the rulebook has no row for the product."""
 
     dates: tuple[PlannedDate, ...]
     lymphodepletion: date | None = None
@@ -23,10 +23,10 @@ class Schedule:
 
 
 def schedule(context: EncounterContext) -> Schedule:
-    """Collection today, release by the product's window, product at the centre, lymphodepletion, day 0, monitoring.
+    """Collection today, release by the product's window, product at the center, lymphodepletion, day 0, monitoring.
 
     Raises:
-        NoRule: a span that the plan needs is not in the rulebook.
+        NoRule: a window that the plan needs is not in the rulebook.
     """
     collection = _day("collection", context.today, "on the judged day: nothing is booked")
     if context.product_row(context.today) is None or context.indication_row(context.today) is None:
@@ -43,14 +43,14 @@ def schedule(context: EncounterContext) -> Schedule:
 
 
 def _coming(context: EncounterContext) -> Iterator[PlannedDate]:
-    """Release, where the product has a window of its own, and arrival at the centre."""
+    """Release, where the product has a window of its own, and arrival at the center."""
     product, start = context.product_row(context.today), context.today
     assert product is not None
     if product.vein_to_vein_days is None:
         row = context.window("vein_to_vein", start)
         last = start + timedelta(days=row.days or 0)
         yield PlannedDate(
-            what="product at the centre", first=start, last=last, assumption=f"{row.title} ({row.citation})"
+            what="product at the center", first=start, last=last, assumption=f"{row.title} ({row.citation})"
         )
         return
     shortest, longest = product.vein_to_vein_days
@@ -64,7 +64,7 @@ def _coming(context: EncounterContext) -> Iterator[PlannedDate]:
     shipped, received = context.window("shipped", release.last), context.window("site_receipt", release.last)
     way = (shipped.days or 0) + (received.days or 0)
     yield PlannedDate(
-        what="product at the centre",
+        what="product at the center",
         first=release.first,
         last=release.last + timedelta(days=way),
         assumption=f"at most {way} days for shipment and receipt ({shipped.id}, {received.id})",
@@ -78,7 +78,7 @@ def _lymphodepletion(regimen: Regimen, zero: date) -> PlannedDate:
         what="lymphodepletion",
         first=zero + timedelta(days=first),
         last=zero + timedelta(days=last),
-        assumption=f"begins the day after the product is at the centre at the latest; days of the label: {drugs} "
+        assumption=f"begins the day after the product is at the center at the latest; days of the label: {drugs} "
         f"({regimen.citation})",
     )
 
@@ -88,7 +88,7 @@ def _days(regimen: Regimen) -> list[int]:
 
 
 def _zero(zero: date, regimen: Regimen | None) -> PlannedDate:
-    why = f"day 0 of {regimen.id}" if regimen else "the day after the product is at the centre: no regimen on file"
+    why = f"day 0 of {regimen.id}" if regimen else "the day after the product is at the center: no regimen on file"
     return _day("infusion (day 0)", zero, why)
 
 

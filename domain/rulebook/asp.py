@@ -1,7 +1,7 @@
-"""Medicare's quarterly payment limits: checks on the published table and the `payments` rows that come of it.
+"""Medicare's quarterly payment limits: checks of the published table, and its `payments` rows.
 
-Pure: the cells come in as text (`intake.asp_prices` reads the file), rows and problems go out. Nothing is written while a
-problem stands, so the old prices stay.
+Pure: the cells come in as text (`intake.asp_prices` reads the file), rows and problems go out. Nothing is written while there
+is a problem, so the old prices stay.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NO_PRICE_BASIS = "no ASP this quarter: invoice + 6 % or WAC"
 """What is paid when the quarter's file has no limit for the code (G400)."""
 
 MAX_SHARE = Decimal("0.20")
-"""A price that moves by more than this share from the quarter before is held for a person to look at."""
+"""A price that moves by more than this share from the quarter before is held for review."""
 
 _COLUMNS = {"code": "hcpcs code", "limit": "payment limit"}
 _EFFECTIVE = re.compile(r"effective\s+(\w+ \d{1,2}, \d{4})\s+(?:through|to|-)\s+(\w+ \d{1,2}, \d{4})", re.IGNORECASE)
@@ -93,9 +93,9 @@ def wanted_codes(book: Rulebook, on: date) -> tuple[str, ...]:
 
 
 def price_rows(table: PriceTable, book: Rulebook, max_share: Decimal = MAX_SHARE) -> tuple[Payment, ...]:
-    """The `payments` rows of the quarter for the codes the rulebook follows and has no row of yet.
+    """The `payments` rows of the quarter for the codes the rulebook follows and does not have yet.
 
-    A code without a limit is legal (G400): its row has no amount and says what is paid instead.
+    A code without a limit is legal (G400): its row has no amount and names what is paid instead.
 
     Raises:
         AspFileError: another price of the quarter is on record, or a price moved by more than `max_share` (a share, not
@@ -119,7 +119,7 @@ def price_rows(table: PriceTable, book: Rulebook, max_share: Decimal = MAX_SHARE
 
 
 def overlay(rows: Sequence[Payment]) -> str:
-    """The rows as TOML, to be put beside the other tables."""
+    """The rows as TOML, for a file beside the other tables."""
     return "\n".join(_entry(row) for row in rows)
 
 
@@ -133,7 +133,7 @@ def _places(row: Cells) -> dict[str, int] | None:
 def _effective(preamble: Sequence[Cells]) -> tuple[date, date]:
     found = _EFFECTIVE.search(" ".join(" ".join(cell.split()) for row in preamble for cell in row))
     if found is None:
-        raise AspFileError(["the lines above the header do not say from when to when the prices are effective"])
+        raise AspFileError(["the lines above the header do not state the effective dates of the prices"])
     try:
         first, last = (datetime.strptime(day, "%B %d, %Y").date() for day in found.groups())  # noqa: DTZ007
     except ValueError:
@@ -150,7 +150,7 @@ def _limits(rows: Sequence[Cells], start: int, places: Mapping[str, int]) -> dic
             problems += [f"line {number}: not a HCPCS code"] if _cell(row, places["limit"]) else []
             continue
         if code in limits:
-            problems.append(f"line {number}: {code} stands twice")
+            problems.append(f"line {number}: {code} is listed twice")
         try:
             limits[code] = _amount(_cell(row, places["limit"]))
         except InvalidOperation:

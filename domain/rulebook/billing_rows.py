@@ -9,7 +9,7 @@ from domain.rulebook.row import ANY, Row
 
 
 class DrugCode(Row):
-    """How a charted drug is billed: HCPCS code, milligrams per unit, NDC it is for (empty: any)."""
+    """How a charted drug is billed: HCPCS code, milligrams per unit, NDC (empty: any)."""
 
     table = "drugs"
     match_on = ("drug",)
@@ -25,9 +25,9 @@ class DrugCode(Row):
 
 
 class Package(Row):
-    """What the packages of an NDC hold: unit of their quantity (CTP05), milligrams in one of it, one dose or several.
+    """What the packages of an NDC contain: unit of quantity (CTP05), milligrams per unit, one dose or several.
 
-    JW and JZ speak of containers for one dose; a drug without a row counts as such and is measured in milligrams.
+    JW and JZ apply to single-dose containers; a drug without a row counts as single-dose, measured in milligrams.
     """
 
     table = "packages"
@@ -89,7 +89,7 @@ class PlaceOfService(Row):
 
 
 class FormLocation(Row):
-    """Where a value stands on a form (G306-344, corrections C9)."""
+    """The field of a value on a form (G306-344, corrections C9)."""
 
     table = "form_fields"
     match_on = ("form", "value")
@@ -101,7 +101,7 @@ class FormLocation(Row):
 
 
 class Payer(Row):
-    """A payer: class, authorization, form of its identifiers, and what it asks of the site of care (G349-363).
+    """A payer: class, authorization, form of its identifiers, and its site-of-care requirements (G349-363).
 
     `claim_filing` is the indicator of an institutional claim, `claim_filing_professional` of a professional one where it differs.
     """
@@ -123,7 +123,7 @@ class Payer(Row):
 
 
 class SiteOfCare(Row):
-    """Where a payer lets an indication be infused: allowed, with_document (a risk paper), or held."""
+    """Where a payer lets an indication be infused: allowed, with_document (a risk document), or held."""
 
     table = "site_of_care"
     match_on = ("product", "indication", "payer", "setting")
@@ -140,7 +140,7 @@ class SiteOfCare(Row):
 
 
 class Checklist(Row):
-    """One of the eleven papers of the authorization checklist (G371-381)."""
+    """One of the eleven documents of the authorization checklist (G371-381)."""
 
     table = "checklist"
     match_on = ("number",)
@@ -154,7 +154,7 @@ class Checklist(Row):
 class Policy(Row):
     """A billing choice that the guide leaves to payer and date; `value` is one of the choices its builder knows.
 
-    `mac` is the Medicare contractor's jurisdiction (JH, J6) where the guide says "your MAC"; `*` means any.
+    `mac` is the Medicare contractor's jurisdiction (JH, J6) where the guide names "your MAC"; `*` means any.
     """
 
     table = "policies"
@@ -169,9 +169,9 @@ class Policy(Row):
 
 
 class EditRule(Row):
-    """A claim edit: what it finds, how to cure it, which denial it prevents.
+    """A claim edit: what it finds, the fix, and the denial it prevents.
 
-    `overridable` errors become warnings once somebody signs for the services as they are charted.
+    `overridable` errors become warnings after a signature for the services as charted.
     """
 
     table = "edits"
@@ -211,8 +211,8 @@ class AdjustmentReason(Row):
     """What a claim adjustment reason (CARC) means for the bill; a reason without a row is a refusal.
 
     contractual: the difference between charge and price; patient: owed by the patient; reduction: taken off the payment by
-    law, not by a judgement on the claim; prior_payer: what payers before this one paid and adjusted, which stands on their
-    remittances already.
+    law, not by a decision on the claim; prior_payer: what earlier payers paid and adjusted, as their own remittances
+    report.
     """
 
     table = "adjustments"
@@ -226,7 +226,7 @@ class AdjustmentReason(Row):
 class Payment(Row):
     """An amount, weight or rate that a payment is made of, in United States dollars.
 
-    For `asp`, `amount` is the payment limit (average sales price and the add-on); without an amount `basis` says what is
+    For `asp`, `amount` is the payment limit (average sales price and the add-on); without an amount, `basis` names what is
     paid instead (G400).
     """
 

@@ -17,19 +17,16 @@ from domain.rulebook.rows import ANY, TABLES, Edition, Row
 
 R = TypeVar("R", bound=Row)
 
-REMEMBERED = 50_000
-"""Answers kept: an encounter asks the same few hundred questions at every decision, and the rows do not change."""
-
 REMEMBERED = 20_000
-"""Answers of `find` kept in memory."""
+"""Answers kept: an encounter asks the same few hundred questions at every decision, and the rows do not change."""
 
 
 class RulebookError(ValueError):
-    """A rulebook file does not hold together; the message names file, row and field."""
+    """A rulebook file is not valid; the message names file, row and field."""
 
 
 class NoRule(LookupError):
-    """No row answers for that date. Names the table, what was asked and the date; never falls back to another row."""
+    """No row answers for that date. Names the table, the question and the date."""
 
     def __init__(self, table: str, asked: Mapping[str, object], on: date) -> None:
         what = ", ".join(f"{key}={value}" for key, value in sorted(asked.items()))
@@ -57,11 +54,11 @@ class Rulebook:
     def find(self, kind: type[R], on: date, /, **match: object) -> tuple[R, ...]:
         """The rows that hold on the day and answer the question, the most exact first.
 
-        A column that holds `*` answers every value. A question that leaves a column out takes any value of it.
+        A column that holds `*` answers every value. A question without a column accepts any value of it.
         """
         asked = (kind, on, *sorted(match.items()))
         if asked not in self._answered:
-            # One decision asks the same few questions hundreds of times; days pass, so the memory is emptied now and then.
+            # One decision repeats the same few questions hundreds of times; later days bring new ones, so the memory is limited.
             if len(self._answered) >= REMEMBERED:
                 self._answered.clear()
             answers = [row for row in self.table(kind) if row.holds_on(on) and _answers(row, match)]
@@ -116,7 +113,7 @@ def load(texts: Mapping[str, str], edition: Edition = "current") -> Rulebook:
     Each file holds arrays of tables named like a row type's `table`.
 
     Raises:
-        RulebookError: a file is not TOML, a row does not fit its type, an id stands twice, two rows of one key overlap.
+        RulebookError: a file is not TOML, a row does not fit its type, an id is used twice, two rows of one key overlap.
     """
     if edition not in get_args(Edition):
         raise RulebookError(f"unknown edition {edition}")
@@ -156,7 +153,7 @@ def _unique_ids(rows: Iterable[Row]) -> None:
     seen: set[str] = set()
     for row in rows:
         if row.id in seen:
-            raise RulebookError(f"row id {row.id} stands twice")
+            raise RulebookError(f"row id {row.id} is used twice")
         seen.add(row.id)
 
 

@@ -1,7 +1,7 @@
 """Coverage of the guide: for each of its lines the rules that implement it, or the decision not to.
 
-The guide's text is not here: a line is its number. `coverage.toml` lists what a line says in our words and where it went;
-lines without a fact (blank, heading, navigation) are passed over with the reason.
+The guide's text is not here: a line is its number. `coverage.toml` lists what a line states, in our words, and the rules for it.
+Lines without a fact (blank, heading, navigation) are passed over with a reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from domain.rulebook.rows import Row
 
 
 class Cover(BaseModel):
-    """What a line or range of the guide says and which rules (or which decision) answer it."""
+    """What a line or range of the guide states, and the rules or the decision for it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,7 +48,7 @@ class Coverage(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """What keeps a coverage from being complete; all empty when it is."""
+    """What is missing from a coverage; all empty when it is complete."""
 
     uncovered: tuple[int, ...]
     passed_and_covered: tuple[int, ...]
@@ -65,7 +65,7 @@ def read_coverage(text: str) -> Coverage:
     """Read `coverage.toml`.
 
     Raises:
-        RulebookError: it is not TOML or does not fit.
+        RulebookError: the file is not TOML or not valid.
     """
     try:
         return Coverage.model_validate(tomllib.loads(text))
@@ -104,7 +104,7 @@ def gaps(coverage: Coverage, books: Iterable[Rulebook]) -> Gaps:
 
 
 def beyond_the_guide(coverage: Coverage, books: Iterable[Rulebook]) -> tuple[Row, ...]:
-    """Rows that no line of the guide leads to: they stand on official pages, corrections or the needs of a claim."""
+    """Rows without a line of the guide: they come from official pages, corrections or the needs of a claim."""
     named = {rule for cover in coverage.covers for rule in cover.rules}
     rows = {row.id: row for book in books for table in book.rows.values() for row in table}
     return tuple(row for row_id, row in sorted(rows.items()) if row_id not in named)

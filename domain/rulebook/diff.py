@@ -1,4 +1,4 @@
-"""Where the edition `current` departs from the guide as printed: one departure per correction, with its rows side by side."""
+"""Differences between the edition `current` and the guide as printed: one per correction, with the rows side by side."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _NOT_COMPARED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """One correction: the rows of `current` that cite it, the rows of the guide they stand against, what differs.
+    """One correction: the rows of `current` that cite it, the rows of the guide they replace, what differs.
 
-    `current` holds the rows that cite the correction and those that answer the same question. `changes` reads
+    `current` holds the rows that cite the correction and those that answer the same question. `changes` has the form
     `row: column: as printed -> as corrected`. A departure without rows carries a decision instead.
     """
 
@@ -51,7 +51,7 @@ def departures(guide: Rulebook, current: Rulebook) -> tuple[Departure, ...]:
 
 
 def unexplained(guide: Rulebook, current: Rulebook) -> tuple[Row, ...]:
-    """Rows that stand in one edition only and that no correction accounts for; a sound rulebook has none."""
+    """Rows in one edition only without a correction; a correct rulebook has none."""
     explained = {row.id for each in departures(guide, current) for row in (*each.current, *each.printed)}
     return tuple(row for row in (*_alone(guide, current), *_alone(current, guide)) if row.id not in explained)
 

@@ -1,4 +1,4 @@
-"""Rows about help for the patient and the upkeep of the rulebook itself."""
+"""Rows about patient assistance and the maintenance of the rulebook."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from domain.rulebook.row import ANY, Row
 
 
 class Assistance(Row):
-    """A patient assistance programme (G420-425). `manufacturers` empty: for the products of every maker."""
+    """A patient assistance program (G420-425). `manufacturers` empty: for every manufacturer."""
 
     table = "assistance"
     match_on = ("key",)
@@ -51,13 +51,13 @@ class Refresh(Row):
 
 
 class Correction(Row):
-    """Where the guide and the official record part, and what is done about it.
+    """A difference between the guide and the official sources, and what is done about it.
 
     Attributes:
         number: as the corrections count them (`B5`).
         evidence: official (tables CMS publishes), page (a public page that was read), knowledge (not confirmed), guide (its own
             text), decision (of this project).
-        decision: what stands for it where no row can hold it.
+        decision: what applies where no row can hold it.
     """
 
     table = "corrections"

@@ -1,4 +1,4 @@
-"""What every row of the rulebook has: its dates, source, status and refresh cadence."""
+"""The common columns of rulebook rows: dates, source, status and refresh cadence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ANY = "*"
-"""In a key column: the row holds for every value of it. A row that names the value wins over one with `*`."""
+"""In a key column: the row applies to every value of it. A row with the value has priority over one with `*`."""
 
 Edition = Literal["current", "guide"]
 Status = Literal["guide", "verified", "contradicted", "unconfirmed"]
@@ -19,10 +19,10 @@ class Row(BaseModel):
     """Common columns.
 
     Attributes:
-        id: unique in the rulebook, `<table>.<name>`; what a line, hold or alert cites.
+        id: unique in the rulebook, `<table>.<name>`; lines, holds and alerts cite it.
         edition: both, or the one edition the row belongs to.
-        effective_from: first day of service (or discharge) it holds for; inclusive.
-        effective_to: last such day; None while it holds on.
+        effective_from: first date of service (or discharge) it applies to; inclusive.
+        effective_to: last such date; None while it is in effect.
         source: G lines (`G124`), corrections (`corrections B7`) or official pages; shown by `explain` and `rules`.
         cite: the same as a nurse or biller would cite it ("42 CFR 401.305"); empty where no such source is known.
         status: guide (as printed), verified, contradicted (the guide's value, kept for comparison), unconfirmed.
@@ -50,7 +50,7 @@ class Row(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> Row:
         if self.effective_to and self.effective_to < self.effective_from:
-            raise ValueError("effective_to lies before effective_from")
+            raise ValueError("effective_to is before effective_from")
         return self
 
     def holds_on(self, day: date) -> bool:

@@ -16,9 +16,9 @@ MONTHS: Mapping[Cadence, int] = {"quarterly": 3, "semi-annual": 6, "annual": 12}
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A row that should have been reviewed again by `due`; `ran_out` when it also ended and nothing follows it.
+    """A row that should have been reviewed again by `due`; `ran_out` when it also ended without a successor.
 
-    `trigger` says where the review looks (G547-556), empty where no cadence of the table fits the row.
+    `trigger` names what to review (G547-556), empty where no cadence of the table fits the row.
     """
 
     row: Row
@@ -30,8 +30,7 @@ class Stale:
 def stale(book: Rulebook, on: date) -> tuple[Stale, ...]:
     """The rows past their cadence on a day, the longest overdue first.
 
-    A row that ended before it was last reviewed is settled history and never stale, nor is one that another row of the
-    same key has followed.
+    A row that ended before its last review is never stale, nor is one that a later row of the same key replaced.
     """
     found = [late for row in _every(book) if (late := _judge(book, row, on))]
     return tuple(sorted(found, key=lambda late: (late.due, late.row.id)))

@@ -1,4 +1,4 @@
-"""Rows about the treatment: products, indications, certificates, papers, spans, alerts, hand-overs."""
+"""Rows about the treatment: products, indications, certificates, documents, windows, alerts, transfers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Product(Row):
 
 
 class Indication(Row):
-    """A labelled indication: who, which diagnoses, which cell dose (G120-125)."""
+    """A labeled indication: who, which diagnoses, which cell dose (G120-125)."""
 
     table = "indications"
     match_on = ("product", "key")
@@ -70,7 +70,7 @@ class Regimen(Row):
 
 
 class BodyMeasure(Row):
-    """Between which values a measure of an adult's referral raises no question; both ends included (corrections A2)."""
+    """The plausible range of a measure on an adult's referral, both ends included (corrections A2)."""
 
     table = "body_measures"
     match_on = ("measure",)
@@ -83,7 +83,7 @@ class BodyMeasure(Row):
 
 
 class Certification(Row):
-    """A certification layer: who must hold it, for which stages, and what its absence does per payer."""
+    """A certification layer: who must hold it, for which stages, and whether a missing one holds or warns, by payer."""
 
     table = "certifications"
     match_on = ("layer", "holder", "product", "indication", "payer", "payer_class")
@@ -106,7 +106,7 @@ class Certification(Row):
 
 
 class Eligibility(Row):
-    """One clinical paper the payer's reading of the label asks for (G277, G374-381).
+    """One clinical document that the payer requires by its reading of the label (G277, G374-381).
 
     `setting` is the planned setting of the infusion the requirement is for; `*` means any.
     """
@@ -179,7 +179,7 @@ class AlertKind(Row):
 
 
 class CustodyRule(Row):
-    """A limit or demand on one hand-over of the chain of identity (corrections G)."""
+    """The limits and requirements of one transfer in the chain of identity (corrections G)."""
 
     table = "custody"
     match_on = ("step", "product")

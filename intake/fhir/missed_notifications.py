@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 
 import httpx
 import structlog
-from sqlmodel import col, select
 
 from intake.fhir.authorization import NotAuthorized, Tokens
 from intake.fhir.notification import NAMED, NotFhir, Notification, deletion, read_notification
@@ -25,6 +24,7 @@ from intake.site_mapping import FhirFeed
 from intake.site_mapping import SiteMapping as SiteMapping
 from store import fhir
 from store.engine import Database
+from store.feeds import subscriptions_to_ask
 from store.keys import Keyring
 from store.tables import FhirSubscription
 from store.vault import audit
@@ -132,7 +132,7 @@ class Asker:
 
     def _due(self) -> list[_Question]:
         with self._db.read() as session:
-            rows = session.exec(select(FhirSubscription).where(col(FhirSubscription.ask_at) <= self._clock())).all()
+            rows = subscriptions_to_ask(session, self._clock())
         return [question for row in rows if row.missing and (question := self._question(row))]
 
     def _question(self, row: FhirSubscription) -> _Question | None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from intake import alerts
 from intake.fhir.notification import Notification
+from store.alerts import open_once, resolve
 from store.engine import Database, serialize
 from store.keys import Keyring
 from store.tables import FhirSubscription
@@ -34,10 +35,10 @@ def count(db: Database, keys: Keyring, feed: str, notification: Notification, no
         session.add(row)
         session.flush()
         if row.missing:
-            alerts.notification_gap(session, key, now)
+            open_once(session, None, alerts.notification_gap(key), now)
             row.ask_at = row.ask_at or now + ASK_AFTER
         else:
-            alerts.resolve(session, alerts.gap_key(key), now)
+            resolve(session, alerts.notification_gap(key).key, now)
             row.ask_at, row.asked = None, 0
         session.add(row)
         return list(row.missing)

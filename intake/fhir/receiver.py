@@ -12,7 +12,6 @@ from typing import Any
 from domain.events import Problem
 from intake.counters import IGNORED, count_departures
 from intake.faults import NotUsable
-from intake.feed_last_seen import note
 from intake.fhir.forms import in_form
 from intake.fhir.json_values import Json, mapping, texts
 from intake.fhir.notification import NAMED, Notification, Reference, zoned
@@ -28,6 +27,7 @@ from intake.site_mapping import FhirFeed, Traces
 from intake.site_mapping import SiteMapping as SiteMapping
 from store import fhir
 from store.engine import Database, serialize
+from store.feeds import note
 from store.fhir import Stamp
 from store.keys import Keyring
 

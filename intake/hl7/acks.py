@@ -1,7 +1,7 @@
 """Acknowledgements: AA taken and durable, AE the content is at fault, AR send it again or not at all. The error is named.
 
 One answer to each message, with the codes of the application, whatever MSH-15 and MSH-16 ask for: a sender in enhanced mode
-that waits for a commit takes an AA for one, and nobody has to guess whether silence meant yes.
+that waits for a commit takes an AA for one, and no sender has to guess whether silence meant yes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a message is answered. `text` begins with the field at fault and names its cure, never a value."""
+    """What a message is answered. `text` begins with the field at fault and names the next step, never a value."""
 
     code: Code
     text: str = ""

@@ -1,6 +1,6 @@
 """Batches (FHS, BHS … BTS, FTS) and files of messages, cut into the messages they hold, as bytes.
 
-Every character set that is taken in agrees on what segments begin and end with, so each message keeps its own (MSH-18).
+Every character set that is read agrees on what segments begin and end with, so each message keeps its own (MSH-18).
 """
 
 from __future__ import annotations

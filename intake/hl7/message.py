@@ -144,7 +144,7 @@ def read(data: bytes) -> Message:
     """Read a whole message in its own character set.
 
     Raises:
-        NotHl7: as `read_text`, or its characters cannot be told.
+        NotHl7: as `read_text`, or its character set cannot be read.
     """
     return read_text(*text_of(data))
 
@@ -153,7 +153,7 @@ def text_of(data: bytes) -> tuple[str, frozenset[str]]:
     """The text of a message with its segments ended as the standard has it, and its departures.
 
     Raises:
-        NotHl7: its characters cannot be told.
+        NotHl7: its character set cannot be read.
     """
     text, named = decoded(data)
     text, departures = lines.ended(text)

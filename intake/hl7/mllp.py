@@ -23,7 +23,7 @@ from intake.hl7.framing import END, RETURN, START, Frame, Framer
 
 CHUNK = 64 * 1024
 TOGETHER = 32
-"""Messages worked on at once. Threads of their own: nobody waits behind senders whose messages wait for the database."""
+"""Messages worked on at once. Threads of their own: no other work waits behind senders whose messages wait for the database."""
 MOST_CONNECTIONS = 200
 MOST_OF_ONE_ADDRESS = 100
 FRAME_SECONDS = 30.0
@@ -154,7 +154,7 @@ async def _frames(
     frames = framer.feed(data)
     if not framer.half:
         return frames, None
-    # The clock of a frame runs on while its bytes trickle in; it starts anew with the next frame.
+    # The clock of a frame runs on while its bytes trickle in; it starts again with the next frame.
     return frames, _now() + FRAME_SECONDS if deadline is None or frames else deadline
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from domain.events.characters import forbidden
 from intake.faults import Fault, NotUsable
 from intake.hl7.message import Message, Segment
 from intake.site_mapping import Feed
@@ -87,6 +88,8 @@ def _hint(message: Message, value: str, feed: Feed) -> Hint | None:
     number = message.part(value, 1)
     if number is None:
         return None
+    if forbidden(number):
+        raise NotUsable("PID-3 or MRG-1: a record number with a control character or a mark of writing direction")
     if not feed.record_authorities:
         return Hint(number, feed.record_facility)
     names = (message.part(value, AUTHORITY, 1), message.part(value, AUTHORITY, 2))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from intake.counters import IGNORED, count_departures
 from intake.faults import Fault, NotHl7, NotUsable, Unsupported
@@ -23,7 +22,7 @@ from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive_all
 from intake.inbox.unusable import UNKNOWN_SENDER, Became, Original, concerns_us, keep_or_pass, keep_refused
 from intake.site_mapping import REORDERED, Feed, SiteMapping, Traces
-from store.engine import Database, serialize
+from store.engine import Database, DatabaseError, serialize
 from store.keys import Keyring
 
 FORMAT, KIND = "hl7", "hl7v2"
@@ -78,7 +77,7 @@ class Hl7Door:
     def _guarded(self, decide: Callable[[], Verdict]) -> Verdict:
         try:
             return decide()
-        except SQLAlchemyError as error:
+        except DatabaseError as error:
             log.warning("hl7.database", error=type(error).__name__)
         except Exception as error:  # noqa: BLE001 one bad message must not end a sender's connection
             log.error("hl7.failed", error=type(error).__name__)
@@ -150,7 +149,7 @@ class Hl7Door:
         return Verdict(Code.ACCEPT)
 
     def _unusable(self, message: Message, feed: Feed, text: str, error: NotUsable) -> Verdict:
-        """Kept as it came, for somebody to correct; what may be a stranger's is set aside or let pass."""
+        """Kept as it came, for a person to correct; what may be a stranger's is set aside or let pass."""
         traces = traces_of(message, feed, self.mapping, error)
         match self._keep_or_pass(message, feed, text, str(error), traces):
             case Became.WORK:
@@ -175,7 +174,7 @@ class Hl7Door:
                 return _let_pass(feed)
 
     def _unsupported(self, message: Message, feed: Feed, text: str, error: Unsupported) -> Verdict:
-        """Refused. It is kept for a while, or as somebody's work where it names what is known here or is of no version."""
+        """Refused. It is kept for a while, or as a person's work where it names what is known here or is of no version."""
         traces = traces_by_name(message, feed)
         original = Original(text, kind_of(message), str(error), feed.name)
         now = self._clock()

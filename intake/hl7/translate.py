@@ -45,7 +45,7 @@ class Translation:
     Attributes:
         merges: of an A40, in their order.
         aside: how long its events are kept when nobody is known by them, on a feed of the whole hospital; None where that
-            is somebody's work.
+            is a person's work.
         also: other numbers under which later messages may name the appointment.
     """
 
@@ -162,7 +162,7 @@ def _envelopes(message: Message, feed: Feed, steps: list[Step]) -> tuple[Json, .
 
 
 def _fits(envelope: Json) -> None:
-    """An event that does not fit is the mapping's to cure: its message is kept whole, to be translated again."""
+    """An event that does not fit is the mapping's to fix: its message is kept whole, to be translated again."""
     try:
         parse(envelope)
     except InvalidEvent as error:

@@ -1,7 +1,7 @@
 """What a message names, and whose an unusable one may be: how long that is worth keeping it.
 
 A hospital sends thousands of messages a day about people who will never have CAR-T, many of them at fault by the rules of
-this mapping. Answered with an error they would stop the sender's queue and bury what is somebody's work.
+this mapping. Answered with an error they would stop the sender's queue and bury what is a person's work.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from intake import alerts
 from intake.inbox import quarantine
+from store.alerts import resolve
 from store.keys import Keyring
 from store.tables import Inbox, Quarantine, sealed_for
 from store.vault import audit
@@ -58,13 +59,13 @@ def close(session: Session, keys: Keyring, quarantine_id: str, said: ClosingReas
     session.add(row)
     session.flush()
     for key in _alerts_of(session, row):
-        alerts.resolve(session, key, now)
+        resolve(session, key, now)
     audit(session, said.actor, "close", quarantine_id, quarantine.CLOSED, now)
     return row
 
 
-def told(keys: Keyring, row: Quarantine) -> str:
-    """The note with which an entry was closed last; it may name a patient."""
+def note_of(keys: Keyring, row: Quarantine) -> str:
+    """Returns the note of the last closing of an entry; it may name a patient."""
     if row.closed_note is None:
         return ""
     return keys.open(row.closed_note, sealed_for("quarantine.closed_note", row.quarantine_id)).decode()
@@ -84,9 +85,9 @@ def closed_one(session: Session, dedupe_key: str, body_hash: str) -> Quarantine 
 
 def _alerts_of(session: Session, row: Quarantine) -> Iterator[str]:
     """Keys of the alerts that stood because of the entry alone."""
-    yield alerts.reply_file_key(row.quarantine_id)
+    yield alerts.reply_file_refused(row.quarantine_id).key
     if row.closed_from == quarantine.WAITING:
-        yield alerts.other_patient_key(row.dedupe_key)
+        yield alerts.other_patient(row.dedupe_key).key
     if row.closed_from == quarantine.CONFLICT:
         same = select(Quarantine).where(Quarantine.dedupe_key == row.dedupe_key)
         if session.exec(same.where(Quarantine.state == quarantine.CONFLICT)).first() is None:
@@ -94,4 +95,4 @@ def _alerts_of(session: Session, row: Quarantine) -> Iterator[str]:
             event = first.event_id if first else None
             event = event or session.exec(select(Inbox.event_id).where(Inbox.dedupe_key == row.dedupe_key)).first()
             if event:
-                yield alerts.conflict_key(event)
+                yield alerts.event_conflict(event).key

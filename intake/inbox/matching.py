@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from domain.billing.submission.responses import REPLIES
+from domain.billing.submission.responses import RESPONSES
 from domain.encounter.record import aliases_of
 from domain.events import OPENING_TYPES, Envelope, EventData
 from domain.events.access import ReferralReceived
@@ -16,6 +16,7 @@ from domain.events.governance import CorrectionMade
 from domain.events.revenue import ClaimAcknowledged, ClaimRecouped, ClaimRemitted
 from intake import alerts
 from intake.site_mapping import Known, Named
+from store.alerts import open_once
 from store.facts import identity_of
 from store.identifiers import CELL_KINDS, MRN, ORDER, SHARED, Hint, alias_key, claim_key, event_key, named
 from store.keys import Keyring
@@ -179,11 +180,11 @@ def add_aliases(
         also: other numbers of the appointment that it books.
     """
     known: set[str] = set()
-    for number in also:
-        _add_number(session, keys, encounter_id, number, str(getattr(data, "appointment_id", "")))
-        known.add(alias_key(keys, number))
+    for other in also:
+        _add_number(session, keys, encounter_id, other, str(getattr(data, "appointment_id", "")))
+        known.add(alias_key(keys, other))
     pairs = [(ORDER, envelope.subject), *aliases_of(data)]
-    if isinstance(data, (CorrectionMade, *REPLIES)):
+    if isinstance(data, (CorrectionMade, *RESPONSES)):
         number = getattr(data, "payer_claim_number", None)
         pairs = [(PAYER_CLAIM, number)] if number else []
     for kind, value in pairs:
@@ -204,7 +205,7 @@ def _add(
         return set()
     taken = session.exec(select(Alias.encounter_id).where(Alias.alias_key == key, Alias.kind == kind)).first()
     if taken is not None and kind != MRN:
-        alerts.alias_collision(session, encounter_id, kind, key, kind in CELL_KINDS, now)
+        open_once(session, encounter_id, alerts.alias_collision(kind, key, kind in CELL_KINDS), now)
         if kind in CELL_KINDS and session.get(Alias, (key, encounter_id, SHARED + kind)) is None:
             sealed = keys.seal(value.strip().encode(), sealed_for("aliases.value", key))
             session.add(Alias(alias_key=key, encounter_id=encounter_id, kind=SHARED + kind, value=sealed))

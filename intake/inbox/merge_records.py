@@ -10,6 +10,7 @@ from intake import alerts
 from intake.inbox import quarantine
 from intake.inbox.matching import UNKNOWN
 from intake.inbox.notices import tell_of_merge
+from store.alerts import open_once
 from store.engine import Database, serialize
 from store.identifiers import MRN
 from store.keys import Keyring
@@ -59,5 +60,5 @@ def _alert_doubles(session: Session, encounters: list[Encounter], now: datetime)
     first: set[str] = set()
     for encounter in encounters:
         if encounter.product in first or (first and UNKNOWN in first | {encounter.product}):
-            alerts.two_encounters(session, encounter.encounter_id, now)
+            open_once(session, encounter.encounter_id, alerts.two_encounters(encounter.encounter_id), now)
         first.add(encounter.product)

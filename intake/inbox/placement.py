@@ -16,6 +16,7 @@ from domain.events.governance import CertificationChanged, CorrectionMade
 from intake import alerts
 from intake.inbox import matching, notices
 from store import identifiers, vault
+from store.alerts import open_once
 from store.keys import Keyring
 from store.opaque import new_id
 from store.tables import CertificationRow, Encounter, EncounterEvent, Inbox, sealed_for
@@ -77,7 +78,7 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
     match = matching.find(session, keys, arrival.envelope, arrival.data, arrival.hint)
     if match.reason:
         if match.belongs_to is not None:
-            alerts.other_patient(session, match.belongs_to, arrival.dedupe_key(keys), arrival.received_at)
+            open_once(session, match.belongs_to, alerts.other_patient(own_key), arrival.received_at)
         return Placed(reason=match.reason)
     encounter_id = match.encounter_id or _open_encounter(session, arrival.received_at)
     encounter = _locked(session, encounter_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from domain.billing.submission.responses import REPLIES
+from domain.billing.submission.responses import RESPONSES
 from domain.events import CATALOGUE, InvalidEvent, parse
 from intake.inbox import matching, retention
 from intake.inbox.placement import Arrival, NotAllowed, Placed, attach
@@ -243,7 +243,7 @@ def claim_numbers(session: Session) -> int:
 
 def release_claims(session: Session, keys: Keyring, now: datetime) -> int:
     """Try the acknowledgements and remittances that came before their claim had its control number."""
-    types = [model.event_type for model in REPLIES]
+    types = [model.event_type for model in RESPONSES]
     waiting = session.exec(select(Quarantine).where(Quarantine.state == WAITING, col(Quarantine.type).in_(types))).all()
     placed = [_tried(session, keys, row, now) for row in waiting]
     known = sorted({key for one in placed for key in one.known})

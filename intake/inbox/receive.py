@@ -19,12 +19,13 @@ from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
 from domain.events.governance import CorrectionMade
 from intake import alerts
 from intake.inbox import closing, matching, quarantine
-from intake.inbox.placement import Arrival, attach, may_hear_of
+from intake.inbox.placement import Arrival, NotAllowed, attach, may_hear_of
 from store import identifiers, originals
+from store.alerts import open_once, resolve
 from store.engine import Database, serialize
 from store.keys import Keyring
 from store.opaque import new_id
-from store.step_log import tell
+from store.step_log import log_step
 from store.tables import NOTICES, EncounterEvent, Inbox, InboxConflict, Quarantine, sealed_for
 from store.vault import ERASED, audit
 
@@ -100,7 +101,7 @@ def receive_all(
         results = [receive_in(session, keys, body, received_at, feed, hint, allowed, aside, also) for body in bodies]
     for result in results:
         if result.disposition is Disposition.DUPLICATE:
-            tell("event.duplicate", event_id=result.event_id, encounter=result.encounter_id, feed=feed)
+            log_step("event.duplicate", event_id=result.event_id, encounter=result.encounter_id, feed=feed)
     return results
 
 
@@ -168,7 +169,25 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
         row.state, row.resolved_at, row.reasons, row.expires_at = quarantine.RELEASED, now, [], None
         session.add(row)
         return ReceiptResult(None, None, Disposition.ACCEPTED, quarantine_id=row.quarantine_id)
-    results = [
+    try:
+        with session.begin_nested():
+            results = _received_again(session, keys, row, reading)
+    except NotAllowed as error:
+        row.reasons = [str(error)]
+        session.add(row)
+        problem = Problem(path="(message)", message=str(error))
+        return ReceiptResult(None, None, Disposition.INVALID, (str(error),), (problem,), row.quarantine_id)
+    result = next((one for one in results if one.disposition is Disposition.INVALID), results[0])
+    if result.disposition is not Disposition.INVALID:
+        row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
+        row.expires_at = None
+        resolve(session, alerts.reply_file_refused(row.quarantine_id).key, now)
+    session.add(row)
+    return result
+
+
+def _received_again(session: Session, keys: Keyring, row: Quarantine, reading: Reading) -> list[ReceiptResult]:
+    return [
         receive_in(
             session,
             keys,
@@ -181,13 +200,6 @@ def _read_again(session: Session, keys: Keyring, row: Quarantine, reader: Reader
         )
         for event in reading.events
     ]
-    result = next((one for one in results if one.disposition is Disposition.INVALID), results[0])
-    if result.disposition is not Disposition.INVALID:
-        row.state, row.resolved_at, row.event_id, row.reasons = quarantine.RELEASED, now, result.event_id, []
-        row.expires_at = None
-        alerts.resolve(session, alerts.reply_file_key(row.quarantine_id), now)
-    session.add(row)
-    return result
 
 
 def _replayed(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> ReceiptResult:
@@ -293,7 +305,7 @@ def _seen_waiting(session: Session, keys: Keyring, arrival: Arrival, waiting: Qu
     reason = "another body of an event that waits in quarantine"
     kept = quarantine.keep(session, keys, arrival, reason, quarantine.CONFLICT)
     if waiting.state != quarantine.ASIDE:
-        alerts.event_conflict(session, None, str(waiting.event_id), arrival.received_at)
+        open_once(session, None, alerts.event_conflict(str(waiting.event_id)), arrival.received_at)
     return ReceiptResult(waiting.event_id, None, Disposition.CONFLICT, (reason,), quarantine_id=kept.quarantine_id)
 
 
@@ -313,7 +325,7 @@ def _conflict(session: Session, keys: Keyring, arrival: Arrival, first: Inbox, e
                 body=sealed,
             )
         )
-        alerts.event_conflict(session, encounter, first.event_id, arrival.received_at)
+        open_once(session, encounter, alerts.event_conflict(first.event_id), arrival.received_at)
     reason = "this source and id came before with other content; the first stands, this one is kept beside it"
     return ReceiptResult(first.event_id, encounter, Disposition.CONFLICT, (reason,))
 

@@ -1,4 +1,4 @@
-"""A message that cannot be used, or that is not about CAR-T: somebody's work, set aside, or let pass.
+"""A message that cannot be used, or that is not about CAR-T: a person's work, set aside, or let pass.
 
 What names something that is known here is never let pass, and neither is what names something that is set aside here: that
 may turn out to be a patient's, and then all of it is.
@@ -45,7 +45,7 @@ def keep_or_pass(session: Session, keys: Keyring, original: Original, traces: Tr
     """Keep a message in a transaction that is already serialized, or let it pass.
 
     Args:
-        traces: by what it may be found to be about a patient of ours; None where it is somebody's work for sure.
+        traces: by what it may be found to be about a patient of ours; None where it is a person's work for sure.
     """
     if traces is None or matching.knows(session, keys, traces.numbers, traces.record, traces.records):
         _keep(session, keys, original, now)
@@ -78,8 +78,8 @@ def keep_refused(
     """Keep a message that was refused; returns whether there was room, which a sender that no feed stands for may lack.
 
     Args:
-        until: when it goes by itself; None where it is somebody's work.
-        found_by: what makes it somebody's work before that, once it is known.
+        until: when it goes by itself; None where it is a person's work.
+        found_by: what makes it a person's work before that, once it is known.
     """
     if original.feed == UNKNOWN_SENDER:
         held = select(func.count()).select_from(Quarantine).where(Quarantine.feed == UNKNOWN_SENDER)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import structlog
 from prometheus_client import Counter as Metric
-from sqlalchemy.exc import SQLAlchemyError
 
 from domain.billing.x12.entries import NotUsable
 from domain.site import Site
 from intake import alerts
 from intake.payer_files.importer import REPEATED, PayerFileImporter
-from store.engine import Database
+from store.alerts import open_once
+from store.engine import Database, DatabaseError
 from store.keys import Keyring
 
 PROCESSED, QUARANTINE = "processed", "quarantine"
@@ -75,7 +75,7 @@ class ReplyDirectory:
         """One file that cannot be read, or that the program was not written for, must not hold up those behind it."""
         try:
             return self._take(path)
-        except SQLAlchemyError:
+        except DatabaseError:
             raise
         except Exception as error:  # noqa: BLE001 the file is still there: again later
             FILES.labels(outcome="failed").inc()
@@ -137,7 +137,7 @@ class ReplyDirectory:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
             json.dump(record, out, indent=2)
         with self._db.write() as session:
-            alerts.reply_file_refused(session, name, reason, self._clock())
+            open_once(session, None, alerts.reply_file_refused(name, reason), self._clock())
         os.replace(path, target)
         FILES.labels(outcome="quarantined").inc()
         log.warning("replies.quarantined", file=name, reason=reason)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, time, tzinfo
 from typing import Any
 
-from sqlmodel import Session, select
-
 from domain.billing.x12.entries import Entry, NotUsable
 from domain.billing.x12.response_files import Answers, read
 from domain.site import Site
@@ -16,9 +14,11 @@ from intake import alerts
 from intake.inbox.matching import knows_claim
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive
-from store.engine import Database
+from store.alerts import resolve
+from store.engine import Database, Session
 from store.keys import Keyring
-from store.tables import ReplyFile, Transmission
+from store.queries.claims import sent_in
+from store.tables import ReplyFile
 
 REPEATED = "the same file was taken in before"
 ANOTHER_INTERCHANGE = "it answers an interchange that was not sent from here"
@@ -98,7 +98,7 @@ class PayerFileImporter:
         with self._db.write() as session:
             if session.get(ReplyFile, digest) is None:
                 session.add(ReplyFile(digest=digest, taken_at=now, replies=len(receipts)))
-            alerts.resolve(session, alerts.reply_file_key(digest), now)
+            resolve(session, alerts.reply_file_refused(digest).key, now)
         return Taken(tuple(receipts), passed_over, beyond)
 
     def moved(self, digest: str, now: datetime) -> None:
@@ -109,10 +109,6 @@ class PayerFileImporter:
     @property
     def _zone(self) -> tzinfo:
         return self._site().facilities[0].zone
-
-    def _all(self, session: Session, answers: Answers) -> Iterator[dict[str, Any]]:
-        for number, entry in enumerate(answers.entries, start=1):
-            yield from self._of(session, answers, entry, number)
 
     def _of(self, session: Session, answers: Answers, entry: Entry, number: int) -> Iterator[dict[str, Any]]:
         """The events of an entry: one for each claim it answers."""
@@ -142,11 +138,7 @@ class PayerFileImporter:
 
     def _controls(self, session: Session, answers: Answers, entry: Entry) -> Sequence[str]:
         """The claims of the interchange that is answered: the one whose transaction is named, or all of them."""
-        found = select(Transmission).where(
-            Transmission.receiver_id == answers.sender, Transmission.interchange == entry.interchange
-        )
-        wanted = "shadow" if answers.test else "live"
-        rows = [row for row in session.exec(found) if row.mode == wanted]
+        rows = sent_in(session, answers.sender, entry.interchange, "shadow" if answers.test else "live")
         placed = [row for row in rows if row.set_number == entry.place]
         sent = [row.control_number for row in (placed if len(rows) > 1 and entry.place else rows)]
         if entry.named and not set(entry.named) & set(sent):

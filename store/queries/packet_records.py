@@ -7,21 +7,22 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
-from domain.billing.submission.responses import PayerResponse, replies
-from domain.billing.submission.versions import State
-from domain.encounter.facts import fold
+from domain.billing.submission.model import State
+from domain.billing.submission.responses import PayerResponse
 from domain.packet import Packet, Sources, build
-from domain.packet.billing import Version, mine
-from domain.packet.exhibits import Kept
+from domain.packet.billing import Version, responses_to
+from domain.packet.exhibits import StoredChain
 from domain.packet.model import Identity, Person
 from domain.rulebook import Rulebook
 from domain.site import Site
 from store import chain
 from store.claims import claim_of
-from store.facts import identity_of, load_facts_in
+from store.facts import EncounterFacts, holder_facts, load_own
 from store.keys import Keyring
+from store.queries.claims import claim_history
+from store.queries.custody import chain_links
 from store.tables import ClaimVersion, CustodyRecord, Encounter
 
 OUTDATED = (State.SUPERSEDED, State.WITHDRAWN)
@@ -53,65 +54,61 @@ def packet_of(
         NotDenied: the payer refused nothing of the claim.
     """
     upto = encounter.decided_sequence if encounter.decided_at else encounter.next_sequence - 1
-    own, holders = load_facts_in(session, keys, encounter.encounter_id, upto)
-    if not own:
+    every = load_own(session, keys, encounter.encounter_id)
+    own = every.up_to(upto)
+    if not own.own:
         raise NoPacket("this encounter has no record yet")
-    facts = fold(own)
-    heard = replies(facts)
-    rows = _versions(session, encounter.encounter_id)
-    identity, patient = _patient(session, keys, encounter.encounter_id, named)
+    received = own.responses
+    rows = claim_history(session, encounter.encounter_id)
+    identity, patient = _patient(every, named)
     return build(
         Sources(
             encounter_id=encounter.encounter_id,
             sequence=upto,
-            as_of=encounter.decided_at or max(fact.received_at for fact in own),
-            facts=facts,
-            holders=holders,
+            as_of=encounter.decided_at or max(fact.received_at for fact in own.own),
+            facts=own.folded,
+            holders=holder_facts(session, keys),
             site=site,
             rules=rules,
             view=encounter.view,
             chain=_chain(session, encounter.encounter_id),
             versions=[_version(row) for row in rows if row.state not in OUTDATED],
-            replies=heard,
+            responses=received,
             identity=identity,
             patient=patient,
-            denied=_denied(rows, heard, claim) if claim else None,
+            denied=_denied(rows, received, claim) if claim else None,
         )
     )
-
-
-def _versions(session: Session, encounter_id: str) -> Sequence[ClaimVersion]:
-    order = (col(ClaimVersion.letter), col(ClaimVersion.ordinal), col(ClaimVersion.version))
-    return session.exec(select(ClaimVersion).where(ClaimVersion.encounter_id == encounter_id).order_by(*order)).all()
 
 
 def _version(row: ClaimVersion) -> Version:
     return Version(claim_of(row), row.version, row.state, row.frequency, row.control_number)
 
 
-def _denied(rows: Sequence[ClaimVersion], heard: Sequence[PayerResponse], claim: tuple[str, int]) -> Version:
+def _denied(rows: Sequence[ClaimVersion], received: Sequence[PayerResponse], claim: tuple[str, int]) -> Version:
     """The newest version that was remitted: the denial may be of one that a replacement took the place of since."""
     versions = [_version(row) for row in rows if (row.letter, row.ordinal) == claim]
     if not versions:
         raise NoPacket("this encounter has no such claim")
-    remitted = [v for v in versions if any(reply.kind == "835" for reply in mine(v, heard))]
+    remitted = [v for v in versions if any(response.kind == "835" for response in responses_to(v, received))]
     return (remitted or versions)[-1]
 
 
-def _chain(session: Session, encounter_id: str) -> Kept:
-    query = select(CustodyRecord).where(CustodyRecord.encounter_id == encounter_id)
-    records = list(session.exec(query.order_by(col(CustodyRecord.position))))
+def _chain(session: Session, encounter_id: str) -> StoredChain:
+    records = chain_links(session, encounter_id)
     standing: list[tuple[CustodyRecord, dict[str, Any]]] = [
         (record, json.loads(record.content)) for record in chain.standing_records(records)
     ]
     broken = chain.first_break(session, encounter_id, records)
-    return Kept(standing, len(records), records[-1].hash if records else None, broken.position if broken else None)
+    return StoredChain(
+        standing, len(records), records[-1].hash if records else None, broken.position if broken else None
+    )
 
 
-def _patient(session: Session, keys: Keyring, encounter_id: str, named: bool) -> tuple[Identity, Person | None]:
+def _patient(own: EncounterFacts, named: bool) -> tuple[Identity, Person | None]:
     if not named:
         return "withheld", None
-    who = identity_of(session, keys, encounter_id)
+    who = own.identity
     if who is None:
         return "unknown", None
     if who["erased"]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import select
 
 from store.tables import STOCK_NOTICE, Encounter, EncounterEvent
-from tests.contract.recording import Recorder, feed, recorder
+from tests.kit.recorder import Recorder, feed, recorder
 
 BEFORE = datetime(2026, 6, 9, 12, tzinfo=UTC)
 

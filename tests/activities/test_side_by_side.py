@@ -6,15 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from datetime import timedelta
-from pathlib import Path
 
 from pydantic import AnyHttpUrl
 from sqlmodel import Session, select
 
 from activities.alerting.destinations import Destination, Destinations
 from activities.alerting.escalate import work
-from activities.billing.batches import take_place
 from activities.watch import deadlines_near, watch
+from store.batches import take_place
 from store.claims import next_count
 from store.config import ConfigCache
 from store.engine import Database
@@ -22,10 +21,12 @@ from store.keys import Keyring
 from store.tables import AlertDelivery, AlertRecord, Encounter, Staff
 from store.vault import pseudonym
 from tests.kit import events as e
+from tests.kit.files import SITE_FILE
+from tests.kit.rows import alert_row
 
 PAGER = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(24))
 DAY = timedelta(days=1)
-SHELF = ConfigCache("current", None, Path(__file__).parents[2] / "deploy" / "site.example.toml")
+SHELF = ConfigCache("current", None, SITE_FILE)
 
 
 def side_by_side(db: Database, once: Callable[[Session], object]) -> None:
@@ -45,20 +46,7 @@ def side_by_side(db: Database, once: Callable[[Session], object]) -> None:
 
 
 def alert() -> AlertRecord:
-    return AlertRecord(
-        alert_id="alr_1",
-        key="one",
-        kind="evidence_missing",
-        severity="warning",
-        owner="coordinator",
-        title="A paper is missing",
-        action="File it.",
-        citation="G47",
-        rule="alerts.evidence_missing",
-        since=e.NOW,
-        opened_at=e.NOW,
-        acknowledge_by=e.NOW + DAY,
-    )
+    return alert_row(key="one")
 
 
 def test_the_desk_tells_once(db: Database) -> None:

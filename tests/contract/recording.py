@@ -9,43 +9,25 @@ import asyncio
 import copy
 import json
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import httpx
-from fastapi import FastAPI
 from pydantic import AnyHttpUrl
-from sqlmodel import select
-from temporalio.client import Client
 
 from activities.alerting.deliver import deliver
 from activities.alerting.destinations import Destination, Destinations
 from activities.alerting.escalate import work
-from activities.claim import ClaimActivities
-from activities.decisions import DecisionService
-from activities.encounter import EncounterActivities
-from app.api.access import Access
-from app.process.gateway import create_gateway
 from app.tools import contract
-from app.tools.scenario_expectations import SCENARIOS
 from domain.events.care import InfusionStarted
-from intake.scenario_feeds import expand, load_feed
-from intake.site_mapping import parse_mapping
-from store.config import ConfigCache
-from store.engine import Database
-from store.keys import create_keyring
-from store.tables import Encounter
-from workflows.messages import ClaimQuestion, Question
+from tests.kit.files import SAMPLES
+from tests.kit.files import SITE_FILE as SITE
+from tests.kit.recorder import NOW, Recorder, feed, recorder
+from tests.kit.site import live_site
 
+__all__ = ["ANSWERS", "NOW", "SITE", "Recorder", "feed", "live_site", "record", "recorder"]
 ANSWERS = contract.ROOT / "answers"
-SITE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
-HL7 = SITE.with_name("hl7.example.toml")
-TOKEN = "a-token-of-the-recording-long-enough"
-ANCHOR = date(2026, 6, 10)
-NOW = datetime(2026, 6, 25, 16, 0, tzinfo=UTC)
 
 
 NOTIFICATION: dict[str, Any] = {
@@ -83,86 +65,6 @@ NOTIFICATION: dict[str, Any] = {
     ],
 }
 """A notification as a FHIR server sends it: one follow-up appointment, the first event of its subscription."""
-
-
-class WorkerActivities(EncounterActivities):
-    """The worker's activities without a worker."""
-
-    def __init__(self, service: DecisionService, outbox: Path) -> None:
-        super().__init__(service, cast(Client, None))
-        self.claim_life = ClaimActivities(service, outbox)
-        self.build_claim = self.claim_life.build_claim
-
-
-class Recorder:
-    """A gateway without a socket, and the worker's hands without a workflow."""
-
-    def __init__(self, api: FastAPI, http: httpx.AsyncClient, service: DecisionService, outbox: Path) -> None:
-        self.api, self.http, self.service = api, http, service
-        self.activities = WorkerActivities(service, outbox)
-        self.answers: dict[str, Any] = {}
-
-    async def send(self, name: str | None, method: str, path: str, body: object = None) -> Any:
-        """Call, and keep the answer under a name of the contract."""
-        answer = await self.http.request(method, path, json=body)
-        if name:
-            self.answers[name] = answer.json()
-        return answer.json()
-
-    async def post(self, events: object, name: str | None = None) -> Any:
-        return await self.send(name, "POST", "/v1/events", events)
-
-    def decide(self, encounter: str, now: datetime) -> None:
-        """What the workflow would have done: custody, alerts, reading side, claims."""
-        with self.service.db.read() as session:
-            upto = session.exec(select(Encounter).where(Encounter.encounter_id == encounter)).one().next_sequence - 1
-        question = Question(encounter=encounter, up_to_sequence=upto, now=now)
-        plan = self.activities.decide(question)
-        self.activities.keep_custody(question)
-        self.activities.raise_alerts(question)
-        for intent in plan.claims:
-            letter, ordinal = intent.letter, intent.ordinal
-            self.activities.build_claim(
-                ClaimQuestion(encounter=encounter, letter=letter, ordinal=ordinal, up_to_sequence=upto, now=now)
-            )
-        self.activities.show_encounter(question)
-
-
-def live_site(directory: Path) -> Path:
-    """The example site with every payer live: claims are billed from here, so payers must answer."""
-    site = directory / "live-site.toml"
-    site.write_text(SITE.read_text(encoding="utf-8").replace('mode = "shadow"', 'mode = "live"'), encoding="utf-8")
-    return site
-
-
-@asynccontextmanager
-async def recorder(directory: Path, url: str | None = None, site: Path = SITE) -> AsyncIterator[Recorder]:
-    """A recorder on a fresh database: SQLite in the directory, or the one that the URL names."""
-    db = Database(url or f"sqlite:///{directory / 'encounters.db'}")
-    db.migrate()
-    keys = create_keyring(directory / "keys.json")
-    (directory / "token").write_text(TOKEN, encoding="utf-8")
-    service = DecisionService(db, keys, ConfigCache("current", None, site))
-    mapping = parse_mapping(HL7.read_text(encoding="utf-8"))
-    server = mapping.fhir_feeds[0]
-    api = create_gateway(
-        db=db,
-        keys=keys,
-        access=Access.from_token_file(directory / "token"),
-        site=service.config.site(),
-        rules=service.config.rules,
-        clock=lambda: NOW,
-        mapping=mapping.model_copy(update={"fhir_feeds": (server.model_copy(update={"name": "token"}),)}),
-    )
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    transport = httpx.ASGITransport(api)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as http:
-        yield Recorder(api, http, service, directory / "outbox")
-    db.close()
-
-
-def feed(name: str, parts: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    return expand(load_feed(SCENARIOS / f"{name}.json"), ANCHOR, parts=None if parts is None else set(parts))
 
 
 async def record(directory: Path) -> Mapping[str, Any]:
@@ -224,16 +126,14 @@ async def _told(r: Recorder) -> None:
 
 
 async def _whole(r: Recorder) -> None:
-    receipts = await r.post(feed("a_mcl_medicare_inpatient"))
-    encounter = receipts["receipts"][0]["encounter_id"]
-    r.decide(encounter, NOW)
+    encounter = await r.decided(feed("a_mcl_medicare_inpatient"))
     await r.send("timeline", "GET", f"/v1/encounters/{encounter}/timeline")
     await r.send("claims", "GET", f"/v1/encounters/{encounter}/claims")
     await r.send("claim", "GET", f"/v1/encounters/{encounter}/claims/C")
     await r.send("packet", "GET", f"/v1/encounters/{encounter}/packet?identity=withheld")
     await r.send("explain", "GET", f"/v1/encounters/{encounter}/explain")
     await r.send("worklist", "GET", "/v1/worklists/unbilled")
-    accepted = (Path(__file__).resolve().parents[1] / "samples" / "accepted.277ca.x12").read_text(encoding="ascii")
+    accepted = (SAMPLES / "accepted.277ca.x12").read_text(encoding="ascii")
     number = r.answers["claim"]["control_number"]
     r.answers["replies"] = (await r.http.post("/v1/replies", content=accepted.replace("@CLAIM@", number))).json()
 

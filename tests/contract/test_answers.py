@@ -11,7 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from app.tools import contract
-from tests.contract.recording import ANSWERS, record, recorder
+from tests.contract.recording import ANSWERS, record
+from tests.kit.recorder import recorder
 
 NAMES = sorted(contract.ANSWERS)
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from tests.denials.spoiling import (
-    B_ALL,
-    MCL,
-    OUTPATIENT,
     Spoiled,
     all_of,
     doses,
@@ -14,9 +11,10 @@ from tests.denials.spoiling import (
     unexplained,
     with_data,
     without,
-    without_paper,
+    without_document,
     written,
 )
+from tests.kit.feeds import B_ALL, MCL, OUTPATIENT
 
 ALL = frozenset({"A/1", "B/1", "C/1"})
 NO_B = frozenset({"A/1", "C/1"})
@@ -27,7 +25,7 @@ STRANGER = "1234560138"
 
 CASES = (
     Spoiled(
-        "a centre that is certified for the sister product only",
+        "a center that is certified for the sister product only",
         1,
         B_ALL,
         written('"st_mary"', '"lakeside"'),
@@ -37,10 +35,10 @@ CASES = (
         "apheresis-1",
     ),
     Spoiled(
-        "no word of a BTK inhibitor",
+        "no BTK inhibitor on record",
         2,
         MCL,
-        all_of(without_paper("btk_inhibitor"), unexplained("btk_inhibitor")),
+        all_of(without_document("btk_inhibitor"), unexplained("btk_inhibitor")),
         "apheresis.eligibility.btk_inhibitor",
         ALL,
         ("agent", "start", "stop", "progression or intolerance"),
@@ -50,7 +48,7 @@ CASES = (
         "no flow cytometry",
         3,
         B_ALL,
-        without_paper("cd19_flow"),
+        without_document("cd19_flow"),
         "apheresis.eligibility.cd19_flow",
         NO_B,
         ("flow cytometry", "CD19"),
@@ -60,7 +58,7 @@ CASES = (
         "the age not in words",
         3,
         B_ALL,
-        without_paper("age_document"),
+        without_document("age_document"),
         "apheresis.eligibility.age_document",
         NO_B,
         ("age",),
@@ -70,7 +68,7 @@ CASES = (
         "no therapy log and no line in the referral",
         4,
         B_ALL,
-        all_of(without_paper("prior_therapy_log"), with_data("cart.referral.received", prior_therapies=[])),
+        all_of(without_document("prior_therapy_log"), with_data("cart.referral.received", prior_therapies=[])),
         "apheresis.eligibility.prior_therapy",
         NO_B,
         ("log", "regimen", "dates", "response", "reason"),
@@ -87,7 +85,7 @@ CASES = (
         "apheresis-1",
     ),
     Spoiled(
-        "no word of pick-up and start of manufacture",
+        "no courier pickup and no start of manufacturing",
         6,
         B_ALL,
         without("custody-courier-pickup", "custody-manufacturing-start"),
@@ -96,7 +94,7 @@ CASES = (
         ("collection", "shipment", "start of manufacturing", "return shipment", "infusion", "chain-of-identity"),
     ),
     Spoiled(
-        "no hand-over at all",
+        "no transfer recorded",
         6,
         MCL,
         lambda found: [event for event in found if event["type"] != "cart.custody.recorded"],
@@ -106,7 +104,7 @@ CASES = (
         "fludarabine-day-5",
     ),
     Spoiled(
-        "doses of mantle cell lymphoma for leukaemia",
+        "doses of mantle cell lymphoma for leukemia",
         7,
         B_ALL,
         doses(fludarabine=55.5, cyclophosphamide=925),
@@ -115,7 +113,7 @@ CASES = (
         ("indication", "label", "what was given"),
     ),
     Spoiled(
-        "doses of leukaemia for mantle cell lymphoma",
+        "doses of leukemia for mantle cell lymphoma",
         7,
         MCL,
         doses(fludarabine=46.25, cyclophosphamide=1665),
@@ -171,7 +169,7 @@ CASES = (
         ("product", "access", "fiscal year"),
     ),
     Spoiled(
-        "leukaemia infused as outpatient",
+        "leukemia infused as outpatient",
         11,
         B_ALL,
         outpatient_infusion,
@@ -181,7 +179,7 @@ CASES = (
         "apheresis-1",
     ),
     Spoiled(
-        "a carton that no product file knows, the lot in its place",
+        "an NDC that is in no drug file, with the lot in its place",
         12,
         MCL,
         written("71287-219-01", "71287-129-07"),

@@ -1,4 +1,4 @@
-"""The six encounters spoiled in one place each, so that a denial of the guide would follow; and put right again by events."""
+"""The six encounters, each changed so that a denial of the guide would follow, and corrected again by events."""
 
 from __future__ import annotations
 
@@ -6,24 +6,13 @@ import copy
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.events import HOLDER_TYPES
-from intake.scenario_feeds import expand, load_feed
+from tests.kit.feeds import Event, events_of
 
-FEEDS = Path(__file__).resolve().parents[1] / "scenarios"
-ANCHOR = date(2026, 6, 10)
-MCL, B_ALL, OUTPATIENT = "a_mcl_medicare_inpatient", "b_ball_commercial_inpatient", "c_mcl_outpatient_crs"
-
-Event = dict[str, Any]
 Change = Callable[[list[Event]], list[Event]]
-
-
-def events(feed: str) -> list[Event]:
-    """A scenario's events."""
-    return expand(load_feed(FEEDS / f"{feed}.json"), ANCHOR)
 
 
 def name(event: Event) -> str:
@@ -39,7 +28,7 @@ class Spoiled:
         number: the denial of the guide (G432-443).
         rule: the id of the hold that stops it, or the edit of the claim.
         held: the claims that are held when all of it was performed and posted all the same.
-        fix: words of the guide's fix that the hold must say.
+        fix: words of the guide's fix that the hold must show.
         before: the first event of the stage whose gate it closes; None where the claim itself is stopped.
     """
 
@@ -53,11 +42,11 @@ class Spoiled:
     before: str | None = None
 
     def events(self) -> list[Event]:
-        return self.change(copy.deepcopy(events(self.feed)))
+        return self.change(copy.deepcopy(events_of(self.feed)))
 
 
-def without_paper(*kinds: str) -> Change:
-    """Evidence that neither the referral nor a later event brings."""
+def without_document(*kinds: str) -> Change:
+    """Leave out evidence, in the referral and in later events."""
 
     def change(found: list[Event]) -> list[Event]:
         for event in found:
@@ -69,7 +58,7 @@ def without_paper(*kinds: str) -> Change:
 
 
 def without(*ids: str) -> Change:
-    """Events that nobody sends."""
+    """Leave out events of a type."""
     return lambda found: [event for event in found if name(event) not in ids]
 
 
@@ -86,7 +75,7 @@ def with_data(type_: str, **data: Any) -> Change:
 
 
 def written(old: str, new: str, *types: str) -> Change:
-    """A text that stands otherwise in the data of some types of event, or of all."""
+    """Replace a text in the data of some types of event, or of all."""
 
     def change(found: list[Event]) -> list[Event]:
         for event in found:
@@ -171,7 +160,7 @@ def outpatient_infusion(found: list[Event]) -> list[Event]:
 
 
 def corrections(spoiled: Iterable[Event], right: Iterable[Event]) -> list[Event]:
-    """The events that put a spoiled feed right: what was missing is sent, what was wrong is corrected or taken back."""
+    """The events that correct a changed feed: missing events are sent, wrong ones corrected or retracted."""
     own = [event for event in spoiled if event["type"] not in HOLDER_TYPES]
     was, wanted = {event["id"]: event for event in own}, {event["id"]: event for event in right}
     sent = [event for key, event in wanted.items() if key not in was]

@@ -1,42 +1,29 @@
-"""All twelve denials of the guide: provoked by a feed, stopped before the claim with their fix, and gone when it is right."""
+"""All twelve denials of the guide: provoked by a feed, stopped before the claim with their fix, and gone after correction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from domain.billing.model import Claim
-from domain.decision.decide import decide
 from domain.decision.model import Decision
-from domain.encounter.facts import Fact, fold
 from domain.encounter.model import Hold
-from domain.events import HOLDER_TYPES, parse
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Denial
-from domain.site import Site, parse_site
+from domain.site import Site
 from tests.denials.cases import CASES
-from tests.denials.spoiling import ANCHOR, Event, Spoiled, corrections, events, name
+from tests.denials.spoiling import Spoiled, corrections, name
+from tests.kit import feeds
+from tests.kit.feeds import ANCHOR, Event, events_of
 
 END = datetime(2026, 7, 12, 23, tzinfo=UTC)
-ROOT = Path(__file__).resolve().parents[2]
 every = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.number} {case.what}")
 
 
-@pytest.fixture(scope="module")
-def site() -> Site:
-    return parse_site((ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8"))
-
-
 def decided(found: Iterable[Event], site: Site, rules: Rulebook, now: datetime = END) -> Decision:
-    facts = []
-    for event in found:
-        envelope, data = parse(event)
-        facts.append(Fact(f"evt_{envelope.id}", envelope.source, envelope.id, envelope.time, envelope.time, data))
-    own = fold(fact for fact in facts if fact.type not in HOLDER_TYPES)
-    return decide(own, site, rules, now, fold(f for f in facts if f.type in HOLDER_TYPES).all)
+    return feeds.decided(found, site, rules, now)
 
 
 def hold_of(decision: Decision, case: Spoiled) -> Hold:
@@ -60,23 +47,25 @@ def test_all_twelve_are_provoked() -> None:
 
 
 @every
-def test_it_is_stopped_with_owner_fix_and_denial(case: Spoiled, site: Site, rules: Rulebook) -> None:
+def test_each_is_stopped_with_owner_fix_and_denial(case: Spoiled, site: Site, rules: Rulebook) -> None:
     hold = hold_of(decided(case.events(), site, rules), case)
 
-    assert hold.stands
-    assert hold.denial == case.number
-    assert hold.owner
-    assert hold.releases_on
-    assert hold.citation
-    missing = [words for words in case.fix if words.lower() not in f"{hold.title} {hold.fix}".lower()]
-    assert missing == [], hold.fix
+    assert hold.is_open
+    assert hold.requirement.denial == case.number
+    assert hold.requirement.owner
+    assert hold.requirement.releases_on
+    assert hold.requirement.citation
+    missing = [
+        words for words in case.fix if words.lower() not in f"{hold.requirement.title} {hold.requirement.fix}".lower()
+    ]
+    assert missing == [], hold.requirement.fix
     row = rules.one(Denial, ANCHOR, number=case.number)
     assert f"G{431 + case.number}" in row.citation
     assert row.fix
 
 
 @every
-def test_what_would_be_denied_is_not_emitted(case: Spoiled, site: Site, rules: Rulebook) -> None:
+def test_a_claim_that_would_be_denied_is_not_emitted(case: Spoiled, site: Site, rules: Rulebook) -> None:
     decision = decided(case.events(), site, rules)
 
     assert case.held <= set(ready(decision)), sorted(ready(decision))
@@ -87,10 +76,10 @@ def test_what_would_be_denied_is_not_emitted(case: Spoiled, site: Site, rules: R
 
 
 @every
-def test_what_is_right_all_the_same_is_not_held(case: Spoiled, site: Site, rules: Rulebook) -> None:
-    """A claim that the denial does not touch goes out as it would have gone."""
+def test_claims_that_the_denial_does_not_affect_are_not_held(case: Spoiled, site: Site, rules: Rulebook) -> None:
+    """A claim that the denial does not affect goes out unchanged."""
     decision = decided(case.events(), site, rules)
-    whole = decided(events(case.feed), site, rules)
+    whole = decided(events_of(case.feed), site, rules)
     beside = {"B/1"} if case.number == 11 else set()  # without a bed lymphodepletion is a claim of its own
     assert emitted(decision) == emitted(whole) - case.held | beside
 
@@ -106,7 +95,7 @@ def test_the_gate_is_closed_before_the_service_is_given(case: Spoiled, site: Sit
     decision = decided(known, site, rules, moment)
 
     stage = case.rule.partition(".")[0]
-    assert hold_of(decision, case).denial == case.number
+    assert hold_of(decision, case).requirement.denial == case.number
     assert stage not in {cleared.value for cleared in decision.cleared}
     if stage == "apheresis":
         assert decision.claims == ()
@@ -115,18 +104,18 @@ def test_the_gate_is_closed_before_the_service_is_given(case: Spoiled, site: Sit
 @every
 def test_the_same_feed_corrected_passes(case: Spoiled, site: Site, rules: Rulebook) -> None:
     """Sent late or corrected by events, the encounter ends with the claims of the one that was right from the start."""
-    spoiled, right = case.events(), events(case.feed)
+    spoiled, right = case.events(), events_of(case.feed)
 
     decision = decided([*spoiled, *corrections(spoiled, right)], site, rules)
 
     whole = decided(right, site, rules)
-    assert [hold.id for hold in decision.holds if hold.stands] == []
+    assert [hold.id for hold in decision.holds if hold.is_open] == []
     assert emitted(decision) == emitted(whole) == set(ready(whole))
     assert bodies(decision) == bodies(whole)
 
 
 def bodies(decision: Decision) -> dict[str, object]:
-    """What stands on each claim, without the events it was read from: a correction adds its own."""
+    """The content of each claim without its source events, since a correction adds its own."""
     return {
         claim.key: (
             [(line.revenue_code, line.hcpcs, line.units, line.charge) for line in claim.lines],
@@ -139,9 +128,9 @@ def bodies(decision: Decision) -> dict[str, object]:
     }
 
 
-def test_a_grade_that_the_coder_left_out_is_added_from_the_chart(site: Site, rules: Rulebook) -> None:
-    """Denial 8 as the guide tells it: nothing to hold, the claim carries the documented grade and says that it was added."""
-    found = events("a_mcl_medicare_inpatient")
+def test_a_grade_that_the_coder_omitted_is_added_from_the_chart(site: Site, rules: Rulebook) -> None:
+    """Denial 8 of the guide: no hold; the documented grade is added to the claim, with a note."""
+    found = events_of("a_mcl_medicare_inpatient")
     for event in found:
         if event["type"] == "cart.coding.completed":
             event["data"]["other_diagnoses"] = [{"code": "Z79.899"}]
@@ -153,11 +142,9 @@ def test_a_grade_that_the_coder_left_out_is_added_from_the_chart(site: Site, rul
     assert stay.errors == ()
 
 
-def test_a_stay_that_a_wrong_abstract_would_group_elsewhere_groups_to_the_car_t_group(
-    site: Site, rules: Rulebook
-) -> None:
-    """Denial 10: without the cell procedure the encoder would say marrow transplant; the infusion on record decides."""
-    found = events("a_mcl_medicare_inpatient")
+def test_a_stay_with_a_wrong_abstract_still_groups_to_the_car_t_ms_drg(site: Site, rules: Rulebook) -> None:
+    """Denial 10: without the cell procedure the encoder would group to marrow transplant; the infusion on record decides."""
+    found = events_of("a_mcl_medicare_inpatient")
     for event in found:
         if event["type"] == "cart.coding.completed":
             event["data"]["procedures"] = []

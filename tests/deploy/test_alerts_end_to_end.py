@@ -24,10 +24,10 @@ from tests.kit.monitoring import (
     Program,
     Receiver,
     alerts_of,
-    eventually,
     start_alertmanager,
     start_prometheus,
 )
+from tests.kit.waiting import eventually
 
 SDK_TEXT = """# TYPE temporal_workflow_task_execution_failed_total counter
 temporal_workflow_task_execution_failed_total{failure_reason="NonDeterminismError",workflow_type="CarTEncounter"} 3

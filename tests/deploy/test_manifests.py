@@ -15,9 +15,8 @@ import yaml
 from app.cli.main import cli
 from app.process.serving import GatewaySettings, access_of
 from app.settings import Settings
+from tests.kit.files import DEPLOY, ROOT
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text())
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 COMMANDS = typer.main.get_command(cli)

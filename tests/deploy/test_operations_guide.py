@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +10,12 @@ import typer.main
 
 from app.cli.main import cli
 from app.process.deployment import register, type_name
-from tests.app.process.test_deployment import connected
-from tests.deploy.test_rules import ALERTS
-from tests.kit.promql import documented
+from tests.kit.files import DOCS, ROOT
+from tests.kit.programs import connected
+from tests.kit.promql import ALERTS, documented
 from workflows.search_attributes import MEANING, REGISTRY
 
-ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+GUIDE = (DOCS / "operations.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"```temporal\n(.+?)\n```", GUIDE, re.DOTALL)
 
 

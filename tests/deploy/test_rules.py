@@ -11,15 +11,17 @@ import yaml
 
 from app.metrics.definitions import DEFINITIONS
 from app.tools.metrics_catalogue import markdown
-from tests.kit.promql import DEPLOY, RULES, documented, metrics_in, recorded, rules
+from tests.kit.documents import incomplete, out_of_date
+from tests.kit.files import DEPLOY
+from tests.kit.promql import ALERTS, RULES, documented, metrics_in, recorded
 
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.test.yml"))
-ALERTS = {rule["alert"]: rule for rule in rules("alert")}
 SENT = {"CartEncounterAlert"}
 """Sent to Alertmanager by the alert desk."""
 
 ROOT = DEPLOY.parent
 Find = Callable[[str], str]
+RUN = "run: python -m app.tools.metrics_catalogue docs/metrics.md"
 
 
 def run(*command: str | Path) -> None:
@@ -29,8 +31,14 @@ def run(*command: str | Path) -> None:
 
 def test_the_documented_metrics_are_those_of_the_program() -> None:
     written = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    assert written == markdown(), "run: python -m app.tools.metrics_catalogue docs/metrics.md"
+    assert out_of_date(written, markdown()) == [], RUN
     assert all(f"`{each.name}`" in written for each in DEFINITIONS)
+
+
+def test_no_metric_of_the_program_is_missing_from_the_document() -> None:
+    written = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert incomplete(written, markdown()) == [], RUN
+    assert written == markdown(), RUN
 
 
 def test_prometheus_reads_its_configuration(program: Find) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 
 import pytest
 
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Payer
 from domain.site import Site, SiteError, parse_site
+from tests.kit.files import SITE_FILE
 
-TEXT = (Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml").read_text(encoding="utf-8")
+TEXT = SITE_FILE.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

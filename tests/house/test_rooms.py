@@ -1,4 +1,4 @@
-"""House rules that no linter on the shelf knows: what may not stand in a room's source."""
+"""House rules that no ready-made linter knows: what is forbidden in a room's source."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("domain", "store", "workflows", "activities", "intake", "app")
+from tests.house.sources import ROOMS, sources
+from tests.kit.files import ROOT
 
 FORBIDDEN_MODULES = {
     "time", "random", "secrets", "uuid", "os", "socket", "subprocess", "threading", "requests", "httpx", "urllib",
@@ -38,10 +38,6 @@ NOT_CODES = {"80840"}
 """The issuer prefix of an NPI's check digit looks like a CPT code and is none."""
 
 PRODUCTS = re.compile(r"tecartus|yescarta|kymriah|breyanzi|abecma|carvykti|aucatzyl|brexucabtagene", re.IGNORECASE)
-
-
-def sources(*rooms: str) -> list[Path]:
-    return [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
 
 
 def code_strings(tree: ast.AST) -> list[tuple[int, str]]:

@@ -6,7 +6,8 @@ import ast
 
 import pytest
 
-from tests.house.test_rooms import ROOT, sources
+from tests.house.sources import sources
+from tests.house.test_rooms import ROOT
 
 ACTIVITIES = {"execute_activity", "execute_local_activity", "start_activity", "start_local_activity"}
 

@@ -12,9 +12,10 @@ from domain.custody.entries import CustodyEntry
 from intake.hl7.receiver import Hl7Door
 from intake.site_mapping import parse_mapping
 from store.chain import append_custody
-from tests.intake.hl7.conftest import recorded
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY, Gateway
+from tests.kit.files import DEPLOY
+from tests.kit.gateway import Gateway
+from tests.kit.mllp import recorded
 
 NEEDLES = (b"CANARY", b"Quetzalcoatl", b"Xiomara", b"1961-04-05", b"19610405", b"ORD-1", b"62704")
 

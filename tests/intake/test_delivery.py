@@ -7,6 +7,7 @@ import random
 from collections import Counter, defaultdict
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import col, select
 
 from intake import delivery
@@ -16,6 +17,7 @@ from store.engine import Database
 from store.keys import Keyring
 from store.tables import EncounterEvent
 from tests.kit import events as e
+from tests.kit.waiting import eventually_async
 from workflows.messages import Note
 
 Store = tuple[Database, Keyring]
@@ -40,7 +42,8 @@ class Encounters:
         self.most_at_once = max(self.most_at_once, len(+self._busy))
         self.most_of_one = max(self.most_of_one, self._busy[encounter])
         try:
-            await asyncio.sleep(0.002)
+            for _ in range(3):
+                await asyncio.sleep(0)  # others go on meanwhile
             if self.away or self._random.random() < self._failures:
                 raise ConnectionError("away")
             self.noted[encounter].append(note.sequence)
@@ -113,12 +116,10 @@ async def test_a_new_event_wakes_delivery_and_an_outage_only_delays_it(store: St
     try:
         post_patients(store, patients=1, events=1)
         deliverer.wake()
-        while encounters.calls < 3:
-            await asyncio.sleep(0.005)
+        await eventually_async(lambda: encounters.calls >= 3, "it was tried again")
         assert undelivered(store[0]) == 1
         encounters.away = False
-        while undelivered(store[0]):
-            await asyncio.sleep(0.005)
+        await eventually_async(lambda: not undelivered(store[0]), "delivered")
     finally:
         running.cancel()
     assert list(encounters.noted.values()) == [[1]]
@@ -142,12 +143,13 @@ async def test_the_database_may_go_away_and_come_back(store: Store, monkeypatch:
     deliverer = Deliverer(store[0], encounters.deliver, poll_seconds=0.01)
     with store[0].engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE encounter_events RENAME TO away")
+    failures: list[object] = []
+    event.listen(store[0].engine, "handle_error", failures.append)
     running = asyncio.create_task(deliverer.run())
-    await asyncio.sleep(0.1)
+    await eventually_async(lambda: len(failures) >= 2, "two looks found no table")
     with store[0].engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO encounter_events")
     post_patients(store, patients=1, events=1)
-    while undelivered(store[0]):
-        await asyncio.sleep(0.005)
+    await eventually_async(lambda: not undelivered(store[0]), "delivered")
     running.cancel()
     assert list(encounters.noted.values()) == [[1]]

@@ -7,17 +7,18 @@ from datetime import datetime, timedelta
 from sqlmodel import select
 
 from intake.feed_health import FeedWatch
-from intake.feed_last_seen import Hearing, last_heard
+from intake.feed_last_seen import Hearing
 from intake.hl7.message import read
 from intake.hl7.receiver import Hl7Door
 from intake.inbox.receive import receive
 from intake.site_mapping import parse_mapping
 from store.engine import Database
+from store.feeds import last_seen
 from store.keys import Keyring
 from store.tables import AlertRecord
-from tests.intake.hl7.conftest import recorded
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY
+from tests.kit.files import DEPLOY
+from tests.kit.mllp import recorded
 
 HOUR = timedelta(hours=1)
 
@@ -80,4 +81,4 @@ def test_a_busy_feed_costs_one_note_in_a_while(store: tuple[Database, Keyring]) 
     for second in range(40):
         hearing.heard("scheduling", now + timedelta(seconds=second))
         with db.read() as session:
-            assert last_heard(session)["scheduling"] == now + timedelta(seconds=second - second % 15)
+            assert last_seen(session)["scheduling"] == now + timedelta(seconds=second - second % 15)

@@ -24,10 +24,10 @@ from intake.site_mapping import parse_mapping
 from store.engine import WHILE_HELD, Database
 from store.keys import Keyring
 from store.tables import Inbox, Quarantine
-from tests.intake.conftest import DEPLOY
-from tests.intake.hl7.conftest import Client, recorded
-from tests.intake.sockets import listening
-from tests.store import examples as e
+from tests.kit import events as e
+from tests.kit.hl7_fixtures import DEPLOY
+from tests.kit.mllp import Client, recorded
+from tests.kit.sockets import listening
 
 HOLD = """
 import sqlite3, sys
@@ -58,7 +58,7 @@ def holding(db: Database) -> Iterator[None]:
 def served(store: tuple[Database, Keyring]) -> Iterator[tuple[str, Database, Keyring]]:
     """A gateway on a socket, with the patience that a test has."""
     path, keys = str(store[0].engine.url.database), store[1]
-    db = Database(f"sqlite:///{path}", SHORT)
+    db = Database(f"sqlite:///{path}", patience=SHORT)
     api = create_gateway(
         db=db,
         keys=keys,
@@ -113,7 +113,7 @@ def test_http_says_within_one_wait_that_nothing_is_stored(served: tuple[str, Dat
 async def test_mllp_asks_for_the_message_again_and_names_it(store: tuple[Database, Keyring]) -> None:
     """Forty senders at once, more than are worked on together: each is answered within one wait and a little more."""
     path, keys = str(store[0].engine.url.database), store[1]
-    db = Database(f"sqlite:///{path}", 1.5)
+    db = Database(f"sqlite:///{path}", patience=1.5)
     door = Hl7Door(db, keys, parse_mapping((DEPLOY / "hl7.example.toml").read_text()), lambda: e.NOW, lambda: None)
     server = MllpServer(door, "127.0.0.1", 0)
     port = await server.start()

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from sqlmodel import select
 
 from intake.cloudevents import BATCH, STRUCTURED, NotReadable, read_http
 from store.tables import Encounter, Inbox, Quarantine
-from tests.intake.fhir.test_notifications import PATIENT, appointment, fhir, r4b
 from tests.kit import events as e
+from tests.kit.fhir import PATIENT, appointment, fhir, r4b
+from tests.kit.files import DOCS
 from tests.kit.gateway import TOKEN, Gateway
+from tests.kit.sockets import listening
 
 __all__ = ["fhir"]
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "contract" / "events"
+EXAMPLES = DOCS / "contract" / "events"
 CATALOGUE = {path.name.removesuffix(".example.json"): path for path in sorted(EXAMPLES.glob("*.example.json"))}
 
 
@@ -62,27 +62,21 @@ async def test_a_cut_notification_is_answered_400_and_leaves_nothing(fhir: Gatew
 
 async def test_a_sender_that_dies_in_the_middle_of_a_request_leaves_nothing(gateway: Gateway) -> None:
     """Over a socket: fewer bytes than were announced, then the end."""
-    server = uvicorn.Server(uvicorn.Config(gateway.api, host="127.0.0.1", port=0, log_config=None, lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
     body = json.dumps(e.referral()).encode()
     head = (
         f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode()
     request = head + body
-    for length in range(1, len(request), 41):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(request[:length])
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-        assert (await http.get("/healthz")).status_code == 200
-        assert stored(gateway) == 0
-        answer = await http.post("/v1/events", content=body, headers={"Authorization": f"Bearer {TOKEN}"})
-        assert answer.status_code == 202
-    server.should_exit = True
-    await serving
+    with listening(gateway.api) as url:
+        for length in range(1, len(request), 41):
+            _, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+            writer.write(request[:length])
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        async with httpx.AsyncClient(base_url=url) as http:
+            assert (await http.get("/healthz")).status_code == 200
+            assert stored(gateway) == 0
+            answer = await http.post("/v1/events", content=body, headers={"Authorization": f"Bearer {TOKEN}"})
+            assert answer.status_code == 202

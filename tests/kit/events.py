@@ -1,24 +1,18 @@
-"""A small feed of one patient, and single events to vary."""
+"""A small feed of the patient, and single events to vary."""
 
 from __future__ import annotations
 
-import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from tests.kit.patient import MRN, coverage, patient
+from tests.kit.patient import referral as of_patient
 
 ANCHOR = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NOW = datetime(2026, 3, 20, 12, 0, tzinfo=UTC)
 SOURCE = "urn:example:scheduling"
 
 Event = dict[str, Any]
-
-PATIENT: Event = {
-    "mrn": "MRN-CANARY-77",
-    "name": {"family": "Quetzalcoatl", "given": "Xiomara"},
-    "birth_date": "1961-04-05",
-    "sex": "female",
-    "address": {"line": "9 Canary Row", "city": "Springfield", "state": "IL", "postal_code": "62704"},
-}
 
 
 def event(id: str, type: str, data: Event, *, subject: str = "ORD-1", day: int = 0, source: str = SOURCE) -> Event:
@@ -35,22 +29,11 @@ def event(id: str, type: str, data: Event, *, subject: str = "ORD-1", day: int =
     }
 
 
-def referral(id: str = "ref-1", subject: str = "ORD-1", product: str = "tecartus", mrn: str = "MRN-CANARY-77") -> Event:
+def referral(id: str = "ref-1", subject: str = "ORD-1", product: str = "tecartus", mrn: str = MRN) -> Event:
     return event(
         id,
         "cart.referral.received",
-        {
-            "product": product,
-            "indication": "mcl",
-            "diagnosis": "C83.18",
-            "patient": {**copy.deepcopy(PATIENT), "mrn": mrn},
-            "coverage": {"payer": "medicare", "member_id": "1EG4-CANARY-MEMBER"},
-            "facilities": {"apheresis": "st_mary", "infusion": "st_mary"},
-            "prescriber_npi": "1234567893",
-            "planned_setting": "inpatient",
-            "weight_kg": "70",
-            "bsa_m2": "1.85",
-        },
+        of_patient(product=product, patient=patient(mrn=mrn), coverage=coverage("medicare", "1EG4-CANARY-MEMBER")),
         subject=subject,
         day=-20,
     )
@@ -118,7 +101,7 @@ def correction(id: str, of: Event, *, replacement: Event | None = None, subject:
 
 
 def feed() -> list[Event]:
-    """One patient from referral to the first hand-over, with a correction and a certificate."""
+    """One patient from referral to the first transfer, with a correction and a certificate."""
     collected = collection()
     fixed = {**collected["data"], "access": "central"}
     return [

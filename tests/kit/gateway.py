@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,12 +15,11 @@ from app.api.access import Access, digest
 from app.api.actors import Actor
 from app.process.gateway import create_gateway
 from domain.rulebook import Rulebook
-from domain.site import parse_site
 from store.engine import Database
-from store.keys import Keyring, create_keyring
+from store.keys import Keyring
 from tests.kit import events as e
+from tests.kit.site import site
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 TOKEN = "a-token-of-the-tests"
 
 
@@ -49,32 +46,14 @@ class Gateway:
         return str(answer.json()["encounter_id"])
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("gateway") / "cart.db"
-    db = Database(f"sqlite:///{path}")
-    db.migrate()
-    db.close()
-    return path
-
-
-@pytest.fixture
-def store(migrated: Path, tmp_path: Path) -> Iterator[tuple[Database, Keyring]]:
-    shutil.copy(migrated, tmp_path / "cart.db")
-    db = Database(f"sqlite:///{tmp_path / 'cart.db'}")
-    yield db, create_keyring(tmp_path / "keys.json")
-    db.close()
-
-
 @pytest.fixture
 async def gateway(store: tuple[Database, Keyring], rules: Rulebook) -> AsyncIterator[Gateway]:
-    site = parse_site((DEPLOY / "site.example.toml").read_text())
     db, keys = store
     api = create_gateway(
         db=db,
         keys=keys,
         access=Access({digest(TOKEN): Actor("tests")}),
-        site=site,
+        site=site(),
         rules=lambda: rules,
         clock=lambda: e.NOW,
     )
@@ -82,3 +61,6 @@ async def gateway(store: tuple[Database, Keyring], rules: Rulebook) -> AsyncIter
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as http:
         yield Gateway(api, http, db, keys)
+
+
+PROBLEM = "application/problem+json"

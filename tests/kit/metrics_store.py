@@ -26,9 +26,10 @@ from store.tables import (
     InboxConflict,
     Quarantine,
 )
+from tests.kit.databases import migrated_database
+from tests.kit.files import SITE_FILE
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-SITE_FILE = Path(__file__).parents[2] / "deploy" / "site.example.toml"
 MRN, NAME, NPI = "MRN-778899", "ROSALIND", "1234560211"
 
 
@@ -37,8 +38,11 @@ class World:
 
     def __init__(self, directory: Path, url: str = "") -> None:
         self.keys: Keyring = create_keyring(directory / "keys.json")
-        self.db = Database(url or f"sqlite:///{directory / 'encounters.db'}")
-        self.db.migrate()
+        if url:
+            self.db = Database(url)
+            self.db.migrate()
+        else:
+            self.db = migrated_database(directory / "encounters.db")
         self.site_file = directory / "site.toml"
         self.site_file.write_text(SITE_FILE.read_text())
         self.config = ConfigCache("current", None, self.site_file)

@@ -6,8 +6,7 @@ import json
 import re
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ import httpx
 import yaml
 
 from app.metrics import free_port
-from tests.kit.promql import DEPLOY, RULES
+from tests.kit.files import DEPLOY
+from tests.kit.promql import RULES
 
 
 class Receiver:
@@ -129,15 +129,6 @@ def start_alertmanager(binary: str, directory: Path, receiver: str) -> tuple[Pro
         "--log.level=warn",
     )
     return program, where
-
-
-def eventually(ask: Callable[[], Any], what: str, seconds: float = 120) -> Any:
-    """Ask until there is an answer."""
-    until = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < until, f"{what} did not happen within {seconds:.0f} s"
-        time.sleep(0.2)
-    return answer
 
 
 def alerts_of(alertmanager: str) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,9 +14,10 @@ import httpx
 from prometheus_client import CollectorRegistry, start_http_server
 
 from app.metrics import StoreMetrics, free_port
+from tests.kit.files import DEPLOY
 from tests.kit.metrics_store import World
-from tests.kit.monitoring import Exposition, eventually, start_prometheus
-from tests.kit.promql import DEPLOY
+from tests.kit.monitoring import Exposition, start_prometheus
+from tests.kit.waiting import eventually
 
 PROCESS_TEXT = """# TYPE cart_events_received_total counter
 cart_events_received_total{disposition="accepted"} 40
@@ -64,7 +64,7 @@ def watched(world: World, now: datetime, directory: Path, binary: str) -> Iterat
     server, where = start_prometheus(binary, directory, targets | {"cart-gateway": f"127.0.0.1:{port}"}, "127.0.0.1:1")
     try:
         eventually(lambda: answers(where, "cart:unbilled_dollars:sum"), "the first recorded series")
-        time.sleep(2.5)  # A rate needs two scrapes.
+        eventually(lambda: answers(where, "min(count_over_time(up[5m])) >= 4"), "enough scrapes for a rate")
         yield where
     finally:
         server.stop()

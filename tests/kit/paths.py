@@ -1,7 +1,7 @@
 """The ways an encounter goes, at every stage: what each leads to. `python -m tests.kit.paths` prints the table.
 
-A path is taken in a story that stands in a stage. It tells what happens and answers the day to look at; None where the path
-cannot be taken in that stage.
+A path starts from a story at a stage. It reports what happens and returns the day to look at; None where the stage does not
+allow the path.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def _referred() -> Story:
     return _booked(story, "apheresis", -24)
 
 
-def _in_manufacture() -> Story:
+def _in_manufacturing() -> Story:
     story = until_collected(PAYER)
-    story.hand_over(-24, "courier_pickup", hour=16)
-    story.hand_over(-23, "manufacturer_receipt", hour=9)
-    story.hand_over(-23, "manufacturing_start")
+    story.transfer(-24, "courier_pickup", hour=16)
+    story.transfer(-23, "manufacturer_receipt", hour=9)
+    story.transfer(-23, "manufacturing_start")
     story.book("lymphodepletion", -5, -21)
     story.book("infusion", 0, -21, setting="inpatient")
     return story
@@ -81,7 +81,7 @@ def _monitored() -> Story:
 
 AT: Stories = {
     "apheresis": (_referred, -30),
-    "manufacturing": (_in_manufacture, -20),
+    "manufacturing": (_in_manufacturing, -20),
     "lymphodepletion": (_before_lymphodepletion, -6),
     "infusion": (_before_infusion, -1),
     "monitoring": (_monitored, 3),
@@ -92,7 +92,7 @@ STAGE_OF_DAY = {day: stage for stage, (_, day) in AT.items()}
 
 
 def only(*stages: str) -> Callable[[Path], Path]:
-    """The path can be taken in these stages alone."""
+    """Only these stages allow the path."""
 
     def limited(path: Path) -> Path:
         return lambda story, day: path(story, day) if STAGE_OF_DAY[day] in stages else None
@@ -111,7 +111,7 @@ def goes_on(story: Story, day: int) -> int:
 
 def moved(story: Story, day: int) -> int:
     to = {"appointment_id": _last_booking(story), "starts_at": story.at(day + 20).isoformat()}
-    story.tell(day, "cart.appointment.rescheduled", to)
+    story.report(day, "cart.appointment.rescheduled", to)
     return day + 2
 
 
@@ -120,13 +120,13 @@ def replanned(story: Story, day: int) -> int:
     """The infusion moves, and with it the label's days of a booked lymphodepletion."""
     story.book("infusion", 0, day, setting="inpatient")
     move = {"appointment_id": f"APT-infusion-{day}-0", "starts_at": story.at(7).isoformat()}
-    story.tell(day, "cart.appointment.rescheduled", move, hour=15)
+    story.report(day, "cart.appointment.rescheduled", move, hour=15)
     return day + 1
 
 
 def gone(what: str) -> Path:
     def take(story: Story, day: int) -> int:
-        story.tell(day, f"cart.appointment.{what}", {"appointment_id": _last_booking(story)})
+        story.report(day, f"cart.appointment.{what}", {"appointment_id": _last_booking(story)})
         return day + 2
 
     return take
@@ -136,7 +136,7 @@ def gone(what: str) -> Path:
 def infusion_slot_lost(story: Story, day: int) -> int:
     """The infusion's slot is lost while lymphodepletion is still booked."""
     story.book("infusion", 0, day - 9, setting="inpatient")
-    story.tell(day, "cart.appointment.cancelled", {"appointment_id": f"APT-infusion-{day - 9}-0"})
+    story.report(day, "cart.appointment.cancelled", {"appointment_id": f"APT-infusion-{day - 9}-0"})
     return day
 
 
@@ -145,29 +145,29 @@ def short(story: Story, day: int) -> int:
     """A short collection, and the second one on the day after it."""
     if STAGE_OF_DAY[day] == "apheresis":
         story.collect()
-        story.hand_over(-24, "courier_pickup", hour=16, din="DIN-1")
+        story.transfer(-24, "courier_pickup", hour=16, din="DIN-1")
     story.collect(-23, ordinal=2, din="DIN-2")
-    story.hand_over(-23, "courier_pickup", hour=16, din="DIN-2")
+    story.transfer(-23, "courier_pickup", hour=16, din="DIN-2")
     return -22
 
 
 @only("manufacturing")
 def delayed(story: Story, day: int) -> int:
-    told = {"coi_id": "COI-1", "new_release_date": story.on(4), "reason": "slow growth"}
-    story.tell(day, "cart.manufacturing.delayed", told)
+    data = {"coi_id": "COI-1", "new_release_date": story.on(4), "reason": "slow growth"}
+    story.report(day, "cart.manufacturing.delayed", data)
     return day + 2
 
 
 @only("manufacturing", "lymphodepletion", "infusion")
 def failed(story: Story, day: int) -> int:
-    told = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "no growth"}
-    story.tell(day, "cart.manufacturing.failed", told)
+    data = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "no growth"}
+    story.report(day, "cart.manufacturing.failed", data)
     return day + 2
 
 
 def _out_of_specification(story: Story, day: int) -> None:
-    told = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "viability", "bag_id": BAG}
-    story.tell(day, "cart.manufacturing.failed", told | {"out_of_specification": True})
+    data = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "viability", "bag_id": BAG}
+    story.report(day, "cart.manufacturing.failed", data | {"out_of_specification": True})
 
 
 @only("manufacturing", "lymphodepletion", "infusion")
@@ -190,14 +190,14 @@ def expanded_access(story: Story, day: int) -> int:
 @only("manufacturing", "lymphodepletion", "infusion")
 def replaced(story: Story, day: int) -> int:
     """A failure, a second collection under a fresh authorization, and its product infused."""
-    told = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "no growth"}
-    story.tell(day, "cart.manufacturing.failed", told)
+    data = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "no growth"}
+    story.report(day, "cart.manufacturing.failed", data)
     story.authorize(day + 2, day + 2, day + 90, number="AUTH-2", replaces="AUTH-1")
     story.collect(day + 5, ordinal=2, din="DIN-2")
     for name, on, hour in (("courier_pickup", 5, 16), ("manufacturer_receipt", 6, 9), ("manufacturing_start", 6, 12)):
-        story.hand_over(day + on, name, hour=hour)
+        story.transfer(day + on, name, hour=hour)
     story.release(day + 20, bag="BAG-2", lot="KTA0002")
-    story.hand_over(day + 21, "shipped", bag_id="BAG-2", lot="KTA0002")
+    story.transfer(day + 21, "shipped", bag_id="BAG-2", lot="KTA0002")
     story.receive(day + 22, bag="BAG-2", lot="KTA0002")
     story.deplete(day + 24)
     story.admit(day + 28)
@@ -209,7 +209,7 @@ def replaced(story: Story, day: int) -> int:
 def late_product(story: Story, day: int) -> int:
     """Lymphodepletion is booked for a day on which the product is not there yet."""
     story.release()
-    story.hand_over(-7, "shipped", bag_id=BAG, lot="KTA0001")
+    story.transfer(-7, "shipped", bag_id=BAG, lot="KTA0001")
     return -5
 
 
@@ -217,7 +217,7 @@ def late_product(story: Story, day: int) -> int:
 def slipped(story: Story, day: int) -> int:
     """The infusion slips behind the fourteenth day after lymphodepletion, which is given again."""
     move = {"appointment_id": "APT-infusion--10-0", "starts_at": story.at(16).isoformat()}
-    story.tell(day, "cart.appointment.rescheduled", move)
+    story.report(day, "cart.appointment.rescheduled", move)
     story.deplete(11)
     story.admit(15)
     story.infuse(16)
@@ -234,7 +234,7 @@ def left(reason: str) -> Path:
 
 def sign(story: Story, day: int, disposition: str, hour: int = 9) -> str:
     data = {"bag_id": BAG, "disposition": disposition, "reason": "reviewed", "role": "director", "signer": "staff-9"}
-    return story.tell(day, "cart.disposition.signed", data, hour=hour)
+    return story.report(day, "cart.disposition.signed", data, hour=hour)
 
 
 @only("lymphodepletion", "infusion")
@@ -245,7 +245,7 @@ def destroyed(story: Story, day: int) -> int:
 
 def planned(change: dict[str, Any]) -> Path:
     def take(story: Story, day: int) -> int:
-        story.tell(day, "cart.plan.changed", change | {"reason": "reviewed"})
+        story.report(day, "cart.plan.changed", change | {"reason": "reviewed"})
         return day + 2
 
     return take
@@ -266,7 +266,7 @@ def readmitted_elsewhere(story: Story, day: int) -> int:
 @only("lymphodepletion", "infusion", "monitoring")
 def admission_cancelled(story: Story, day: int) -> int:
     story.admit(day, stay="ADM-9")
-    story.tell(day + 1, "cart.admission.cancelled", {"admission_id": "ADM-9"})
+    story.report(day + 1, "cart.admission.cancelled", {"admission_id": "ADM-9"})
     return day + 2
 
 
@@ -292,14 +292,14 @@ def central(story: Story, day: int) -> int:
 @only("infusion")
 def converted(story: Story, day: int) -> int:
     """Planned and infused as an outpatient, an inpatient before the day is over."""
-    story.tell(day, "cart.plan.changed", {"planned_setting": "outpatient", "reason": "low burden"})
+    story.report(day, "cart.plan.changed", {"planned_setting": "outpatient", "reason": "low burden"})
     story.add(day, "risk_assessment", {"outpatient_acceptable": True})
     move = {"appointment_id": "APT-infusion--10-0", "starts_at": story.at(0).isoformat(), "setting": "outpatient"}
-    story.tell(day, "cart.appointment.rescheduled", move)
+    story.report(day, "cart.appointment.rescheduled", move)
     story.admit(0, **{"class": "outpatient", "at": story.at(0, 8).isoformat()})
     story.infuse(setting="outpatient")
     change = {"admission_id": "ADM-1", "at": story.at(0, 18).isoformat(), "class": "inpatient"}
-    story.tell(0, "cart.admission.changed", change, hour=18)
+    story.report(0, "cart.admission.changed", change, hour=18)
     return 1
 
 
@@ -317,7 +317,7 @@ def corrected_label(story: Story, day: int) -> int:
     data = wrong.data.model_dump(mode="json", by_alias=True, exclude_none=True)
     data["label"]["hcpcs"] = "Q2053"
     of = {"of": {"source": wrong.source, "id": wrong.id}, "reason": "misread", "signer": "staff-9"}
-    story.tell(1, "cart.correction.made", of | {"replacement": data})
+    story.report(1, "cart.correction.made", of | {"replacement": data})
     return 1
 
 
@@ -341,7 +341,7 @@ def retracted(story: Story, day: int) -> int:
     accepted(story, day)
     signed = story.facts[-1]
     of = {"of": {"source": signed.source, "id": signed.id}, "reason": "wrong bag", "signer": "staff-9"}
-    story.tell(day, "cart.correction.made", of | {"retract": True}, hour=17)
+    story.report(day, "cart.correction.made", of | {"retract": True}, hour=17)
     return day + 1
 
 
@@ -359,14 +359,14 @@ def _closed(story: Story, day: int) -> tuple[Story, int]:
 def late_charge(story: Story, day: int) -> int:
     story, after = _closed(story, day)
     charge = {"charge_id": "CHG-9", "revenue_code": "0871", "hcpcs": "38206", "units": 1, "amount": "4321.00"}
-    story.tell(after, "cart.charge.posted", charge | {"date": story.on(-24)})
+    story.report(after, "cart.charge.posted", charge | {"date": story.on(-24)})
     return after
 
 
 def late_document(story: Story, day: int) -> int:
-    """A second collection that nobody had sent is documented after the end."""
+    """A second collection, never sent, is documented after the end."""
     story, after = _closed(story, day)
-    story.tell(after, "cart.apheresis.completed", _second_collection(story))
+    story.report(after, "cart.apheresis.completed", _second_collection(story))
     return after
 
 
@@ -376,14 +376,14 @@ def _second_collection(story: Story) -> dict[str, Any]:
     return base | {"started_at": begun, "ended_at": ended, "access": "peripheral"}
 
 
-OTHER_CENTRE: dict[str, Any] = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}}
+OTHER_CENTER: dict[str, Any] = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}}
 
 
 @only("lymphodepletion", "infusion")
 def sent_on(story: Story, day: int) -> int:
     """A transfer, and the bag follows."""
-    story.tell(day, "cart.plan.changed", OTHER_CENTRE | {"reason": "nearer to home"})
-    story.hand_over(day, "shipped", hour=15, bag_id=BAG, lot="KTA0001")
+    story.report(day, "cart.plan.changed", OTHER_CENTER | {"reason": "nearer to home"})
+    story.transfer(day, "shipped", hour=15, bag_id=BAG, lot="KTA0001")
     story.receive(day + 1, facility="lakeside", ndc=NDC)
     return day + 2
 
@@ -404,7 +404,7 @@ TAKE: dict[str, Path] = {
     "product after planned lymphodepletion": late_product,
     "infusion slips, lymphodepletion repeated": slipped,
     "bag destroyed": destroyed,
-    "other infusion center": planned(OTHER_CENTRE),
+    "other infusion center": planned(OTHER_CENTER),
     "other infusion center, bag sent on": sent_on,
     "other product": planned({"product": "yescarta", "indication": "lbcl"}),
     "admission canceled": admission_cancelled,
@@ -426,8 +426,8 @@ TAKE: dict[str, Path] = {
 }
 
 
-def told(path: str, stage: str) -> tuple[Story, int] | None:
-    """The story of a path taken in a stage, and the day to look at it; None where it cannot be taken."""
+def story_of(path: str, stage: str) -> tuple[Story, int] | None:
+    """The story of a path from a stage, and the day to look at it; None where the stage does not allow the path."""
     make, day = AT[stage]
     story = make()
     look = TAKE[path](story, day)
@@ -436,7 +436,7 @@ def told(path: str, stage: str) -> tuple[Story, int] | None:
 
 def decided(path: str, stage: str) -> Decision | None:
     """What should be when the path was taken."""
-    found = told(path, stage)
+    found = story_of(path, stage)
     return found[0].decide(found[1]) if found else None
 
 

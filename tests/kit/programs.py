@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
 from app.metrics import free_port
 
@@ -46,3 +48,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+async def connected(where: str, seconds: float = 120) -> Client:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            client = await Client.connect(where, namespace="cart")
+        except RuntimeError:
+            assert time.monotonic() < until, "the server does not answer"
+        else:
+            return client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,8 +11,8 @@ import yaml
 from app.metrics.definitions import DEFINITIONS
 from app.metrics.sdk_names import PROMETHEUS, SDK
 from app.tools.metrics_catalogue import process_metrics
+from tests.kit.files import DEPLOY
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 NAME = re.compile(r"\b(?:(?:cart|temporal|process)_\w+|cart:\w[\w:]*|up)\b(?!\s*=)")
 HISTOGRAM_PARTS = ("_bucket", "_sum", "_count")
@@ -41,3 +40,6 @@ def rules(kind: str) -> Iterator[dict[str, Any]]:
 
 def recorded() -> set[str]:
     return {rule["record"] for rule in rules("record")}
+
+
+ALERTS = {rule["alert"]: rule for rule in rules("alert")}

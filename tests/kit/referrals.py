@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 from domain.encounter.facts import Fact
@@ -11,17 +10,18 @@ from domain.events.access import ReferralReceived
 from domain.preflight import Preflight, preflight, read_referral
 from domain.rulebook import Rulebook
 from domain.site import Site
-from intake.scenario_feeds import expand, load_feed
+from tests.kit.feeds import ANCHOR as ANCHOR
+from tests.kit.feeds import B_ALL as B_ALL
+from tests.kit.feeds import MCL as MCL
+from tests.kit.feeds import OUTPATIENT as OUTPATIENT
+from tests.kit.feeds import events_of
 
-FEEDS = Path(__file__).resolve().parents[1] / "scenarios"
-ANCHOR = date(2026, 6, 10)
 NOW = datetime(2026, 4, 26, 14, tzinfo=UTC)
-MCL, B_ALL, OUTPATIENT = "a_mcl_medicare_inpatient", "b_ball_commercial_inpatient", "c_mcl_outpatient_crs"
 
 
 def event(feed: str = MCL) -> dict[str, Any]:
     """The referral of a scenario as a CloudEvent."""
-    return next(e for e in expand(load_feed(FEEDS / f"{feed}.json"), ANCHOR) if e["type"] == "cart.referral.received")
+    return next(e for e in events_of(feed) if e["type"] == "cart.referral.received")
 
 
 def data(feed: str = MCL, **changes: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def insured(payer: str, feed: str = MCL, **changes: Any) -> dict[str, Any]:
 
 
 def without(found: dict[str, Any], *kinds: str) -> dict[str, Any]:
-    return {**found, "evidence": [paper for paper in found["evidence"] if paper["kind"] not in kinds]}
+    return {**found, "evidence": [document for document in found["evidence"] if document["kind"] not in kinds]}
 
 
 def judged(
@@ -51,4 +51,4 @@ def missing(answer: Preflight) -> set[str]:
 
 
 def present(answer: Preflight) -> dict[int, bool]:
-    return {paper.number: paper.present for paper in answer.papers}
+    return {one.number: one.present for one in answer.papers}

@@ -1,10 +1,8 @@
-"""A gateway behind a real socket, as its process serves it."""
+"""A gateway, or any other application, behind a real socket, as its process serves it."""
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,21 +10,18 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.process.serving import GatewaySettings, server_of
+from tests.kit.waiting import eventually
 
 
 @contextmanager
 def listening(api: FastAPI) -> Iterator[str]:
-    """The address it answers at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server: uvicorn.Server = server_of(GatewaySettings(http_port=port), api)
+    """The address it answers at while the context lasts."""
+    server: uvicorn.Server = server_of(GatewaySettings(http_port=0), api)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(20)
+    try:
+        eventually(lambda: server.started, "the server listens", 20)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)

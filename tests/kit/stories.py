@@ -1,50 +1,48 @@
-"""Encounters as facts for the stages' tests: day 0 is the infusion, hours are on the clock of the hospital."""
+"""The story builder: an encounter as facts. Day 0 is the infusion, hours are on the clock of the hospital.
+
+What comes of a story is decided by the domain alone: `decide` for gates, alerts and deadlines, `claims` for the bills.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import cache
-from pathlib import Path
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from domain.alerts.model import Alert
+from domain.billing import build_claims
+from domain.billing.model import Claim
 from domain.decision.decide import decide
 from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
 from domain.encounter.model import Hold
+from domain.encounter.record import Record
 from domain.events import HOLDER_TYPES, EventData, parse_data
 from domain.rulebook import Rulebook
-from domain.site import Site, parse_site
-from tests.conftest import load, rulebook_texts
+from domain.rulebook.rows import Edition
+from domain.site import Site
+from tests.kit.patient import coverage, referral
+from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 ZONE = ZoneInfo("America/New_York")
 DAY0 = date(2026, 6, 1)
 NDC, LOT, BAG, COI, DIN, Q_CODE = "71287-219-01", "KTA0001", "BAG-1", "COI-1", "DIN-1", "Q2053"
-PRESCRIBER = "1234560211"
-
-
-@cache
-def rulebook(edition: str = "current") -> Rulebook:
-    return load(rulebook_texts(), edition)  # type: ignore[arg-type]
-
-
-@cache
-def site() -> Site:
-    return parse_site((Path(__file__).parents[2] / "deploy" / "site.example.toml").read_text())
 
 
 @dataclass
 class Story:
-    """Facts that are told one after the other. Every fact is received at its own time unless `received` says otherwise."""
+    """Facts that are reported one after the other, each received at its own time unless `received` names another day."""
 
     day0: date = DAY0
     facts: list[Fact[EventData]] = field(default_factory=list)
     holders: list[Fact[EventData]] = field(default_factory=list)
     site: Site = field(default_factory=site)
-    edition: str = "current"
+    edition: Edition = "current"
     shared: frozenset[tuple[str, str]] = frozenset()
+    count: int = 0
 
     def at(self, day: int, hour: int = 9, minute: int = 0) -> datetime:
         on = self.day0 + timedelta(days=day)
@@ -53,16 +51,33 @@ class Story:
     def on(self, day: int) -> str:
         return (self.day0 + timedelta(days=day)).isoformat()
 
-    def tell(
+    def report(
         self, day: int, type_: str, data: dict[str, Any], *, hour: int = 9, minute: int = 0, received: int | None = None
     ) -> str:
         """Add a fact; returns its event id."""
         moment = self.at(day, hour, minute)
-        number = len(self.facts) + len(self.holders)
-        heard = moment if received is None else self.at(received, hour, minute)
-        found = Fact(f"ev{number:03d}", "urn:test", f"id{number:03d}", moment, heard, parse_data(type_, data))
-        (self.holders if type_ in HOLDER_TYPES else self.facts).append(found)
-        return found.event_id
+        return self.report_at(moment, type_, data, moment if received is None else self.at(received, hour, minute))
+
+    def report_at(self, moment: datetime, type_: str, data: dict[str, Any], received: datetime | None = None) -> str:
+        """Add a fact of any moment; returns its event id."""
+        number, self.count = self.count, self.count + 1
+        fact = Fact(
+            f"ev{number:03d}", "urn:test", f"id{number:03d}", moment, received or moment, parse_data(type_, plain(data))
+        )
+        (self.holders if type_ in HOLDER_TYPES else self.facts).append(fact)
+        return fact.event_id
+
+    def record(self) -> Record:
+        return Record(fold(self.facts))
+
+    def claims(self, edition: Edition | None = None, rules: Rulebook | None = None) -> tuple[Claim, ...]:
+        return build_claims(self.record(), self.site, rules or rulebook(edition or self.edition))
+
+    def claim(self, key: str, edition: Edition | None = None) -> Claim:
+        return next(claim for claim in self.claims(edition) if claim.key == key)
+
+    def claim_keys(self, edition: Edition | None = None) -> list[str]:
+        return [claim.key for claim in self.claims(edition)]
 
     def decide(self, day: int, hour: int = 23) -> Decision:
         """What should be, at a moment."""
@@ -71,32 +86,16 @@ class Story:
 
     def refer(self, day: int = -45, **changes: Any) -> str:
         evidence = changes.pop("evidence", None)
-        data: dict[str, Any] = {
-            "product": "tecartus",
-            "indication": "mcl",
-            "diagnosis": "C83.18",
-            "patient": {
-                "mrn": "MRN-1",
-                "name": {"family": "SYNTHETIC", "given": "PATIENT"},
-                "birth_date": "1960-02-29",
-                "sex": "female",
-                "address": {"line": "1 STREET", "city": "ALBANY", "state": "NY", "postal_code": "122070001"},
-            },
-            "coverage": {"payer": "medicare", "member_id": "1EG4TE5MK73"},
-            "facilities": {"apheresis": "st_mary", "infusion": "st_mary"},
-            "prescriber_npi": PRESCRIBER,
-            "planned_setting": "inpatient",
-            "weight_kg": 70,
-            "bsa_m2": 1.85,
+        data = {
             "prior_therapies": [
                 {"regimen": "first", "line": 1, "class": "chemoimmunotherapy", "stop_reason": "progression"}
             ],
-            "evidence": self.papers(day - 2) if evidence is None else evidence,
+            "evidence": self.documents(day - 2) if evidence is None else evidence,
         }
-        return self.tell(day, "cart.referral.received", data | changes)
+        return self.report(day, "cart.referral.received", referral(**(data | changes)))
 
-    def papers(self, day: int, *without: str) -> list[dict[str, Any]]:
-        """Every paper of the gate for mantle cell lymphoma, all in favour."""
+    def documents(self, day: int, *without: str) -> list[dict[str, Any]]:
+        """Every document of the gate for mantle cell lymphoma, all in favor."""
         values: dict[str, dict[str, Any] | None] = {
             "pathology": {"cd19_positive": True, "relapsed_or_refractory": True},
             "prior_therapy_log": None,
@@ -115,22 +114,27 @@ class Story:
                 "reason": "progression",
             },
         }
-        return [self.paper(day, kind, found) for kind, found in values.items() if kind not in without]
+        return [self.document(day, kind, found) for kind, found in values.items() if kind not in without]
 
-    def paper(self, day: int, kind: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
+    def document(self, day: int, kind: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
         base = {"kind": kind, "document": f"DOC-{kind}", "dated": self.on(day)}
         return base if values is None else base | {"values": values}
 
     def add(self, day: int, kind: str, values: dict[str, Any] | None = None) -> str:
-        return self.tell(day, "cart.evidence.added", self.paper(day, kind, values))
+        return self.report(day, "cart.evidence.added", self.document(day, kind, values))
 
     def authorize(self, day: int, first: int, last: int, number: str = "AUTH-1", **changes: Any) -> str:
         data = {"number": number, "decision": "approved", "valid_from": self.on(first), "valid_to": self.on(last)}
-        return self.tell(day, "cart.authorization.decided", data | changes)
+        return self.report(day, "cart.authorization.decided", data | changes)
 
-    def book(self, stage: str, day: int, told: int, facility: str = "st_mary", setting: str = "outpatient") -> str:
-        data = {"appointment_id": f"APT-{stage}-{told}-{day}", "stage": stage, "facility": facility, "setting": setting}
-        return self.tell(told, "cart.appointment.booked", data | {"starts_at": self.at(day, 9).isoformat()})
+    def book(self, stage: str, day: int, reported: int, facility: str = "st_mary", setting: str = "outpatient") -> str:
+        data = {
+            "appointment_id": f"APT-{stage}-{reported}-{day}",
+            "stage": stage,
+            "facility": facility,
+            "setting": setting,
+        }
+        return self.report(reported, "cart.appointment.booked", data | {"starts_at": self.at(day, 9).isoformat()})
 
     def collect(self, day: int = -24, ordinal: int = 1, coi: str = COI, **changes: Any) -> str:
         data = {
@@ -143,12 +147,12 @@ class Story:
             "ended_at": self.at(day, 13).isoformat(),
             "access": "peripheral",
         }
-        return self.tell(day, "cart.apheresis.completed", data | changes, hour=13)
+        return self.report(day, "cart.apheresis.completed", data | changes, hour=13)
 
-    def hand_over(self, day: int, step: str, hour: int = 12, minute: int = 0, **changes: Any) -> str:
+    def transfer(self, day: int, step: str, hour: int = 12, minute: int = 0, **changes: Any) -> str:
         moment = self.at(day, hour, minute).isoformat()
         data = {"step": step, "coi_id": COI, "at": moment, "by": "staff-1", "location": "laboratory"}
-        return self.tell(day, "cart.custody.recorded", data | changes, hour=hour, minute=minute)
+        return self.report(day, "cart.custody.recorded", data | changes, hour=hour, minute=minute)
 
     def release(self, day: int = -8, bag: str = BAG, **changes: Any) -> str:
         data = {
@@ -161,19 +165,19 @@ class Story:
             "certificate": "COA-1",
             "released_at": self.at(day, 10).isoformat(),
         }
-        return self.tell(day, "cart.product.released", data | changes, hour=10)
+        return self.report(day, "cart.product.released", data | changes, hour=10)
 
     def receive(self, day: int = -6, bag: str = BAG, **changes: Any) -> str:
         data = {"bag_id": bag, "lot": LOT, "ndc": NDC, "seal_intact": True, "accepted": True}
-        return self.hand_over(day, "site_receipt", **(data | changes))
+        return self.transfer(day, "site_receipt", **(data | changes))
 
     def on_the_way(self) -> None:
-        """The hand-overs between collection and receipt that a payer's timeline asks for (G437)."""
-        self.hand_over(-24, "courier_pickup", hour=16)
-        self.hand_over(-23, "manufacturing_start")
-        self.hand_over(-7, "shipped", bag_id=BAG, lot=LOT)
+        """The transfers between collection and receipt that a payer's timeline requires (G437)."""
+        self.transfer(-24, "courier_pickup", hour=16)
+        self.transfer(-23, "manufacturing_start")
+        self.transfer(-7, "shipped", bag_id=BAG, lot=LOT)
 
-    def dose(self, day: int, drug: str, mg: float, **changes: Any) -> str:
+    def dose(self, day: int, drug: str, mg: float | str, **changes: Any) -> str:
         data = {
             "drug": drug,
             "date": self.on(day),
@@ -187,20 +191,20 @@ class Story:
             "facility": "st_mary",
             "acquired_340b": False,
         }
-        return self.tell(day, "cart.lymphodepletion.administered", data | changes, hour=11)
+        return self.report(day, "cart.lymphodepletion.administered", data | changes, hour=11)
 
     def deplete(self, first: int = -5) -> None:
         for day in range(first, first + 3):
             self.dose(day, "fludarabine", 55.5)
             self.dose(day, "cyclophosphamide", 925)
 
-    def admit(self, day: int = -1, stay: str = "ADM-1", **changes: Any) -> str:
-        data = {"admission_id": stay, "facility": "st_mary", "at": self.at(day, 14).isoformat(), "class": "inpatient"}
-        return self.tell(day, "cart.admission.started", data | changes, hour=14)
+    def admit(self, day: int = -1, stay: str = "ADM-1", hour: int = 14, **changes: Any) -> str:
+        data = {"admission_id": stay, "facility": "st_mary", "at": self.at(day, hour).isoformat(), "class": "inpatient"}
+        return self.report(day, "cart.admission.started", data | changes, hour=hour)
 
-    def discharge(self, day: int, stay: str = "ADM-1", status: str = "01") -> str:
-        data = {"admission_id": stay, "at": self.at(day, 10).isoformat(), "discharge_status": status}
-        return self.tell(day, "cart.admission.ended", data, hour=10)
+    def discharge(self, day: int, stay: str = "ADM-1", status: str = "01", hour: int = 10) -> str:
+        data = {"admission_id": stay, "at": self.at(day, hour).isoformat(), "discharge_status": status}
+        return self.report(day, "cart.admission.ended", data, hour=hour)
 
     def code(self, day: int, stay: str = "ADM-1", **changes: Any) -> str:
         data = {
@@ -209,21 +213,23 @@ class Story:
             "principal_poa": "Y",
             "procedures": [{"code": "XW033M7", "date": self.on(0)}],
         }
-        return self.tell(day, "cart.coding.completed", data | changes)
+        return self.report(day, "cart.coding.completed", data | changes)
 
-    def infuse(self, day: int = 0, what: str = "completed", bag: str = BAG, **changes: Any) -> str:
+    def infuse(
+        self, day: int = 0, what: str = "completed", bag: str = BAG, hour: int = 10, minute: int = 30, **changes: Any
+    ) -> str:
         label = {"coi_id": COI, "hcpcs": Q_CODE, "ndc": NDC, "lot": LOT} | changes.pop("label", {})
         data = {
             "bag_id": bag,
             "facility": "st_mary",
             "setting": "inpatient",
-            "at": self.at(day, 10, 30).isoformat(),
+            "at": self.at(day, hour, minute).isoformat(),
             "access": "peripheral",
             "label": label,
             "cells_infused": 140_000_000,
             "verified_by": ["nurse-1", "nurse-2"],
         }
-        return self.tell(day, f"cart.infusion.{what}", data | changes, hour=10, minute=30)
+        return self.report(day, f"cart.infusion.{what}", data | changes, hour=hour, minute=minute)
 
     def assess(self, day: int, crs: int | None = 0, icans: int | None = 0, hour: int = 8, **changes: Any) -> str:
         data = {
@@ -233,24 +239,24 @@ class Story:
             "scale": "astct_2019",
             "assessor_role": "physician",
         }
-        return self.tell(day, "cart.toxicity.assessed", data | changes, hour=hour)
+        return self.report(day, "cart.toxicity.assessed", data | changes, hour=hour)
 
     def withdraw(self, day: int, reason: str = "choice") -> str:
-        return self.tell(day, "cart.encounter.withdrawn", {"reason": reason, "at": self.at(day, 9).isoformat()})
+        return self.report(day, "cart.encounter.withdrawn", {"reason": reason, "at": self.at(day, 9).isoformat()})
 
     def certify(self, day: int, layer: str, holder: str, first: str, last: str | None, **changes: Any) -> str:
         data = {"layer": layer, "holder": holder, "product": "tecartus", "status": "active", "valid_from": first}
-        return self.tell(day, "cart.certification.changed", data | {"valid_to": last} | changes)
+        return self.report(day, "cart.certification.changed", data | {"valid_to": last} | changes)
 
     def override(self, day: int, hold: str, expires: int) -> str:
         data = {"hold": hold, "reason": "reviewed", "role": "medical director", "signer": "staff-9"}
-        return self.tell(day, "cart.hold.overridden", data | {"expires": self.at(expires, 9).isoformat()}, hour=12)
+        return self.report(day, "cart.hold.overridden", data | {"expires": self.at(expires, 9).isoformat()}, hour=12)
 
 
-def until_collected(payer: str = "medicare", **referral: Any) -> Story:
+def until_collected(payer: str = "medicare", **changes: Any) -> Story:
     """A cleared patient whose cells were collected on day -24."""
     story = Story()
-    story.refer(coverage={"payer": payer, "member_id": "1EG4TE5MK73"}, **referral)
+    story.refer(coverage=coverage(payer), **changes)
     if payer != "medicare":
         story.authorize(-42, -42, 40)
     story.book("apheresis", -24, -40)
@@ -258,17 +264,17 @@ def until_collected(payer: str = "medicare", **referral: Any) -> Story:
     return story
 
 
-def until_received(payer: str = "medicare", **referral: Any) -> Story:
-    """The product was released on day -8 and accepted at the centre on day -6."""
-    story = until_collected(payer, **referral)
+def until_received(payer: str = "medicare", **changes: Any) -> Story:
+    """The product was released on day -8 and accepted at the center on day -6."""
+    story = until_collected(payer, **changes)
     story.release()
     story.receive()
     return story
 
 
-def until_infused(payer: str = "medicare", **referral: Any) -> Story:
+def until_infused(payer: str = "medicare", **changes: Any) -> Story:
     """Lymphodepletion on the label's days, admitted on day -1, infused on day 0."""
-    story = until_received(payer, **referral)
+    story = until_received(payer, **changes)
     story.on_the_way()
     story.deplete()
     story.admit()
@@ -292,3 +298,17 @@ def holds(decision: Decision) -> dict[str, Hold]:
 
 def kinds(decision: Decision) -> dict[str, Alert]:
     return {alert.kind: alert for alert in decision.alerts}
+
+
+def plain(value: Any) -> Any:
+    """JSON of a datum as a feed sends it."""
+    match value:
+        case dict():
+            return {key: plain(item) for key, item in value.items() if item is not None}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case datetime() | date():
+            return value.isoformat()
+        case Decimal():
+            return str(value)
+    return value

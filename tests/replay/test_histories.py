@@ -15,8 +15,8 @@ from temporalio.worker import Replayer
 
 from app.process.payload_encryption import data_converter
 from tests.kit.keys import RECORDING_KEYS
+from tests.kit.path_feeds import HISTORY, slug
 from tests.kit.paths import TAKE
-from tests.workflows.test_paths import HISTORY, slug
 from workflows.alert_escalation import AlertEscalation
 from workflows.claim import ClaimLifecycle
 from workflows.encounter import CarTEncounter

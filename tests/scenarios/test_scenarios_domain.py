@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,29 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.tools.scenario_expectations import Scenario, differences, scenarios
-from domain.decision.decide import decide
 from domain.decision.model import Decision
-from domain.encounter.facts import Fact, fold
+from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from domain.encounter.timeline import vein_to_vein_days
-from domain.events import HOLDER_TYPES, EventData, parse
 from domain.rulebook import Rulebook
-from domain.site import Site, parse_site
+from domain.site import Site
 from intake.scenario_feeds import expand
+from tests.kit.feeds import ANCHOR, decided, fact_of
 
-ROOT = Path(__file__).resolve().parents[2]
-ANCHOR = date(2026, 6, 10)
 SCENARIOS = {scenario.feed.name: scenario for scenario in scenarios()}
 NAMES = sorted(SCENARIOS)
 
 
-@pytest.fixture(scope="module")
-def site() -> Site:
-    return parse_site((ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8"))
-
-
 class Player:
-    """An encounter as the inbox would hand it to the domain. Live: each event is received at its own time."""
+    """An encounter as the inbox would give it to the domain. Live: each event is received at its own time."""
 
     def __init__(self, scenario: Scenario, site: Site, rules: Rulebook, anchor: date = ANCHOR) -> None:
         self.scenario, self.site, self.rules, self.anchor = scenario, site, rules, anchor
@@ -44,21 +35,13 @@ class Player:
         return expand(self.scenario.feed, self.anchor, parts=None if parts is None else set(parts))
 
     def decide(self, events: Iterable[Mapping[str, Any]], now: datetime, received: datetime | None = None) -> Decision:
-        facts = [fact_of(event, received) for event in events]
-        own = fold(fact for fact in facts if fact.type not in HOLDER_TYPES)
-        holders = fold(fact for fact in facts if fact.type in HOLDER_TYPES)
-        return decide(own, self.site, self.rules, now, holders.all)
+        return decided(events, self.site, self.rules, now, received)
 
     def at(self, day: int, hour: int = 23) -> datetime:
         return datetime.combine(self.anchor + timedelta(days=day), time(hour), UTC)
 
     def last_day(self) -> int:
         return max(event.day for event in self.scenario.feed.events)
-
-
-def fact_of(event: Mapping[str, Any], received: datetime | None = None) -> Fact[EventData]:
-    envelope, data = parse(event)
-    return Fact(f"evt_{envelope.id}", envelope.source, envelope.id, envelope.time, received or envelope.time, data)
 
 
 def seen(decision: Decision, days: int | None = None) -> dict[str, Any]:
@@ -68,7 +51,7 @@ def seen(decision: Decision, days: int | None = None) -> dict[str, Any]:
         "outcome": decision.outcome.value if decision.outcome else None,
         "cleared": [stage.value for stage in decision.cleared],
         "holds": [
-            {"rule": hold.rule, "kind": hold.kind, "layer": hold.layer, "override": hold.override}
+            {name: getattr(hold.requirement, name) for name in ("rule", "kind", "layer")} | {"override": hold.override}
             for hold in decision.holds
         ],
         "alerts": [{"kind": alert.kind, "severity": alert.severity.value} for alert in decision.alerts],
@@ -87,14 +70,14 @@ def player(request: pytest.FixtureRequest, site: Site, rules: Rulebook) -> Playe
     return Player(SCENARIOS[request.param], site, rules)
 
 
-def test_it_ends_as_expected(player: Player) -> None:
+def test_the_scenario_ends_as_expected(player: Player) -> None:
     decision = player.decide(player.events(), player.at(player.last_day()))
     days = vein_to_vein_days(Record(fold(fact_of(event) for event in player.events())), player.site)
 
     assert differences(player.scenario.expected["end"], seen(decision, days), player.anchor) == []
 
 
-def test_it_closes_when_its_windows_have_passed(player: Player) -> None:
+def test_the_encounter_closes_when_its_windows_have_passed(player: Player) -> None:
     wanted = player.scenario.expected["closed"]
 
     decision = player.decide(player.events(), player.at(wanted["by_day"]))
@@ -125,7 +108,7 @@ def test_a_backfilled_feed_ends_like_a_live_one(player: Player) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if SCENARIOS[name].checkpoints])
-def test_it_waits_at_its_checkpoint(name: str, site: Site, rules: Rulebook) -> None:
+def test_the_scenario_waits_at_its_checkpoint(name: str, site: Site, rules: Rulebook) -> None:
     player = Player(SCENARIOS[name], site, rules)
     for part, wanted in player.scenario.checkpoints.items():
         decision = player.decide(player.events({part}), player.at(wanted["day"]))
@@ -159,8 +142,8 @@ def test_order_and_repetition_of_arrival_change_nothing(player: Player, seed: in
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whatever_part_of_a_feed_has_come_its_order_changes_nothing(player: Player, seed: int) -> None:
-    """Half-heard encounters are decided all the time; there, too, arrival does not matter."""
+def test_the_order_of_any_part_of_a_feed_changes_nothing(player: Player, seed: int) -> None:
+    """Encounters are decided on incomplete feeds; there, too, the order of arrival does not matter."""
     chance = random.Random(seed)
     events = chance.sample(player.events(), k=chance.randint(1, len(player.events())))
     now = player.at(chance.randint(player.scenario.feed.first_day, player.last_day()))
@@ -168,8 +151,8 @@ def test_whatever_part_of_a_feed_has_come_its_order_changes_nothing(player: Play
     assert player.decide(chance.sample(events * 2, k=2 * len(events)), now) == player.decide(events, now)
 
 
-def test_played_live_nothing_is_performed_uncleared(player: Player) -> None:
-    """On no evening is a performed service without clearance, and papers and certificates hold in the first part alone."""
+def test_a_live_feed_performs_nothing_without_clearance(player: Player) -> None:
+    """No performed service is without clearance on any evening, and documents and certificates hold in the first part only."""
     first_part = {event.day for event in player.scenario.feed.events if event.part == "first"}
     held: set[int] = set()
     for day in sorted({event.day for event in player.scenario.feed.events}):
@@ -177,6 +160,6 @@ def test_played_live_nothing_is_performed_uncleared(player: Player) -> None:
         known = [event for event in player.events() if datetime.fromisoformat(event["time"]) <= until]
         decision = player.decide(known, until)
         assert "performed_uncleared" not in {alert.kind for alert in decision.alerts}, day
-        if any(hold.stands and hold.kind in ("readiness", "eligibility") for hold in decision.holds):
+        if any(hold.is_open and hold.requirement.kind in ("readiness", "eligibility") for hold in decision.holds):
             held.add(day)
     assert held == first_part

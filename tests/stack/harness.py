@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from app.tools.scenario_expectations import Scenario
+from intake.scenario_feeds import expand
+from tests.kit.waiting import eventually
 
 READY_SECONDS = 60
 
@@ -134,16 +137,18 @@ class Stack:
         return {f"{c['letter']}/{c['ordinal']}": c for c in self.get(f"/v1/encounters/{subject}/claims")["claims"]}
 
 
-def eventually(check: Callable[[], Any], what: str, seconds: float = 120) -> Any:
-    """Poll until true; the one way these tests wait."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = check()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s: {what}")
-
-
 def load(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
+
+
+ANCHOR = date(2026, 9, 14)
+"""Day 0 far enough back that every part of every feed is past: a backfilled feed. Its late-feed grace still runs."""
+
+
+def events_of(
+    scenario: Scenario, run: str, anchor: date = ANCHOR, without: set[str] | None = None
+) -> tuple[str, list[dict[str, Any]]]:
+    feed = scenario.feed
+    kept = tuple(event for event in feed.events if event.part not in (without or set()))
+    events = expand(feed.model_copy(update={"events": kept}), anchor, suffix=run)
+    return next(str(event["subject"]) for event in events if event["type"] == "cart.referral.received"), events

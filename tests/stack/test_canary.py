@@ -31,15 +31,15 @@ from intake.scenario_feeds import expand
 from store.engine import Database
 from store.keys import Keyring, read_keyring
 from store.tables import Inbox, sealed_for
-from tests.stack.harness import Stack, eventually
+from tests.kit.files import SAMPLES, SITE_FILE
+from tests.kit.waiting import eventually
+from tests.stack.harness import Stack
 
 ANCHOR = date(2026, 9, 14)
 FAMILY, GIVEN, MRN, MEMBER = "Quetzalcoatlus", "Xiomarabella", "CANARYMRN77", "CNRYMBR9XQ1"
 BORN, STREET, CITY, POSTAL = "1937-11-23", "4711 Canaryroost Lane", "Zyzzyxville", "97531"
 ORDER, VISIT, APPROVAL = "ORD-CANARY-4711", "VIS-CANARY-88", "PA-CANARY-55"
 IDENTIFIERS = (FAMILY, GIVEN, MRN, MEMBER, BORN, BORN.replace("-", ""), STREET, CITY, ORDER, VISIT, APPROVAL, "CANARY")
-SAMPLES = Path(__file__).parents[1] / "samples"
-SITE = Path(__file__).parents[2] / "deploy" / "site.example.toml"
 
 
 def needles() -> list[re.Pattern[bytes]]:
@@ -185,7 +185,7 @@ def rejection(control: str) -> str:
 @pytest.fixture
 def sending(tmp_path: Path) -> Iterator[Stack]:
     """A stack that sends its claims at once."""
-    site, held = re.subn(r"^bill_hold_days = \d+", "bill_hold_days = 0", SITE.read_text(), flags=re.MULTILINE)
+    site, held = re.subn(r"^bill_hold_days = \d+", "bill_hold_days = 0", SITE_FILE.read_text(), flags=re.MULTILINE)
     assert held
     (tmp_path / "site.toml").write_text(site)
     running = Stack(tmp_path / "data", "--site", str(tmp_path / "site.toml")).start()

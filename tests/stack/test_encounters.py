@@ -5,28 +5,16 @@ from __future__ import annotations
 import os
 import random
 import signal
-from datetime import date
 from typing import Any
 
 import httpx
 import pytest
 
 from app.tools.scenario_expectations import Scenario, differences, scenarios
-from intake.scenario_feeds import expand
-from tests.stack.harness import Stack, eventually
+from tests.kit.waiting import eventually
+from tests.stack.harness import ANCHOR, Stack, events_of
 
 SCENARIOS = {scenario.feed.name[0]: scenario for scenario in scenarios()}
-ANCHOR = date(2026, 9, 14)
-"""Day 0 far enough back that every part of every feed is past: a backfilled feed. Its late-feed grace still runs."""
-
-
-def events_of(
-    scenario: Scenario, run: str, anchor: date = ANCHOR, without: set[str] | None = None
-) -> tuple[str, list[dict[str, Any]]]:
-    feed = scenario.feed
-    kept = tuple(event for event in feed.events if event.part not in (without or set()))
-    events = expand(feed.model_copy(update={"events": kept}), anchor, suffix=run)
-    return next(str(event["subject"]) for event in events if event["type"] == "cart.referral.received"), events
 
 
 def seen(stack: Stack, subject: str) -> dict[str, Any]:

@@ -36,7 +36,8 @@ from store.keys import read_keyring
 from store.tables import Encounter, EncounterEvent, Inbox, Quarantine
 from tests.kit import events as e
 from tests.kit.postgres import postgres_url
-from tests.stack.harness import Stack, eventually
+from tests.kit.waiting import eventually
+from tests.stack.harness import Stack
 
 EVENTS = int(os.environ.get("CART_OUTAGE_EVENTS", "80"))
 SENDERS = 8
@@ -103,16 +104,18 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         for message in self._sent:
-            until = time.monotonic() + PATIENCE
-            while not self._acknowledged(message):
-                self._tally.count(acknowledged=False)
-                if time.monotonic() > until:
-                    self.failed = "never acknowledged"
-                    return
-                time.sleep(0.1)
-            self._tally.count(acknowledged=True)
+            try:
+                eventually(lambda sent=message: self._acknowledged(sent), "acknowledged", PATIENCE, pause=0.1)  # type: ignore[misc]
+            except AssertionError:
+                self.failed = "never acknowledged"
+                return
 
     def _acknowledged(self, message: Any) -> bool:
+        acknowledged = self._sent_once(message)
+        self._tally.count(acknowledged=acknowledged)
+        return acknowledged
+
+    def _sent_once(self, message: Any) -> bool:
         try:
             return self._by_mllp(message) if isinstance(message, bytes) else self._by_http(message)
         except (httpx.HTTPError, OSError):

@@ -8,8 +8,9 @@ import sys
 from datetime import date
 from typing import Any
 
-from tests.stack.harness import Stack, eventually
-from tests.stack.test_encounters import SCENARIOS, events_of
+from tests.kit.feeds import SCENARIOS
+from tests.kit.waiting import eventually
+from tests.stack.harness import Stack, events_of
 
 
 def ask(stack: Stack, *words: str) -> str:

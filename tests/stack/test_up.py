@@ -17,7 +17,8 @@ import pytest
 from app.process.installation import install
 from app.process.supervisor import StackOptions, _children
 from app.settings import Settings
-from tests.stack.harness import Stack, eventually
+from tests.kit.waiting import eventually
+from tests.stack.harness import Stack
 
 
 def up(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from store.engine import Database
 from tests.activities.billing import test_transmission as claims
-from tests.contract.recording import Recorder, recorder
+from tests.kit.recorder import Recorder, recorder
 
 STORIES = (
     claims.test_workers_beside_each_other_send_each_claim_once_and_number_without_a_gap,

@@ -17,10 +17,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, Numeric, text
 from sqlmodel import SQLModel, col, func, select
 
-from activities.alerting.escalate import untold
 from app.cli.verify import chains_of
 from domain.custody.ledger import GENESIS, check_ledger
 from store import tables
+from store.alerts import unreported
 from store.engine import MIGRATIONS, Database
 from store.tables import AlertRecord, CustodyIndex, CustodyRecord, Inbox
 from tests.kit import events as e
@@ -151,7 +151,7 @@ def rows(db: Database, names: set[str]) -> dict[str, list[dict[str, Any]]]:
 
 def test_what_every_decision_and_the_desk_ask_goes_by_an_index(db: Database) -> None:
     holders = select(Inbox).where(col(Inbox.holder_event).is_(True)).order_by(Inbox.event_id)
-    alerts = select(func.count(), func.max(AlertRecord.alert_id)).where(untold())  # type: ignore[arg-type]
+    alerts = select(func.count(), func.max(AlertRecord.alert_id)).where(unreported())  # type: ignore[arg-type]
     last = select(func.max(Inbox.received_at)).where(Inbox.feed == "scheduling")
     with db.engine.connect() as connection:
         postgres = connection.dialect.name == "postgresql"

@@ -14,9 +14,9 @@ from domain.rulebook.treatment_rows import Window
 from store.pruning import Pruned, prune
 from store.tables import AuditEntry, ClaimVersion, ReplyFile
 from store.vault import audit
-from tests.activities.billing.test_transmission import LATER, encounter_of, files, send
-from tests.conftest import rulebook_texts
-from tests.contract.recording import NOW, Recorder, recorder
+from tests.kit.claims import LATER, encounter_of, files, send
+from tests.kit.recorder import NOW, Recorder, recorder
+from tests.kit.rules import rulebook_texts
 
 DIGEST = "d" * 64
 

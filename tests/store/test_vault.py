@@ -24,9 +24,8 @@ from store.erasure import StillOpen, erase_patient
 from store.facts import identity_of, load_facts
 from store.keys import KeyFileError, Keyring, SealBroken, create_keyring
 from store.tables import AuditEntry, ClaimVersion, CustodyRecord, Encounter, Quarantine, sealed_for
-from tests.app.api.test_access import alert
-from tests.app.api.test_gateway import claim_row
 from tests.kit import events as e
+from tests.kit.rows import alert_row, claim_row
 
 
 def seen(db: Database, keys: Keyring, encounter: str) -> list[Any]:
@@ -230,7 +229,7 @@ def test_notes_claims_and_files_lose_the_patient_and_keep_the_bill(db: Database,
     claim.control_number = "CE0000000017"
     number = claim.document["lines"][0] | {"name": "authorization", "value": "PA-CANARY-7", "amount": "77.00"}
     claim.document = claim.document | {"fields": [number], "remarks": "for PA-CANARY-7 of the payer"}
-    noted = alert(encounter)
+    noted = alert_row(encounter_id=encounter, severity="info", owner="lab")
     noted.acknowledged_note = keys.seal(b"asked Xiomara", sealed_for("alerts.acknowledged_note", "alr_1"))
     with db.write() as session:
         session.add(claim)

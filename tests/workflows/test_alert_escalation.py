@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from app.process.alert_poller import AlertPoller
 from store.tables import AlertRecord
-from tests.workflows.world import World
-from workflows.names import DESK_ID
+from tests.kit.worker import World
+from workflows.names import ALERT_ESCALATION_ID
 
 
 def alert(alert_id: str, acknowledge_by: datetime) -> AlertRecord:
@@ -44,14 +44,14 @@ async def test_an_alert_nobody_takes_is_escalated_at_its_time(world: World) -> N
         assert count >= 2
         await bell.look()
         await world.eventually(lambda: escalations(world, "alr_late") == 1, "the first escalation")
-        handle = world.server.client.get_workflow_handle(DESK_ID)
+        handle = world.server.client.get_workflow_handle(ALERT_ESCALATION_ID)
         await world.eventually(lambda: bell.to_do()[0] == 0, "the desk to have told")
         assert escalations(world, "alr_soon") == 0
         await world.server.fast_forward(handle, timedelta(minutes=31))
         await world.eventually(lambda: escalations(world, "alr_soon") == 1, "the second escalation")
         details = (await handle.describe()).raw_description
         assert details.workflow_execution_info.status == 1
-        await world.record(DESK_ID, "desk_escalates")
+        await world.record(ALERT_ESCALATION_ID, "desk_escalates")
         await handle.terminate()
     finally:
         with world.db.write() as session:

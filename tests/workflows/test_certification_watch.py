@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,14 +14,22 @@ from sqlmodel import select
 
 from app.process import worker
 from app.process.worker import keep_schedule
-from domain.alerts.model import Severity
-from domain.alerts.watch import Deadline, UnderWay, WatchedCertificate, bands, near, watch_alerts
+from domain.alerts import make
+from domain.alerts.model import Alert, Severity
+from domain.alerts.watch import Deadline, UnderWay, WatchedCertificate, bands, near, watch_findings
 from domain.rulebook import Rulebook
 from store.tables import AlertRecord, ClaimVersion, Encounter
-from tests.workflows.world import World
+from tests.kit.waiting import eventually_async
+from tests.kit.worker import World
 from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def watch_alerts(
+    certificates: list[WatchedCertificate], rules: Rulebook, under_way: Sequence[UnderWay] = ()
+) -> list[Alert]:
+    return [make.alert(rules, found, NOW.date(), NOW) for found in watch_findings(certificates, rules, NOW, under_way)]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +49,7 @@ def test_a_certificate_is_told_of_in_its_tightest_band(
     rules: Rulebook, left: int, kind: str | None, band: str | None
 ) -> None:
     paper = WatchedCertificate("fact", None, "a" * 40, NOW.date() + timedelta(days=left))
-    found = [alert for alert in watch_alerts([paper], rules, NOW) if alert.kind.startswith("certificate")]
+    found = [alert for alert in watch_alerts([paper], rules) if alert.kind.startswith("certificate")]
     assert [alert.kind for alert in found] == ([kind] if kind else [])
     assert all(alert.key.endswith(f".{band}") and alert.owner and alert.action for alert in found)
 
@@ -49,7 +57,7 @@ def test_a_certificate_is_told_of_in_its_tightest_band(
 @given(st.dates(date(2020, 1, 1), date(2040, 1, 1)))
 def test_a_certificate_has_one_alert_or_none_and_one_without_an_end_has_none(rules: Rulebook, end: date) -> None:
     papers = [WatchedCertificate("fact", None, "a" * 40, end), WatchedCertificate("fact", None, "b" * 40, None)]
-    found = [alert for alert in watch_alerts(papers, rules, NOW) if alert.kind.startswith("certificate")]
+    found = [alert for alert in watch_alerts(papers, rules) if alert.kind.startswith("certificate")]
     assert len(found) == ((end - NOW.date()).days <= max(bands(rules, NOW.date())))
 
 
@@ -59,11 +67,11 @@ async def test_the_schedule_is_made_once_and_looks_at_once(world: World) -> None
 
     handle = world.server.client.get_schedule_handle(WATCH_SCHEDULE)
     await handle.trigger()
-    for _ in range(100):
-        if (await handle.describe()).info.num_actions >= 1:
-            break
-        await asyncio.sleep(0.1)
-    assert (await handle.describe()).info.num_actions >= 1
+
+    async def acted() -> bool:
+        return (await handle.describe()).info.num_actions >= 1
+
+    await eventually_async(acted, "the schedule acted")
     await handle.delete()
 
 
@@ -78,23 +86,23 @@ def test_the_end_of_a_certificate_names_the_encounters_planned_after_it(rules: R
     before, after = under_way("enc_b", end), under_way("enc_a", end + timedelta(days=1))
     others = [
         under_way("enc_c", end + timedelta(days=9), holders=frozenset({"b" * 40})),
-        under_way("enc_d", None, holders=frozenset({"b" * 40}), lacking=frozenset({"fact"})),
+        under_way("enc_d", None, holders=frozenset({"b" * 40}), missing_layers=frozenset({"fact"})),
     ]
-    (found,) = (a for a in watch_alerts([paper], rules, NOW, [before, after, *others]) if a.layer == "fact")
+    (found,) = (a for a in watch_alerts([paper], rules, [before, after, *others]) if a.layer == "fact")
     assert found.severity is Severity.CRITICAL
-    assert "20 days left; 3 encounters under way need it, 1 planned after its end" in found.title
-    assert found.action.endswith(f"Planned after its end: enc_a ({end + timedelta(days=1)}).")
-    (calm,) = (a for a in watch_alerts([paper], rules, NOW, [before]) if a.layer == "fact")
+    assert "20 days left; 3 encounters in progress need the certificate, 1 planned after the last day." in found.action
+    assert found.action.endswith(f"Planned after the last day: enc_a ({end + timedelta(days=1)}).")
+    (calm,) = (a for a in watch_alerts([paper], rules, [before]) if a.layer == "fact")
     assert calm.severity is Severity.WARNING
-    assert "1 encounter under way needs it" in calm.title
-    (idle,) = (a for a in watch_alerts([paper], rules, NOW, others[:1]) if a.layer == "fact")
-    assert "no encounter under way needs it" in idle.title
+    assert "1 encounter in progress needs the certificate" in calm.action
+    (idle,) = (a for a in watch_alerts([paper], rules, others[:1]) if a.layer == "fact")
+    assert "no encounter in progress needs the certificate" in idle.action
 
 
 def test_a_certificate_of_another_product_concerns_nobody(rules: Rulebook) -> None:
     paper = WatchedCertificate("fact", "another", "a" * 40, NOW.date() + timedelta(days=20))
-    (found,) = (a for a in watch_alerts([paper], rules, NOW, [under_way("enc", None)]) if a.layer == "fact")
-    assert "no encounter under way needs it" in found.title
+    (found,) = (a for a in watch_alerts([paper], rules, [under_way("enc", None)]) if a.layer == "fact")
+    assert "no encounter in progress needs the certificate" in found.action
 
 
 @pytest.mark.parametrize(("topic", "days"), [("authorization", 3), ("claim", 7)])
@@ -167,14 +175,14 @@ async def test_the_watch_finds_deadlines_in_the_store_and_ends_what_is_over(worl
     async def look(identifier: str) -> set[tuple[str, str]]:
         run = await world.server.client.start_workflow(WATCH_TYPE, id=identifier, task_queue=TASK_QUEUE)
         await run.result()
-        return {(row.kind, row.title.split(": ", 1)[1]) for row in world.alerts(name).values()}
+        return {(row.kind, row.action.split(". ", 1)[0]) for row in world.alerts(name).values()}
 
     assert (
         await look("watch-1")
         == await look("watch-2")
         == {
-            ("authorization_deadline_near", f"the payer's decision, {(now + timedelta(days=1)).date()}"),
-            ("claim_deadline_near", f"claim A/1: the time to appeal ends, {(now + timedelta(days=2)).date()}"),
+            ("authorization_deadline_near", f"The payer's decision, {(now + timedelta(days=1)).date()}"),
+            ("claim_deadline_near", f"Claim A/1: the time to appeal ends, {(now + timedelta(days=2)).date()}"),
         }
     )
     with world.db.write() as session:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.test_deadlines import Event, Stop, booking, cut, kind
-from tests.workflows.world import World
+from tests.kit.feeds import Event, Stop, booking, cut, kind
+from tests.kit.worker import World
 from workflows.names import encounter_workflow_id
 
 BOOKED = ("apheresis", "lymphodepletion", "infusion")

@@ -8,18 +8,9 @@ import pytest
 
 from activities.billing import transmit
 from domain.billing.x12 import validate
-from tests.workflows.test_claim_lifecycle import (
-    emitted,
-    file_of,
-    handle,
-    late_charge,
-    pass_days,
-    remitted,
-    reply,
-    sent,
-    state,
-)
-from tests.workflows.world import PATIENCE, World
+from tests.kit.waiting import PATIENCE, eventually_async
+from tests.kit.worker import World
+from tests.workflows.claims import emitted, file_of, handle, late_charge, pass_days, remitted, reply, sent, state
 from workflows.names import claim_workflow_id
 
 AWAITS = ("build_claim", "follow_claim", "transmit_claim")
@@ -87,9 +78,10 @@ async def test_an_answer_that_comes_while_the_claim_is_looked_at_is_not_missed(w
     await pass_days(world, encounter, 5)
     row = await state(world, encounter, "transmitted")
     name = claim_workflow_id(encounter, "C", 1)
+    failed = len(world.faults.seen)
     world.faults.armed += [(name, "follow_claim", "after")]
     await world.post(reply("999", row))
-    await asyncio.sleep(0.2)
+    await eventually_async(lambda: ("follow_claim", "after") in world.faults.seen[failed:], "the first look is lost")
     await world.post(remitted(row, 2, paid="900.00"))
     await state(world, encounter, "paid")
     await asyncio.wait_for(handle(world, encounter).result(), PATIENCE)

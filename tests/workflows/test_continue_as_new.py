@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +16,10 @@ from store.config import ConfigCache
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import AlertRecord, EncounterEvent
-from tests.kit.paths import told
-from tests.workflows.conftest import temporal_server, working
-from tests.workflows.test_paths import Event, events_of
-from tests.workflows.world import World
+from tests.kit.path_feeds import Event, events_of
+from tests.kit.paths import story_of
+from tests.kit.waiting import eventually_async
+from tests.kit.worker import World, temporal_server, working
 from workflows.messages import Note, Receipt
 from workflows.names import encounter_workflow_id
 
@@ -59,7 +58,7 @@ def assessments(event: Event, count: int) -> list[Event]:
 
 async def test_nothing_is_lost_over_many_runs(short_runs: World) -> None:
     world = short_runs
-    taken = told("goes on", "monitoring")
+    taken = story_of("goes on", "monitoring")
     assert taken is not None
     events = events_of(*taken, run="continued")
     more = assessments(events[-1], 60)
@@ -128,12 +127,12 @@ async def receipts(world: World, encounter: str) -> None:
 async def runs(world: World, encounter: str, wanted: int = 4) -> int:
     """Runs of the encounter's workflow; visibility needs a moment to show the last ones."""
     query = f'WorkflowId = "{encounter_workflow_id(encounter)}"'
-    for _ in range(100):
+
+    async def counted() -> int | None:
         count = (await world.server.client.count_workflows(query)).count
-        if count >= wanted:
-            return count
-        await asyncio.sleep(0.05)
-    return count
+        return count if count >= wanted else None
+
+    return await eventually_async(counted, f"{wanted} runs are shown")
 
 
 def standing(world: World, encounter: str) -> dict[str, datetime]:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from intake.scenario_feeds import expand
-from tests.workflows.test_deadlines import CUSTODY, Event, Stop, cut, kind
-from tests.workflows.test_scenarios import SCENARIOS
-from tests.workflows.world import World
+from tests.kit.feeds import CUSTODY, SCENARIOS, Event, Stop, cut, kind
+from tests.kit.worker import World
 from workflows.names import encounter_workflow_id
 
 SOURCE = "urn:cart-encounter:import"

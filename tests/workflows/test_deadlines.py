@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from intake.scenario_feeds import expand
-from tests.workflows.test_scenarios import SCENARIOS
-from tests.workflows.world import World
+from tests.kit.feeds import CUSTODY, Event, Stop, booking, cut, kind
+from tests.kit.worker import World
 from workflows.names import encounter_workflow_id
 
-Event = dict[str, Any]
-Stop = Callable[[Event], bool]
-
-
-def kind(name: str, step: str | None = None) -> Stop:
-    return lambda event: event["type"] == name and (step is None or event["data"].get("step") == step)
-
-
-def booking(stage: str) -> Stop:
-    return lambda event: event["type"] == "cart.appointment.booked" and event["data"]["stage"] == stage
-
-
-CUSTODY = "cart.custody.recorded"
 OVERDUE: dict[str, tuple[str, Stop]] = {
     # alert: the feed, and the event that does not come
     "authorization_submission_overdue": ("b", kind("cart.authorization.submitted")),
@@ -48,17 +32,6 @@ OVERDUE: dict[str, tuple[str, Stop]] = {
 
 PASSING = {"assessment_overdue": 3}
 """Days that pass: daily assessment has an end of its own, and what was due before it is not asked for after it."""
-
-
-def cut(letter: str, missing: Stop, run: str) -> tuple[list[Event], Event]:
-    """The feed up to the event that does not come, so anchored that the last one before it is just past."""
-    feed = SCENARIOS[letter].feed
-    probe = expand(feed, datetime.now(UTC).date(), suffix=run)
-    at = next(number for number, event in enumerate(probe) if missing(event))
-    last = datetime.fromisoformat(probe[at - 1]["time"])
-    anchor = datetime.now(UTC).date() - (last.date() - datetime.now(UTC).date()) - timedelta(days=1)
-    events = expand(feed, anchor, suffix=run)
-    return [event for event in events[:at] if not missing(event)], events[at]
 
 
 def daily(event: Event) -> list[Event]:

@@ -12,11 +12,14 @@ from temporalio.worker import Replayer
 from app.process.payload_encryption import data_converter
 from app.process.worker import WORKFLOWS
 from intake.scenario_feeds import expand, load_feed
-from tests.workflows.configs import Files, copied, read_by
-from tests.workflows.world import World
+from tests.kit.faults import last_failure
+from tests.kit.files import SCENARIOS
+from tests.kit.site import Files, copied
+from tests.kit.waiting import eventually_async
+from tests.kit.worker import World, read_by
 from workflows.names import claim_workflow_id, encounter_workflow_id
 
-FEED = Path(__file__).resolve().parents[1] / "scenarios" / "c_mcl_outpatient_crs.json"
+FEED = SCENARIOS / "c_mcl_outpatient_crs.json"
 ROW = 'id = "drugs.fludarabine"\n'
 
 
@@ -106,7 +109,7 @@ async def test_a_rulebook_that_does_not_load_stops_no_encounter_for_good(world: 
         files.edit("drugs.toml", ROW, "id = 7 +\n")
 
         posting = asyncio.create_task(world.post(*events[1:4]))
-        await asyncio.sleep(1)
+        await eventually_async(lambda: last_failure(world.handle(encounter)), "a decision failed")
         assert world.encounter(encounter).decided_sequence == known
 
         files.edit("drugs.toml", "id = 7 +\n", ROW)

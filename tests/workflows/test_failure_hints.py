@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy.exc import OperationalError
@@ -10,7 +9,9 @@ from temporalio import activity
 from temporalio.worker import Worker
 
 from app.process.failure_hints import Advice
-from tests.workflows.world import World
+from tests.kit.faults import last_failure
+from tests.kit.waiting import eventually_async
+from tests.kit.worker import World
 from workflows.certification_watch import CertificationWatch
 from workflows.messages import Moment
 from workflows.names import WATCH_TYPE
@@ -34,15 +35,8 @@ async def test_a_failing_activity_says_what_to_do(world: World) -> None:
         )
         async with worker:
             handle = await client.start_workflow(WATCH_TYPE, id="advice", task_queue="advice")
-            found = None
-            for _ in range(100):
-                pending = (await handle.describe()).raw_description.pending_activities
-                if pending and pending[0].HasField("last_failure"):
-                    found = pending[0].last_failure
-                    break
-                await asyncio.sleep(0.05)
+            found = await eventually_async(lambda: last_failure(handle), "the activity failed")
             await handle.terminate()
-    assert found is not None
     error = await client.data_converter.decode_failure(found)
     assert str(error).startswith("OperationalError: watch: The database did not answer")
     assert "deploy/runbooks/CartStoreDown.md" in str(error)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from tests.workflows.test_deadlines import cut, kind
-from tests.workflows.world import World
+from tests.kit.feeds import cut, kind
+from tests.kit.worker import World
 from workflows.names import claim_workflow_id
 
 YEAR = timedelta(days=365)

@@ -5,10 +5,7 @@ With `--record-histories` the history of each is kept for the replay tests.
 
 from __future__ import annotations
 
-import json
-import re
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,48 +13,16 @@ from domain.decision.decide import decide
 from domain.decision.model import Decision
 from domain.encounter.facts import Fact, fold
 from domain.events import parse
-from tests.kit.paths import AT, TAKE, told
-from tests.kit.stories import Story
-from tests.workflows.world import World
+from tests.kit.path_feeds import HISTORY, Event, events_of, slug
+from tests.kit.paths import AT, TAKE, story_of
+from tests.kit.worker import World
 from workflows.names import encounter_workflow_id
 
-Event = dict[str, Any]
-
 PREFERRED = ("infusion", "lymphodepletion", "manufacturing", "monitoring", "apheresis")
-DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})(?=T|\")")
-IDENTIFIER = re.compile(r"\b(COI|DIN|BAG|MRN|ADM|APT|CHG|KTA|AUTH)(-?\w[\w-]*)")
-HISTORY = "path_"
-
-
-def slug(path: str) -> str:
-    return re.sub(r"\W+", "_", path).strip("_")
 
 
 def stage_of(path: str) -> str:
-    return next(stage for stage in PREFERRED if told(path, stage) is not None)
-
-
-def events_of(story: Story, look: int, run: str) -> list[Event]:
-    """The story as CloudEvents: its last day is yesterday, and its identifiers are of this run."""
-    shift = datetime.now(UTC).date() - timedelta(days=1) - (story.day0 + timedelta(days=look))
-    return [json.loads(_moved(json.dumps(_event(fact, run)), shift, run)) for fact in story.facts]
-
-
-def _event(fact: Fact[Any], run: str) -> Event:
-    return {
-        "specversion": "1.0",
-        "id": fact.id,
-        "source": f"urn:path:{run}",
-        "type": fact.type,
-        "subject": f"ORDER-{run}",
-        "time": fact.time.isoformat(),
-        "data": fact.data.model_dump(mode="json", by_alias=True, exclude_none=True),
-    }
-
-
-def _moved(text: str, shift: timedelta, run: str) -> str:
-    moved = DATE.sub(lambda found: (date.fromisoformat(found[0]) + shift).isoformat(), text)
-    return IDENTIFIER.sub(lambda found: f"{found[0]}-{run}", moved).replace('"urn:test"', f'"urn:path:{run}"')
+    return next(stage for stage in PREFERRED if story_of(path, stage) is not None)
 
 
 def expected(world: World, events: list[Event], now: datetime) -> Decision:
@@ -71,7 +36,7 @@ def expected(world: World, events: list[Event], now: datetime) -> Decision:
 @pytest.mark.parametrize("path", sorted(TAKE))
 async def test_a_path_is_a_branch_of_the_workflow(world: World, path: str) -> None:
     stage = stage_of(path)
-    taken = told(path, stage)
+    taken = story_of(path, stage)
     assert taken is not None
     before = len(AT[stage][0]().facts)
     events = events_of(*taken, run=slug(path)[:24].replace("_", ""))
@@ -96,8 +61,8 @@ async def test_a_path_is_a_branch_of_the_workflow(world: World, path: str) -> No
 
 
 async def test_a_key_of_two_patients_blocks_both_until_it_is_corrected(world: World) -> None:
-    one = told("goes on", "lymphodepletion")
-    two = told("goes on", "manufacturing")
+    one = story_of("goes on", "lymphodepletion")
+    two = story_of("goes on", "manufacturing")
     assert one is not None
     assert two is not None
     first = await world.post(*events_of(*one, run="sharedone"))

@@ -37,11 +37,10 @@ from intake.inbox.receive import Disposition, receive
 from intake.scenario_feeds import Feed, expand
 from intake.workflow_client import TemporalDoor
 from store.config import ConfigCache
-from store.engine import Database
 from store.keys import Keyring
 from store.tables import NOTICES, AlertRecord, ClaimVersion, Encounter, EncounterEvent, Inbox, Quarantine
-from tests.workflows.conftest import temporal_server
-from tests.workflows.world import World
+from tests.kit.databases import migrated_database
+from tests.kit.worker import World, temporal_server
 from workflows.names import claim_workflow_id, encounter_workflow_id
 
 EXAMPLES = int(os.environ.get("CART_PERMUTATIONS", "2"))
@@ -53,29 +52,17 @@ SCENARIOS = {scenario.feed.name[0]: scenario for scenario in scenarios()}
 Event = Mapping[str, Any]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "encounters.db"
-    db = Database(f"sqlite:///{path}")
-    db.migrate()
-    db.close()
-    return path
-
-
 class Worlds:
     """Makes a world for some examples, and takes it away again."""
 
-    def __init__(
-        self, server: WorkflowEnvironment, keys: Keyring, config: ConfigCache, template: Path, where: Path
-    ) -> None:
-        self.server, self.keys, self.config, self.template, self.where = server, keys, config, template, where
+    def __init__(self, server: WorkflowEnvironment, keys: Keyring, config: ConfigCache, where: Path) -> None:
+        self.server, self.keys, self.config, self.where = server, keys, config, where
 
     @asynccontextmanager
     async def new(self, name: str) -> AsyncIterator[World]:
         directory = self.where / name
         directory.mkdir()
-        shutil.copy(self.template, directory / "encounters.db")
-        db = Database(f"sqlite:///{directory / 'encounters.db'}")
+        db = migrated_database(directory / "encounters.db")
         home = Home(Settings(data_dir=directory), self.keys, db, self.config)
         with ThreadPoolExecutor(8) as pool:
             async with build_worker(self.server.client, home, pool):
@@ -109,8 +96,8 @@ async def server(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
 
 
 @pytest.fixture
-def worlds(server: WorkflowEnvironment, keys: Keyring, config: ConfigCache, template: Path, tmp_path: Path) -> Worlds:
-    return Worlds(server, keys, config, template, tmp_path)
+def worlds(server: WorkflowEnvironment, keys: Keyring, config: ConfigCache, tmp_path: Path) -> Worlds:
+    return Worlds(server, keys, config, tmp_path)
 
 
 async def play(world: World, parts: list[list[Event]]) -> dict[str, Any]:

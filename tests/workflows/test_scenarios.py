@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from app.tools.scenario_expectations import scenarios
 from intake.scenario_feeds import expand
-from tests.workflows.world import World
+from tests.kit.worker import World, play
 from workflows.names import claim_workflow_id, encounter_workflow_id
 
 SCENARIOS = {scenario.feed.name[0]: scenario for scenario in scenarios()}
@@ -33,18 +32,3 @@ async def test_a_scenario_runs_to_its_end(world: World, letter: str) -> None:
     if letter in "acf":  # the others take the same paths
         await world.record(encounter_workflow_id(encounter), f"encounter_{feed.name}")
         await world.record(claim_workflow_id(encounter, "C", 1), f"claim_{feed.name}")
-
-
-async def play(world: World, events: list[dict[str, Any]]) -> str:
-    """Post event after event at its own clinical time."""
-    encounter = ""
-    clock = datetime.now(UTC)
-    for event in events:
-        at = datetime.fromisoformat(event["time"])
-        if encounter and at - clock > timedelta(hours=1):
-            await world.settled(encounter)
-            await world.skip(encounter, at - clock)
-            clock = at
-        encounter = await world.post(event) or encounter
-    await world.settled(encounter)
-    return encounter

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from intake.scenario_feeds import Feed, expand, load_feed
 from store.config import rulebook_directory
-from tests.domain.rulebook.test_second_product import translated
-from tests.workflows.configs import SITE, Files, copied, read_by
-from tests.workflows.test_scenarios import play
-from tests.workflows.world import World
+from tests.kit.feeds import translated
+from tests.kit.files import SCENARIOS, SITE_FILE
+from tests.kit.site import Files, copied
+from tests.kit.worker import World, play, read_by
 
-FEED = Path(__file__).resolve().parents[1] / "scenarios" / "a_mcl_medicare_inpatient.json"
+FEED = SCENARIOS / "a_mcl_medicare_inpatient.json"
 
 
 def enabled(directory: Path) -> Files:
@@ -23,7 +23,7 @@ def enabled(directory: Path) -> Files:
     assert row.partition("[[products]]")[0].count("enabled = false") == 1
     row = row.replace("enabled = false", "enabled = true", 1)
     (files.rules / "products.toml").write_text(f'{head}id = "products.yescarta"{row}', encoding="utf-8")
-    text = SITE.read_text(encoding="utf-8").replace("tecartus", "yescarta").replace("Q2053", "Q2041")
+    text = SITE_FILE.read_text(encoding="utf-8").replace("tecartus", "yescarta").replace("Q2053", "Q2041")
     files.site.write_text(text, encoding="utf-8")
     return files
 

@@ -1,9 +1,9 @@
-// Without this file every page works; with it pages follow what happens and a barcode reader leads through a form.
+// Optional: refreshes pages and moves a barcode scanner through the fields of a form. Every page works without it.
 "use strict";
 (() => {
   const live = document.getElementById("live");
   const announce = document.getElementById("announce");
-  const say = (text) => { announce.textContent = text; };
+  const report = (text) => { announce.textContent = text; };
   const summary = () => live.querySelector("[data-summary]")?.dataset.summary ?? "";
 
   const typing = () => {
@@ -15,7 +15,7 @@
     ? [...one.options].some((option) => option.selected !== option.defaultSelected)
     : one.value !== one.defaultValue;
 
-  // What the reader opened stays open, what was typed stays typed, and the focus stays where it was.
+  // Keeps opened details, typed text and the focus.
   const replace = (text) => {
     const opened = new Map([...live.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
     const fields = [...live.querySelectorAll("input[id], select[id], textarea[id]")];
@@ -30,24 +30,24 @@
   let last = null;
   const refresh = async () => {
     if (document.hidden || typing()) return;
-    let answer;
+    let response;
     try {
-      answer = await fetch(`${location.pathname}?part=live`, { credentials: "same-origin", cache: "no-store" });
+      response = await fetch(`${location.pathname}?part=live`, { credentials: "same-origin", cache: "no-store" });
     } catch {
-      say("The server does not answer; what is shown may be old.");
+      report("The server does not respond. This page may be out of date.");
       return;
     }
-    if (answer.status === 401) { location.reload(); return; }
-    if (!answer.ok) { say("The page could not be refreshed; what is shown may be old."); return; }
-    const text = await answer.text();
+    if (response.status === 401) { location.reload(); return; }
+    if (!response.ok) { report("The page could not be refreshed. It may be out of date."); return; }
+    const text = await response.text();
     if (typing()) return;
     if (text !== last) {
       const before = summary();
       replace(text);
       last = text;
-      if (summary() !== before) say(`Updated: ${summary()}`);
+      if (summary() !== before) report(`Updated: ${summary()}`);
     }
-    if (announce.textContent.startsWith("The ")) say("");
+    if (announce.textContent.startsWith("The ")) report("");
     document.documentElement.dataset.refreshed = String(Number(document.documentElement.dataset.refreshed ?? 0) + 1);
   };
   const every = Number(live?.dataset.refresh ?? 0);
@@ -56,33 +56,33 @@
     document.addEventListener("visibilitychange", refresh);
   }
 
-  // A reader ends a scan with Enter: the next empty field, not the end of the form. A whole symbol is taken apart first.
+  // A scanner ends a scan with Enter: go to the next empty field. A whole barcode is first split into its fields.
   const scanned = (target) => target instanceof HTMLInputElement && target.hasAttribute("data-scan");
-  const symbol = /^(\][A-Za-z]\d|[=&]|\(\d{2,4}\)|01\d{14})/;
+  const barcode = /^(\][A-Za-z]\d|[=&]|\(\d{2,4}\)|01\d{14})/;
   const onward = (field) => {
     const all = [...field.form.querySelectorAll("input:not([type=hidden]), select, textarea, button")];
     const rest = all.slice(all.indexOf(field) + 1).filter((one) => one.offsetParent !== null);
     (rest.find((one) => !one.value || one.matches("button")) ?? field).focus();
   };
-  const takeApart = async (field) => {
+  const splitBarcode = async (field) => {
     const sheet = new FormData(field.form);
-    const answer = await fetch(`/forms/${field.form.dataset.form}/scan`, { method: "POST", body: new URLSearchParams(sheet) });
-    if (!answer.ok) { say("The symbol could not be taken apart; the form will do it when it is sent."); return true; }
-    const { values, errors } = await answer.json();
+    const response = await fetch(`/forms/${field.form.dataset.form}/scan`, { method: "POST", body: new URLSearchParams(sheet) });
+    if (!response.ok) { report("The barcode could not be read yet. It is read when the form is entered."); return true; }
+    const { values, errors } = await response.json();
     for (const [name, text] of Object.entries(values)) field.form.elements[name].value = text;
     const wrong = Object.entries(errors);
     for (const one of field.form.querySelectorAll("[data-scan]")) one.setCustomValidity(errors[one.name] ?? "");
-    if (!wrong.length) { say(`Scanned: ${Object.keys(values).length} fields filled in.`); return true; }
+    if (!wrong.length) { report(`Scanned: ${Object.keys(values).length} fields filled in.`); return true; }
     const at = field.form.elements[wrong[0][0]];
     at.focus();
     at.reportValidity();
-    say(wrong.map(([, text]) => text).join(" "));
+    report(wrong.map(([, text]) => text).join(" "));
     return false;
   };
   document.addEventListener("keydown", async (event) => {
     const field = event.target;
     if (!scanned(field)) return;
-    if (event.ctrlKey && event.key === "]") {  // the group separator, as readers type it
+    if (event.ctrlKey && event.key === "]") {  // the group separator, as scanners type it
       event.preventDefault();
       field.setRangeText("\u241d", field.selectionStart, field.selectionEnd, "end");
       return;
@@ -90,7 +90,7 @@
     if (event.key !== "Enter") return;
     event.preventDefault();
     field.value = field.value.trim();
-    if (!symbol.test(field.value) || await takeApart(field)) onward(field);
+    if (!barcode.test(field.value) || await splitBarcode(field)) onward(field);
   });
   document.addEventListener("input", (event) => { if (scanned(event.target)) event.target.setCustomValidity(""); });
 

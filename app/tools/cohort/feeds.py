@@ -1,4 +1,4 @@
-"""Telling a journey: the parts of its feed that it needs, with its person, payer, grades and days, as CloudEvents."""
+"""Turns a journey into CloudEvents: the parts of its feed with its person, payer, grades and days."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ TEMPLATE_COLLECTION = -24
 BEFORE_REPLACEMENT = frozenset({"referral", "authorization", "coi", COLLECTION})
 COMPLICATION = "therapy_complication"
 TREATED_FROM = 2
-"""The guide's grade from which the drug is given and, after an outpatient infusion, the patient admitted (G156, G497)."""
+"""Grade from which the drug is given and an outpatient is admitted, by the guide (G156, G497)."""
 
 
 @dataclass(frozen=True)
-class Teller:
-    """Tells journeys by one rulebook: which payer asks for an authorization, which code is which grade."""
+class FeedBuilder:
+    """Builds feeds of journeys with one rulebook: payers that require authorization, codes of grades."""
 
     rules: Rulebook
 
     def feed(self, journey: Journey) -> Feed:
-        """The journey as a feed, before days become dates."""
+        """Returns the journey as a feed with relative days."""
         first = self._template(journey, 1)
         events = list(self._chosen(first, journey))
         if journey.replacement_days is not None:
             again = [event for event in self._template(journey, 2).events if event.part == COLLECTION]
             events = [_earlier(event, journey.replacement_days) for event in events] + list(map(_again, again))
         events = [_collected(event, journey) for event in events]
-        told = [changed for event in events for changed in self._changed(event, journey)]
-        return first.model_copy(update={"events": tuple(told)})
+        changed = [each for event in events for each in self._changed(event, journey)]
+        return first.model_copy(update={"events": tuple(changed)})
 
     def _template(self, journey: Journey, attempt: int) -> Feed:
         text = (files("app.tools.cohort") / f"{journey.template}.json").read_text(encoding="utf-8")
@@ -63,10 +63,10 @@ class Teller:
         return Feed.model_validate(_filled(json.loads(text), values))
 
     def _chosen(self, feed: Feed, journey: Journey) -> Iterator[FeedEvent]:
-        """The events of the parts this journey has, up to a withdrawal."""
+        """Yields the events of the parts that this journey has, up to a withdrawal."""
         authorized = self.rules.one(Payer, journey.anchor, key=journey.payer).authorization_required
         treated = max(journey.crs.grade, journey.icans.grade) >= TREATED_FROM
-        wanted = {
+        included = {
             "authorization": authorized,
             "replacement_authorization": authorized and journey.replacement_days is not None,
             "failure": journey.replacement_days is not None,
@@ -78,7 +78,7 @@ class Teller:
         }
         for event in feed.events:
             late = journey.withdrawn is not None and event.day > journey.withdrawn
-            if wanted.get(event.part, True) and not late:
+            if included.get(event.part, True) and not late:
                 yield event
 
     def _changed(self, event: FeedEvent, journey: Journey) -> Iterator[FeedEvent]:
@@ -89,13 +89,13 @@ class Teller:
             yield self._coded(event, journey)
         elif event.part == "bookings" and journey.moved_days is not None:
             yield _with(event, {"starts_at": _moved(event.data["starts_at"], -journey.moved_days)})
-        elif event.part == "referral" and journey.missing_paper is not None:
-            yield from _without_a_paper(event, journey)
+        elif event.part == "referral" and journey.missing_document is not None:
+            yield from _without_document(event, journey)
         else:
             yield event
 
     def _coded(self, event: FeedEvent, journey: Journey) -> FeedEvent:
-        """The grades that were documented, as the rulebook codes them for the day; no complication where there was none."""
+        """Returns the coding event with the rulebook's codes for the documented grades; no complication code without one."""
         courses = dict(zip(SYNDROMES, (journey.crs, journey.icans), strict=True))
         toxic = any(course.grade for course in courses.values())
         gone = SYNDROMES if toxic else (*SYNDROMES, COMPLICATION)
@@ -109,9 +109,9 @@ class Teller:
         return _with(event, {"other_diagnoses": others})
 
 
-def tell(teller: Teller, journey: Journey, until: date) -> list[dict[str, Any]]:
-    """The CloudEvents of a journey in order of time, as far as they happened by the end of the day `until`."""
-    feed = teller.feed(journey)
+def events_of(builder: FeedBuilder, journey: Journey, until: date) -> list[dict[str, Any]]:
+    """Returns the CloudEvents of a journey up to the end of the day `until`, in order of time."""
+    feed = builder.feed(journey)
     happened = tuple(event for event in feed.events if journey.anchor + timedelta(days=event.day) <= until)
     if not happened:
         return []
@@ -119,7 +119,7 @@ def tell(teller: Teller, journey: Journey, until: date) -> list[dict[str, Any]]:
 
 
 def _filled(value: Any, values: Mapping[str, str | int]) -> Any:
-    """A text that is wholly `{name}` becomes the value itself, one that contains it gets its text."""
+    """Fills in placeholders: text that is only `{name}` becomes the value itself, other text gets the value as text."""
     if isinstance(value, Mapping):
         return {key: _filled(item, values) for key, item in value.items()}
     if isinstance(value, list):
@@ -138,7 +138,7 @@ def _with(event: FeedEvent, changes: Mapping[str, Any]) -> FeedEvent:
 
 
 def _earlier(event: FeedEvent, days: int) -> FeedEvent:
-    """What lies before a replaced collection lies earlier by the days of the replacement."""
+    """Moves events before a replaced collection earlier by the days of the replacement."""
     return _shifted(event, -days) if event.part in BEFORE_REPLACEMENT else event
 
 
@@ -147,12 +147,12 @@ def _again(event: FeedEvent) -> FeedEvent:
 
 
 def _collected(event: FeedEvent, journey: Journey) -> FeedEvent:
-    """The collection, and what goes with the cells until manufacture starts, on the drawn day."""
+    """Moves the collection and its transfers up to manufacturing to the drawn day."""
     return _shifted(event, journey.collected - TEMPLATE_COLLECTION) if event.part in (COLLECTION, "coi") else event
 
 
 def _shifted(event: FeedEvent, days: int) -> FeedEvent:
-    """The whole event, with every relative day in it, some days earlier or later."""
+    """Moves an event with every relative day in it by some days."""
     return event.model_copy(update={"day": event.day + days, "data": _moved(event.data, days)})
 
 
@@ -168,19 +168,19 @@ def _moved(value: Any, days: int) -> Any:
     return f"@{int(found['days']) + days}{clock}"
 
 
-def _without_a_paper(event: FeedEvent, journey: Journey) -> Iterator[FeedEvent]:
-    """The referral without one of its papers, and the paper by itself when it comes later."""
-    papers = list(event.data["evidence"])
-    assert journey.missing_paper is not None
-    paper = papers.pop(int(journey.missing_paper * len(papers)))
-    yield _with(event, {"evidence": papers})
-    if journey.paper_delay is not None:
+def _without_document(event: FeedEvent, journey: Journey) -> Iterator[FeedEvent]:
+    """Yields the referral without one of its documents, and that document later if it arrives."""
+    documents = list(event.data["evidence"])
+    assert journey.missing_document is not None
+    document = documents.pop(int(journey.missing_document * len(documents)))
+    yield _with(event, {"evidence": documents})
+    if journey.document_delay is not None:
         yield event.model_copy(
             update={
-                "id": "late-paper",
+                "id": "late-document",
                 "type": EvidenceAdded.event_type,
-                "day": event.day + journey.paper_delay,
-                "part": "late_paper",
-                "data": paper,
+                "day": event.day + journey.document_delay,
+                "part": "late_document",
+                "data": document,
             }
         )

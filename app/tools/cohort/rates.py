@@ -1,4 +1,4 @@
-"""The rates that a cohort is drawn from, with their sources."""
+"""The rates of a synthetic cohort, with their sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Cited(BaseModel):
 
 
 class Path(_Cited):
-    """One kind of encounter: its feed and how often it is drawn. `onset` fixes the first day of toxicity for its feed."""
+    """One kind of encounter: its feed and its weight. `onset` fixes the first day of toxicity."""
 
     template: str
     indication: str
@@ -44,7 +44,7 @@ class Span(_Cited):
 
 
 class PayerShare(_Cited):
-    """A payer of the rulebook, its weight, the ages of its members and the form of their numbers."""
+    """A payer of the rulebook: weight, ages of members and pattern of member numbers."""
 
     key: str
     indication: str
@@ -61,7 +61,7 @@ class Names(BaseModel):
 
 
 class Rates(BaseModel):
-    """Everything a journey is drawn from."""
+    """All rates of a cohort."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,10 +72,10 @@ class Rates(BaseModel):
     names: Names
 
     def share(self, key: str, indication: str) -> float:
-        """The share of that key for an indication.
+        """Returns the share of a key for an indication.
 
         Raises:
-            KeyError: no row gives it.
+            KeyError: there is no row.
         """
         for each in self.shares:
             if each.key == key and each.indication in (indication, ANY):
@@ -83,10 +83,10 @@ class Rates(BaseModel):
         raise KeyError(f"no share {key} for {indication}")
 
     def span(self, key: str) -> tuple[int, int]:
-        """First and last day of a span.
+        """Returns first and last day of a span.
 
         Raises:
-            KeyError: no row gives it.
+            KeyError: there is no row.
         """
         for each in self.spans:
             if each.key == key:
@@ -98,5 +98,5 @@ class Rates(BaseModel):
 
 
 def read_rates() -> Rates:
-    """The packaged rates."""
+    """Returns the packaged rates."""
     return Rates.model_validate(tomllib.loads((files("app.tools.cohort") / "rates.toml").read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Drawing journeys: the same rates, seed and number give the same journey, whatever else is drawn."""
+"""Draws journeys: the same rates, seed and number give the same journey."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HALF = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A toxicity: its highest grade (0 for none), first day and last day after the infusion."""
+    """A toxicity: highest grade (0 for none), first and last day after the infusion."""
 
     grade: int
     first: int
@@ -29,7 +29,7 @@ class Course:
         return min(self.first + 1, self.last)
 
     def on(self, day: int) -> int:
-        """The grade of a day: the highest on the peak, at most grade 1 before and after."""
+        """Returns the grade of a day: the highest on the peak day, at most grade 1 on others."""
         if not self.first <= day <= self.last:
             return 0
         return self.grade if day == self.peak else min(self.grade, 1)
@@ -37,7 +37,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """One synthetic encounter. `anchor` is the day of its infusion; days are counted from there."""
+    """One synthetic encounter. `anchor` is the date of its infusion, day 0."""
 
     run: str
     template: str
@@ -54,25 +54,25 @@ class Journey:
     collected: int
     replacement_days: int | None
     moved_days: int | None
-    missing_paper: float | None
-    paper_delay: int | None
+    missing_document: float | None
+    document_delay: int | None
     coding_late: bool
     withdrawn: int | None
     withdrawal_reason: str
 
 
 def draw(rates: Rates, seed: int, number: int, until: date, days: int) -> Journey:
-    """The journey of that number: its infusion lies in the `days` before `until`, or in the weeks to come.
+    """Returns the journey of a number; its infusion is in the `days` before `until` or in the coming weeks.
 
     Args:
-        until: the last day of which events are told.
+        until: the last day with events.
     """
     dice = Random(f"{seed}/{number}")  # noqa: S311 a cohort must be the same for the same seed
     path = dice.choices(rates.paths, [each.weight for each in rates.paths])[0]
     kind = path.indication
     payer = _payer(dice, rates, kind)
-    missing = dice.random() if _happens(dice, rates, "paper_missing", kind) else None
-    never = _happens(dice, rates, "paper_never_comes", kind)
+    missing = dice.random() if _happens(dice, rates, "document_missing", kind) else None
+    never = _happens(dice, rates, "document_never_arrives", kind)
     withdrawn = _day(dice, rates, "withdrawal") if _happens(dice, rates, "withdrawn", kind) else None
     return Journey(
         run=f"s{seed}n{number:05d}",
@@ -92,8 +92,8 @@ def draw(rates: Rates, seed: int, number: int, until: date, days: int) -> Journe
         if _happens(dice, rates, "manufacture_failed", kind)
         else None,
         moved_days=_day(dice, rates, "moved") if _happens(dice, rates, "rescheduled", kind) else None,
-        missing_paper=missing,
-        paper_delay=None if never else _day(dice, rates, "paper_delay"),
+        missing_document=missing,
+        document_delay=None if never else _day(dice, rates, "document_delay"),
         coding_late=_happens(dice, rates, "coding_late", kind),
         withdrawn=withdrawn,
         withdrawal_reason=dice.choice(("progression", "death", "choice")),
@@ -115,7 +115,7 @@ def _day(dice: Random, rates: Rates, key: str) -> int:
 
 
 def _course(dice: Random, rates: Rates, syndrome: str, path: Path) -> Course:
-    """Grades 3 and 4 with the share of severe courses, 1 and 2 with the rest of all that have any."""
+    """Draws grade 3 or 4 with the share of severe courses, else 1 or 2 with the share of any grade."""
     any_grade = rates.share(f"{syndrome}_any", path.indication)
     severe = rates.share(f"{syndrome}_severe", path.indication)
     roll, high = dice.random(), dice.random() < HALF

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 
 _PUSH_MINUTES = 15
-"""An infusion that takes no longer than this is a push (CPT introductory notes to infusions)."""
+"""An infusion of this length or less is a push (CPT introductory notes to infusions)."""
 _HOUR = 60
 _BEYOND = 30
-"""A further hour counts once it has run more than this many minutes (same notes)."""
+"""An additional hour counts after more than this many minutes (same notes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An administration service: role of its code, units, the events it is read from, and why in a sentence."""
+    """An administration service: role of its code, units, the events it is read from, and the reason in words."""
 
     role: str
     units: int
@@ -35,7 +35,7 @@ class Service:
     text: str = "From the charted start and stop times of the day."
 
 
-def further_hours(minutes: int) -> int:
+def additional_hours(minutes: int) -> int:
     """Additional hours after the first: each needs more than 30 minutes beyond the one before."""
     return max(0, (minutes - _HOUR + _HOUR - _BEYOND - 1) // _HOUR)
 
@@ -47,27 +47,27 @@ def chemotherapy(day: Iterable[Given]) -> tuple[Service, ...]:
     services: list[Service] = []
     longer: list[Service] = []
     for index, drug in enumerate(drugs):
-        services.append(Service(_role(drug.push, index == 0), 1, drug.events, drug.told(first=index == 0)))
-        if not drug.push and (extra := further_hours(drug.minutes)):
-            text = f"{drug.drug} ran {drug.minutes} minutes: {_hours_told(extra)}"
+        services.append(Service(_role(drug.push, index == 0), 1, drug.events, drug.explanation(first=index == 0)))
+        if not drug.push and (extra := additional_hours(drug.minutes)):
+            text = f"{drug.drug} ran {drug.minutes} minutes: {_hours_text(extra)}"
             longer.append(Service("chemo_infusion_hour", extra, drug.events, text))
     return _joined([*services, *longer])
 
 
 def therapeutic(started_at: datetime, ended_at: datetime | None, event: str) -> tuple[Service, ...]:
-    """The services of one outpatient infusion of a drug that is no chemotherapy; without an end, one hour."""
+    """The services of one outpatient infusion of a drug that is not chemotherapy; one hour where no end is charted."""
     if ended_at is None:
-        return (Service("therapeutic_infusion", 1, (event,), "One infusion; its end is not charted, so one hour."),)
+        return (Service("therapeutic_infusion", 1, (event,), "One infusion; no end is charted, so one hour."),)
     minutes = _minutes(ended_at - started_at)
-    services = [Service("therapeutic_infusion", 1, (event,), f"It ran {minutes} minutes: the first hour.")]
-    if extra := further_hours(minutes):
-        text = f"It ran {minutes} minutes: {_hours_told(extra)}"
+    services = [Service("therapeutic_infusion", 1, (event,), f"The infusion ran {minutes} minutes: the first hour.")]
+    if extra := additional_hours(minutes):
+        text = f"The infusion ran {minutes} minutes: {_hours_text(extra)}"
         services.append(Service("therapeutic_infusion_hour", extra, (event,), text))
     return tuple(services)
 
 
-def _hours_told(hours: int) -> str:
-    return f"{hours} after the first hour; one counts once it has run over {_BEYOND} minutes."
+def _hours_text(hours: int) -> str:
+    return f"{hours} after the first hour; each counts after more than {_BEYOND} minutes."
 
 
 def overlap(day: Iterable[Given]) -> bool:
@@ -90,11 +90,11 @@ class _DrugDay:
         push = all(g.push or _minutes(g.ended_at - g.started_at) <= _PUSH_MINUTES for g in given)
         return cls(given[0].drug, min(g.started_at for g in given), minutes, push, tuple(g.event for g in given))
 
-    def told(self, *, first: bool) -> str:
-        """Why its code is what it is."""
+    def explanation(self, *, first: bool) -> str:
+        """Why the drug has its code."""
         if self.push:
             kind = f"a push, given as one or over no more than {_PUSH_MINUTES} minutes"
-            return f"{self.drug}: {kind}, {'the first service' if first else 'a further drug'} of the day."
+            return f"{self.drug}: {kind}, {'the first service' if first else 'another drug'} of the day."
         kind = "the first infusion of the day, up to an hour" if first else "the next drug, up to an hour"
         return f"{self.drug} ran {self.minutes} minutes: {kind}."
 
@@ -114,7 +114,7 @@ def _role(push: bool, first: bool) -> str:
 
 
 def _joined(services: Sequence[Service]) -> tuple[Service, ...]:
-    """One line per role: units and events added up."""
+    """One line per role, with units and events combined."""
     roles = dict.fromkeys(service.role for service in services)
     return tuple(
         Service(

@@ -1,6 +1,6 @@
-"""What a line costs: the posted charge of the patient account, else the chargemaster of the site file.
+"""The charge of a line: posted to the patient account, else from the chargemaster of the site file.
 
-A posted charge is used once. On the claim of a stay, charges that no documented service explains become lines of their own.
+A posted charge is used once. On the claim of a stay, charges without a documented service become separate lines.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def price(draft: Draft) -> frozenset[str]:
 
 
 def _may_use(draft: Draft, fact: Fact[ChargePosted]) -> bool:
-    """Charges of the stay, and charges of no stay on the days of the claim's services."""
+    """True for charges of the stay, and for charges without a stay on the days of the claim's services."""
     if (stay := draft.context.stay_of(fact.data)) is not None:
         return draft.stay is not None and stay == draft.stay.id
     return fact.data.date in {line.on for line in draft.lines}
@@ -90,7 +90,7 @@ def _from_chargemaster(draft: Draft, line: LineDraft) -> None:
 
 
 def _carry(draft: Draft, rest: Iterable[Fact[ChargePosted]]) -> None:
-    """Posted charges of the stay as lines of their own; days of one accommodation are one line."""
+    """Add posted charges of the stay as separate lines; days of one accommodation are one line."""
     stay = draft.stay
     assert stay is not None
     admitted = draft.context.admitted_on(stay)
@@ -103,7 +103,7 @@ def _carry(draft: Draft, rest: Iterable[Fact[ChargePosted]]) -> None:
             draft.lines.append(_posted_line(fact))
     for code, facts in by_room.items():
         events = tuple(fact.event_id for fact in facts)
-        reason = draft.say(rooms[code], "Room days as posted to the patient account.", *events)
+        reason = draft.reason_from(rooms[code], "Room days as posted to the patient account.", *events)
         units, amount = sum(f.data.units for f in facts), sum((f.data.amount for f in facts), Decimal(0))
         line = LineDraft("room_and_board", admitted, units, code, None, rooms[code].title, reason, measure="DA")
         line.charge, line.posted = amount, events

@@ -1,4 +1,4 @@
-"""The lines of a collection (Claim A, or folded into a stay): G202-208, G308-314, corrections B3, B6, C10."""
+"""The lines of a collection (Claim A, or on the claim of a stay): G202-208, G308-314, corrections B3, B6, C10."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NOT_BILLED = "none"
 
 
 def add_collections(draft: Draft) -> None:
-    """One line per collection, and preparation for transport where the payer wants it beside the collection."""
+    """One line per collection, and one for transport preparation where the payer tracks it."""
     for fact in draft.services.collections:
         with draft.section():
             _collection_line(draft, fact)
@@ -35,7 +35,7 @@ def _collection_line(draft: Draft, fact: Fact[ApheresisCompleted]) -> None:
             hcpcs=row.code,
             printed=printed,
             description=row.title,
-            reason=draft.say(
+            reason=draft.reason_from(
                 row, "One collection of the patient's own cells was completed on this day.", fact.event_id
             ),
         )
@@ -47,7 +47,7 @@ def _transport_line(draft: Draft, fact: Fact[ApheresisCompleted]) -> None:
     if draft.policy("transport_preparation_line", on).value != "tracking":
         return
     row = draft.code("transport_preparation", on)
-    text = "The collected cells were prepared for transport; this payer tracks the step apart."
+    text = "The collected cells were prepared for transport; this payer tracks that step separately."
     draft.lines.append(
         LineDraft(
             service="transport_preparation",
@@ -57,6 +57,6 @@ def _transport_line(draft: Draft, fact: Fact[ApheresisCompleted]) -> None:
             hcpcs=row.code,
             printed=not draft.inpatient,
             description=row.title,
-            reason=draft.say(row, text, fact.event_id),
+            reason=draft.reason_from(row, text, fact.event_id),
         )
     )

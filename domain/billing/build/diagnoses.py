@@ -51,13 +51,12 @@ def add_diagnoses(draft: Draft) -> None:
 def _coded_or_referred(draft: Draft) -> None:
     coding = coding_of(draft)
     if coding:
-        text, events = "As the coder abstracted it.", (coding.event_id,)
+        text, events = "From the coder's abstract.", (coding.event_id,)
         if draft.inpatient:
             admitting = coding.data.admitting_diagnosis or coding.data.principal_diagnosis
-            said = (
-                text if coding.data.admitting_diagnosis else "The abstract names none; the principal diagnosis stands."
-            )
-            _add(draft, "admitting", admitting, None, _plain(draft, "admitting_diagnosis", said, events))
+            without = "The abstract has no admitting diagnosis; the principal diagnosis is used."
+            reason = text if coding.data.admitting_diagnosis else without
+            _add(draft, "admitting", admitting, None, _plain(draft, "admitting_diagnosis", reason, events))
         principal = _plain(draft, "principal_diagnosis", text, events)
         _add(draft, "principal", coding.data.principal_diagnosis, coding.data.principal_poa, principal)
         for other in coding.data.other_diagnoses:
@@ -67,9 +66,9 @@ def _coded_or_referred(draft: Draft) -> None:
 
 
 def _uncoded(draft: Draft) -> None:
-    """Without an abstract: toxicity first when it is what was treated as an outpatient, else the disease."""
+    """Without an abstract: toxicity first when it was treated as an outpatient, else the disease."""
     services, referral = draft.services, draft.context.referral
-    disease = _plain(draft, "principal_diagnosis", "The disease the patient was referred with.", (referral.event_id,))
+    disease = _plain(draft, "principal_diagnosis", "The diagnosis on the referral.", (referral.event_id,))
     code = referral.data.diagnosis
     if services.letter == "B" and not draft.inpatient:
         _with_chemotherapy(draft, code, disease)
@@ -84,7 +83,9 @@ def _uncoded(draft: Draft) -> None:
 def _with_chemotherapy(draft: Draft, disease_code: str, disease: Reason) -> None:
     on = draft.coding_day
     row = draft.code("chemotherapy_encounter", on)
-    encounter = draft.say(row, "The encounter was for chemotherapy.", *(f.event_id for f in draft.services.doses))
+    encounter = draft.reason_from(
+        row, "The encounter was for chemotherapy.", *(f.event_id for f in draft.services.doses)
+    )
     first = draft.policy("chemotherapy_encounter_order", on).value == "first"
     order = [(row.code, encounter), (disease_code, disease)]
     for index, (code, reason) in enumerate(order if first else reversed(order)):
@@ -92,7 +93,7 @@ def _with_chemotherapy(draft: Draft, disease_code: str, disease: Reason) -> None
 
 
 def _toxicity(draft: Draft) -> None:
-    """Documented CRS and ICANS with the complication they belong to, where the abstract does not have them (G342, G439)."""
+    """Add documented CRS and ICANS with their complication code, where the abstract does not have them (G342, G439)."""
     grades = highest(draft.services.toxicities)
     treated = draft.services.letter == "D" and not draft.inpatient
     if not (grades.crs or grades.icans or treated):
@@ -102,7 +103,7 @@ def _toxicity(draft: Draft) -> None:
         return
     complication = draft.code("therapy_complication", on)
     events = grades.events or tuple(f.event_id for f in draft.services.medications)
-    reason = draft.say(complication, "Complication of the cell therapy.", *events)
+    reason = draft.reason_from(complication, "Complication of the cell therapy.", *events)
     stood = len(draft.diagnoses)
     _add_missing(draft, complication.code, {complication.code}, reason)
     if len(draft.diagnoses) > stood:
@@ -113,11 +114,13 @@ def _toxicity(draft: Draft) -> None:
             continue
         row = draft.code(role, on, grade=wanted)
         every = {r.code for r in draft.context.codes(role, on)}
-        _add_missing(draft, row.code, every, draft.say(row, "The provider's highest documented grade.", *events))
+        _add_missing(
+            draft, row.code, every, draft.reason_from(row, "The provider's highest documented grade.", *events)
+        )
 
 
 def _before_what_it_caused(draft: Draft) -> None:
-    """The complication that was added last goes before the coder's CRS and ICANS: a cause is coded first (corrections B13)."""
+    """Move an added complication code before the coder's CRS and ICANS; the cause is coded first (corrections B13)."""
     toxic = {row.code for role in ("crs", "icans") for row in draft.context.codes(role, draft.coding_day)}
     first = next((n for n, d in enumerate(draft.diagnoses) if d.role == "other" and d.code in toxic), None)
     if first is not None:
@@ -125,7 +128,7 @@ def _before_what_it_caused(draft: Draft) -> None:
 
 
 def _first_what_must_go_out(draft: Draft) -> None:
-    """Where the form has not room for all, the toxicity of the therapy stands before what else the coder found."""
+    """Where the form cannot hold all diagnoses, put the toxicity of the therapy before the coder's other diagnoses."""
     most = MOST_DIAGNOSES[Form.CMS1500 if draft.professional else Form.UB04]
     if sum(d.role != "admitting" for d in draft.diagnoses) <= most:
         return
@@ -145,7 +148,9 @@ def _history(draft: Draft) -> None:
     if draft.policy("cell_therapy_history", on).value == "add":
         row = draft.code("cell_therapy_history", on)
         events = tuple(event for i in draft.context.record.given for event in i.events)
-        _add_missing(draft, row.code, {row.code}, draft.say(row, "CAR-T cells were given before.", *events), poa=False)
+        _add_missing(
+            draft, row.code, {row.code}, draft.reason_from(row, "CAR-T cells were given before.", *events), poa=False
+        )
 
 
 def _add_missing(draft: Draft, code: str, family: set[str], reason: Reason, *, poa: bool = True) -> None:
@@ -156,7 +161,7 @@ def _add_missing(draft: Draft, code: str, family: set[str], reason: Reason, *, p
 
 
 def _present(draft: Draft) -> str:
-    """Present on admission when first documented by the day of admission of a readmission; else it arose in the stay."""
+    """The POA indicator: present when a readmission documents it by the day of admission; else not present."""
     stay, first = draft.stay, min((t.data.at for t in draft.services.toxicities), default=None)
     if stay is None or first is None:
         return "Y"

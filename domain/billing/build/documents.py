@@ -1,4 +1,4 @@
-"""The papers that go with Claim C or stand behind it (G333-336, G369-381)."""
+"""The documents that go with Claim C or support it (G333-336, G369-381)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOG = "prior_therapy_log"
 
 
 def attachments(draft: Draft) -> tuple[Attachment, ...]:
-    """One entry per paper of the authorization checklist; `event` is None while it is missing."""
+    """One entry per document of the authorization checklist; `event` is None while it is missing."""
     if draft.services.letter != "C":
         return ()
     try:
@@ -32,13 +32,13 @@ def attachments(draft: Draft) -> tuple[Attachment, ...]:
 
 
 def _event(draft: Draft, kind: str) -> str | None:
-    """The latest paper of the kind; a certificate of another product does not count, a filed therapy log does."""
-    fitting = [event for paper, event in draft.context.record.papers(kind) if _fits(draft, paper)]
+    """The latest document of the kind; a certificate of another product does not count, a filed therapy log does."""
+    fitting = [event for document, event in draft.context.record.documents(kind) if _fits(draft, document)]
     if fitting:
         return fitting[-1]
     referral = draft.context.referral
     return referral.event_id if kind == _LOG and referral.data.prior_therapies else None
 
 
-def _fits(draft: Draft, paper: object) -> bool:
-    return not isinstance(paper, CertificateEvidence) or paper.values.product in (None, draft.context.product)
+def _fits(draft: Draft, document: object) -> bool:
+    return not isinstance(document, CertificateEvidence) or document.values.product in (None, draft.context.product)

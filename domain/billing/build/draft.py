@@ -1,4 +1,4 @@
-"""A claim while it is being written: lines, diagnoses and codes, the rows they cite, and what could not be answered."""
+"""A claim that is being built: lines, diagnoses and codes, the rows they cite, and look-ups without an answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CODED = (Code, DrugCode)
 
 @dataclass
 class LineDraft:
-    """A line before it is priced and numbered. `hcpcs` is the code; `printed` says whether the form shows it."""
+    """A line before it is priced and numbered. `hcpcs` is the code; `printed` is False where the form does not show it."""
 
     service: str
     on: date
@@ -44,7 +44,7 @@ class LineDraft:
 
 @dataclass
 class Draft:
-    """One claim in the making. Row look-ups go through it, so that every cited row can speak on the claim."""
+    """One claim that is being built. Row look-ups go through it, so that the claim cites every row it uses."""
 
     context: BillingContext
     services: ClaimServices
@@ -60,7 +60,7 @@ class Draft:
 
     @contextmanager
     def section(self) -> Iterator[None]:
-        """A part of the claim that is left out, and holds the claim, when the rulebook has no answer for it."""
+        """A part of the claim. Where the rulebook has no row for it, the part is left out and an edit holds the claim."""
         try:
             yield
         except (NoRule, AmbiguousRule) as error:
@@ -83,7 +83,7 @@ class Draft:
         form = self.place.form if self.place else "UB-04"
         return self.context.one(FormLocation, on, form=form, value=value)
 
-    def say(self, row: Row, text: str, *events: str) -> Reason:
+    def reason_from(self, row: Row, text: str, *events: str) -> Reason:
         """A reason that cites the row."""
         self.cite(row)
         return Reason(rule=row.id, citation=row.citation, events=events, text=text)
@@ -110,12 +110,12 @@ class Draft:
 
     @property
     def advisories(self) -> tuple[str, ...]:
-        """Where the claim departs from the guide or from the official sets, and what is not confirmed."""
+        """Notes for the biller: where the claim differs from the guide or the official code sets, and what is not confirmed."""
         return tuple(dict.fromkeys(text for row in self.cited.values() for text in _spoken(row)))
 
     @property
     def doubts(self) -> tuple[Row, ...]:
-        """The cited code rows that nobody has confirmed."""
+        """The cited code rows that are not confirmed."""
         return tuple(row for row in self.cited.values() if isinstance(row, _CODED) and row.status == "unconfirmed")
 
 

@@ -39,7 +39,7 @@ class Charted:
 
 
 def add_lymphodepletion(draft: Draft) -> None:
-    """Drug lines and administration lines of every dose the claim carries."""
+    """Add drug and administration lines for every dose on the claim."""
     doses = draft.services.doses
     planned = _course_units(draft)
     for fact in doses:
@@ -52,7 +52,7 @@ def add_lymphodepletion(draft: Draft) -> None:
 
 
 def add_medications(draft: Draft) -> None:
-    """Drugs given for toxicity: inside the DRG of a stay, a line with its administration when outpatient (G230)."""
+    """Add drugs given for toxicity: an outpatient line with its administration; in a stay, included in the DRG (G230)."""
     for fact in draft.services.medications:
         facility = fact.data.facility or draft.services.facility
         on = draft.context.day(fact.data.at, facility)
@@ -71,7 +71,7 @@ def add_medications(draft: Draft) -> None:
 
 
 def _coded_at_all(draft: Draft, drug: str) -> bool:
-    """False for drugs that no row ever bills: in a stay the pharmacy charges carry them."""
+    """False for drugs that no row bills; in a stay they are among the pharmacy charges."""
     return any(row.drug == drug for row in draft.context.rules.table(DrugCode))
 
 
@@ -110,7 +110,7 @@ def _drug_line(draft: Draft, charted: Charted, row: DrugCode, units: int, *, was
     basis = f"one unit is {row.mg_per_unit.normalize():f} mg, rounded up per line"
     text = f"{mg.normalize():f} mg {what} {row.title} on this day; {basis}."
     if charted.wasted_mg and not wasted and not rest:
-        text += " The rounding covers what was discarded, so it is not billed again."
+        text += " The rounded units already include the discarded amount."
     return LineDraft(
         service=charted.drug,
         on=charted.on,
@@ -125,18 +125,18 @@ def _drug_line(draft: Draft, charted: Charted, row: DrugCode, units: int, *, was
         ndc_unit=measure,
         given_mg=None if wasted else charted.given_mg,
         wasted_mg=charted.wasted_mg if wasted or not rest else None,
-        reason=draft.say(row, text, charted.event),
+        reason=draft.reason_from(row, text, charted.event),
     )
 
 
 def _for_one_dose(draft: Draft, charted: Charted) -> bool:
-    """False for a container of several doses: what is left in it is not discarded from this patient's dose, nor billed."""
+    """False for a multi-dose container: what is left in it is neither discarded nor billed."""
     package = draft.context.package(charted.drug, charted.ndc, charted.on)
     return package is None or package.single_dose
 
 
 def _quantity(draft: Draft, charted: Charted, mg: Decimal) -> tuple[Decimal, str]:
-    """The quantity beside the NDC: milligrams, or what the package is measured in where the payer wants that."""
+    """The quantity beside the NDC: milligrams, or the unit of the package where the payer requires that."""
     package = draft.context.package(charted.drug, charted.ndc, charted.on)
     if package is None or draft.policy("ndc_quantity", charted.on).value != "package":
         return mg, _MILLIGRAMS
@@ -144,7 +144,7 @@ def _quantity(draft: Draft, charted: Charted, mg: Decimal) -> tuple[Decimal, str
 
 
 def _modifiers(draft: Draft, charted: Charted, *, wasted: bool, rest: int) -> tuple[str, ...]:
-    """JW on the discarded part, JZ where no unit is discarded, both of containers for one dose only; 340B as acquired."""
+    """JW for discarded units, JZ for none, only for single-dose containers; the 340B modifier as acquired."""
     found: list[str] = []
     if _for_one_dose(draft, charted) and draft.policy("waste_modifiers", charted.on).value == "report":
         role = "modifier_waste" if wasted else "modifier_no_waste" if not rest else ""
@@ -155,7 +155,7 @@ def _modifiers(draft: Draft, charted: Charted, *, wasted: bool, rest: int) -> tu
 
 
 def _course_units(draft: Draft) -> dict[str, int]:
-    """Units per dose where the rulebook rounds over the course or prints a number (edition `guide`); else none."""
+    """Units per dose where the rulebook rounds over the course or fixes a number (edition `guide`); else empty."""
     planned: dict[str, int] = {}
     course = draft.context.record.lymphodepletion if draft.services.doses else ()
     for drug in dict.fromkeys(fact.data.drug for fact in course):
@@ -184,7 +184,10 @@ def _services(draft: Draft, on: date, day: list[Fact[LymphodepletionAdministered
     given = [given_of(fact) for fact in day]
     if draft.policy("chemotherapy_administration", on).value == "from_times":
         return administration.chemotherapy(given)
-    events, text = tuple(g.event for g in given), "Printed once for every day of infusion, whatever the times."
+    events, text = (
+        tuple(g.event for g in given),
+        "One for every day of infusion, whatever the times, as the guide prints it.",
+    )
     return Service("chemo_infusion_initial", 1, events, text), Service("chemo_infusion_hour", 1, events, text)
 
 
@@ -206,6 +209,6 @@ def _administration_lines(draft: Draft, on: date, services: tuple[Service, ...],
                 hcpcs=row.code,
                 printed=not draft.inpatient or draft.policy("drug_hcpcs_inpatient", on).value == "printed",
                 description=row.title,
-                reason=draft.say(row, service.text, *service.events),
+                reason=draft.reason_from(row, service.text, *service.events),
             )
         )

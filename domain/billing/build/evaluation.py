@@ -7,7 +7,7 @@ from domain.events.access import PlainEvidence
 
 
 def add_evaluations(draft: Draft) -> None:
-    """Posted visits of the claim's own days whose separate evaluation an event records. Others stay off the claim."""
+    """Posted visits of the claim's own days whose separate evaluation an event records. Other visits stay off the claim."""
     if draft.inpatient:
         return
     days = {line.on for line in draft.lines}
@@ -16,8 +16,8 @@ def add_evaluations(draft: Draft) -> None:
         for fact in draft.context.record.charges:
             charge = fact.data
             row = visits.get(charge.hcpcs or "")
-            papers = [event for paper, event in _notes(draft) if paper.dated == charge.date]
-            if row is None or charge.date not in days or draft.context.stay_of(charge) or not papers:
+            notes = [event for note, event in _notes(draft) if note.dated == charge.date]
+            if row is None or charge.date not in days or draft.context.stay_of(charge) or not notes:
                 continue
             modifier = draft.code("modifier_separate_evaluation", charge.date)
             text = "A separate evaluation of a new complication is documented for this day."
@@ -28,12 +28,12 @@ def add_evaluations(draft: Draft) -> None:
                 revenue_code=charge.revenue_code,
                 hcpcs=row.code,
                 description=row.title,
-                reason=draft.say(row, text, fact.event_id, *papers),
+                reason=draft.reason_from(row, text, fact.event_id, *notes),
                 modifiers=(modifier.code,),
             )
             draft.lines.append(line)
 
 
 def _notes(draft: Draft) -> list[tuple[PlainEvidence, str]]:
-    found = draft.context.record.papers("separate_evaluation")
-    return [(paper, event) for paper, event in found if isinstance(paper, PlainEvidence)]
+    found = draft.context.record.documents("separate_evaluation")
+    return [(note, event) for note, event in found if isinstance(note, PlainEvidence)]

@@ -1,4 +1,4 @@
-"""A product out of specification that was infused under expanded access: supplied without charge, and said so on the claim."""
+"""An out-of-specification product infused under expanded access: supplied without charge and marked so on the claim."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from domain.events.cells import DispositionSigned
 
 
 def accepted_under_it(draft: Draft) -> tuple[Fact[DispositionSigned], ...]:
-    """The signed dispositions under which the bags of the claim were infused, where that was expanded access."""
+    """The signed dispositions that accepted the bags of the claim under expanded access."""
     signed = (disposition_of(draft.context.record, infusion.bag_id) for infusion in draft.services.given)
     return tuple(fact for fact in signed if fact is not None and fact.data.disposition == "expanded_access")
 
 
 def add_expanded_access(draft: Draft) -> None:
-    """The condition code that tells the payer; an office has none."""
+    """Add the condition code for expanded access; an office claim has none."""
     signed = accepted_under_it(draft)
     if not signed or draft.professional:
         return
     on = draft.services.first
     row = draft.code("condition_expanded_access", on)
-    reason = draft.say(row, "The bag was accepted under expanded access.", *(fact.event_id for fact in signed))
+    reason = draft.reason_from(row, "The bag was accepted under expanded access.", *(fact.event_id for fact in signed))
     field = draft.location("condition_code", on).field
     draft.codes.append(CodedValue(kind="condition", code=row.code, field=field, reason=reason))
 
 
 def note(draft: Draft) -> str:
-    """What the payer asks to be written in the remarks; empty for a product that was purchased."""
+    """The remark that the payer requires; empty for a purchased product."""
     return draft.policy("expanded_access_note", draft.services.first).value if accepted_under_it(draft) else ""

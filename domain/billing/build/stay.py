@@ -1,4 +1,4 @@
-"""What a stay adds to a claim: room days, covered days, procedures and the group it falls into."""
+"""What a stay adds to a claim: room days, covered days, procedures and the MS-DRG."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def await_stay(draft: Draft) -> None:
 
 
 def add_room(draft: Draft) -> None:
-    """The room line, unless accommodation charges were posted: those stand instead."""
+    """Add the room line, unless accommodation charges were posted."""
     stay = draft.stay
     if stay is None or (days := room_days(draft, stay)) is None:
         return
@@ -59,19 +59,19 @@ def add_room(draft: Draft) -> None:
                 code=covered.code,
                 amount=Decimal(days),
                 field=draft.location("value_code", on).field,
-                reason=draft.say(covered, f"{days} covered days.", *stay.events),
+                reason=draft.reason_from(covered, f"{days} covered days.", *stay.events),
             )
         )
     if posted_rooms(draft):
         return
     with draft.section():
         row = draft.code("rev_room_and_board", on)
-        reason = draft.say(row, f"{days} midnights from admission to discharge.", *stay.events)
+        reason = draft.reason_from(row, f"{days} midnights from admission to discharge.", *stay.events)
         draft.lines.append(LineDraft("room_and_board", on, days, row.code, None, row.title, reason, measure="DA"))
 
 
 def add_death(draft: Draft) -> None:
-    """The day of death beside a discharge status that says the patient died; without it the claim is turned away."""
+    """Add the date of death where the discharge status is expired; payers reject the claim without it."""
     stay = draft.stay
     if stay is None or stay.discharge_status is None or (out := draft.context.discharged_on(stay)) is None:
         return
@@ -80,7 +80,7 @@ def add_death(draft: Draft) -> None:
             return
         row = draft.code("occurrence_death", out)
         field = draft.location("occurrence_code", out).field
-        reason = draft.say(row, "The discharge status says that the patient died on this day.", *stay.events)
+        reason = draft.reason_from(row, "The discharge status is expired on this day.", *stay.events)
         draft.codes.append(CodedValue(kind="occurrence", code=row.code, date=out, field=field, reason=reason))
 
 
@@ -94,7 +94,7 @@ def posted_rooms(draft: Draft) -> bool:
 
 
 def add_procedures(draft: Draft) -> None:
-    """Procedures of an inpatient claim: the documented cell service first, then what the coder abstracted besides."""
+    """Procedures of an inpatient claim: the documented cell service first, then the other procedures of the coder."""
     if not draft.inpatient:
         return
     with draft.section():
@@ -108,7 +108,7 @@ def add_procedures(draft: Draft) -> None:
     for coded in coding.data.procedures:
         if coded.code not in known:
             with draft.section():
-                _append(draft, coded.code, coded.date, "As the coder abstracted it.", (coding.event_id,), None)
+                _append(draft, coded.code, coded.date, "From the coder's abstract.", (coding.event_id,), None)
 
 
 def cell_codes(draft: Draft) -> frozenset[str]:
@@ -125,7 +125,7 @@ def _other_cell_codes(draft: Draft) -> frozenset[str]:
 def _cell_administration(draft: Draft) -> None:
     for infusion in draft.services.given[:1]:
         row = draft.code("cell_administration_pcs", draft.coding_day, access=infusion.access)
-        text = f"Product, {infusion.access} access and discharge date pick the code."
+        text = f"Product, {infusion.access} access and discharge date decide the code."
         on = draft.context.day(infusion.started_at, infusion.facility)
         draft.cite(row)
         _append(draft, row.code, on, text, infusion.events, row.id, row.citation)

@@ -20,7 +20,7 @@ def _up(amount: Decimal) -> int:
 
 
 def per_line(given_mg: Decimal, wasted_mg: Decimal, mg_per_unit: Decimal) -> Units:
-    """Units of one administration: rounded up, and waste that the rounding already covers is not billed again.
+    """Units of one administration, rounded up; discarded amounts inside the rounding are not billed again.
 
     Both lines together cover what was drawn and exceed it by less than one unit (G319-320, corrections B7-B8).
     """
@@ -29,7 +29,7 @@ def per_line(given_mg: Decimal, wasted_mg: Decimal, mg_per_unit: Decimal) -> Uni
 
 
 def per_course(doses_mg: Sequence[Decimal], mg_per_unit: Decimal) -> tuple[int, ...]:
-    """Units of each dose when the course is rounded once, as the guide adds it up (G143-144)."""
+    """Units of each dose when the course is rounded once, as the guide does (G143-144)."""
     billed, drawn, units = 0, Decimal(0), []
     for dose in doses_mg:
         drawn += dose

@@ -1,7 +1,7 @@
-"""Claim edits: what is wrong with a claim, or may be, each with its cure and the denial it prevents (G429-443).
+"""Claim edits: what is wrong with a claim, or may be, each with its fix and the denial it prevents (G429-443).
 
-Belongs here: findings on a finished claim, one module per kind. Does not belong here: changing the claim, or the words of
-a finding (the rulebook has them).
+Belongs here: findings on a finished claim, one module per kind. Does not belong here: changing the claim, or the text of
+a finding (the rulebook has it).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHECKS: tuple[Callable[[ClaimReview], Iterable[Edit]], ...] = (
 
 
 def find_edits(review: ClaimReview) -> tuple[Edit, ...]:
-    """Every finding, errors first; findings of one kind are one edit."""
+    """Return every finding, errors first; findings of one kind are one edit."""
     found: list[Edit] = []
     for check in _CHECKS:
         try:

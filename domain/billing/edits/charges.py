@@ -1,4 +1,4 @@
-"""Edits on posted charges: codes that must never be billed, charges of the manufacture, charges without a service."""
+"""Edits on posted charges: codes that must never be billed, charges for manufacturing, charges without a service."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def infusion_code(review: ClaimReview) -> Iterator[Edit]:
 
 
 def without_service(review: ClaimReview) -> Iterator[Edit]:
-    """Charges that stand on no claim: of the manufacture an error, of another day or service a warning."""
+    """Charges on no claim: an error for manufacturing, a warning for another day or service."""
     known = {row.code for row in review.context.codes("evaluation", review.services.first)}
     for fact in _owned(review):
         if fact.event_id in review.used:
@@ -72,7 +72,7 @@ def room_days(review: ClaimReview) -> Iterator[Edit]:
 
 
 def _owned(review: ClaimReview) -> list[Fact[ChargePosted]]:
-    """The posted charges this claim answers for: those of its stay, and those of its days."""
+    """The posted charges checked on this claim: those of its stay, and those of its days."""
     stay = review.services.stay
     return [
         fact
@@ -83,7 +83,7 @@ def _owned(review: ClaimReview) -> list[Fact[ChargePosted]]:
 
 
 def _owner(review: ClaimReview, on: date) -> Claim:
-    """The claim whose days hold the charge; else the last one before it; else the first."""
+    """The claim whose days include the charge; else the last one before; else the first."""
     within = [claim for claim in review.siblings if claim.statement_from <= on <= claim.statement_through]
     before = [claim for claim in review.siblings if claim.statement_through < on]
     latest = sorted(before, key=lambda claim: (claim.statement_through, claim.key))[-1:]
@@ -104,7 +104,7 @@ def _during_manufacture(review: ClaimReview, on: date) -> bool:
 
 
 def _every(review: ClaimReview, role: str) -> set[str | None]:
-    """Every code of the role, of whichever date."""
+    """Every code of the role, of any date."""
     return {row.code for row in review.context.rules.table(Code) if row.role == role}
 
 

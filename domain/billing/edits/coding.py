@@ -1,4 +1,4 @@
-"""Edits on diagnoses, procedures and the group they fall into (denials 8 and 10, and what a validator misses)."""
+"""Edits on diagnoses, procedures and MS-DRG (denials 8 and 10, and errors that a validator misses)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EXEMPT_CHAPTERS = ("V", "W", "X", "Y", "Z")
 
 
 def toxicity(review: ClaimReview) -> Iterator[Edit]:
-    """Documented CRS or ICANS that the abstract leaves out or grades otherwise (denial 8)."""
+    """Documented CRS or ICANS that the abstract omits or codes with another grade (denial 8)."""
     coding = coding_of(review.draft)
     if coding is None:
         return
@@ -38,7 +38,7 @@ def toxicity(review: ClaimReview) -> Iterator[Edit]:
 
 
 def toxicity_missing(review: ClaimReview) -> Iterator[Edit]:
-    """Documented toxicity that the claim carries nowhere."""
+    """Documented toxicity that is not on the claim."""
     grades = highest(review.services.toxicities)
     on_claim = {d.code for d in review.claim.diagnoses if d.role != "admitting"}
     for role, grade in (("crs", grades.crs), ("icans", grades.icans)):
@@ -47,7 +47,7 @@ def toxicity_missing(review: ClaimReview) -> Iterator[Edit]:
 
 
 def toxicity_sequence(review: ClaimReview) -> Iterator[Edit]:
-    """CRS or ICANS before, or without, the complication that the tabular list has coded first."""
+    """CRS or ICANS before, or without, the complication that the tabular list requires first."""
     on = review.draft.coding_day
     cause = review.context.code("therapy_complication", on).code
     toxic = {row.code for role in ("crs", "icans") for row in review.context.codes(role, on)}
@@ -116,14 +116,14 @@ def validity(review: ClaimReview) -> Iterator[Edit]:
 
 
 def code_editor(review: ClaimReview) -> Iterator[Edit]:
-    """What else the Medicare Code Editor finds in a coded stay."""
+    """The other findings of the Medicare Code Editor in a coded stay."""
     coded = coded_stay(review, review.draft.coding_day)
     if coded and (rest := [name for name in grouper.findings(coded) if name not in _NAMED_ELSEWHERE]):
         yield review.found("code_editor", "FL 67", ", ".join(name.replace("_", " ").lower() for name in rest))
 
 
 def coded_stay(review: ClaimReview, on: date) -> grouper.CodedStay | None:
-    """The stay as grouper and code editor read it; None while it is not coded or not ended."""
+    """The stay as input of grouper and code editor; None before discharge and coding."""
     stay, chosen = review.services.stay, [d for d in review.claim.diagnoses if d.role == "principal"]
     if stay is None or not chosen or stay.ended_at is None:
         return None
@@ -140,7 +140,7 @@ def coded_stay(review: ClaimReview, on: date) -> grouper.CodedStay | None:
 
 
 def admitting(review: ClaimReview) -> Iterator[Edit]:
-    """The abstract of a stay that names no admitting diagnosis; the file must carry one."""
+    """An abstract of a stay without an admitting diagnosis, which the 837 requires."""
     coding = coding_of(review.draft)
     if review.services.inpatient and coding is not None and coding.data.admitting_diagnosis is None:
         yield review.found(
@@ -149,15 +149,15 @@ def admitting(review: ClaimReview) -> Iterator[Edit]:
 
 
 def room(review: ClaimReview) -> Iterator[Edit]:
-    """Diagnoses that the form has no room for."""
+    """More diagnoses than the form holds."""
     coded = sum(d.role != "admitting" for d in review.claim.diagnoses)
     most = MOST_DIAGNOSES[review.claim.form]
     if coded > most:
-        yield review.found("diagnoses_cut", _other(review), f"{coded} coded, room for {most}")
+        yield review.found("diagnoses_cut", _other(review), f"{coded} coded, at most {most} fit")
 
 
 def present_on_admission(review: ClaimReview) -> Iterator[Edit]:
-    """A coded diagnosis of a stay without its indicator, of a chapter that is not exempt as a whole."""
+    """An inpatient diagnosis without POA indicator, except in chapters that are exempt as a whole."""
     coding = coding_of(review.draft)
     if coding is None or not review.services.inpatient:
         return

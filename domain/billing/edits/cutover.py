@@ -1,4 +1,4 @@
-"""Edits on a claim of an encounter that was taken over: nothing is billed twice (design section 4, corrections C5)."""
+"""Edits on claims of an imported encounter: nothing is billed twice (design section 4, corrections C5)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.billing.prior_system_claims import billed_elsewhere
 
 
 def folded_elsewhere(review: ClaimReview) -> Iterator[Edit]:
-    """Services of this stay, or of the payment window before it, stand on a claim that was sent elsewhere."""
+    """Services of this stay, or of its payment window, on a claim that another system sent."""
     if review.services.stay is None:
         return
     for one in review.services.elsewhere:
@@ -20,31 +20,31 @@ def folded_elsewhere(review: ClaimReview) -> Iterator[Edit]:
 
 
 def overlaps_elsewhere(review: ClaimReview) -> Iterator[Edit]:
-    """An inpatient claim over days of one that was sent elsewhere; leaving and coming on one day is no overlap."""
+    """An inpatient claim over days of a claim of another system; discharge and admission on one day do not overlap."""
     mine = review.claim
     for ordinal, one in billed_elsewhere(review.context.record):
         if one.state == "voided" or not review.services.inpatient or one.setting.value != "inpatient":
             continue
         if max(mine.statement_from, one.statement_from) < min(mine.statement_through, one.statement_through):
-            detail = f"with Claim {one.letter} {ordinal} of the former system"
+            detail = f"with Claim {one.letter} {ordinal} of the prior system"
             yield review.found("overlapping_claims", "statement period", detail)
 
 
 def outpatient_elsewhere(review: ClaimReview) -> Iterator[Edit]:
-    """A service of a day for which an outpatient claim of the same house was sent elsewhere under another letter."""
+    """A service of a day that an outpatient claim of another system and the same owner bills under another letter."""
     if review.services.inpatient:
         return
     for ordinal, one in billed_elsewhere(review.context.record):
         if one.letter == review.claim.letter or one.setting.value == "inpatient":
             continue
         days = sorted({line.date_of_service for line in review.claim.lines if one.bills(line.date_of_service)})
-        if days and review.context.same_house(one.facility, review.claim.facility):
+        if days and review.context.same_owner_group(one.facility, review.claim.facility):
             listed = ", ".join(day.isoformat() for day in days)
             yield review.found("same_day_elsewhere", "service date", f"{listed}, Claim {one.letter} {ordinal}")
 
 
 def unknown(review: ClaimReview) -> Iterator[Edit]:
-    """A service before the cutover of which nobody said whether it was billed elsewhere."""
+    """A service before the cutover for which the import does not state whether another system billed it."""
     cutover = review.context.record.cutover
     if cutover is None:
         return
@@ -55,7 +55,7 @@ def unknown(review: ClaimReview) -> Iterator[Edit]:
 
 
 def _services(review: ClaimReview) -> Iterator[tuple[Letter, datetime]]:
-    """Each service with the letter it would have been billed under; what a stay covers goes with the stay's end."""
+    """Each service with the letter it would have been billed under; services of a stay count at its end."""
     services, stay = review.services, review.services.stay
     if stay is not None and stay.ended_at is not None:
         yield services.letter, stay.ended_at

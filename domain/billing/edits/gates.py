@@ -1,4 +1,4 @@
-"""Edits on what had to be there before the service: clearance, authorization, papers, site of care (denials 1-6, 11)."""
+"""Edits on requirements before the service: clearance, authorization, documents, site of care (denials 1-6, 11)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from domain.events.base import Stage
 from domain.events.cells import CustodyStep
 from domain.rulebook.rows import SiteOfCare
 
+_LABELS = {"tumour_burden": "tumor burden"}
 _TIMELINE = (
     CustodyStep.COURIER_PICKUP,
     CustodyStep.MANUFACTURING_START,
     CustodyStep.SHIPPED,
     CustodyStep.SITE_RECEIPT,
 )
-"""What the payer's timeline asks for between collection and infusion (G437)."""
+"""The steps that the payer's timeline requires between collection and infusion (G437)."""
 
 
 def performed_uncleared(review: ClaimReview) -> Iterator[Edit]:
-    """A service of this claim was given while its gate was closed."""
+    """A service of this claim was given without clearance."""
     services = review.services
     events = [fact.event_id for fact in (*services.collections, *services.doses)]
     events += [event for infusion in services.infusions for event in infusion.events]
@@ -33,25 +34,25 @@ def performed_uncleared(review: ClaimReview) -> Iterator[Edit]:
 
 
 def authorization(review: ClaimReview) -> Iterator[Edit]:
-    """The payer asks for an authorization and none that is approved covers the day of service (G314, corrections C6)."""
+    """The payer requires an authorization and no approved one covers the date of service (G314, corrections C6)."""
     day = service_day(review.draft)
     if review.context.payer_row(day).authorization_required and review.context.authorization(day) is None:
         field = review.draft.location("authorization", day).field
         yield review.found("authorization_missing", field, f"service of {day.isoformat()}")
 
 
-def papers(review: ClaimReview) -> Iterator[Edit]:
-    """Papers of the checklist that are not on file; each prevents its own denial."""
-    for paper in review.claim.attachments:
-        if paper.event is None:
-            named = f"paper_{paper.kind}"
+def documents(review: ClaimReview) -> Iterator[Edit]:
+    """Documents of the checklist that are not on file; each prevents its own denial."""
+    for document in review.claim.attachments:
+        if document.event is None:
+            named = f"paper_{document.kind}"
             yield _as_imported(
-                review, review.found(named if review.rule(named) else "paper", "attachment", paper.title)
+                review, review.found(named if review.rule(named) else "paper", "attachment", document.title)
             )
 
 
 def timeline(review: ClaimReview) -> Iterator[Edit]:
-    """Hand-overs between collection and infusion that nobody recorded: held for payers that approve on papers (denial 6)."""
+    """Transfers between collection and infusion that are not recorded; held for payers that approve on documents (denial 6)."""
     if review.claim.letter != "C" or not review.services.given:
         return
     seen = {fact.data.step for fact in review.context.record.custody}
@@ -64,20 +65,20 @@ def timeline(review: ClaimReview) -> Iterator[Edit]:
 
 
 def _as_imported(review: ClaimReview, edit: Edit) -> Edit:
-    """What belonged to a stage before a cutover is not demanded: it shows, and holds nothing."""
+    """Make requirements of stages before a cutover warnings."""
     if review.context.record.cutover is None or review.context.record.cutover.data.stage is Stage.APHERESIS:
         return edit
     return edit.model_copy(update={"severity": EditSeverity.WARNING})
 
 
 def _made_before(review: ClaimReview) -> bool:
-    """The encounter was taken over when the manufacture had begun or was done: its hand-overs are the former system's."""
+    """True when the encounter was imported during or after manufacturing: the prior system recorded its transfers."""
     cutover = review.context.record.cutover
     return cutover is not None and cutover.data.stage is not Stage.APHERESIS
 
 
 def site_of_care(review: ClaimReview) -> Iterator[Edit]:
-    """An outpatient infusion the payer does not take, or takes only with papers (denial 11)."""
+    """An outpatient infusion that the payer does not cover, or covers only with documents (denial 11)."""
     services = review.services
     if review.claim.letter != "C" or services.inpatient:
         return
@@ -92,9 +93,7 @@ def site_of_care(review: ClaimReview) -> Iterator[Edit]:
     if row.policy == "held":
         yield review.found("outpatient_not_permitted", "claim", row.fix)
     missing = [
-        kind.replace("_", " ").replace("tumour", "tumor")
-        for kind in row.documents
-        if not review.context.record.papers(kind)
+        _LABELS.get(kind, kind.replace("_", " ")) for kind in row.documents if not review.context.record.documents(kind)
     ]
     if row.policy == "with_document" and missing:
         yield review.found(
@@ -110,9 +109,9 @@ def setting(review: ClaimReview) -> Iterator[Edit]:
 
 
 def known_payer(review: ClaimReview) -> Iterator[Edit]:
-    """The site cannot send to a payer it has no identifiers of."""
+    """The payer has no identifiers in the site file, so no claim can be sent."""
     if review.context.site.payer(review.claim.payer) is None:
         yield review.found("unknown_payer", "payer", "payer has no identifiers in the site file")
 
 
-CHECKS = (performed_uncleared, authorization, papers, timeline, site_of_care, setting, known_payer)
+CHECKS = (performed_uncleared, authorization, documents, timeline, site_of_care, setting, known_payer)

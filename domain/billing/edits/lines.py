@@ -1,4 +1,4 @@
-"""Edits on lines, amounts and identifiers: what the guide asks and what a validator of the file does not see."""
+"""Edits on lines, amounts and identifiers: guide requirements and errors that a file validator does not find."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from domain.site import npi_is_valid
 
 
 def unanswered(review: ClaimReview) -> Iterator[Edit]:
-    """What the rulebook had no row for while the claim was written."""
+    """Look-ups without a rulebook row while the claim was built."""
     for problem in review.draft.problems:
         yield review.found("no_rule", "claim", problem)
 
 
 def unconfirmed(review: ClaimReview) -> Iterator[Edit]:
-    """Codes whose row nobody has confirmed; each says its doubt."""
+    """Codes whose row is not confirmed, each with its doubt."""
     for row in review.draft.doubts:
         yield review.found("unconfirmed_code", "service code", f"{row.doubt or row.id} [{row.id}]")
 
@@ -40,7 +40,7 @@ def total(review: ClaimReview) -> Iterator[Edit]:
 
 
 def amount_cap(review: ClaimReview) -> Iterator[Edit]:
-    """A professional claim cannot carry more than its system takes (corrections C12)."""
+    """A professional claim above the amount that the payer system accepts (corrections C12)."""
     if review.claim.form is not Form.CMS1500:
         return
     cap = Decimal(
@@ -69,7 +69,7 @@ def _covers(lines: list[Line], mg_per_unit: Decimal) -> bool:
 
 
 def ndc(review: ClaimReview) -> Iterator[Edit]:
-    """A charted NDC that does not become eleven digits."""
+    """A charted NDC that cannot be written with eleven digits."""
     charted = [fact.data.ndc for fact in review.services.doses] + [
         fact.data.ndc for fact in review.services.medications
     ]
@@ -86,7 +86,7 @@ def period(review: ClaimReview) -> Iterator[Edit]:
 
 
 def provider_numbers(review: ClaimReview) -> Iterator[Edit]:
-    """Check digits of NPI and tax number; neither is seen by a validator of the file."""
+    """Check digits of NPI and tax number, which a file validator does not check."""
     facility = review.context.facility(review.claim.facility)
     if facility is None:
         yield review.found("unknown_facility", "billing provider", review.claim.facility)
@@ -121,7 +121,7 @@ def _services(claim: Claim) -> set[tuple[str, str, str]]:
 
 
 def overlaps(review: ClaimReview) -> Iterator[Edit]:
-    """Two inpatient claims over the same days; leaving and coming on one day is no overlap."""
+    """Two inpatient claims over the same days; discharge and admission on one day do not overlap."""
     mine = review.claim
     if not review.services.inpatient:
         return

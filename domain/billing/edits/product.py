@@ -24,16 +24,18 @@ def label(review: ClaimReview) -> Iterator[Edit]:
 
 
 def ndc(review: ClaimReview) -> Iterator[Edit]:
-    """An NDC of another product, or one the payer's master file may not know (denials 9, 12)."""
+    """An NDC of another product, or one that may be missing in the payer's drug file (denials 9, 12)."""
     own = review.context.product_row(review.services.first)
     others = [row for row in review.context.rules.find(Product, review.services.first) if row.key != own.key]
     for infusion in review.services.given:
         charted = infusion.last.data.label.ndc
-        stranger = next((row for row in others if belongs_to(charted, row.ndc_prefixes)), None)
-        if stranger:
-            yield review.found("wrong_product_ndc", _field(review, "ndc"), f"NDC of {stranger.brand}")
+        other_product = next((row for row in others if belongs_to(charted, row.ndc_prefixes)), None)
+        if other_product:
+            yield review.found("wrong_product_ndc", _field(review, "ndc"), f"NDC of {other_product.brand}")
         elif not belongs_to(charted, own.ndc_prefixes):
-            yield review.found("ndc_not_in_formulary", _field(review, "ndc"), "package not known for the product")
+            yield review.found(
+                "ndc_not_in_formulary", _field(review, "ndc"), "package not in the NDC list of the product"
+            )
 
 
 def release(review: ClaimReview) -> Iterator[Edit]:
@@ -64,7 +66,7 @@ def units(review: ClaimReview) -> Iterator[Edit]:
 
 
 def twice(review: ClaimReview) -> Iterator[Edit]:
-    """The product on another claim of the encounter too: that would be a second dose (G125)."""
+    """The product is also on another claim of the encounter, which would be a second dose (G125)."""
     mine = any(line.service == "cell_product" for line in review.claim.lines)
     for other in review.siblings if mine else ():
         if other.key != review.claim.key and any(line.service == "cell_product" for line in other.lines):
@@ -73,7 +75,7 @@ def twice(review: ClaimReview) -> Iterator[Edit]:
 
 
 def office(review: ClaimReview) -> Iterator[Edit]:
-    """An infusion in an office: its amount does not fit a professional claim (corrections C12)."""
+    """An infusion in an office: its amount exceeds the limit of a professional claim (corrections C12)."""
     if review.services.infusions and review.services.setting == "office":
         yield review.found("office_product", "claim")
 
@@ -91,7 +93,7 @@ def invoice_cost(review: ClaimReview) -> Iterator[Edit]:
 
 
 def expanded_access(review: ClaimReview) -> Iterator[Edit]:
-    """A bag under expanded access costs the house nothing: its charge is what was posted for it, never the price list's."""
+    """A bag under expanded access is free for the hospital: its charge is the posted one, never the chargemaster's."""
     line = next((line for line in review.draft.lines if line.service == "cell_product"), None)
     if line is not None and accepted_under_it(review.draft) and not line.posted:
         yield review.found("expanded_access_charge", _field(review, "charge"))

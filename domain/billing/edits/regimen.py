@@ -18,7 +18,7 @@ _MOSTELLER = Decimal(3600)
 
 
 def doses(review: ClaimReview) -> Iterator[Edit]:
-    """A dose that is another indication's, or departs from the regimen by more than its tolerance."""
+    """A dose of another indication, or one outside the tolerance of the regimen."""
     own = _regimen(review, review.context.indication)
     if own is None:
         return
@@ -34,7 +34,7 @@ def doses(review: ClaimReview) -> Iterator[Edit]:
 
 
 def extra_doses(review: ClaimReview) -> Iterator[Edit]:
-    """More doses of a drug in one course than the label's regimen has: a safety matter before it is a billing matter."""
+    """More doses of a drug in one course than the label's regimen: a safety question before a billing question."""
     own = _regimen(review, review.context.indication)
     for plan in own.doses if own else ():
         mine = [fact for fact in review.services.doses if fact.data.drug == plan.drug]
@@ -44,7 +44,7 @@ def extra_doses(review: ClaimReview) -> Iterator[Edit]:
 
 
 def overlapping(review: ClaimReview) -> Iterator[Edit]:
-    """Two chemotherapy infusions that the chart lets run at the same time."""
+    """Two chemotherapy infusions charted at the same time."""
     if administration.overlap([given_of(fact) for fact in review.services.doses]):
         yield review.found("overlapping_infusions", "service date")
 
@@ -75,7 +75,7 @@ def _fits(review: ClaimReview, regimen: Regimen, fact: Fact[LymphodepletionAdmin
 
 
 def _surface(review: ClaimReview) -> Decimal:
-    """Body surface in square metres: as referred, else by Mosteller from height and weight."""
+    """Body surface in square meters: as referred, else by Mosteller from height and weight."""
     data = review.context.referral.data
     if data.bsa_m2 is not None:
         return data.bsa_m2
@@ -83,7 +83,7 @@ def _surface(review: ClaimReview) -> Decimal:
 
 
 def _course(review: ClaimReview, of: Fact[LymphodepletionAdministered]) -> list[Fact[LymphodepletionAdministered]]:
-    """Every dose of the same drug in the same course, on whichever claim it stands."""
+    """Every dose of the same drug in the same course, on any claim."""
     course: list[Fact[LymphodepletionAdministered]] = []
     for fact in review.context.record.lymphodepletion:
         if fact.data.drug != of.data.drug:

@@ -1,4 +1,4 @@
-"""What an edit looks at, and how it says what it found."""
+"""The input of an edit, and how a finding becomes an edit of the claim."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from domain.rulebook.rows import EditRule
 
 @dataclass(frozen=True)
 class ClaimReview:
-    """A finished claim with what it was written from.
+    """A finished claim with what it was built from.
 
     Attributes:
         siblings: every claim of the encounter, this one included.
-        used: events of the posted charges that stand on some claim.
-        uncleared: by event, the unmet requirements of services that were performed behind a closed gate.
+        used: events of the posted charges that are on a claim.
+        uncleared: by event, the unmet requirements of services performed without clearance.
     """
 
     draft: Draft
@@ -44,10 +44,10 @@ class ClaimReview:
         return min(holding or rows, key=lambda row: row.effective_from, default=None)
 
     def found(self, edit: str, field: str, detail: str = "", *, denial: int | None = None) -> Edit:
-        """The finding as the rulebook words it. `detail` names rows, codes or days, never a value that names a person.
+        """Return the finding in the words of the rulebook. `detail` names rows, codes or days, never a person.
 
         Raises:
-            KeyError: the rulebook has no such edit; a defect of the rulebook.
+            KeyError: the rulebook has no such edit, a defect of the rulebook.
         """
         rule = self.rule(edit)
         if rule is None:

@@ -1,4 +1,4 @@
-"""A person's signature for what a claim bills as charted: an error that the rulebook lets be signed becomes a warning."""
+"""A signature for services as charted: it turns an error that the rulebook lets be overridden into a warning."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def hold_of(review: ClaimReview, edit: Edit) -> str:
 
 
 def signed_off(review: ClaimReview, edit: Edit) -> Edit:
-    """The edit as the last signature leaves it. A service that is charted or corrected later makes it an error again."""
+    """Return the edit after the last signature. A service charted or corrected later makes it an error again."""
     rule = review.rule(edit.id)
     if edit.severity is not EditSeverity.ERROR or rule is None or not rule.overridable:
         return edit
     signed = [fact for fact in review.context.record.overrides if fact.data.hold == hold_of(review, edit)]
-    if not signed or not _stands(review, signed[-1]):
+    if not signed or not _in_effect(review, signed[-1]):
         return edit
     message = f"{edit.message}; signed off by {signed[-1].data.role}"
     return edit.model_copy(update={"severity": EditSeverity.WARNING, "message": message})
 
 
-def _stands(review: ClaimReview, signed: Fact[HoldOverridden]) -> bool:
-    """The signature came after every service of the claim was charted, and had not run out when it was given."""
+def _in_effect(review: ClaimReview, signed: Fact[HoldOverridden]) -> bool:
+    """True when the signature is later than the chart of every service and had not expired when it was given."""
     charted = max(_known(review), default=signed.time)
     return charted <= signed.time < signed.data.expires
 

@@ -1,7 +1,7 @@
-"""Why a claim is adjusted or cancelled, as Medicare asks to be told (Claims Processing Manual, chapter 1, section 130.1.2.1).
+"""Why a claim is adjusted or canceled, as Medicare requires it (Claims Processing Manual, chapter 1, section 130.1.2.1).
 
 One condition code in each file of frequency 7 or 8, the one that describes it best; without it the contractor rejects the
-file. It depends on what went out before, so it is no part of the claim's own content.
+file. The code depends on earlier files, so it is not part of the content of the claim.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from domain.billing.model import Claim, CodedValue, Form, Reason
-from domain.billing.submission.versions import ORIGINAL, VOID
+from domain.billing.submission.model import ORIGINAL, VOID
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Code, FormLocation, Payer, Policy
 
 
 def with_change_reason(claim: Claim, before: Claim | None, frequency: str, rules: Rulebook) -> Claim:
-    """The claim as its file reports it: with the condition code of its change where the payer asks for one.
+    """The claim as its file reports it: with the condition code of its change where the payer requires one.
 
     Args:
         before: what the payer has; None where that is not known.
 
     Raises:
-        NoRule: the rulebook lacks a row for the payer or the day.
+        NoRule: the rulebook has no row for the payer or the day.
     """
     if frequency == ORIGINAL or before is None or claim.form is not Form.UB04:
         return claim
@@ -36,8 +36,8 @@ def with_change_reason(claim: Claim, before: Claim | None, frequency: str, rules
     field = rules.one(FormLocation, on, form=claim.form.value, value="condition_code").field
     reason = Reason(rule=row.id, citation=row.citation, events=(), text=row.title)
     code = CodedValue(kind="condition", code=row.code, field=field, reason=reason)
-    said = f"{row.code} changed {', '.join(_WORDS[one] for one in changes) or 'insured'}"
-    remarks = ", ".join(filter(None, (said, claim.remarks))) if role == "change_other" else claim.remarks
+    note = f"{row.code} changed {', '.join(_WORDS[one] for one in changes) or 'insured'}"
+    remarks = ", ".join(filter(None, (note, claim.remarks))) if role == "change_other" else claim.remarks
     return claim.model_copy(update={"codes": (*claim.codes, code), "remarks": remarks})
 
 
@@ -51,7 +51,7 @@ _WORDS = {
 
 
 def _changes(claim: Claim, before: Claim) -> Iterator[str]:
-    """What differs, by the role of its code. Charges count alone only: other changes bring charges with them."""
+    """What differs, by the role of its code. Charges count only alone, since other changes also change charges."""
     found = []
     if (claim.statement_from, claim.statement_through) != (before.statement_from, before.statement_through):
         found.append("change_dates")

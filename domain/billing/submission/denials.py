@@ -23,9 +23,9 @@ def rows(
     """The denials that fit best: most reasons and remarks in common, remarks never alone. Several when they fit alike.
 
     Args:
-        diagnoses: codes of the claim; a denial of another indication than theirs is none of its denials.
-        lines: procedure codes of the service lines that were refused, where the remittance names lines alone; a denial of
-            what none of them bills is none of theirs.
+        diagnoses: codes of the claim; denials of other indications do not count.
+        lines: procedure codes of the service lines that were refused, where the remittance refuses lines only;
+            denials of other services do not count.
     """
     about, billed = _indications(rules, on, diagnoses), _billed(rules, on, lines)
     scored = [
@@ -40,7 +40,7 @@ def rows(
 
 
 def _indications(rules: Rulebook, on: date, diagnoses: Collection[str]) -> frozenset[str]:
-    """What the diagnoses of a claim say it treats; empty where they name no indication of the rulebook."""
+    """The indications of the diagnoses of a claim; empty where they fit no indication of the rulebook."""
     return frozenset(
         row.key
         for row in rules.find(Indication, on)
@@ -49,7 +49,7 @@ def _indications(rules: Rulebook, on: date, diagnoses: Collection[str]) -> froze
 
 
 def _billed(rules: Rulebook, on: date, lines: Collection[str]) -> frozenset[str]:
-    """What refused lines bill, in the words of the denials: a product, a drug of a lymphodepletion, or neither."""
+    """What refused lines bill, in the terms of the denial rows: a product, a lymphodepletion drug, or neither."""
     products = {row.hcpcs for row in rules.find(Product, on)}
     given = {dose.drug for row in rules.find(Regimen, on) for dose in row.doses}
     drugs = {row.hcpcs for row in rules.table(DrugCode) if row.drug in given}
@@ -63,6 +63,6 @@ def _fit(row: Denial, carc: Collection[str], rarc: Collection[str]) -> tuple[int
 
 
 def tolerance(rules: Rulebook, on: date, payer: str, payer_class: str) -> Decimal:
-    """The part of the expected amount that a payment may fall short by before somebody looks at it, as a fraction."""
+    """The largest shortfall that needs no review, as a fraction of the expected amount."""
     asked = {"key": "underpayment_tolerance", "payer": payer, "payer_class": payer_class, "mac": "*"}
     return Decimal(rules.one(Policy, on, **asked).value) / _PERCENT

@@ -1,4 +1,4 @@
-"""What a payer should come to for a claim, where public amounts say so; for the underpayment check only."""
+"""The expected payment of a claim where public amounts exist; for the underpayment check only."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Expected:
 
 
 def expected(claim: Claim, rules: Rulebook, site: Site) -> Expected | None:
-    """The least a Medicare claim should come to: group weight times the hospital's base rate, or the limits of its drugs.
+    """The least a Medicare claim should pay: group weight times the hospital's base rate, or the limits of its drugs.
 
     None where no public amount holds: other payers pay by contract, a facility without a base rate has no amount for a
-    stay, a drug without a limit for the quarter has none. Adjustments for outliers, teaching and wages are not in it.
+    stay, a drug without a limit for the quarter has none. Adjustments for outliers, teaching and wages are not included.
     """
     payer = rules.maybe(Payer, claim.statement_through, key=claim.payer)
     if payer is None or payer.payer_class != FEE_FOR_SERVICE:

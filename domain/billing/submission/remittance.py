@@ -1,4 +1,4 @@
-"""The money of a claim's remittances together: what was paid, refused, taken back, and by which reasons."""
+"""The remittances of a claim combined: what was paid, refused, recouped, and for which reasons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
-from domain.billing.submission.payer_order import FIRST, FORWARDED, level_of, of_first, of_further
+from domain.billing.submission.payer_order import FIRST, FORWARDED, level_of, of_first, of_secondary
 from domain.billing.submission.responses import DENIED, NOT_OURS, PRICED_ONLY, RECOUPMENT, REVERSAL, PayerResponse
 from domain.events.revenue import Adjustment
 from domain.rulebook import Rulebook
@@ -22,24 +22,24 @@ _NONE = Decimal(0)
 class Remittance:
     """Amounts in United States dollars over all remittances of one version of a claim.
 
-    Except for the last four they are those of one payer: the one that adjudicated before every other.
+    All but the last four are of one payer: the one that adjudicated first.
 
     Attributes:
         kept: paid and neither reversed nor withheld from another transfer.
-        allowed: paid, what the patient owes, and reductions that are no underpayment (sequestration).
-        refused: adjusted for reasons that are neither the contract's nor the patient's.
-        denied: the newest adjudication denies the claim as a whole, in every part where it was split.
+        allowed: paid, what the patient owes, and reductions that are not underpayments (sequestration).
+        refused: adjusted for reasons other than the contract and the patient's share.
+        denied: the newest adjudication denies the whole claim, in every part where it was split.
         taken_back: a payment was reversed and nothing at least as high has come since.
-        withheld: taken from other transfers for this claim and not given back; a reversal says the same money, so that it
-            counts only where none stands.
+        withheld: recouped from other transfers and not repaid; a reversal reports the same amount, so this counts only
+            where there is no reversal.
         allowed_lines: by procedure code, what `allowed` is of its service lines, where the remittance lists lines.
-        drg: the group the payer paid by, as its newest adjudication says.
+        drg: the MS-DRG that the payer paid, by its newest adjudication.
         refused_lines: what each service line was refused, in words for the biller.
         refused_codes: the procedure codes of those lines; empty where something was refused that names no line.
-        settled: nothing is left to pay, for the patient or other payers owe what was not paid.
-        as_further: the payer says that another one comes before it.
-        forwarded: its newest adjudication was passed on to further payers; `crossover` names those that it names.
-        further: what payers after it came to; None while none of them answered.
+        settled: the payer owes nothing more; the patient or other payers owe the rest.
+        as_secondary: the payer reports that another payer is primary.
+        forwarded: its newest adjudication was passed on to secondary payers; `crossover` lists those it names.
+        secondary: the remittances of secondary payers; None while none responded.
     """
 
     count: int = 0
@@ -60,10 +60,10 @@ class Remittance:
     last: datetime | None = None
     events: tuple[str, ...] = ()
     settled: bool = False
-    as_further: bool = False
+    as_secondary: bool = False
     forwarded: bool = False
     crossover: tuple[str, ...] = ()
-    further: Remittance | None = None
+    secondary: Remittance | None = None
 
     @property
     def kept(self) -> Decimal:
@@ -71,49 +71,48 @@ class Remittance:
 
     @property
     def balance(self) -> Decimal:
-        """What the last payer left to the patient."""
-        counts = self.further is not None and self.further.count and not self.further.taken_back
-        return self.further.balance if self.further and counts else self.patient
+        """What the patient owes after the last payer."""
+        counts = self.secondary is not None and self.secondary.count and not self.secondary.taken_back
+        return self.secondary.balance if self.secondary and counts else self.patient
 
     @property
     def paid_by_further(self) -> Decimal:
-        return self.further.kept + self.further.paid_by_further if self.further else _NONE
+        return self.secondary.kept + self.secondary.paid_by_further if self.secondary else _NONE
 
 
-def remittance_of(heard: Sequence[PayerResponse], rules: Rulebook, on: date) -> Remittance:
-    """Add the remittances up: those of the payer that came first, and beside them those of further payers.
+def remittance_of(responses: Sequence[PayerResponse], rules: Rulebook, on: date) -> Remittance:
+    """Combine the remittances of the primary payer, and separately those of secondary payers.
 
-    A reversal cancels what stood before it with its own negative amounts, so adjustments are read from those that came
-    after the newest reversal, and a denial counts only while no later adjudication follows it; what was paid is the sum of
-    all. Parts of one moment are one adjudication: payers split a claim under one control number. A predetermination pays
-    nothing and settles nothing.
+    A reversal repeats earlier amounts with the opposite sign. So adjustments are read after the newest reversal, and the
+    payment is the sum of all. A denial counts only until a later adjudication. Parts with one time are one adjudication,
+    since payers split a claim under one control number. A predetermination does not count.
 
     Args:
-        heard: the replies in the order of their own time.
+        responses: in the order of their own time.
         on: the day for which the reasons' meanings are looked up.
     """
-    first = _of_one_payer(of_first(heard), rules, on)
+    first = _of_one_payer(of_first(responses), rules, on)
     if not first.count:
         return first
-    behind = of_further(heard)
-    further = remittance_of(behind, rules, on) if behind else None
-    return replace(first, as_further=level_of(heard) > FIRST, further=further)
+    later = of_secondary(responses)
+    secondary = remittance_of(later, rules, on) if later else None
+    return replace(first, as_secondary=level_of(responses) > FIRST, secondary=secondary)
 
 
-def _of_one_payer(heard: Sequence[PayerResponse], rules: Rulebook, on: date) -> Remittance:
-    every = [reply for reply in heard if reply.kind == "835" and reply.status != PRICED_ONLY]
-    recouped = [reply for reply in heard if reply.kind == RECOUPMENT]
+def _of_one_payer(responses: Sequence[PayerResponse], rules: Rulebook, on: date) -> Remittance:
+    every = [response for response in responses if response.kind == "835" and response.status != PRICED_ONLY]
+    recouped = [response for response in responses if response.kind == RECOUPMENT]
     if not every:
-        withheld = sum((reply.withheld for reply in recouped), _NONE)
+        withheld = sum((response.withheld for response in recouped), _NONE)
         return Remittance(withheld=withheld, last=recouped[-1].at if recouped else None, events=_events(recouped))
-    reversals = [number for number, reply in enumerate(every) if reply.status == REVERSAL]
-    current = _standing(every[reversals[-1] + 1 :] if reversals else every)
-    paid = sum((reply.paid for reply in every), _NONE)
-    patient = sum((reply.patient for reply in current), _NONE)
+    reversals = [number for number, response in enumerate(every) if response.status == REVERSAL]
+    current = _in_effect(every[reversals[-1] + 1 :] if reversals else every)
+    paid = sum((response.paid for response in every), _NONE)
+    patient = sum((response.patient for response in current), _NONE)
     by_meaning = _by_meaning(current, rules, on)
     refused = by_meaning.get("refused", ())
     kept_back = [] if reversals else recouped
-    withheld = sum((reply.withheld for reply in kept_back), _NONE)
+    withheld = sum((response.withheld for response in kept_back), _NONE)
     before = max((sum((r.paid for r in every[:number]), _NONE) for number in reversals), default=_NONE)
     denied = bool(current) and all(
         r.status in REFUSED_WHOLLY for r in current if r.adjudication == current[-1].adjudication
@@ -127,16 +126,16 @@ def _of_one_payer(heard: Sequence[PayerResponse], rules: Rulebook, on: date) -> 
         allowed=paid + patient + _sum(by_meaning.get("reduction", ())),
         refused=_sum(refused),
         refused_reasons=frozenset(adjustment.carc for adjustment in refused),
-        remarks=frozenset(remark for reply in current for remark in reply.remarks),
+        remarks=frozenset(remark for response in current for remark in response.remarks),
         denied=denied,
         taken_back=taken_back,
         withheld=withheld,
         allowed_lines=tuple(sorted(_allowed_lines(current, rules, on).items())),
-        drg=next((reply.drg for reply in reversed(current) if reply.drg), None),
+        drg=next((response.drg for response in reversed(current) if response.drg), None),
         refused_lines=tuple(_refused_lines(current, rules, on)),
         refused_codes=_refused_codes(current, rules, on, _sum(refused)),
         first=every[0].at,
-        last=max(reply.at for reply in (every[-1], *kept_back)),
+        last=max(response.at for response in (every[-1], *kept_back)),
         events=_events([*every, *kept_back]),
         settled=owed_by_others and not (denied or taken_back or refused or withheld > 0),
         forwarded=any(r.status in FORWARDED for r in current),
@@ -144,21 +143,21 @@ def _of_one_payer(heard: Sequence[PayerResponse], rules: Rulebook, on: date) -> 
     )
 
 
-def _events(heard: Sequence[PayerResponse]) -> tuple[str, ...]:
-    return tuple(reply.event for reply in heard)
+def _events(responses: Sequence[PayerResponse]) -> tuple[str, ...]:
+    return tuple(response.event for response in responses)
 
 
 def _allowed_lines(current: Sequence[PayerResponse], rules: Rulebook, on: date) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
-    for line in (line for reply in current for line in reply.lines if line.hcpcs):
+    for line in (line for response in current for line in response.lines if line.hcpcs):
         owed = [a for a in line.adjustments if _meaning(a, rules, on) in ("patient", "reduction")]
         found[line.hcpcs or ""] = found.get(line.hcpcs or "", _NONE) + line.paid + _sum(owed)
     return found
 
 
 def _refused_lines(current: Sequence[PayerResponse], rules: Rulebook, on: date) -> Iterator[str]:
-    for reply in current:
-        for line in reply.lines:
+    for response in current:
+        for line in response.lines:
             refused = [a for a in line.adjustments if _meaning(a, rules, on) == "refused"]
             if refused:
                 reasons = ", ".join(dict.fromkeys(adjustment.carc for adjustment in refused))
@@ -167,24 +166,24 @@ def _refused_lines(current: Sequence[PayerResponse], rules: Rulebook, on: date) 
 
 def _refused_codes(current: Sequence[PayerResponse], rules: Rulebook, on: date, refused: Decimal) -> tuple[str, ...]:
     found: dict[str, Decimal] = {}
-    for line in (line for reply in current for line in reply.lines):
+    for line in (line for response in current for line in response.lines):
         amount = _sum([a for a in line.adjustments if _meaning(a, rules, on) == "refused"])
         if amount:
             found[line.hcpcs or ""] = found.get(line.hcpcs or "", _NONE) + amount
     return tuple(sorted(found)) if sum(found.values(), _NONE) == refused and "" not in found else ()
 
 
-def _standing(judged: Sequence[PayerResponse]) -> list[PayerResponse]:
-    """Without denials that a later adjudication took the place of: nothing was paid, so nothing is reversed."""
+def _in_effect(judged: Sequence[PayerResponse]) -> list[PayerResponse]:
+    """The adjudications without denials that a later one replaced; a denial pays nothing, so nothing is reversed."""
     newest = judged[-1].adjudication if judged else None
-    return [reply for reply in judged if reply.status not in REFUSED_WHOLLY or reply.adjudication == newest]
+    return [response for response in judged if response.status not in REFUSED_WHOLLY or response.adjudication == newest]
 
 
 def _by_meaning(current: Sequence[PayerResponse], rules: Rulebook, on: date) -> dict[str, tuple[Adjustment, ...]]:
-    """Adjustments by what their reason means; a reason the rulebook does not know counts as refused."""
+    """Adjustments by what their reason means; a reason without a row counts as refused."""
     found: dict[str, tuple[Adjustment, ...]] = {}
-    for reply in current:
-        for adjustment in reply.adjustments:
+    for response in current:
+        for adjustment in response.adjustments:
             meaning = _meaning(adjustment, rules, on)
             found[meaning] = (*found.get(meaning, ()), adjustment)
     return found

@@ -1,4 +1,4 @@
-"""What a payer answered to one claim: acknowledgements, remittances and recoupments in one shape."""
+"""Payer responses to one claim: acknowledgments, remittances and recoupments in one shape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.encounter.facts import Fact, Facts
-from domain.events import EventData
 from domain.events.revenue import Adjustment, ClaimAcknowledged, ClaimRecouped, ClaimRemitted, RemittedLine
 
 RECOUPMENT = "PLB"
@@ -21,13 +20,13 @@ PRICED_ONLY = "25"
 
 @dataclass(frozen=True, slots=True)
 class PayerResponse:
-    """One answer. `kind` is 999, 277CA, 835 or PLB; amounts are United States dollars; `status` is CLP02 of an 835.
+    """One response. `kind` is 999, 277CA, 835 or PLB; amounts are United States dollars; `status` is CLP02 of an 835.
 
     `withheld` is what a PLB took from a transfer for this claim; `trace` names the transfer.
 
-    `place` is where its sender put it: answers of one file have one time, and stand in the order of their places.
+    `place` is its place in the file: responses of one file have one time and are ordered by place.
 
-    `payer` tells the money of one payer from that of another; `crossover` names who a claim was passed on to.
+    `payer` identifies the payer; `crossover` names the payer that a claim was passed on to.
     """
 
     event: str
@@ -50,13 +49,18 @@ class PayerResponse:
     crossover: str | None = None
 
     @property
+    def cause(self) -> str:
+        """What is shown of a rejection: the kind of response and its status codes."""
+        return " ".join(("by", self.kind, *self.codes))
+
+    @property
     def payer(self) -> str:
-        """Who sent the money: the source of its event, which for a file of remittances is who made the payment (TRN03)."""
+        """The payer: the source of its event, which for a remittance file is the payer of TRN03."""
         return self.place[0]
 
     @property
     def order(self) -> tuple[datetime, str, bool, tuple[str, str], str]:
-        """A reversal comes before the correction that its transfer pairs it with."""
+        """Sort key; a reversal comes before the correction in the same transfer."""
         return (self.at, self.trace, self.status != REVERSAL, self.place, self.event)
 
     @property
@@ -65,35 +69,33 @@ class PayerResponse:
         return (self.at, self.trace)
 
 
-REPLIES = (ClaimAcknowledged, ClaimRemitted, ClaimRecouped)
-"""What answers a claim; each carries `control_number`."""
+RESPONSES = (ClaimAcknowledged, ClaimRemitted, ClaimRecouped)
+"""The events of payer responses; each has a `control_number`."""
 
 
-def replies(facts: Facts) -> tuple[PayerResponse, ...]:
-    """Every reply among the facts, corrections applied, in the order of their own time.
+def responses_of(facts: Facts) -> tuple[PayerResponse, ...]:
+    """Every payer response among the facts, corrected and in the order of their own time.
 
-    A recoupment that names the payer's number stands under the control number that the payer gave that number to.
+    A recoupment that names the payer claim control number belongs to the claim with that number.
     """
     found = [
         *map(_acknowledged, facts.of(ClaimAcknowledged)),
         *map(_remitted, facts.of(ClaimRemitted)),
         *map(_recouped, facts.of(ClaimRecouped)),
     ]
-    ordered = sorted(found, key=lambda reply: reply.order)
-    named = {reply.payer_number: reply.control for reply in ordered if reply.payer_number}
+    ordered = sorted(found, key=lambda response: response.order)
+    named = {response.payer_number: response.control for response in ordered if response.payer_number}
     return tuple(
-        replace(reply, control=named.get(reply.control, reply.control)) if reply.kind == RECOUPMENT else reply
-        for reply in ordered
+        replace(response, control=named.get(response.control, response.control))
+        if response.kind == RECOUPMENT
+        else response
+        for response in ordered
     )
 
 
-def payer_number(heard: Sequence[PayerResponse]) -> str | None:
-    """The payer's own number of the claim, as the newest reply that names it says (REF*1K, CLP07)."""
-    return next((reply.payer_number for reply in reversed(heard) if reply.payer_number), None)
-
-
-def is_reply(data: EventData) -> bool:
-    return isinstance(data, REPLIES)
+def payer_number(responses: Sequence[PayerResponse]) -> str | None:
+    """The payer's own number of the claim, as the newest response that names it gives it (REF*1K, CLP07)."""
+    return next((response.payer_number for response in reversed(responses) if response.payer_number), None)
 
 
 def _acknowledged(fact: Fact[ClaimAcknowledged]) -> PayerResponse:

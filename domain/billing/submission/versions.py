@@ -1,98 +1,116 @@
-"""One version of a claim as the store has it: its state, and what is to be judged."""
+"""The versions of one claim: what each bills, what was sent of it, and what became of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 
-ORIGINAL, REPLACEMENT, VOID = "1", "7", "8"
-"""Claim frequency codes (CLM05-3)."""
-
-
-class State(StrEnum):
-    """Of one version of a claim. The last five are the payer's word."""
-
-    HELD = "held"
-    EMITTED = "emitted"
-    SUPERSEDED = "superseded"
-    WITHDRAWN = "withdrawn"
-    TRANSMITTED = "transmitted"
-    VOIDED = "voided"
-    ACKNOWLEDGED = "acknowledged"
-    REJECTED = "rejected"
-    PAID = "paid"
-    PARTLY_PAID = "partly_paid"
-    DENIED = "denied"
-
-
-AT_PAYER = frozenset({State.TRANSMITTED, State.ACKNOWLEDGED, State.PAID, State.PARTLY_PAID, State.DENIED})
-"""The payer has it: a change replaces it (frequency 7), its end voids it (8). A rejected claim never got that far."""
-FILED = frozenset({State.ACKNOWLEDGED, State.PAID, State.PARTLY_PAID, State.DENIED})
-"""The payer said that it has the claim: timely filing is kept."""
-NOT_FILED = frozenset({State.HELD, State.EMITTED, State.TRANSMITTED, State.REJECTED})
+from domain.billing.model import Claim
+from domain.billing.submission.model import State
 
 
 @dataclass(frozen=True, slots=True)
 class RebillAfterVoid:
-    """A claim that waits until a void is out: its payer, and the last day of its statement."""
+    """A claim that goes out after a void: its payer, the last day of its statement, its charges in United States dollars."""
 
     payer: str
     through: date
+    total: Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """The rejection of a void: when, by which answer and codes, and the event that says so."""
-
-    at: datetime
-    by: str
-    event: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """One version of a claim as it lies in the store.
+class ClaimStatus:
+    """What the file and the payer's responses came to for a version, current or not; amounts are United States dollars.
 
     Attributes:
-        built: held, emitted or withdrawn: what the edits said.
-        frequency: 1 original, 7 replacement, 8 void.
-        total: charges in United States dollars.
-        through: last day of the statement; timely filing counts from it.
-        zone: of the facility; days end there.
-        expected: what the payer should come to, in United States dollars, where that is known.
-        expected_lines: the part of each service line, by its code, where the amount is the sum of lines.
-        drg: the group it was billed by.
-        number_needed: it refers to an earlier claim whose number at the payer is not known yet.
-        obstacle: why it could not be sent, in words without any value; None when nothing stands in the way.
-        errors: what the edits say against it today, though the payer may have it.
-        diagnoses: codes on the claim.
-        filed_before: the payer took in an earlier version, so timely filing is kept.
-        paid_before: what the payer paid for earlier versions and did not take back, in United States dollars.
-        behind: of a void, the claim that cannot go out before it.
-        void_refused: why an earlier version that was to be taken back still stands at its payer; None when none does.
-        shadow: its files carry the test indicator: the hospital's present process bills, so nobody need answer them.
+        state: the state it would have if no other version had taken its place; None while it was never followed.
+        response_kinds: the kinds of responses received.
+        unanswered_in_shadow: a test file without a response, which needs none.
+        next_title, next_due: the next step that people wait for.
+        followed_at, run: when, and by which workflow run, the version was last followed.
+        rebill: of a void, the claim that goes out after it.
     """
 
-    key: str
-    built: State
-    frequency: str
-    payer: str
-    total: Decimal
-    through: date
-    zone: tzinfo
-    emitted_at: datetime | None = None
-    sent_at: datetime | None = None
-    expected: Decimal | None = None
-    expected_lines: tuple[tuple[str, Decimal], ...] = ()
-    drg: str | None = None
-    number_needed: bool = False
-    obstacle: str | None = None
-    errors: tuple[str, ...] = ()
-    diagnoses: tuple[str, ...] = ()
-    filed_before: bool = False
-    paid_before: Decimal = Decimal(0)
-    behind: RebillAfterVoid | None = None
-    void_refused: Refusal | None = None
+    state: State | None = None
+    remitted_at: datetime | None = None
+    paid: Decimal | None = None
+    kept: Decimal | None = None
+    paid_by_further: Decimal | None = None
+    forwarded: bool = False
+    crossover: tuple[str, ...] = ()
+    balance: Decimal | None = None
+    patient_responsibility: Decimal | None = None
+    refused: Decimal | None = None
+    shortfall: Decimal | None = None
+    appeal_by: date | None = None
+    file_by: date | None = None
+    refused_lines: tuple[str, ...] = ()
+    response_kinds: tuple[str, ...] = ()
+    unanswered_in_shadow: bool = False
+    next_title: str | None = None
+    next_due: datetime | None = None
+    followed_at: datetime | None = None
+    run: str = ""
+    rebill: RebillAfterVoid | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Keyed hashes of who a file names; None where that is not known.
+
+    Attributes:
+        insured: the patient as the payer knows them.
+        others: address, record number, provider, payer and submitter.
+    """
+
+    insured: str | None = None
+    others: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """The one file of a version.
+
+    Attributes:
+        at: when it took its interchange number.
+        written: it is in the outbox; False while its batch is open or its file could not be written yet.
+        number_from: event of the response that gave the payer claim control number which a replacement or void names.
+    """
+
+    at: datetime
+    written: bool = False
     shadow: bool = False
+    parties: Parties = field(default_factory=Parties)
+    number_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimVersion:
+    """One content of a claim under one frequency and control number.
+
+    Attributes:
+        number: counts from 1.
+        state: that of the store; SUPERSEDED when another version took its place.
+        sequence, decided_at: of the newest decision that wants it as it is.
+        built_at, emitted_at: when the version was made; when it became final, None for one that is held.
+        control_number: CLM01; None for one that is held, and for one that is not saved yet.
+    """
+
+    number: int
+    claim: Claim
+    frequency: str
+    state: State
+    sequence: int
+    built_at: datetime
+    decided_at: datetime | None = None
+    emitted_at: datetime | None = None
+    control_number: str | None = None
+    sent: SentFile | None = None
+    status: ClaimStatus = field(default_factory=ClaimStatus)
+
+
+def current(versions: Sequence[ClaimVersion]) -> ClaimVersion | None:
+    """The version that counts: the newest that no other took the place of."""
+    return next((one for one in reversed(versions) if one.state is not State.SUPERSEDED), None)

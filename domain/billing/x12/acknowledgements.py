@@ -9,7 +9,7 @@ from domain.events.revenue import ClaimAcknowledged
 
 _ACCEPTED = frozenset("AE")
 _REFUSED = frozenset({"A3", "A4", "A6", "A7", "A8", "E0", "E1", "E2", "E3", "E4"})
-"""Claim status categories (X12 list 507) that say the claim was not taken in."""
+"""Claim status categories (X12 list 507) that report a rejected claim."""
 _RECEIVER_LEVEL, _CLAIM_LEVEL = "21", "PT"
 _CODES = 12
 

@@ -1,4 +1,4 @@
-"""What of a claim its 837 says: two documents that render alike bill the same, whatever their explanations say."""
+"""The content of the 837 of a claim: two documents with the same segments bill the same, whatever their explanations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.billing.x12.parties import Address, Control, Identity
 from domain.site import Site
 
 _ANY = "X"
-_NOBODY = Identity(_ANY, _ANY, date(1900, 1, 1), _ANY, Address(_ANY, _ANY, _ANY, _ANY), _ANY, _ANY)
+_NO_PATIENT = Identity(_ANY, _ANY, date(1900, 1, 1), _ANY, Address(_ANY, _ANY, _ANY, _ANY), _ANY, _ANY)
 _UNNUMBERED = Control(interchange=0, claim="", created=datetime(1900, 1, 1, tzinfo=UTC), filing="")
 
 
@@ -33,6 +33,6 @@ def _billed(claim: Claim, site: Site) -> tuple[str, str, Segments] | None:
         return None
     body = professional.body if claim.form is Form.CMS1500 else institutional.body
     try:
-        return claim.payer, claim.facility, body(claim, _NOBODY, site, payer, _UNNUMBERED)
+        return claim.payer, claim.facility, body(claim, _NO_PATIENT, site, payer, _UNNUMBERED)
     except NotWritable:
         return None

@@ -27,7 +27,7 @@ _LETTERS = str.maketrans(
 
 
 class NotWritable(ValueError):
-    """A value that a file cannot carry as it is. The message names the value's place and cure, never the value."""
+    """A value that a file cannot carry as it is. The message names the place of the value and the fix, never the value."""
 
 
 def text(value: str, length: int = 60) -> str:

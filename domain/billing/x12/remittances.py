@@ -90,7 +90,7 @@ def _claim(part: list[Segment]) -> dict[str, Any]:
 
 
 def _crossover(part: list[Segment]) -> str:
-    """The further payer the claim was passed on to: an organization, by its name."""
+    """The secondary payer that the claim was passed on to: an organization, by its name."""
     return next((at(s, 3) for s in part if s[0] == "NM1" and at(s, 1) == "TT" and at(s, 2) == "2"), "")
 
 

@@ -71,7 +71,7 @@ def _segments(file: str) -> list[Segment]:
     kinds = {segment[1] for segment in found if segment[0] == "GS"}
     if any(segment[0] == "TA1" and segment[4:5] == ["R"] for segment in found):
         raise NotUsable(
-            "it is a TA1: our interchange was refused before anything in it was read; correct it and send anew"
+            "it is a TA1: our interchange was refused before anything in it was read; correct it and send it again"
         )
     if not kinds or kinds - _READERS.keys():
         raise NotUsable("it is neither 999 nor 277CA nor 835")

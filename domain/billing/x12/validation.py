@@ -78,17 +78,17 @@ def guide_findings(file: str) -> list[str]:
         passed = pyx12.x12n_document.x12n_document(_parameters(), StringIO(file), None, None, fd_json=findings)
     except (pyx12.errors.EngineError, pyx12.errors.X12Error):
         return [_UNKNOWN]
-    told = list(_told(json.loads(findings.getvalue()))) if findings.getvalue() else []
-    if not told and not passed:
+    errors = list(_errors(json.loads(findings.getvalue()))) if findings.getvalue() else []
+    if not errors and not passed:
         return [_UNREADABLE]
-    return told
+    return errors
 
 
-def _told(node: Any, segment: str = "envelope") -> Iterator[str]:
+def _errors(node: Any, segment: str = "envelope") -> Iterator[str]:
     """Every error of the nested report, with the segment and element it belongs to."""
     if isinstance(node, list):
         for item in node:
-            yield from _told(item, segment)
+            yield from _errors(item, segment)
         return
     if not isinstance(node, dict):
         return
@@ -100,4 +100,4 @@ def _told(node: Any, segment: str = "envelope") -> Iterator[str]:
         name = f" {node['name']}" if node.get("name") else ""
         yield f"{place}{name} {_WORDS.get(str(error.get('err_cde')), 'is refused')}"
     for key in ("interchanges", "groups", "transactions", "segments", "elements"):
-        yield from _told(node.get(key, []), here)
+        yield from _errors(node.get(key, []), here)

@@ -79,7 +79,7 @@ def suggested_icans(seen: Findings) -> int | None:
     if seen.death:
         return DEATH
     axes = [
-        axis for axis in (_ice(seen), _arousal(seen), _seizure(seen), _motor(seen), _oedema(seen)) if axis is not None
+        axis for axis in (_ice(seen), _arousal(seen), _seizure(seen), _motor(seen), _edema(seen)) if axis is not None
     ]
     return max(axes) if axes else None
 
@@ -217,7 +217,7 @@ def _motor(seen: Findings) -> int | None:
     return None if seen.deep_focal_weakness is None else 4 if seen.deep_focal_weakness else 0
 
 
-def _oedema(seen: Findings) -> int | None:
+def _edema(seen: Findings) -> int | None:
     signs = (seen.posturing, seen.cranial_nerve_vi_palsy, seen.cushings_triad)
     if any(signs) or seen.oedema == "diffuse":
         return 4

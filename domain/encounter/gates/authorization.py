@@ -36,7 +36,7 @@ def authorization(context: EncounterContext, service: Service) -> list[Requireme
     usable = [a for a in context.record.authorizations if _names_product(context, a)]
     covering = [a for a in usable if a.covers(target)]
     asked = [_approved(context, target, covering)]
-    asked += _papers(context, service) if not covering else []
+    asked += _checklist_documents(context, service) if not covering else []
     if service.after > BEGINNING:
         asked += _replacement(context, service, covering)
     if covering and not any(a.covers(service.on) for a in usable):
@@ -101,16 +101,16 @@ def _why(context: EncounterContext, target: date) -> tuple[str, str]:
     return "authorization_missing", "approved authorization from the payer"
 
 
-def _papers(context: EncounterContext, service: Service) -> list[Requirement]:
+def _checklist_documents(context: EncounterContext, service: Service) -> list[Requirement]:
     """A request that is under way without all its papers: said before the payer says it."""
     open_ = [a for a in context.record.authorizations if a.decision is not AuthorizationDecision.APPROVED]
     if not open_:
         return []
     entries = checklist(context, service.on, eligibility(context, service))
-    lacking = [str(entry.row.number) for entry in entries if entry.lacking]
-    if not lacking:
+    missing = [str(entry.row.number) for entry in entries if entry.missing]
+    if not missing:
         return []
-    return [_warning(context, "authorization_incomplete", "papers", f"checklist documents {', '.join(lacking)}")]
+    return [_warning(context, "authorization_incomplete", "papers", f"checklist documents {', '.join(missing)}")]
 
 
 def _replacement(context: EncounterContext, service: Service, covering: list[Authorization]) -> list[Requirement]:
@@ -135,8 +135,8 @@ def _replacement(context: EncounterContext, service: Service, covering: list[Aut
 
 def _amends(context: EncounterContext, service: Service, found: Authorization) -> bool:
     """The number was known before the loss and was decided anew after it."""
-    heard = [context.by_event[event].time for event in found.events if event in context.by_event]
-    return bool(heard) and min(heard) <= service.after
+    received = [context.by_event[event].time for event in found.events if event in context.by_event]
+    return bool(received) and min(received) <= service.after
 
 
 def _warning(context: EncounterContext, kind: str, what: str, missing: str) -> Requirement:

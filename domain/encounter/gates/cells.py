@@ -55,7 +55,7 @@ def arrival(context: EncounterContext, until: datetime | None = None) -> Fact[ce
         for fact in context.record.custody
         if fact.data.step in ON_SITE
         and fact.occurred > context.attempt.since
-        and _at_planned_centre(context, fact)
+        and _at_planned_center(context, fact)
         and (until is None or fact.occurred <= until)
         and (context.attempt.bag_id is None or fact.data.bag_id in (None, context.attempt.bag_id))
     ]
@@ -64,7 +64,7 @@ def arrival(context: EncounterContext, until: datetime | None = None) -> Fact[ce
     return steps[0]
 
 
-def _at_planned_centre(context: EncounterContext, fact: Fact[cells.CustodyRecorded]) -> bool:
+def _at_planned_center(context: EncounterContext, fact: Fact[cells.CustodyRecorded]) -> bool:
     """By the facility that the hand-over names; without one, a bag is where the plan of that time wanted it."""
     if fact.data.facility is not None:
         return fact.data.facility == context.infusion_facility
@@ -77,12 +77,12 @@ def left_over(context: EncounterContext) -> tuple[Fact[cells.ProductReleased], .
     used = {infusion.bag_id for infusion in context.record.infusions}
     settled: set[str | None] = {f.data.bag_id for f in context.record.dispositions if f.data.disposition in LOST}
     settled |= {fact.data.bag_id for fact in context.record.custody if fact.data.step is CustodyStep.DISPOSITION}
-    wanted = None if context.record.withdrawal is not None or context.record.given else context.attempt.bag_id
+    planned = None if context.record.withdrawal is not None or context.record.given else context.attempt.bag_id
     latest = {fact.data.bag_id: fact for fact in context.record.releases}
-    return tuple(fact for bag, fact in latest.items() if bag not in used | settled | {wanted})
+    return tuple(fact for bag, fact in latest.items() if bag not in used | settled | {planned})
 
 
-def in_manufacture(context: EncounterContext) -> bool:
+def in_manufacturing(context: EncounterContext) -> bool:
     """Cells were collected and are neither released nor given up."""
     return bool(context.attempt.collections) and context.attempt.release is None
 
@@ -150,7 +150,7 @@ __all__ = [
     "collected",
     "confirmed_on_site",
     "depleted",
-    "in_manufacture",
+    "in_manufacturing",
     "in_time",
     "last_dose_day",
     "left_over",

@@ -34,13 +34,12 @@ def reports(context: EncounterContext, layer: str, holder: str) -> tuple[Report,
     ]
     found += [
         Report((fact.time, fact.event_id), fact.event_id, fact.data)
-        for fact in {f.event_id: f for f in (*context.holders, *context.record.facts.all)}.values()
-        if isinstance(fact.data, CertificationChanged) and fact.data.layer.value == layer and fact.data.holder == holder
+        for fact in context.certificate_changes.get((layer, holder), ())
     ]
     return tuple(sorted(found, key=lambda report: report.made))
 
 
-def standing(found: Iterable[Report], product: str | None, on: date) -> Report | None:
+def certificate_in_effect(found: Iterable[Report], product: str | None, on: date) -> Report | None:
     """The certificate that counts on the day; None when none does. `product` None: the layer is not per product."""
     mine = [r for r in found if product is None or r.change.product in (None, product)]
     closings = [r.made for r in mine if not _active(r) and _covers(r.change, on)]

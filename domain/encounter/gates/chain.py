@@ -12,7 +12,7 @@ from domain.events.cells import CustodyStep
 from domain.rulebook.rows import CustodyRule, Product
 
 ORDER = tuple(CustodyStep)
-HandOver = Fact[cells.CustodyRecorded]
+Transfer = Fact[cells.CustodyRecorded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Violation:
     denial: int | None = None
 
 
-def hand_overs(context: EncounterContext, until: datetime | None) -> list[HandOver]:
+def transfers(context: EncounterContext, until: datetime | None) -> list[Transfer]:
     """The hand-overs of this attempt up to a moment."""
     return [
         fact
@@ -45,7 +45,7 @@ def hand_overs(context: EncounterContext, until: datetime | None) -> list[HandOv
     ]
 
 
-def of_the_product(fact: HandOver) -> bool:
+def of_the_product(fact: Transfer) -> bool:
     """The hand-over is of the finished product: released or later in the chain."""
     return ORDER.index(fact.data.step) >= ORDER.index(CustodyStep.RELEASED)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from domain.encounter.context import EncounterContext
-from domain.encounter.gates.certificates import reports, standing
+from domain.encounter.gates.certificates import certificate_in_effect, reports
 from domain.encounter.model import Requirement
 from domain.events.access import CertificateEvidence
 from domain.events.governance import Layer
@@ -28,7 +28,7 @@ class Entry:
     sources: Mapping[str, str | None]
 
     @property
-    def lacking(self) -> tuple[str, ...]:
+    def missing(self) -> tuple[str, ...]:
         return tuple(kind for kind, source in self.sources.items() if source is None)
 
 
@@ -53,18 +53,18 @@ def _entry(context: EncounterContext, on: date, row: Checklist, verdicts: Mappin
 
 def _sources(context: EncounterContext, on: date, kind: str, verdict: bool | None) -> Iterator[str]:
     """Where a kind of evidence comes from, the referral first."""
-    wanted = _certificates(context, kind)
+    required = _certificates(context, kind)
     if verdict is not None:
         if verdict:
             yield REFERRAL
         return
-    if wanted is None:
-        if context.record.papers(*ALSO.get(kind, (kind,))) or (kind == "prior_therapy_log" and _therapies(context)):
+    if required is None:
+        if context.record.documents(*ALSO.get(kind, (kind,))) or (kind == "prior_therapy_log" and _therapies(context)):
             yield REFERRAL
         return
-    if all(_filed(context, on, kind, holder, product) for _, holder, product in wanted):
+    if all(_filed(context, on, kind, holder, product) for _, holder, product in required):
         yield REFERRAL
-    if all(_on_file(context, on, layer, holder, product) for layer, holder, product in wanted):
+    if all(_on_file(context, on, layer, holder, product) for layer, holder, product in required):
         yield ON_FILE
 
 
@@ -72,10 +72,10 @@ def _therapies(context: EncounterContext) -> bool:
     return context.record.referral is not None and bool(context.record.referral.data.prior_therapies)
 
 
-Wanted = tuple[Layer, str | None, str | None]
+RequiredCertificate = tuple[Layer, str | None, str | None]
 
 
-def _certificates(context: EncounterContext, kind: str) -> tuple[Wanted, ...] | None:
+def _certificates(context: EncounterContext, kind: str) -> tuple[RequiredCertificate, ...] | None:
     """Of a certificate paper: layers, holders and product it must show; None for every other paper (G371-372)."""
     prescriber = context.record.referral.data.prescriber_npi if context.record.referral else None
     match kind:
@@ -92,15 +92,15 @@ def _certificates(context: EncounterContext, kind: str) -> tuple[Wanted, ...] | 
 def _filed(context: EncounterContext, on: date, kind: str, holder: str | None, product: str | None) -> bool:
     """A copy came with the referral: of this holder and product, valid on the day."""
     return any(
-        isinstance(paper, CertificateEvidence)
-        and paper.values.holder == holder
-        and (product is None or paper.values.product == product)
-        and paper.values.valid_from <= on
-        and (paper.values.valid_to is None or on <= paper.values.valid_to)
-        for paper, _ in context.record.papers(kind)
+        isinstance(document, CertificateEvidence)
+        and document.values.holder == holder
+        and (product is None or document.values.product == product)
+        and document.values.valid_from <= on
+        and (document.values.valid_to is None or on <= document.values.valid_to)
+        for document, _ in context.record.documents(kind)
     )
 
 
 def _on_file(context: EncounterContext, on: date, layer: Layer, holder: str | None, product: str | None) -> bool:
     """The site file or a reported certificate has it, so that a copy can be attached."""
-    return holder is not None and standing(reports(context, layer.value, holder), product, on) is not None
+    return holder is not None and certificate_in_effect(reports(context, layer.value, holder), product, on) is not None

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from domain.encounter.context import EncounterContext, Service
-from domain.encounter.gates.chain import HandOver, Violation, hand_overs, limit
+from domain.encounter.gates.chain import Transfer, Violation, limit, transfers
 from domain.events.base import Stage
 from domain.events.cells import CustodyStep
 
 
 def conditions(context: EncounterContext, service: Service, until: datetime | None) -> Iterator[Violation]:
     """Every broken condition up to the service."""
-    for fact in hand_overs(context, until):
-        yield from _hand_over(context, fact)
+    for fact in transfers(context, until):
+        yield from _transfer(context, fact)
     yield from _specification(context, until)
     yield from _certificate(context, service, until)
     if service.stage is Stage.INFUSION:
@@ -26,7 +26,7 @@ def conditions(context: EncounterContext, service: Service, until: datetime | No
         yield from _thaw(context)
 
 
-def thaw_end(context: EncounterContext, fact: HandOver) -> datetime | None:
+def thaw_end(context: EncounterContext, fact: Transfer) -> datetime | None:
     """When the thaw clock of a hand-over runs out; a thaw heard of late gets the grace of late feeds."""
     end = _clock(context, fact)
     if end is None:
@@ -34,7 +34,7 @@ def thaw_end(context: EncounterContext, fact: HandOver) -> datetime | None:
     return end if fact.received_at <= end else fact.received_at + context.grace
 
 
-def _clock(context: EncounterContext, fact: HandOver) -> datetime | None:
+def _clock(context: EncounterContext, fact: Transfer) -> datetime | None:
     """When the thaw clock runs out by the time of the thaw; None for other hand-overs."""
     row = limit(context, CustodyStep.THAW, context.day(fact.occurred))
     if fact.data.step is not CustodyStep.THAW or row is None or row.hours_max is None:
@@ -42,7 +42,7 @@ def _clock(context: EncounterContext, fact: HandOver) -> datetime | None:
     return fact.occurred + timedelta(hours=float(row.hours_max))
 
 
-def _hand_over(context: EncounterContext, fact: HandOver) -> Iterator[Violation]:
+def _transfer(context: EncounterContext, fact: Transfer) -> Iterator[Violation]:
     row = limit(context, fact.data.step, context.day(fact.occurred))
     warmest = row.temperature_max_c if row else None
     if warmest is not None and fact.data.temperature is not None and fact.data.temperature.max > warmest:
@@ -55,12 +55,12 @@ def _hand_over(context: EncounterContext, fact: HandOver) -> Iterator[Violation]
         yield _out_of_specification(fact.event_id, fact.data.bag_id or context.attempt.bag_id)
 
 
-def _broken(context: EncounterContext, name: str, what: str, fact: HandOver) -> Violation:
+def _broken(context: EncounterContext, name: str, what: str, fact: Transfer) -> Violation:
     bag = fact.data.bag_id or context.attempt.bag_id
     return Violation("broken_chain_condition", name, what, (fact.event_id,), bag, True)
 
 
-def _accepted_later(context: EncounterContext, refused: HandOver) -> bool:
+def _accepted_later(context: EncounterContext, refused: Transfer) -> bool:
     """The receiver recorded the same hand-over again and accepted."""
     same = (refused.data.step, refused.data.bag_id)
     return any(
@@ -101,7 +101,7 @@ def _above_cap(context: EncounterContext, on: date, cells: int | None) -> bool:
 def _bedside(context: EncounterContext, on: date) -> Iterator[Violation]:
     """Two different people, also where the check is recorded and nothing is infused yet; cells infused within the cap."""
     row = limit(context, CustodyStep.BEDSIDE_CHECK, on)
-    checked = [fact for fact in hand_overs(context, None) if fact.data.step is CustodyStep.BEDSIDE_CHECK]
+    checked = [fact for fact in transfers(context, None) if fact.data.step is CustodyStep.BEDSIDE_CHECK]
     at_bedside = {fact.data.bag_id: fact.event_id for fact in checked if fact.data.bag_id is not None}
     at_bedside |= {infusion.bag_id: infusion.last.event_id for infusion in context.record.infusions}
     for bag, event in at_bedside.items():
@@ -126,7 +126,7 @@ def _people(context: EncounterContext, bag_id: str) -> set[str]:
 
 
 def _thaw(context: EncounterContext) -> Iterator[Violation]:
-    for fact in hand_overs(context, None):
+    for fact in transfers(context, None):
         clock, end = _clock(context, fact), thaw_end(context, fact)
         if clock is None or end is None:
             continue

@@ -20,7 +20,7 @@ from domain.events.base import Setting
 from domain.rulebook.rows import Eligibility
 
 COLUMNS = ("product", "indication", "payer", "payer_class", "setting")
-Paper = tuple[access.EvidenceAdded, str]
+Document = tuple[access.EvidenceAdded, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,46 +103,48 @@ def _requirement(context: EncounterContext, service: Service, row: Eligibility) 
 
 
 def _events(context: EncounterContext, kinds: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(event for _, event in context.record.papers(*kinds)))
+    return tuple(dict.fromkeys(event for _, event in context.record.documents(*kinds)))
 
 
-def _latest(context: EncounterContext, service: Service, row: Eligibility, kinds: tuple[str, ...]) -> Paper | None:
+def _latest(context: EncounterContext, service: Service, row: Eligibility, kinds: tuple[str, ...]) -> Document | None:
     """The paper that decides; with a window, only one that is inside it on the day."""
-    papers = context.record.papers(*kinds)
-    before = [paper for paper in papers if paper[0].dated <= service.on]
+    documents = context.record.documents(*kinds)
+    before = [document for document in documents if document[0].dated <= service.on]
     if row.max_age_days is not None:
         oldest = service.on - timedelta(days=row.max_age_days)
-        before = [paper for paper in before if paper[0].dated >= oldest]
+        before = [document for document in before if document[0].dated >= oldest]
         return before[-1] if before else None
     if before:
         return before[-1]
-    return papers[-1] if papers else None
+    return documents[-1] if documents else None
 
 
-def _speaks_for(paper: access.EvidenceAdded, row: Eligibility) -> bool:
+def _speaks_for(document: access.EvidenceAdded, row: Eligibility) -> bool:
     """Whether the values of a paper satisfy the row; papers without values count by being there."""
-    match paper:
+    match document:
         case access.BtkInhibitorEvidence():
             agents, reasons = row.agents, row.reasons
-            return (not agents or paper.values.agent in agents) and (not reasons or paper.values.reason in reasons)
+            return (not agents or document.values.agent in agents) and (
+                not reasons or document.values.reason in reasons
+            )
         case access.FlowEvidence():
-            return paper.values.cd19_positive
+            return document.values.cd19_positive
         case access.PathologyEvidence():
-            return paper.values.cd19_positive
+            return document.values.cd19_positive
         case access.EcogEvidence():
-            return _within(Decimal(paper.values.score), row)
+            return _within(Decimal(document.values.score), row)
         case access.CnsEvidence():
-            return _within(Decimal(paper.values.status), row)
+            return _within(Decimal(document.values.status), row)
         case access.LvefEvidence():
-            return _within(paper.values.percent, row)
+            return _within(document.values.percent, row)
         case access.OrganEvidence():
-            return paper.values.adequate
+            return document.values.adequate
         case access.AutoimmuneEvidence():
-            return not paper.values.active
+            return not document.values.active
         case access.BurdenEvidence():
-            return row.requirement == "imaging" or paper.values.level == "low"
+            return row.requirement == "imaging" or document.values.level == "low"
         case access.RiskEvidence():
-            return paper.values.outpatient_acceptable
+            return document.values.outpatient_acceptable
     return True
 
 
@@ -154,9 +156,9 @@ def _btk_inhibitor(context: EncounterContext, service: Service, row: Eligibility
     """The latest paper decides; without one, a log entry that names agent, both dates and the reason (G277, G433)."""
     referral = context.record.referral
     assert referral is not None
-    paper = _latest(context, service, row, ("btk_inhibitor",))
-    if paper is not None:
-        met = _speaks_for(paper[0], row)
+    document = _latest(context, service, row, ("btk_inhibitor",))
+    if document is not None:
+        met = _speaks_for(document[0], row)
         said = "" if met else f"{row.title}; the latest document does not support it"
         return Finding(met, said, _events(context, ("btk_inhibitor",)))
     met = any(
@@ -194,10 +196,10 @@ def _prior_therapy(context: EncounterContext, service: Service, row: Eligibility
     referral = context.record.referral
     assert referral is not None
     lines = len({therapy.line for therapy in referral.data.prior_therapies})
-    papers = _events(context, ("prior_therapy_log",))
-    wanted = row.minimum or Decimal(1)
-    met = lines >= wanted or (bool(papers) and wanted <= 1)
-    return Finding(met, "" if met else row.title, (referral.event_id, *papers))
+    documents = _events(context, ("prior_therapy_log",))
+    minimum = row.minimum or Decimal(1)
+    met = lines >= minimum or (bool(documents) and minimum <= 1)
+    return Finding(met, "" if met else row.title, (referral.event_id, *documents))
 
 
 def _relapsed(context: EncounterContext, service: Service, row: Eligibility) -> Finding:
@@ -205,16 +207,16 @@ def _relapsed(context: EncounterContext, service: Service, row: Eligibility) -> 
     referral = context.record.referral
     assert referral is not None
     said = [
-        (paper.values.relapsed_or_refractory, event)
-        for paper, event in context.record.papers("pathology")
-        if isinstance(paper, access.PathologyEvidence) and paper.values.relapsed_or_refractory is not None
+        (document.values.relapsed_or_refractory, event)
+        for document, event in context.record.documents("pathology")
+        if isinstance(document, access.PathologyEvidence) and document.values.relapsed_or_refractory is not None
     ]
     events = (referral.event_id, *(event for _, event in said))
     if said:
         return Finding(bool(said[-1][0]), "" if said[-1][0] else f"{row.title}; pathology does not support it", events)
     label = context.indication_row(service.on)
     remission = label is not None and referral.data.diagnosis in label.remission_codes
-    treated = bool(referral.data.prior_therapies or context.record.papers("btk_inhibitor", "prior_therapy_log"))
+    treated = bool(referral.data.prior_therapies or context.record.documents("btk_inhibitor", "prior_therapy_log"))
     met = treated and not remission
     return Finding(met, "" if met else row.title, events)
 

@@ -15,12 +15,12 @@ from domain.encounter.context import EncounterContext, Service
 from domain.encounter.facts import Fact
 from domain.encounter.gates.chain import (
     Violation,
-    hand_overs,
     ndc_fits,
     ndc_of_another,
     of_the_product,
     own_keys,
     product_part,
+    transfers,
 )
 from domain.encounter.gates.condition import conditions
 from domain.encounter.gates.requirements import alert_row, from_alert
@@ -46,7 +46,7 @@ WRONG_PRODUCT, UNKNOWN_NDC = 9, 12
 
 def identity(context: EncounterContext, service: Service) -> list[Requirement]:
     """The chain up to a service, judged for its day: one requirement for each broken rule, or one that is met."""
-    broken = list(standing(context, service))
+    broken = list(open_violations(context, service))
     if not broken:
         return [_requirement(context, Violation("identity_mismatch", "chain", "", ()), True)]
     return [_requirement(context, violation, False) for violation in broken]
@@ -58,7 +58,7 @@ def shared_identity(context: EncounterContext, service: Service) -> list[Require
     return [_requirement(context, violation, False) for violation in found.values()]
 
 
-def standing(context: EncounterContext, service: Service) -> Iterator[Violation]:
+def open_violations(context: EncounterContext, service: Service) -> Iterator[Violation]:
     """The broken rules that no disposition has settled, one of each name with all its events."""
     merged: dict[str, Violation] = {}
     for found in violations(context, service):
@@ -144,7 +144,7 @@ def _ndc_denial(context: EncounterContext, ndc: str, on: date) -> int:
 def _shared(context: EncounterContext, until: datetime | None) -> Iterator[Violation]:
     """Identifiers of this attempt's cells that another patient's encounter carries: whose cells they are is not known."""
     release = context.attempt.release
-    facts: list[Fact[EventData]] = [*context.attempt.collections, *hand_overs(context, until)]
+    facts: list[Fact[EventData]] = [*context.attempt.collections, *transfers(context, until)]
     facts += [release] if release is not None and (until is None or release.occurred <= until) else []
     for fact in facts if context.shared else ():
         for kind, value in aliases_of(fact.data):
@@ -157,16 +157,16 @@ def _shared(context: EncounterContext, until: datetime | None) -> Iterator[Viola
 def _one_number(context: EncounterContext, until: datetime | None) -> Iterator[Violation]:
     """The maker's number over the whole attempt, the ISBT 128 number over the finished product: one of each."""
     release = context.attempt.release
-    scanned: list[Fact[EventData]] = [*context.attempt.collections, *hand_overs(context, until)]
-    product: list[Fact[EventData]] = [fact for fact in hand_overs(context, until) if of_the_product(fact)]
+    scanned: list[Fact[EventData]] = [*context.attempt.collections, *transfers(context, until)]
+    product: list[Fact[EventData]] = [fact for fact in transfers(context, until) if of_the_product(fact)]
     if release is not None and (until is None or release.occurred <= until):
         scanned, product = [*scanned, release], [*product, release]
     for field, facts in (("maker_id", scanned), ("isbt_128", product)):
-        said = {getattr(fact.data, field, None): fact.event_id for fact in facts}
-        said.pop(None, None)
-        if len(said) > 1:
+        values = {getattr(fact.data, field, None): fact.event_id for fact in facts}
+        values.pop(None, None)
+        if len(values) > 1:
             what = f"one {NAMES[field]} on all scans"
-            yield _mismatch(field, what, tuple(said.values()), context.attempt.bag_id)
+            yield _mismatch(field, what, tuple(values.values()), context.attempt.bag_id)
 
 
 def _origin(context: EncounterContext, until: datetime | None) -> Iterator[Violation]:
@@ -177,7 +177,7 @@ def _origin(context: EncounterContext, until: datetime | None) -> Iterator[Viola
         if collection.data.coi_id not in keys:
             what = "collection with the issued chain-of-identity key"
             yield _mismatch("collection.coi", what, (collection.event_id,), context.attempt.bag_id)
-    for fact in hand_overs(context, until):
+    for fact in transfers(context, until):
         if keys and fact.data.coi_id not in keys:
             what = "transfers with the collection's chain-of-identity key"
             yield _mismatch("coi", what, (fact.event_id,), fact.data.bag_id or context.attempt.bag_id)
@@ -199,7 +199,7 @@ def _release(context: EncounterContext, on: date, until: datetime | None) -> Ite
         denial = _ndc_denial(context, data.ndc, on)
         yield _mismatch("release.ndc", "release with an NDC of the product", (event,), data.bag_id, denial)
     released = {fact.data.bag_id for fact in context.record.releases}
-    for fact in hand_overs(context, until):
+    for fact in transfers(context, until):
         if of_the_product(fact) and fact.data.bag_id is not None and fact.data.bag_id not in released:
             what = "transfers of a released bag"
             yield _mismatch("bag", what, (event, fact.event_id), fact.data.bag_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from domain.encounter.checks.tocilizumab_stock import given_since
 from domain.encounter.context import UNKNOWN, EncounterContext, Service
 from domain.encounter.facts import Fact
-from domain.encounter.gates.certificates import Report, reports, standing
+from domain.encounter.gates.certificates import Report, certificate_in_effect, reports
 from domain.encounter.gates.requirements import strictest
 from domain.encounter.model import Enforcement, Requirement
 from domain.events.care import FacilityReadiness
@@ -58,7 +58,9 @@ def certificate(context: EncounterContext, row: Certification, service: Service)
     holder = holder_of(context, row, service)
     if holder is None:
         return None
-    return standing(reports(context, row.layer, holder), context.product if row.per_product else None, service.on)
+    return certificate_in_effect(
+        reports(context, row.layer, holder), context.product if row.per_product else None, service.on
+    )
 
 
 def _facility(context: EncounterContext, service: Service, stage: str) -> str | None:
@@ -69,7 +71,7 @@ def _requirement(context: EncounterContext, service: Service, row: Certification
     if row.layer in CERTIFICATES:
         met, missing, events, type_ = _certified(context, service, row)
     else:
-        met, missing, events, type_ = _at_hand(context, service, row)
+        met, missing, events, type_ = _stock(context, service, row)
     return Requirement(
         key=f"readiness.{row.layer}.{row.holder}",
         kind="readiness",
@@ -108,13 +110,15 @@ def _certified(context: EncounterContext, service: Service, row: Certification) 
         return False, f"{row.title}; the {who} is unknown", events, CertificationChanged.event_type
     if certificate(context, row, service) is not None:
         return True, "", events, CertificationChanged.event_type
-    other = row.per_product and any(standing(seen, r.change.product, service.on) for r in seen if r.change.product)
+    other = row.per_product and any(
+        certificate_in_effect(seen, r.change.product, service.on) for r in seen if r.change.product
+    )
     hint = "; another product's certificate is on file and does not count" if other else ""
     missing = f"{row.title}, valid on the service date{hint}"
     return False, missing, events, CertificationChanged.event_type
 
 
-def _at_hand(context: EncounterContext, service: Service, row: Certification) -> Answer:
+def _stock(context: EncounterContext, service: Service, row: Certification) -> Answer:
     facility = holder_of(context, row, service)
     report = _report(context, service, facility)
     latest = report.data if report else _filed(context, facility)

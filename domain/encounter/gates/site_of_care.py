@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domain.encounter.context import EncounterContext, Service
 from domain.encounter.gates.requirements import from_alert
 from domain.encounter.model import Enforcement, Requirement
@@ -44,26 +46,22 @@ def _unknown(context: EncounterContext) -> Requirement:
 
 def _judged(context: EncounterContext, row: SiteOfCare, setting: Setting) -> Requirement:
     missing = _missing(context, row)
-    events = tuple(event for _, event in context.record.papers(*row.documents)) if row.documents else ()
+    events = tuple(event for _, event in context.record.documents(*row.documents)) if row.documents else ()
     met = row.policy == "allowed" or (row.policy == "with_document" and not missing)
     text = "inpatient setting" if row.policy == "held" else " and ".join(missing)
-    base = from_alert(context, "site_of_care", "", "site_of_care", met, "")
-    return Requirement(
-        key="site_of_care.setting",
-        kind="site_of_care",
-        met=met,
-        enforcement=Enforcement.HOLD,
-        owner=row.owner,
-        title=base.title,
-        missing="" if met else text,
-        fix=row.fix or base.fix,
-        rule=row.id,
-        citation=row.citation,
-        denial=row.denial if row.denial is not None else base.denial,
+    asked = from_alert(
+        context,
+        "site_of_care",
+        "site_of_care.setting",
+        "site_of_care",
+        met,
+        "" if met else text,
         releases_on=RELEASES,
         evidence=events,
-        alert="site_of_care",
+        denial=row.denial,
+        fix=row.fix,
     )
+    return replace(asked, owner=row.owner, rule=row.id, citation=row.citation)
 
 
 def _missing(context: EncounterContext, row: SiteOfCare) -> list[str]:
@@ -72,12 +70,12 @@ def _missing(context: EncounterContext, row: SiteOfCare) -> list[str]:
 
 
 def _supports(context: EncounterContext, kind: str) -> bool:
-    papers = context.record.papers(kind)
-    if not papers:
+    documents = context.record.documents(kind)
+    if not documents:
         return False
-    match papers[-1][0]:
-        case access.RiskEvidence() as paper:
-            return paper.values.outpatient_acceptable
-        case access.BurdenEvidence() as paper:
-            return paper.values.level == "low"
+    match documents[-1][0]:
+        case access.RiskEvidence() as document:
+            return document.values.outpatient_acceptable
+        case access.BurdenEvidence() as document:
+            return document.values.level == "low"
     return True

@@ -36,7 +36,7 @@ def collections(context: EncounterContext) -> tuple[Service, ...]:
     return tuple(context.performed(STAGE, f, f.data.facility, f.data.setting) for f in context.record.collections)
 
 
-def asks(context: EncounterContext, service: Service) -> list[Requirement]:
+def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
     """Everything that must be known before cells are collected (G47: verify before scheduling)."""
     if context.record.referral is None:
         return referral(context, service)
@@ -60,7 +60,7 @@ def waits(context: EncounterContext) -> Iterator[Wait]:
     """Papers, authorization, booking, and the documentation of a booked collection."""
     known = context.record.referral
     if known is not None and not happened(context):
-        yield from _paper_waits(context)
+        yield from _document_waits(context)
     if happened(context):
         return
     booked = context.bookings(BookableStage.APHERESIS)
@@ -87,9 +87,9 @@ def waits(context: EncounterContext) -> Iterator[Wait]:
 
 def findings(context: EncounterContext) -> Iterator[Finding]:
     """What is known about the way to the collection: bookings without referral, missed ones, the payer's answer."""
-    standing = tuple(e for a in context.record.appointments if a.status == "booked" for e in a.events)
-    if context.record.referral is None and standing:
-        yield Finding("referral_missing", events=standing)
+    bookings = tuple(e for a in context.record.appointments if a.status == "booked" for e in a.events)
+    if context.record.referral is None and bookings:
+        yield Finding("referral_missing", events=bookings)
     if not happened(context):
         if overlap(context, service(context).on):
             assert context.record.referral is not None
@@ -108,7 +108,7 @@ def milestones(context: EncounterContext) -> Iterator[Milestone]:
             yield Milestone("apheresis", booking.starts_at, True, booking.events)
 
 
-def _paper_waits(context: EncounterContext) -> Iterator[Wait]:
+def _document_waits(context: EncounterContext) -> Iterator[Wait]:
     known = context.record.referral
     assert known is not None
     gap = [r for r in eligibility(context, service(context)) if not r.met and r.enforcement.value == "hold"]

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from domain.alerts.model import Finding
 from domain.encounter.context import EncounterContext
-from domain.encounter.gates.chain import ORDER, hand_overs
+from domain.encounter.gates.chain import ORDER, transfers
 from domain.events.cells import CustodyStep
 
 ANY_TIME = frozenset(
@@ -51,7 +51,7 @@ def _first_of_each(context: EncounterContext) -> Iterator[_Step]:
 
 def _steps(context: EncounterContext) -> Iterator[_Step]:
     others = {fact.data.bag_id for fact in context.record.releases} - {context.attempt.bag_id}
-    for fact in hand_overs(context, None):
+    for fact in transfers(context, None):
         if fact.data.step not in ANY_TIME and fact.data.bag_id not in others:
             yield _Step(ORDER.index(fact.data.step), fact.occurred, fact.event_id)
     for collection in context.attempt.collections:

@@ -8,7 +8,7 @@ from domain.alerts.model import Finding
 from domain.encounter.context import EncounterContext, Service
 from domain.encounter.gates.authorization import authorization
 from domain.encounter.gates.cells import confirmed_on_site, depleted, in_time, last_dose_day, slipped
-from domain.encounter.gates.chain import hand_overs
+from domain.encounter.gates.chain import transfers
 from domain.encounter.gates.condition import thaw_end
 from domain.encounter.gates.eligibility import eligibility
 from domain.encounter.gates.identity import identity, quarantined
@@ -35,7 +35,7 @@ def service(context: EncounterContext) -> Service:
     return context.due(STAGE, context.infusion_facility, context.record.planned_setting)
 
 
-def asks(context: EncounterContext, service: Service) -> list[Requirement]:
+def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
     """Readiness with drug and intensive care at hand, approval, setting, lymphodepletion, and the bag's identity."""
     return [
         *referral(context, service),
@@ -118,7 +118,7 @@ def _elsewhere(context: EncounterContext) -> Iterator[Finding]:
 
 
 def _thaw_clock(context: EncounterContext) -> Iterator[Wait]:
-    for fact in hand_overs(context, None):
+    for fact in transfers(context, None):
         end = thaw_end(context, fact)
         if end is not None:
             yield Wait(f"thaw_clock:{fact.event_id}", None, end, STAGE, "the thaw clock", (fact.event_id,))

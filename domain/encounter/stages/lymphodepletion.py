@@ -39,7 +39,7 @@ def service(context: EncounterContext) -> Service:
     return context.due(STAGE, context.infusion_facility, None)
 
 
-def asks(context: EncounterContext, service: Service) -> list[Requirement]:
+def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
     """Certificates again, the approval for the infusion day, and the product at the centre."""
     return [
         *referral(context, service),

@@ -54,7 +54,7 @@ def service(context: EncounterContext) -> Service:
     return context.due(STAGE, context.apheresis_facility, None)
 
 
-def asks(context: EncounterContext, service: Service) -> list[Requirement]:
+def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
     """Cells, a certified chain, and one identity from collection to manufacturer."""
     open_ended = Service(STAGE, service.on, False, service.booked, service.facility, service.setting, None)
     return [collected(context, service), *readiness(context, service), *identity(context, open_ended)]
@@ -99,7 +99,7 @@ def findings(context: EncounterContext) -> Iterator[Finding]:
     for late in context.record.late_plans:
         yield Finding("plan_after_infusion", late.event_id, (late.event_id,))
     yield from out_of_order(context)
-    delay = told_delay(context)
+    delay = reported_delay(context)
     if delay is not None and not happened(context):
         yield from _delayed(context, delay)
 
@@ -140,7 +140,7 @@ def milestones(context: EncounterContext) -> Iterator[Milestone]:
 
 def expected_release(context: EncounterContext, first: Fact[cells.ApheresisCompleted]) -> datetime:
     """The manufacturer's own new date, else the latest day of the product's window (G60)."""
-    delay = told_delay(context)
+    delay = reported_delay(context)
     return context.day_end(delay.data.new_release_date) if delay is not None else _window_end(context, first)
 
 
@@ -170,14 +170,14 @@ def recorded(
     return min(found, key=lambda fact: (ORDER.index(fact.data.step), fact.order), default=None)
 
 
-def told_delay(context: EncounterContext) -> Fact[ManufacturingDelayed] | None:
+def reported_delay(context: EncounterContext) -> Fact[ManufacturingDelayed] | None:
     """The last move of the release that the manufacturer told of in this attempt."""
     told = [f for f in context.record.facts.of(ManufacturingDelayed) if f.time > context.attempt.since]
     return told[-1] if told else None
 
 
 def _release_wait(context: EncounterContext, first: Fact[cells.ApheresisCompleted]) -> Wait:
-    delay = told_delay(context)
+    delay = reported_delay(context)
     events = (first.event_id, delay.event_id) if delay else (first.event_id,)
     return wait_until(
         context, "release_overdue", STAGE, "the product is released", expected_release(context, first), events

@@ -25,7 +25,7 @@ def service(context: EncounterContext) -> Service:
     return context.performed(STAGE, last.last, last.facility, last.setting)
 
 
-def asks(context: EncounterContext, service: Service) -> list[Requirement]:
+def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
     """There is nothing to monitor before cells were given."""
     met = bool(context.record.given)
     return [

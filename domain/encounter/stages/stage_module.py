@@ -32,7 +32,7 @@ class StageModule(Protocol):
     STAGE: Stage
 
     def service(self, context: EncounterContext) -> Service: ...
-    def asks(self, context: EncounterContext, service: Service) -> list[Requirement]: ...
+    def gate_requirements(self, context: EncounterContext, service: Service) -> list[Requirement]: ...
     def happened(self, context: EncounterContext) -> bool: ...
     def waits(self, context: EncounterContext) -> Iterator[Wait]: ...
     def findings(self, context: EncounterContext) -> Iterator[Finding]: ...
@@ -67,8 +67,8 @@ def wait_until(
     What should have come before a cutover is not asked for.
     """
     known = tuple(dict.fromkeys(events))
-    heard = context.known_at(known)
-    due = moment if heard is None else max(moment, heard + context.grace)
+    received = context.known_at(known)
+    due = moment if received is None else max(moment, received + context.grace)
     cutover = context.record.cutover
     if cutover is not None and moment <= cutover.data.at:
         kind = None

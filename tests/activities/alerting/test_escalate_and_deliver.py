@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -21,16 +20,20 @@ from activities.alerting import deliver as delivery
 from activities.alerting.deliver import LONGEST_PAUSE, deliver
 from activities.alerting.destinations import (
     LASTS,
-    SAID_AGAIN,
+    REPEAT_EVERY,
     Destination,
     Destinations,
     DestinationsError,
     read_destinations,
 )
-from activities.alerting.escalate import escalate, work
+from activities.alerting.escalate import work
 from app.api.webhooks import Webhook
+from store.alerts import escalate
 from store.engine import Database
 from store.tables import AlertDelivery, AlertRecord
+from tests.kit.databases import migrated_database
+from tests.kit.files import DEPLOY
+from tests.kit.rows import alert_row
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AGAIN = timedelta(hours=4)
@@ -78,8 +81,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'desk.db'}")
-    made.migrate()
+    made = migrated_database(tmp_path / "desk.db")
     yield made
     made.close()
 
@@ -93,22 +95,7 @@ def only(*destinations: Destination) -> Destinations:
 
 
 def alert(alert_id: str, **changes: Any) -> AlertRecord:
-    defaults = {
-        "encounter_id": None,
-        "key": alert_id,
-        "kind": "evidence_missing",
-        "severity": "warning",
-        "owner": "coordinator",
-        "title": "A paper is missing",
-        "action": "File it.",
-        "citation": "G47",
-        "rule": "alerts.evidence_missing",
-        "since": NOW,
-        "opened_at": NOW,
-        "acknowledge_by": NOW + timedelta(hours=4),
-        "acknowledged_note": b"sealed",
-    }
-    return AlertRecord(alert_id=alert_id, **(defaults | changes))
+    return alert_row(alert_id, now=NOW, **{"acknowledged_note": b"sealed", **changes})
 
 
 def put(db: Database, *alerts: AlertRecord) -> None:
@@ -172,7 +159,7 @@ def test_a_message_is_signed_and_says_what_to_do_and_nothing_that_is_sealed(db: 
     assert not Webhook((bytes(32),)).signed(lower, body)
     assert lower["authorization"] == "Bearer abc"
     said = json.loads(body)["alerts"][0]
-    assert (said["title"], said["action"], said["owner"]) == ("A paper is missing", "File it.", "coordinator")
+    assert (said["title"], said["action"], said["owner"]) == ("A document is missing", "File it.", "coordinator")
     assert not {"acknowledged_note", "told_state", "key"} & said.keys()
 
 
@@ -265,6 +252,7 @@ class Silent:
     """Takes every connection and sends one byte of an answer's head after another, without end."""
 
     def __init__(self, pause: float) -> None:
+        self.closed = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.pause = pause
@@ -274,9 +262,8 @@ class Silent:
         with suppress(OSError):
             talk, _ = self.listener.accept()
             talk.sendall(b"HTTP/1.1 200 OK\r\nx: ")
-            while True:
+            while not self.closed.wait(self.pause):
                 talk.sendall(b"a")
-                time.sleep(self.pause)
 
 
 def test_a_try_ends_though_its_answer_drips(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,6 +272,7 @@ def test_a_try_ends_though_its_answer_drips(db: Database, monkeypatch: pytest.Mo
     put(db, alert("a"))
     look(db, only(webhook(silent.url)))
     deliver(db, only(webhook(silent.url)), NOW)
+    silent.closed.set()
     silent.listener.close()
     assert [(row.state, row.last_error) for row in messages(db)] == [("waiting", "no answer: TimeoutError")]
 
@@ -310,7 +298,7 @@ def test_alertmanager_hears_again_what_stands_and_once_what_ended(db: Database, 
     put(db, alert("a", severity="critical"))
     look(db, where)
     deliver(db, where, NOW)
-    later = NOW + SAID_AGAIN
+    later = NOW + REPEAT_EVERY
     assert look(db, where, later - timedelta(seconds=1)).due == later
     look(db, where, later)
     deliver(db, where, later)
@@ -364,5 +352,5 @@ def test_a_file_names_its_secrets_and_says_what_is_wrong(tmp_path: Path) -> None
 
 
 def test_the_example_can_be_read() -> None:
-    example = Path(__file__).parents[3] / "deploy" / "alerts.example.toml"
+    example = DEPLOY / "alerts.example.toml"
     assert [each.kind for each in read_destinations(example).destinations] == ["alertmanager"]

@@ -12,25 +12,25 @@ import pytest
 from sqlmodel import select
 
 from activities.billing import transmit
-from activities.billing.batches import take_place
 from domain.billing.x12.validation import guide_findings
 from intake.payer_files.importer import PayerFileImporter
+from store.batches import take_place
 from store.tables import Batch, ClaimVersion, Transmission
-from tests.activities.billing.test_transmission import LATER, encounter_of, files
-from tests.contract.recording import SITE, Recorder, recorder
+from tests.kit.claims import LATER, encounter_of, files
+from tests.kit.files import SAMPLES, SITE_FILE
+from tests.kit.recorder import Recorder, recorder
 from workflows.messages import ClaimFollowUp, ClaimMoment
 
 WINDOW = 30
 AFTER = LATER + timedelta(minutes=WINDOW)
 Opened = Callable[[], AbstractAsyncContextManager[Recorder]]
-SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 @pytest.fixture
 def batching(tmp_path: Path) -> Opened:
     """A recorder whose site lets claims of one partner share an interchange for half an hour."""
     site = tmp_path / "site.toml"
-    text = SITE.read_text(encoding="utf-8").replace("batch_minutes = 0", f"batch_minutes = {WINDOW}")
+    text = SITE_FILE.read_text(encoding="utf-8").replace("batch_minutes = 0", f"batch_minutes = {WINDOW}")
     site.write_text(text, encoding="utf-8")
 
     @asynccontextmanager

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.activities.billing.test_transmission import LATER, encounter_of, files, send, sent
-from tests.contract.recording import SITE, Recorder, recorder
+from tests.kit.claims import LATER, encounter_of, files, send, sent
+from tests.kit.files import ROOT, SITE_FILE
+from tests.kit.recorder import Recorder, recorder
 
-ROOT = Path(__file__).resolve().parents[3]
 WORKER = """
 import os, signal, sys
 from datetime import datetime
@@ -23,6 +23,7 @@ from activities.claim import ClaimActivities
 from activities.decisions import DecisionService
 from store.config import ConfigCache
 from store.engine import Database
+from store.unit import Store
 from store.keys import read_keyring
 from workflows.messages import ClaimMoment
 
@@ -37,7 +38,7 @@ def killed(path, text):
 transmit.write_once = killed
 home = Path(directory)
 db = Database(f"sqlite:///{home / 'encounters.db'}")
-service = DecisionService(db, read_keyring(home / "keys.json"), ConfigCache("current", None, Path(site)))
+service = DecisionService(Store(db, read_keyring(home / "keys.json"), ConfigCache("current", None, Path(site))))
 moment = ClaimMoment(encounter=encounter, letter="C", ordinal=1, now=datetime.fromisoformat(now))
 ClaimActivities(service, home / "outbox").transmit_claim(moment)
 """
@@ -54,7 +55,7 @@ async def test_killed_while_it_sends_the_claim_goes_out_once_under_one_number(
     r: Recorder, tmp_path: Path, when: str
 ) -> None:
     encounter = await encounter_of(r)
-    asked = [sys.executable, "-c", WORKER, str(tmp_path), str(SITE), encounter, LATER.isoformat(), when]
+    asked = [sys.executable, "-c", WORKER, str(tmp_path), str(SITE_FILE), encounter, LATER.isoformat(), when]
     done = subprocess.run(asked, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert [(row.interchange, row.written_at) for row in sent(r)] == [(1, None)]

@@ -48,9 +48,9 @@ def sent(r: Recorder) -> list[Transmission]:
         return list(session.exec(select(Transmission).order_by(Transmission.interchange)))
 
 
-def open_titles(r: Recorder) -> list[str]:
+def open_texts(r: Recorder) -> list[str]:
     with r.service.db.read() as session:
-        return list(session.exec(select(AlertRecord.title).where(AlertRecord.state == "open")))
+        return list(session.exec(select(AlertRecord.action).where(AlertRecord.state == "open")))
 
 
 def files(r: Recorder) -> list[Path]:
@@ -89,9 +89,9 @@ async def test_a_full_outbox_keeps_the_number_and_the_retry_writes_the_same_file
         with pytest.raises(OSError, match="No space"):
             send(r, encounter)
     assert [row.written_at for row in sent(r)] == [None]
-    assert [title for title in open_titles(r) if "No space left" in title]
+    assert [text for text in open_texts(r) if "No space left" in text]
     assert send(r, encounter).state == "transmitted"
-    assert not [title for title in open_titles(r) if "No space left" in title]
+    assert not [text for text in open_texts(r) if "No space left" in text]
     assert send(r, encounter, "B").state == "transmitted"
     assert [row.interchange for row in sent(r)] == [1, 2]
     assert len(files(r)) == 2
@@ -133,7 +133,8 @@ async def test_a_file_that_does_not_pass_takes_no_number_and_somebody_hears_of_i
         standing = send(r, encounter)
     assert standing.state == "emitted"
     assert standing.send
-    assert any("NM109" in title for title in standing.alerts)
+    assert standing.alerts == ("Claim C/1: Claim cannot be sent",)
+    assert any("NM109" in text for text in open_texts(r))
     assert sent(r) == []
     assert files(r) == []
     assert send(r, encounter).alerts == ()

@@ -17,7 +17,7 @@ async def void_is_out(life: Life) -> None:  # noqa: F811
     life.again(gone)
 
 
-async def test_a_void_rejected_after_the_next_claim_went_out_is_heard_of_until_its_payer_takes_it(
+async def test_a_void_rejected_after_the_next_claim_went_out_keeps_its_alert_until_its_payer_accepts_it(
     life: Life,  # noqa: F811
 ) -> None:
     await void_is_out(life)
@@ -35,18 +35,7 @@ async def test_a_void_rejected_after_the_next_claim_went_out_is_heard_of_until_i
     assert "claim_void_rejected" not in life.alerts()
 
 
-async def test_a_void_rejected_before_the_next_claim_went_out_holds_the_next_claim_back(life: Life) -> None:  # noqa: F811
-    await void_is_out(life)
-    assert life.story()[-1] == ("1", "emitted")
-    await life.answered("277CA", life.rows()[1], **REJECTED)
-    assert life.story() == [("1", "superseded"), ("8", "rejected"), ("1", "superseded")]
-    assert life.alerts() == {"claim_void_rejected"}
-    assert life.rows()[1].standing["file_by"] is not None
-    life.look(days=9)
-    assert len(life.files()) == 2
-
-
-async def test_a_rejected_void_goes_out_anew_under_the_number_that_its_payer_names(life: Life) -> None:  # noqa: F811
+async def test_a_rejected_void_goes_out_again_under_the_number_that_its_payer_names(life: Life) -> None:  # noqa: F811
     first = life.rows()[0]
     await life.answered("277CA", first, payer_claim_number="MAC1")
     await life.moved_to_uhc()
@@ -80,19 +69,6 @@ async def test_a_claim_behind_a_void_that_waits_stands_among_the_unbilled_with_i
     assert "claim_filing_ending" in life.alerts()
 
 
-async def test_a_claim_billed_again_to_the_payer_that_it_was_voided_at_has_its_filing_clock(life: Life) -> None:  # noqa: F811
-    await void_is_out(life)
-    await life.named(payer="medicare", member_id="1EG4TE5MK73")  # it was the right payer after all
-    billed = life.rows()[-1]
-    assert (billed.payer, billed.frequency, billed.state) == ("medicare", "1", "emitted")
-    life.look()
-    through = date.fromisoformat(billed.document["statement_through"])
-    assert life.rows()[-1].standing["file_by"] == (through + timedelta(days=365)).isoformat()
-    void = next(row for row in life.rows() if row.frequency == "8")
-    await life.answered("277CA", void, **REJECTED)
-    assert life.rows()[-1].standing["file_by"] is None  # it still lies with the payer
-
-
 async def test_a_replacement_refers_to_the_number_of_the_payer_it_goes_to(life: Life) -> None:  # noqa: F811
     first = life.rows()[0]
     await life.answered("835", first, status="19", paid="900.00", payer_claim_number="MAC1")
@@ -105,29 +81,3 @@ async def test_a_replacement_refers_to_the_number_of_the_payer_it_goes_to(life: 
     await life.charged("101.00")
     life.look(days=5)
     assert "REF*F8*MAC1~" in life.files()[-1]
-
-
-async def test_a_rejected_void_is_not_sent_again_because_an_error_held_the_next_claim_meanwhile(
-    life: Life,  # noqa: F811
-) -> None:
-    await void_is_out(life)
-    await life.answered("277CA", life.rows()[1], **REJECTED)
-    approval = {
-        "id": "authorization-decided",
-        "source": "urn:st-mary:coordination",
-        "subject": life.events[0]["subject"],
-    }
-    decided = {"number": "AUTH-9", "valid_from": "2026-03-02", "valid_to": "2027-12-31"}
-    await life.corrected(approval, decided | {"decision": "denied"})
-    assert (life.rows()[-1].state, life.rows()[1].state) == ("held", "superseded")
-    life.look(days=1)
-    assert "claim_void_rejected" in life.alerts()
-    await life.corrected(approval, decided | {"decision": "approved"})
-    assert life.rows()[1].state == "rejected"
-    life.look(days=9)
-    assert life.alerts() == {"claim_void_rejected"}
-    assert [row.version for row in life.rows() if row.frequency == "8"] == [2]
-    assert len(life.files()) == 2
-    await life.answered("277CA", life.rows()[0], payer_claim_number="MAC2")
-    assert life.look(days=5).state == "voided"
-    assert "REF*F8*MAC2~" in life.files()[-1]

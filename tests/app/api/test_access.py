@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
-import json
 from itertools import product
 from pathlib import Path
 
@@ -19,44 +16,12 @@ from app.api.access_file import parse_access, read_access_file
 from app.api.actors import Actor, Limits
 from app.api.roles import TABLE, Right, Role
 from app.api.webhooks import Webhook
-from store.tables import AlertRecord, AuditEntry, Encounter, Inbox
-from tests.app.api.test_gateway import claim_row
+from store.tables import AuditEntry, Encounter, Inbox
+from tests.app.api.endpoints import ENDPOINTS, OPEN, REFERRAL, SECRET, hook_headers
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY, Gateway
-
-SECRET = b"a secret of the tests, long enough"
-REFERRAL = json.dumps(e.referral()).encode()
-
-ENDPOINTS: dict[tuple[str, str], Right] = {
-    ("POST", "/v1/events"): Right.SEND_EVENTS,
-    ("POST", "/v1/fhir"): Right.SEND_EVENTS,
-    ("PUT", "/v1/fhir/{type}/{id}"): Right.SEND_EVENTS,
-    ("DELETE", "/v1/fhir/{type}/{id}"): Right.SEND_EVENTS,
-    ("POST", "/v1/preflight"): Right.PREFLIGHT,
-    ("GET", "/v1/encounters"): Right.READ_ENCOUNTERS,
-    ("GET", "/v1/encounters/{ref}"): Right.READ_ENCOUNTERS,
-    ("GET", "/v1/encounters/{ref}/holds"): Right.READ_ENCOUNTERS,
-    ("GET", "/v1/encounters/{ref}/explain"): Right.READ_ENCOUNTERS,
-    ("GET", "/v1/encounters/{ref}/timeline"): Right.READ_TIMELINE,
-    ("GET", "/v1/encounters/{ref}/claims"): Right.READ_CLAIMS,
-    ("GET", "/v1/encounters/{ref}/claims/{letter}"): Right.READ_CLAIMS,
-    ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}"): Right.READ_CLAIMS,
-    ("GET", "/v1/encounters/{ref}/packet"): Right.MAKE_PACKETS,
-    ("GET", "/v1/encounters/{ref}/claims/{letter}/{ordinal}/packet"): Right.MAKE_PACKETS,
-    ("GET", "/v1/encounters/{ref}/alerts"): Right.READ_ALERTS,
-    ("GET", "/v1/worklists/{name}"): Right.READ_CLAIMS,
-    ("GET", "/v1/alerts"): Right.READ_ALERTS,
-    ("GET", "/v1/alerts/causes"): Right.READ_ALERTS,
-    ("GET", "/v1/alerts/deliveries"): Right.READ_ALERTS,
-    ("POST", "/v1/alerts/deliveries/{delivery_id}/retry"): Right.TAKE_ALERTS,
-    ("POST", "/v1/alerts/{alert_id}/acknowledge"): Right.TAKE_ALERTS,
-    ("GET", "/v1/quarantine"): Right.READ_QUARANTINE,
-    ("POST", "/v1/quarantine/{quarantine_id}/replay"): Right.REPLAY_QUARANTINE,
-    ("POST", "/v1/quarantine/{quarantine_id}/close"): Right.REPLAY_QUARANTINE,
-    ("GET", "/v1/audit"): Right.READ_AUDIT,
-    ("POST", "/v1/replies"): Right.SEND_EVENTS,  # last: each refused file opens an alert, which the lists would show
-}
-OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+from tests.kit.files import DEPLOY
+from tests.kit.gateway import Gateway
+from tests.kit.rows import alert_row, claim_row
 
 
 def use(gateway: Gateway, *actors: Actor) -> None:
@@ -132,7 +97,7 @@ async def test_every_endpoint_answers_every_role_of_every_facility_as_the_table_
     encounter = await gateway.opened()
     with gateway.db.write() as session:
         assert session.get_one(Encounter, encounter).facilities == ["st_mary"]
-        session.add(alert(encounter))
+        session.add(alert_row(encounter_id=encounter, severity="info", owner="lab"))
         session.add(claim_row(encounter, "A", 1, 1, "emitted"))
     callers = {(r, scope): Actor(f"{r.value} {scope}", frozenset({r}), SCOPES[scope]) for r in Role for scope in SCOPES}
     use(gateway, *callers.values())
@@ -157,7 +122,7 @@ async def test_every_endpoint_answers_every_role_of_every_facility_as_the_table_
     }
 
 
-async def test_who_may_not_read_claims_is_not_told_of_their_lines(gateway: Gateway) -> None:
+async def test_a_caller_without_the_right_does_not_see_claim_lines(gateway: Gateway) -> None:
     encounter = await gateway.opened()
     with gateway.db.write() as session:
         session.add(claim_row(encounter, "A", 1, 1, "emitted"))
@@ -165,24 +130,6 @@ async def test_who_may_not_read_claims_is_not_told_of_their_lines(gateway: Gatew
     for name, lines in (("lab", 0), ("biller", 1)):
         answer = await call(gateway, name, "GET", "/v1/encounters/{ref}/explain")
         assert len([one for one in answer.json()["explanations"] if one["what"] == "claim_line"]) == lines
-
-
-def alert(encounter: str) -> AlertRecord:
-    return AlertRecord(
-        alert_id="alr_1",
-        encounter_id=encounter,
-        key="k",
-        kind="k",
-        severity="info",
-        owner="lab",
-        title="t",
-        action="a",
-        citation="G1",
-        rule="r",
-        since=e.NOW,
-        opened_at=e.NOW,
-        acknowledge_by=e.NOW,
-    )
 
 
 async def test_a_feed_writes_for_its_own_facilities_only_also_when_its_event_waited(gateway: Gateway) -> None:
@@ -232,21 +179,9 @@ async def test_a_denied_attempt_is_on_record_under_the_callers_name(gateway: Gat
 
 async def test_a_flood_of_nameless_attempts_does_not_fill_the_database(gateway: Gateway) -> None:
     for _ in range(120):
-        assert (await call(gateway, "nobody", "GET", "/v1/alerts")).status_code == 401
+        assert (await call(gateway, "unknown", "GET", "/v1/alerts")).status_code == 401
     with gateway.db.read() as session:
         assert len(session.exec(select(AuditEntry)).all()) < 70
-
-
-def hook_headers(body: bytes, *, id: str = "msg_1", at: float | None = None, secret: bytes = SECRET) -> dict[str, str]:
-    """Signed as the specification of Standard Webhooks writes it, without our own code."""
-    timestamp = str(int(e.NOW.timestamp() if at is None else at))
-    signed = hmac.new(secret, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-    return {
-        "webhook-id": id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": "v1,b3RoZXI= v1," + base64.b64encode(signed).decode(),
-        "content-type": "application/json",
-    }
 
 
 async def post_hook(gateway: Gateway, body: bytes, headers: dict[str, str]) -> httpx.Response:
@@ -329,7 +264,7 @@ def test_an_access_file_names_callers_and_signers(tmp_path: Path) -> None:
 
 def test_the_example_of_an_access_file_fits_also_with_its_signer(tmp_path: Path) -> None:
     text = (DEPLOY / "access.example.toml").read_text()
-    assert parse_access(text, tmp_path).actor("nobody has this token") is None
+    assert parse_access(text, tmp_path).actor("an unknown token") is None
     (tmp_path / "transplant.secret").write_text(base64.b64encode(SECRET).decode())
     begin, end = text.index("# [[webhooks]]"), text.index("# The hospital's identity provider")
     whole = text[:begin] + text[begin:end].replace("# [[webhooks]]", "[[webhooks]]")
@@ -354,7 +289,7 @@ def test_the_example_of_an_access_file_fits_also_with_its_signer(tmp_path: Path)
         ("not toml", "TOML"),
         ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='gone'", "gone"),
         ("[[webhooks]]\nname='a'\nroles=['feed']\nsecret_file='short'", "short"),
-        (2 * ("[[callers]]\nname='a'\nroles=['feed']\ntoken_sha256='" + "0" * 64 + "'\n"), "a stands twice"),
+        (2 * ("[[callers]]\nname='a'\nroles=['feed']\ntoken_sha256='" + "0" * 64 + "'\n"), "a is used twice"),
     ],
 )
 def test_an_access_file_that_does_not_fit_names_the_field_and_no_secret(tmp_path: Path, text: str, named: str) -> None:
@@ -368,11 +303,11 @@ def test_webhook_limits_are_those_of_the_specification() -> None:
     assert webhooks.TOLERANCE.total_seconds() == 300
 
 
-async def test_a_caller_beyond_its_budget_is_told_the_limit_and_when_to_come_again(gateway: Gateway) -> None:
+async def test_a_caller_above_its_rate_limit_gets_the_limit_and_when_to_retry(gateway: Gateway) -> None:
     use(gateway, Actor("slow", frozenset({Role.ADMIN}), limits=Limits(rate=0.25, burst=1)))
     assert (await call(gateway, "slow", "GET", "/v1/encounters")).status_code == 200
     refused = await call(gateway, "slow", "GET", "/v1/encounters")
     seconds = refused.headers["retry-after"]
     assert (refused.status_code, 1 <= int(seconds) <= 4) == (429, True)
-    assert "0.25 requests a second, 1 at once" in refused.json()["detail"]
+    assert "0.25 requests per second, 1 in a burst" in refused.json()["detail"]
     assert f"in {seconds} seconds" in refused.json()["detail"]

@@ -1,4 +1,4 @@
-"""A changed access file counts at once; one that does not fit changes nobody's rights."""
+"""A changed access file takes effect at once; an invalid one changes no rights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from app.api.access import digest
 from app.api.access_watch import AccessOfFile
 from app.process.gateway import create_gateway
-from tests.app.api.test_access import REFERRAL, hook_headers
+from tests.app.api.endpoints import REFERRAL, hook_headers
 from tests.kit import events as e
 
 OLD, NEW = base64.b64encode(b"o" * 32).decode(), base64.b64encode(b"n" * 32).decode()
@@ -120,7 +120,7 @@ async def test_a_sender_changes_its_secret_without_a_gap(http: httpx.AsyncClient
     assert [await posts(OLD, 4), await posts(NEW, 5)] == [401, 202]
 
 
-async def test_a_change_gives_nobody_a_fresh_budget(http: httpx.AsyncClient, access_file: Path) -> None:
+async def test_a_change_does_not_reset_rate_limits(http: httpx.AsyncClient, access_file: Path) -> None:
     slow = caller("first", "one") + "requests_per_second = 0.001\nburst = 1\n"
     access_file.write_text(slow)
     assert [await status(http, "one"), await status(http, "one")] == [200, 429]

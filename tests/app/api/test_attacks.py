@@ -179,7 +179,7 @@ async def test_a_batch_is_bounded_by_the_limits_of_its_sender_and_counts_as_its_
     assert (await send(gateway, "small", {})).status_code == 422
 
 
-async def test_nobody_uses_up_the_ids_of_anothers_source(gateway: Gateway) -> None:
+async def test_a_caller_cannot_use_the_ids_of_another_source(gateway: Gateway) -> None:
     """Otherwise a sender could take an id first, and the real event would come as a conflict and never count."""
     referral = e.referral()
     let_in(

@@ -44,7 +44,7 @@ async def test_an_encounter_tells_who_read_it_who_was_turned_away_and_who_took_i
     assert await as_(gateway, NURSE, "/v1/encounters/ORD-1/claims") == 200
     stranger = Actor("lakeside", frozenset({Role.BILLER}), frozenset({"lakeside"}))
     assert await as_(gateway, stranger, "/v1/encounters/ORD-1") == 404
-    assert await as_(gateway, NURSE, "/v1/encounters/nobody") == 404
+    assert await as_(gateway, NURSE, "/v1/encounters/unknown") == 404
     found = await asked(gateway, "?encounter=ORD-1")
     assert sorted(found) == [
         ("lakeside", None, "GET /v1/encounters/{ref}", encounter, "denied"),
@@ -62,7 +62,7 @@ async def test_an_encounter_tells_who_read_it_who_was_turned_away_and_who_took_i
 
 async def test_pages_follow_each_other_without_gap_also_within_one_moment(gateway: Gateway) -> None:
     for _ in range(7):
-        await gateway.get("/v1/encounters/nobody")
+        await gateway.get("/v1/encounters/unknown")
     seen: list[str] = []
     after = ""
     while after is not None:
@@ -74,7 +74,7 @@ async def test_pages_follow_each_other_without_gap_also_within_one_moment(gatewa
 
 
 async def test_moments_need_a_zone_and_bound_the_answer(gateway: Gateway) -> None:
-    await gateway.get("/v1/encounters/nobody")
+    await gateway.get("/v1/encounters/unknown")
     before, after = ((e.NOW + timedelta(seconds=n)).isoformat().replace("+00:00", "Z") for n in (-1, 1))
     assert len(await asked(gateway, f"?action=encounter&since={before}&until={after}")) == 1
     assert await asked(gateway, f"?action=encounter&since={after}") == []
@@ -110,9 +110,9 @@ async def test_the_command_line_prints_it_for_a_spreadsheet_which_runs_nothing_o
     encounter = await gateway.opened()
     evil = Actor("=HYPERLINK(1)", frozenset({Role.AUDITOR}))
     assert await as_(gateway, evil, "/v1/encounters/ORD-1") == 200
-    told = CliRunner().invoke(cli, [*served, "ORD-1"])
-    assert told.exit_code == 0, told.output
-    rows = list(csv.DictReader(io.StringIO(told.output)))
+    result = CliRunner().invoke(cli, [*served, "ORD-1"])
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader(io.StringIO(result.output)))
     assert sorted((row["actor"], row["action"], row["target"]) for row in rows) == [
         ("'=HYPERLINK(1)", "encounter", encounter),
         ("tests", "audit", encounter),

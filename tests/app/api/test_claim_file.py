@@ -10,21 +10,15 @@ from sqlmodel import select
 
 from domain.billing.x12 import validate
 from store.tables import AuditEntry
-from tests.contract.recording import NOW, Recorder, feed, recorder
+from tests.kit.claims import encounter_of
+from tests.kit.recorder import recorder
 
 X12 = {"accept": "application/edi-x12"}
 
 
-async def whole(r: Recorder) -> str:
-    receipts = await r.post(feed("a_mcl_medicare_inpatient"))
-    encounter: str = receipts["receipts"][0]["encounter_id"]
-    r.decide(encounter, NOW)
-    return encounter
-
-
 async def test_a_claim_is_given_as_its_837_and_that_is_on_record(tmp_path: Path) -> None:
     async with recorder(tmp_path) as r:
-        encounter = await whole(r)
+        encounter = await encounter_of(r)
         for letter in "ABC":
             answer = await r.http.get(f"/v1/encounters/{encounter}/claims/{letter}", headers=X12)
             assert answer.status_code == 200
@@ -39,9 +33,9 @@ async def test_a_claim_is_given_as_its_837_and_that_is_on_record(tmp_path: Path)
         assert [entry.target for entry in entries] == [encounter] * 4
 
 
-async def test_a_claim_is_given_as_its_drawn_form_that_loads_nothing_and_names_nobody(tmp_path: Path) -> None:
+async def test_a_claim_is_returned_as_its_form_without_external_files_or_identity(tmp_path: Path) -> None:
     async with recorder(tmp_path) as r:
-        encounter = await whole(r)
+        encounter = await encounter_of(r)
         path = f"/v1/encounters/{encounter}/claims/C"
         answer = await r.http.get(path, headers={"accept": "text/html"})
         assert answer.headers["content-type"].startswith("text/html")

@@ -11,7 +11,8 @@ from sqlmodel import select
 from app.cli.worklists import worklist_lines
 from store.tables import ClaimVersion
 from tests.activities.billing.test_claim_life import Life
-from tests.contract.recording import NOW, Recorder, feed, live_site, recorder
+from tests.kit.recorder import NOW, Recorder, feed, recorder
+from tests.kit.site import live_site
 from workflows.messages import ClaimMoment
 
 NAMES = ("unbilled", "held", "unacknowledged", "denied")
@@ -25,9 +26,7 @@ async def lists(r: Recorder) -> dict[str, list[tuple[str, str]]]:
 async def sent(r: Recorder) -> Life:
     """Claim C went out."""
     events = feed("a_mcl_medicare_inpatient")
-    receipts = await r.post(events)
-    life = Life(r, events, receipts["receipts"][0]["encounter_id"])
-    r.decide(life.encounter, NOW)
+    life = Life(r, events, await r.decided(events))
     life.decide()
     life.look()
     return life
@@ -53,9 +52,7 @@ def mark(r: Recorder, letter: str, state: str, **standing: Any) -> None:
 
 async def test_a_claim_moves_from_list_to_list(tmp_path: Path) -> None:
     async with recorder(tmp_path, site=live_site(tmp_path)) as r:
-        receipts = await r.post(feed("a_mcl_medicare_inpatient"))
-        encounter = receipts["receipts"][0]["encounter_id"]
-        r.decide(encounter, NOW)
+        encounter = await r.decided(feed("a_mcl_medicare_inpatient"))
         unbilled = await r.send(None, "GET", "/v1/worklists/unbilled")
         assert [entry["claim"] for entry in unbilled["entries"]] == ["A/1", "B/1", "C/1"]
         assert unbilled["claims"] == 3
@@ -79,8 +76,7 @@ async def test_a_claim_moves_from_list_to_list(tmp_path: Path) -> None:
 async def test_claims_that_wait_for_documents_are_unbilled_once_their_service_is_over(tmp_path: Path) -> None:
     async with recorder(tmp_path, site=live_site(tmp_path)) as r:
         events = [e for e in feed("a_mcl_medicare_inpatient") if e["type"] != "cart.coding.completed"]
-        receipts = await r.post(events)
-        r.decide(receipts["receipts"][0]["encounter_id"], NOW)
+        await r.decided(events)
         found = await r.send(None, "GET", "/v1/worklists/unbilled")
         waiting = [entry for entry in found["entries"] if entry["state"] == "waiting"]
         assert [entry["claim"] for entry in waiting] == ["C/1"]
@@ -93,9 +89,10 @@ async def test_a_denied_claim_says_why_what_to_do_by_when_and_where_its_evidence
         life = await denied(r)
         (entry,) = (await r.send(None, "GET", "/v1/worklists/denied"))["entries"]
         assert entry["denial"] == 1
-        assert "J9185: 400.00 (CARC 58)" in entry["reason"]
+        assert entry["reason"] == "Denied in full or in part"
         assert entry["lines"] == ["J9185: 400.00 (CARC 58)"]
-        assert entry["fix"].startswith("Refer to an authorized center")
+        assert "Possible cause: " in entry["fix"]
+        assert "Refer to an authorized center" in entry["fix"]
         assert entry["citation"] == "G432"
         assert (entry["total"], entry["paid"], entry["owner"]) == ("400.00", "500.00", "biller")
         assert entry["packet"] == f"/v1/encounters/{life.encounter}/claims/C/1/packet"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -16,11 +15,10 @@ from app.api.access import digest
 from app.api.actors import Actor, Limits
 from domain.custody.entries import CustodyEntry
 from store.chain import append_custody
-from store.tables import AlertRecord, AuditEntry, ClaimVersion, Encounter, EncounterEvent, Inbox
+from store.tables import AlertRecord, AuditEntry, Encounter, EncounterEvent, Inbox
 from tests.kit import events as e
-from tests.kit.gateway import TOKEN, Gateway
-
-PROBLEM = "application/problem+json"
+from tests.kit.gateway import PROBLEM, TOKEN, Gateway
+from tests.kit.rows import claim_row
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
@@ -46,7 +44,7 @@ async def test_a_batch_answers_for_each_event_in_its_order(gateway: Gateway) -> 
     conflict = e.referral()
     conflict["data"]["weight_kg"] = "71"
     answer = await gateway.post(
-        [e.referral(), e.referral(), invalid, conflict, e.custody(subject="nobody"), "no event"]
+        [e.referral(), e.referral(), invalid, conflict, e.custody(subject="unknown"), "no event"]
     )
     assert answer.status_code == 202
     receipts = answer.json()["receipts"]
@@ -137,7 +135,7 @@ async def test_an_encounter_is_found_by_id_and_by_any_identifier_and_the_reading
         body = (await gateway.get(f"/v1/encounters/{reference}")).json()
         assert body["encounter_id"] == encounter
         assert (body["last_sequence"], body["up_to_date"]) == (2, False)
-    problem(await gateway.get("/v1/encounters/nobody"), 404)
+    problem(await gateway.get("/v1/encounters/unknown"), 404)
     with gateway.db.read() as session:
         rows = session.exec(select(AuditEntry).where(AuditEntry.action == "encounter")).all()
     assert {(row.actor, row.target, row.outcome) for row in rows} == {
@@ -155,7 +153,7 @@ def decided(gateway: Gateway, encounter: str) -> None:
         "scope": "encounter",
         "owner": "coordinator",
         "title": "no certificate",
-        "missing": "the certificate of the centre",
+        "missing": "the certificate of the center",
         "fix": "file it",
         "rule": "certifications.fact",
         "citation": "G184",
@@ -230,7 +228,7 @@ async def test_alerts_are_listed_taken_once_and_not_after_their_end(gateway: Gat
     path = f"/v1/alerts/{alert['alert_id']}/acknowledge"
     taken = (await gateway.http.post(path, json={"by": "integration", "note": "asked CANARY"})).json()
     assert (taken["state"], taken["acknowledged_by"]) == ("acknowledged", "integration")
-    again = (await gateway.http.post(path, json={"by": "somebody else"})).json()
+    again = (await gateway.http.post(path, json={"by": "biller"})).json()
     assert again == taken
     assert (await gateway.get("/v1/encounters/ORD-1/alerts")).json()["alerts"] == [taken]
     with gateway.db.write() as session:
@@ -258,95 +256,10 @@ async def test_a_quarantined_event_is_listed_without_content_and_replayed(gatewa
 
 
 async def test_a_second_body_in_quarantine_is_never_applied(gateway: Gateway) -> None:
-    await gateway.post(e.custody(subject="nobody"))
-    other = await gateway.post(e.custody(subject="nobody", step="shipped"))
+    await gateway.post(e.custody(subject="unknown"))
+    other = await gateway.post(e.custody(subject="unknown", step="shipped"))
     receipt = problem(other, 409)["receipt"]
     problem(await gateway.http.post(f"/v1/quarantine/{receipt['quarantine_id']}/replay"), 409)
-
-
-def claim_row(encounter: str, letter: str, ordinal: int, version: int, state: str) -> ClaimVersion:
-    document = json.loads(
-        json.dumps(
-            {
-                "letter": letter,
-                "ordinal": ordinal,
-                "form": "UB-04",
-                "type_of_bill": "131",
-                "place_of_service": None,
-                "payer": "medicare",
-                "facility": "st_mary",
-                "setting": "outpatient",
-                "statement_from": "2026-03-02",
-                "statement_through": "2026-03-02",
-                "ready": True,
-                "waiting_for": [],
-                "admission_id_event": None,
-                "fields": [],
-                "lines": [
-                    {
-                        "number": 1,
-                        "service": "collection",
-                        "revenue_code": "0871",
-                        "hcpcs": "38225",
-                        "modifiers": [],
-                        "units": 1,
-                        "unit_of_measure": "UN",
-                        "charge": "100.00",
-                        "date_of_service": "2026-03-02",
-                        "ndc": None,
-                        "ndc_quantity": None,
-                        "ndc_unit": None,
-                        "description": "collection",
-                        "fields": {"hcpcs": "FL 44"},
-                        "diagnosis_pointers": [],
-                        "documented_mg": None,
-                        "wasted_mg": None,
-                        "reason": {"rule": "windows.readmission", "citation": "G1", "events": ["evt_1"], "text": ""},
-                    }
-                ],
-                "diagnoses": [],
-                "procedures": [],
-                "codes": [],
-                "attachments": [],
-                "drg": None,
-                "total": "100.00",
-                "remarks": "",
-                "advisories": [],
-                "folded": [],
-                "edits": [
-                    {
-                        "id": "x",
-                        "severity": "error" if state == "held" else "warning",
-                        "field": "FL 44",
-                        "message": "m",
-                        "fix": "f",
-                        "citation": "G1",
-                        "denial": None,
-                        "owner": "biller",
-                        "releases_on": [],
-                    }
-                ],
-                "edition": "current",
-                "rulebook_digest": "d",
-            }
-        )
-    )
-    return ClaimVersion(
-        encounter_id=encounter,
-        letter=letter,
-        ordinal=ordinal,
-        version=version,
-        content_hash="h",
-        state=state,
-        form="UB-04",
-        payer="medicare",
-        total=100,
-        document=document,
-        sequence=1,
-        rulebook_digest="d",
-        edition="current",
-        built_at=e.NOW,
-    )
 
 
 async def test_claims_are_the_current_versions_with_their_open_errors(gateway: Gateway) -> None:

@@ -18,8 +18,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.api.access import digest
 from app.api.actors import Actor, Limits
-from tests.app.api.test_access import ENDPOINTS, OPEN
-from tests.contract.recording import NOW, TOKEN, feed, recorder
+from tests.app.api.endpoints import ENDPOINTS, OPEN
+from tests.kit.recorder import NOW, TOKEN, feed, recorder
 
 UNLIMITED = Actor("token", limits=Limits(rate=1e9, burst=1e9))
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -52,11 +52,9 @@ async def _fill(r: Any) -> None:
         ("d_missing_tecartus_certificate", {"first"}, datetime(2026, 5, 1, 16, tzinfo=UTC)),
         ("a_mcl_medicare_inpatient", None, NOW),
     ):
-        receipts = (await r.post(feed(name, parts)))["receipts"]
-        KNOWN["ref"] = next(one["encounter_id"] for one in receipts if one["encounter_id"])
-        r.decide(KNOWN["ref"], at)
+        KNOWN["ref"] = await r.decided(feed(name, parts), at)
     stray = await r.http.post(
-        "/v1/events", json=feed("a_mcl_medicare_inpatient")[-1] | {"id": "s", "subject": "nobody"}
+        "/v1/events", json=feed("a_mcl_medicare_inpatient")[-1] | {"id": "s", "subject": "unknown"}
     )
     KNOWN["quarantine_id"] = stray.json()["quarantine_id"]
     KNOWN["alert_id"] = (await r.http.get("/v1/alerts")).json()["alerts"][0]["alert_id"]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
-import threading
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from pypdf import PdfReader
 from sqlmodel import select
 from typer.testing import CliRunner
@@ -28,7 +23,8 @@ from app.api.roles import SEE_IDENTITY, TABLE, Right, Role
 from app.cli.main import cli
 from app.pdf.fonts_styles import printable
 from store.tables import AuditEntry
-from tests.contract.recording import TOKEN, Recorder, feed, recorder
+from tests.kit.recorder import TOKEN, Recorder, feed, recorder
+from tests.kit.sockets import listening
 
 LATER = datetime(2026, 9, 1, tzinfo=UTC)
 NAME = {"family": "Nováková-Żółć", "given": "Zoë Αθηνά Дарья"}
@@ -42,8 +38,7 @@ async def packed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
         events = feed("c_mcl_outpatient_crs")
         events[0]["data"]["patient"]["name"] = NAME
         events[0]["data"]["coverage"]["member_id"] = "W123456789"
-        encounter = (await r.post(events))["receipts"][0]["encounter_id"]
-        r.decide(encounter, LATER)
+        encounter = await r.decided(events, LATER)
         answer = (await r.http.get(f"/v1/encounters/{encounter}/claims/C")).json()
         denial = {
             "specversion": "1.0",
@@ -178,11 +173,11 @@ async def test_a_denial_packet_answers_the_payers_reasons(packed: tuple[Recorder
     assert packet["denied"]["missing"] == []
     text = text_of((await fetch(r, path, "application/pdf")).content)
     for part in (
-        "Answer to the denial of Claim C/1",
+        "Evidence packet for the denial of Claim C/1",
         "Denial #2",
         "Denial #6",
         "PAYER-77",
-        "What is missing",
+        "Missing documents",
         "CO-252",
     ):
         assert part in text, part
@@ -208,28 +203,13 @@ def test_a_letter_no_font_has_is_named_and_never_an_empty_box() -> None:
     assert printable("a\tb\x07") == "a b "
 
 
-@contextmanager
-def served(api: Any) -> Iterator[str]:
-    """The gateway on a socket of its own."""
-    server = uvicorn.Server(uvicorn.Config(api, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 async def test_the_command_line_writes_the_file_readable_by_its_owner_alone(
     packed: tuple[Recorder, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     r, encounter = packed
     (tmp_path / "token").write_text(TOKEN)
     monkeypatch.chdir(tmp_path)
-    with served(r.api) as url:
+    with listening(r.api) as url:
 
         def run(*args: str) -> Any:
             return CliRunner().invoke(cli, ["packet", encounter, "--data-dir", str(tmp_path), "--url", url, *args])

@@ -7,9 +7,8 @@ import pytest
 
 from domain.rulebook import Rulebook
 from domain.rulebook.treatment_rows import AlertKind
-from tests.app.api.test_gateway import PROBLEM
 from tests.kit import events as e
-from tests.kit.gateway import Gateway
+from tests.kit.gateway import PROBLEM, Gateway
 
 
 @pytest.mark.parametrize(
@@ -43,7 +42,7 @@ async def test_an_empty_filter_is_none(gateway: Gateway) -> None:
     assert found["encounter_id"] == encounter
 
 
-async def test_who_may_not_ask_is_told_so_first(gateway: Gateway) -> None:
+async def test_a_missing_right_is_reported_first(gateway: Gateway) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway.api), base_url="http://gateway") as stranger:
         assert (await stranger.get("/v1/encounters?stagee=infusion")).status_code == 401
 

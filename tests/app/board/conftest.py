@@ -20,10 +20,10 @@ from app.api.roles import Role
 from store.engine import Database
 from store.facts import open_body
 from store.tables import AuditEntry, Inbox
-from tests.contract.recording import NOW, TOKEN, Recorder, feed, recorder
+from tests.kit.recorder import NOW, TOKEN, Recorder, feed, recorder
 
 ROLES = {role.value: Actor(f"the {role.value}", frozenset({role})) for role in Role}
-ELSEWHERE = Actor("the other house", frozenset({Role.ADMIN}), frozenset({"st_mary_exempt"}))
+ELSEWHERE = Actor("another facility", frozenset({Role.ADMIN}), frozenset({"st_mary_exempt"}))
 
 
 def identifiers(events: list[dict[str, Any]]) -> set[str]:
@@ -102,10 +102,7 @@ async def opened(directory: Path) -> AsyncIterator[tuple[Recorder, str, str, set
         found, secret = [], set()
         for name, parts in (("a_mcl_medicare_inpatient", None), ("d_missing_tecartus_certificate", {"first"})):
             events = feed(name, parts)
-            receipts = (await r.post(events))["receipts"]
-            encounter = next(one["encounter_id"] for one in receipts if one["encounter_id"])
-            r.decide(encounter, NOW)
-            found.append(encounter)
+            found.append(await r.decided(events))
             secret |= identifiers(events)
         r.api.state.parts.access.actors = {
             digest(TOKEN): Actor("token"),

@@ -6,11 +6,12 @@ import itertools
 import re
 from collections import Counter
 from html.parser import HTMLParser
-from pathlib import Path
+
+from tests.kit.files import ROOT
 
 VOID = frozenset({"meta", "link", "input", "br"})
 CONTROLS = frozenset({"input", "select", "textarea"})
-CSS = Path(__file__).parents[3] / "app" / "board" / "static" / "board.css"
+CSS = ROOT / "app" / "board" / "static" / "board.css"
 
 
 class _Page(HTMLParser):
@@ -68,7 +69,7 @@ def _structure(page: _Page) -> list[str]:
     found += [f"h{low} before h{high}" for low, high in itertools.pairwise(levels) if high > low + 1]
     navs = [about.get("aria-label") for tag, about in page.tags if tag == "nav"]
     if len(set(navs)) != len(navs) or None in navs:
-        found.append("navigations that are not told apart")
+        found.append("navigations without distinct labels")
     return found
 
 

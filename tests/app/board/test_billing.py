@@ -10,7 +10,7 @@ from tests.app.board.conftest import Board
 
 async def test_each_list_shows_its_claims_with_days_and_money(board: Board) -> None:
     text = unescape((await board.get("/billing/unbilled")).text)
-    assert "services that ended and were not transmitted" in text
+    assert "services completed, claim not transmitted" in text
     assert f"/encounters/{board.whole}#claims" in text
     assert "days" in text
     assert "$" in text

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from deploy.browser import opened, program, sign_in
 from store.tables import AlertRecord
 from tests.app.board.conftest import Board
-from tests.contract.recording import NOW, TOKEN
+from tests.kit.recorder import NOW, TOKEN
+from tests.kit.sockets import listening
 
 pytestmark = pytest.mark.skipif(
     program() is None and os.environ.get("CI") != "true", reason="no Chromium is installed (CI installs one)"
@@ -30,16 +29,8 @@ STANDARD = {
 
 @pytest.fixture
 def served(board: Board) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(board.recorder.api, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            threading.Event().wait(0.02)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    with listening(board.recorder.api) as url:
+        yield url
 
 
 @pytest.fixture
@@ -128,7 +119,7 @@ def test_what_is_not_known_is_ticked_on_a_telephone_too(board: Board, page: Page
     assert label["x"] + label["width"] <= 390
     assert page.evaluate("document.querySelector('.tick label').scrollWidth") <= label["width"] + 1
     assert box["width"] <= 24
-    page.get_by_label("What is still empty is not known").check()
+    page.get_by_label("The empty fields are not known").check()
     assert Axe().run(page, options=STANDARD).response["violations"] == []
 
 
@@ -183,7 +174,7 @@ def test_a_symbol_that_says_something_else_is_shown_where_it_differs(page: Page)
     page.locator("#f-lot").fill("LOT-B")
     page.locator("#f-bag_id").fill(SYMBOL.replace("\x1d", "␝"))
     page.locator("#f-bag_id").press("Enter")
-    expect(page.locator("#announce")).to_contain_text("says something else")
+    expect(page.locator("#announce")).to_contain_text("scanned value differs")
     expect(page.locator("#f-lot")).to_have_value("LOT-B")
     expect(page.locator("#f-lot")).to_be_focused()
 
@@ -202,7 +193,7 @@ def test_the_page_follows_and_keeps_what_is_open_and_typed(board: Board, page: P
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator("#live")).to_contain_text("A made-up alert", timeout=20_000)
     assert page.locator("#d-steps").evaluate("one => one.open")
-    expect(page.locator("#announce")).to_contain_text("alerts open")
+    expect(page.locator("#announce")).to_contain_text("unresolved alerts")
     assert "asked the manufacturer" in [one.input_value() for one in page.get_by_label("Note").all()]
 
 

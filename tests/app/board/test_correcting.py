@@ -11,8 +11,8 @@ from sqlmodel import select
 
 from store.tables import Inbox
 from tests.app.board.conftest import Board
+from tests.app.board.filled import FILLED, path_of
 from tests.app.board.markup import problems
-from tests.app.board.test_forms import FILLED, path_of
 
 BY_ENCOUNTER = sorted(set(FILLED) - {"acknowledgement", "certificate", "readiness"})
 """Forms whose entry stands in the encounter it was made from; an answer to a claim goes where the claim is."""
@@ -70,14 +70,14 @@ async def test_a_wrong_scan_is_taken_back_and_nothing_else_is_asked(board: Board
     assert board.last_event()["id"] == event["id"]
     same = await board.http.post(path, data={**given, "who": "a. nurse", "why": "wrong bag in hand"})
     assert same.status_code == 422
-    assert "somebody else than who recorded it" in same.text
+    assert "another person than the one who recorded the transfer" in same.text
     answer = await board.http.post(path, data={**given, "who": "B. Lead", "why": "wrong bag in hand"})
     assert answer.status_code == 303
     assert "Correction: entered" in (await board.get(answer.headers["location"])).text
     said = board.last_event()["data"]
     assert said["retract"] is True
     assert "replacement" not in said
-    assert "taken back" in (await board.get(f"/encounters/{board.held}/entries")).text
+    assert "retracted" in (await board.get(f"/encounters/{board.held}/entries")).text
     assert ("token", "enter cart.correction.made") in [(actor, action) for actor, action, _ in board.audit()]
 
 
@@ -87,7 +87,7 @@ async def test_a_correction_is_checked_like_an_entry(board: Board) -> None:
     wrong = await board.http.post(path, data={**given, "data.crs_grade": "9"})
     assert wrong.status_code == 422
     later = await board.http.post(path, data={**given, "data.at": "2027-01-01T10:00"})
-    assert "lies in the future" in later.text
+    assert "this is in the future" in later.text
     assert board.last_event()["id"] == event["id"]
 
 

@@ -12,69 +12,10 @@ from app.board.forms import EVIDENCE, FORMS
 from app.board.rights import BOARD_TABLE
 from store.tables import Encounter
 from tests.app.board.conftest import Board
+from tests.app.board.filled import CUSTODY, FILLED, path_of
 from tests.app.board.markup import problems
-from tests.contract.recording import TOKEN
+from tests.kit.recorder import TOKEN
 
-CUSTODY = {"step": "stored", "coi_id": "COI-D", "at": "2026-06-24T10:15", "location": "Lab 2", "bag_id": "BAG-D-1"}
-INFUSION = {
-    "bag_id": "BAG-D-1", "facility": "st_mary", "setting": "inpatient", "at": "2026-06-24T10:15", "access": "central",
-    "label.coi_id": "COI-D", "label.hcpcs": "Q2053", "label.ndc": "71287-219-01", "label.lot": "LOT-1",
-    "verified_by": "staff-1\r\nstaff-2",
-}  # fmt: skip
-FILLED = {
-    "authorization": {"number": "AUTH-9", "decision": "approved", "valid_from": "2026-05-01", "valid_to": "2026-09-01"},
-    "custody": CUSTODY,
-    "release": {
-        "coi_id": "COI-D", "bag_id": "BAG-D-1", "lot": "LOT-1", "ndc": "71287-219-01", "viable_car_cells": "150000000",
-        "expires_on": "2027-01-01", "certificate": "COA-1", "released_at": "2026-06-20T08:00",
-    },
-    "toxicity": {
-        "at": "2026-06-24T10:15", "crs_grade": "0", "icans_grade": "", "scale": "astct_2019", "assessor_role": "nurse",
-        "findings.temperature_c": "38.5", "findings.hypotension": "no",
-    },
-    "disposition": {"bag_id": "BAG-D-1", "disposition": "return", "role": "admin"},
-    "coding": {
-        "claim": "C", "ordinal": "1", "principal_diagnosis": "C83.18", "principal_poa": "Y",
-        "other_diagnoses": "D70.1 Y\r\nZ51.11\r\n", "procedures": "XW033M7 2026-06-10",
-    },
-    "certificate": {"layer": "fact", "holder": "lakeside", "status": "active", "valid_from": "2026-01-01"},
-    "readiness": {"facility": "lakeside", "tocilizumab_doses": "4", "icu_backup": "yes"},
-    "appointment": {
-        "appointment_id": "APPT-7", "stage": "infusion", "starts_at": "2026-07-20T09:00", "facility": "st_mary",
-        "setting": "inpatient",
-    },
-    "appointment_moved": {
-        "appointment_id": "APPT-7", "stage": "infusion", "starts_at": "2026-07-21T09:00", "facility": "st_mary",
-        "setting": "inpatient",
-    },
-    "appointment_cancelled": {"appointment_id": "APPT-7", "reason": "no bed"},
-    "appointment_missed": {"appointment_id": "APPT-7"},
-    "collection": {
-        "facility": "st_mary", "setting": "outpatient", "coi_id": "COI-D", "din": "G123498654321",
-        "collection_ordinal": "1", "started_at": "2026-06-20T08:00", "ended_at": "2026-06-20T12:00", "access": "central",
-    },
-    "dose": {
-        "drug": "fludarabine", "date": "2026-06-20", "dose_mg": "55.5", "wasted_mg": "0", "ndc": "00703-4852-11",
-        "started_at": "2026-06-20T08:00", "ended_at": "2026-06-20T08:40", "route": "iv_infusion", "setting": "outpatient",
-        "facility": "st_mary", "acquired_340b": "no",
-    },
-    "infusion_started": INFUSION,
-    "infusion_stopped": INFUSION,
-    "infusion": {**INFUSION, "cells_infused": "150000000"},
-    "medication": {
-        "drug": "tocilizumab", "ndc": "50242-0137-01", "dose_mg": "560", "wasted_mg": "0", "at": "2026-06-20T08:00",
-        "indication": "crs", "setting": "inpatient",
-    },
-    "admission": {"admission_id": "ADM-7", "facility": "st_mary", "at": "2026-06-20T08:00", "class": "inpatient"},
-    "stay_changed": {"admission_id": "ADM-7", "at": "2026-06-20T09:00", "class": "observation"},
-    "authorization_request": {"number": "AUTH-9", "submitted_on": "2026-06-01"},
-    "manufacture_delayed": {"coi_id": "COI-D", "new_release_date": "2026-08-01"},
-    "manufacture_failed": {"coi_id": "COI-D", "at": "2026-06-20T08:00", "out_of_specification": "no"},
-    "plan": {"planned_setting": "outpatient"},
-    "withdrawal": {"reason": "choice"},
-    "acknowledgement": {"control_number": "CE0000000001", "kind": "277CA", "accepted": "yes", "status_codes": "A2:20"},
-    "discharge": {"admission_id": "ADM-7", "at": "2026-06-24T09:00", "discharge_status": "01"},
-}  # fmt: skip
 REFERRAL = {
     "product": "tecartus", "indication": "mcl", "diagnosis": "C83.18", "patient.mrn": "MRN-BOARD",
     "patient.name.family": "Madeup",
@@ -94,11 +35,6 @@ EVIDENCE_VALUES = {
     ),
     "imaging": ({}, None),
 }
-
-
-def path_of(board: Board, key: str) -> str:
-    alone = FORMS[key].subject is not None
-    return f"/forms/{key}" if alone else f"/encounters/{board.held}/forms/{key}"
 
 
 @pytest.mark.parametrize("key", sorted(FILLED))
@@ -124,7 +60,7 @@ async def test_a_referral_opens_an_encounter_under_its_order_number(board: Board
     assert '/forms/referral"' not in (await board.get(f"/encounters/{board.held}")).text
     answer = await board.enter("/forms/referral", REFERRAL)
     assert answer.status_code == 422
-    assert "give the order number" in answer.text
+    assert "enter the order number" in answer.text
     answer = await board.enter("/forms/referral", {**REFERRAL, "order": "ORDER-BOARD"})
     assert answer.status_code == 303, unescape(re.sub("<[^>]+>", " ", answer.text))[-1500:]
     event = board.last_event()
@@ -161,7 +97,7 @@ async def test_what_was_typed_outlives_the_session(board: Board) -> None:
     over = await board.http.post(path, data={**hidden, **typed})
     assert over.status_code == 401
     assert problems(over.text) == []
-    assert "what you typed is kept" in over.text
+    assert "the text you typed is kept" in over.text
     kept = {
         name: unescape(text) for name, text in re.findall(r'name="((?:kept\.|next)[^"]*)" value="([^"]*)"', over.text)
     }
@@ -219,7 +155,7 @@ async def test_evidence_asks_what_its_kind_documents(board: Board, kind: str) ->
 
 
 @pytest.mark.parametrize("kind", sorted(EVIDENCE))
-async def test_every_kind_of_paper_has_its_form(board: Board, kind: str) -> None:
+async def test_every_document_type_has_its_form(board: Board, kind: str) -> None:
     text = (await board.get(f"/encounters/{board.held}/forms/evidence?kind={kind}")).text
     assert problems(text) == []
     assert 'name="data.document"' in text
@@ -251,7 +187,7 @@ async def test_errors_stand_beside_their_fields_and_nothing_is_kept(board: Board
     assert re.search(r'id="f-lot"[^>]*aria-invalid="true"', text)
     assert 'id="f-lot-error"' in text
     assert "max lies below min" in text
-    assert "say who enters this" in text
+    assert "enter your name" in text
     assert 'value="Lab 2"' in text
     assert '<a href="#f-lot">' in text
     assert re.search(r"<details[^>]* open", text)
@@ -264,7 +200,7 @@ async def test_lines_of_coding_name_the_line_at_fault(board: Board) -> None:
     given = {**FILLED["coding"], "other_diagnoses": "D70.1 Y\nnonsense", "procedures": "XW033M7 2026-06-10 x"}
     text = unescape((await board.enter(path_of(board, "coding"), given)).text)
     assert "line 2: code:" in text
-    assert "one line has more than code, date" in text
+    assert "a line has too many parts; expected code, date" in text
 
 
 async def test_what_was_typed_comes_back_escaped(board: Board) -> None:
@@ -282,7 +218,7 @@ async def test_sending_a_form_twice_enters_it_once_and_changed_it_is_refused(boa
     before = board.events()
     changed = await board.http.post(path, data={**given, "data.location": "Lab 3"})
     assert changed.status_code == 409
-    assert "sent before with other content" in changed.text
+    assert "Already submitted with different values" in changed.text
     assert board.events() == before
 
 
@@ -320,12 +256,12 @@ async def test_forms_are_for_the_roles_of_the_table(board: Board, role: Role) ->
 async def test_a_scan_without_an_encounter_finds_it_by_its_identifier(board: Board) -> None:
     found = await board.enter("/forms/custody", {**CUSTODY, "coi_id": "COI-A", "bag_id": "BAG-A-1"})
     assert found.headers["location"] == f"/encounters/{board.whole}?sent=custody"
-    strange = await board.enter("/forms/custody", {**CUSTODY, "coi_id": "COI-NOBODY", "bag_id": ""})
+    strange = await board.enter("/forms/custody", {**CUSTODY, "coi_id": "COI-UNKNOWN", "bag_id": ""})
     assert strange.status_code == 202
-    assert "kept, but not yet placed" in strange.text
+    assert "saved, but not matched to an encounter yet" in strange.text
 
 
-async def test_outside_its_facilities_nobody_enters(board: Board) -> None:
+async def test_a_caller_cannot_enter_outside_its_facilities(board: Board) -> None:
     before = board.events()
     await board.sign_in("token-of-elsewhere")
     assert (await board.enter("/forms/certificate", FILLED["certificate"])).status_code == 403
@@ -363,7 +299,7 @@ async def test_labels_that_disagree_and_damaged_symbols_are_errors_at_their_fiel
     given = {"step": "stored", "coi_id": "COI-D", "at": "2026-06-24T10:15", "location": "Lab 2"}
     differ = await board.enter(path_of(board, "custody"), {**given, "bag_id": SYMBOL, "lot": "LOT-OTHER"})
     assert differ.status_code == 422
-    assert "says something else" in error_of(differ.text, "lot")
+    assert "scanned value differs" in error_of(differ.text, "lot")
     damaged = await board.enter(path_of(board, "custody"), {**given, "bag_id": SYMBOL.replace("19011", "19012")})
     assert "damaged" in error_of(damaged.text, "bag_id")
     other = await board.enter(path_of(board, "custody"), {**given, "bag_id": "=<S1234100"})
@@ -385,22 +321,22 @@ async def test_nothing_that_is_still_to_come_is_entered_as_done(
     before = board.events()
     answer = await board.enter(path_of(board, key), {**FILLED[key], path: late})
     assert answer.status_code == 422
-    assert "lies in the future" in error_of(answer.text, path)
+    assert "this is in the future" in error_of(answer.text, path)
     assert board.events() == before
     assert (await board.enter(path_of(board, key), {**FILLED[key], path: fine})).status_code == 303
 
 
-async def test_a_paper_is_not_dated_tomorrow_and_a_signature_not_valid_until_yesterday(board: Board) -> None:
+async def test_a_document_date_is_not_in_the_future_and_an_expiration_not_in_the_past(board: Board) -> None:
     path = f"/encounters/{board.held}/forms/evidence"
     given = {"document": "DOC-NEXT", "values.status": "1"}
     tomorrow = await board.enter(path, {**given, "dated": "2026-06-26"}, kind="cns_status")
-    assert "lies in the future" in error_of(tomorrow.text, "dated")
+    assert "this is in the future" in error_of(tomorrow.text, "dated")
     assert (await board.enter(path, {**given, "dated": "2026-06-25"}, kind="cns_status")).status_code == 303
     over = await board.enter(path_of(board, "disposition"), {**FILLED["disposition"], "expires": "2026-06-24T10:00"})
-    assert "has passed already" in error_of(over.text, "expires")
+    assert "this is in the past" in error_of(over.text, "expires")
 
 
-async def test_a_hand_over_is_entered_with_what_the_rulebook_wants_or_with_the_word_that_nobody_knows(
+async def test_a_transfer_requires_the_fields_of_the_rulebook_or_a_mark_that_they_are_not_known(
     board: Board,
 ) -> None:
     path, before = path_of(board, "custody"), board.events()
@@ -408,7 +344,7 @@ async def test_a_hand_over_is_entered_with_what_the_rulebook_wants_or_with_the_w
     bare = await board.enter(path, receipt)
     assert bare.status_code == 422
     for field in ("seal_intact", "temperature-min", "accepted"):
-        assert "wanted with this hand-over" in error_of(bare.text, field)
+        assert "required for this transfer" in error_of(bare.text, field)
     assert "<details open" in bare.text
     assert board.events() == before
     hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', bare.text))
@@ -422,13 +358,13 @@ async def test_a_hand_over_is_entered_with_what_the_rulebook_wants_or_with_the_w
 async def test_two_people_check_at_the_bedside(board: Board) -> None:
     path = path_of(board, "custody")
     check = {**CUSTODY, "step": "bedside_check", "lot": "LOT-1"}
-    assert "two different people" in error_of((await board.enter(path, check)).text, "second_verifier")
+    assert "two different persons" in error_of((await board.enter(path, check)).text, "second_verifier")
     same = await board.enter(path, {**check, "second_verifier": "a. nurse "})
-    assert "somebody else" in error_of(same.text, "second_verifier")
+    assert "must be another person" in error_of(same.text, "second_verifier")
     assert (await board.enter(path, {**check, "second_verifier": "B. Nurse"})).status_code == 303
 
 
-async def test_papers_are_called_by_their_names_and_bounds_are_said_in_words(board: Board) -> None:
+async def test_documents_have_their_names_and_limits_are_in_words(board: Board) -> None:
     path = f"/encounters/{board.held}/forms/evidence"
     assert ">CD19 flow cytometry</a>" in (await board.get(path)).text
     wrong = await board.enter(
@@ -437,7 +373,7 @@ async def test_papers_are_called_by_their_names_and_bounds_are_said_in_words(boa
     assert error_of(wrong.text, "values-status") == "must be at most 3"
 
 
-async def test_the_papers_that_a_gate_lacks_are_marked(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_documents_missing_for_a_gate_are_marked(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     def lacking(parts: object, actor: object, encounter_id: str) -> Encounter:
         met = [("eligibility.cns_status", False), ("eligibility.ecog", True)]
         gates = [{"requirements": [{"key": key, "met": good} for key, good in met]}]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from app.board.forms import FORMS
 from app.board.rights import BOARD_TABLE, BoardRight
+from tests.kit.files import DOCS
 
-ROOT = Path(__file__).parents[3]
-GUIDE = (ROOT / "docs" / "board.md").read_text()
+GUIDE = (DOCS / "board.md").read_text()
 LARGEST = 400 * 1024
 
 
@@ -25,6 +23,6 @@ def test_the_guide_names_who_sees_identity() -> None:
 
 
 def test_pictures_are_there_and_small() -> None:
-    pictures = sorted((ROOT / "docs" / "images").glob("*.png"))
+    pictures = sorted((DOCS / "images").glob("*.png"))
     assert {"board.png", "encounter.png", "temporal-ui.png"} <= {path.name for path in pictures}
     assert [path.name for path in pictures if path.stat().st_size > LARGEST] == []

@@ -16,8 +16,8 @@ from app.board import alerts, claim, event_entry, packet_download, pages, quaran
 from app.board.forms import FORMS
 from app.board.rights import BOARD_TABLE, BoardRight
 from store.tables import AlertRecord, Encounter
-from tests.app.api.test_access import alert
 from tests.app.board.conftest import Board
+from tests.kit.rows import alert_row
 
 STAFF = [role for role in Role if role in TABLE[Right.READ_ENCOUNTERS]]
 SCOPES = ("all", "here", "there")
@@ -51,7 +51,7 @@ async def test_every_page_answers_every_role_of_every_facility_as_the_tables_say
     board: Board, callers: dict[tuple[Role, str], Actor]
 ) -> None:
     with board.db.write() as session:
-        session.add(alert(board.whole))
+        session.add(alert_row(encounter_id=board.whole, severity="info", owner="lab"))
     for (role, scope), actor in callers.items():
         assert (await board.sign_in(actor.name)).status_code == 303, actor.name
         for path in LISTS:
@@ -82,8 +82,8 @@ async def test_every_page_answers_every_role_of_every_facility_as_the_tables_say
             assert (await board.get(f"{own}/forms/{form.key}")).status_code == judged(may, scope, 200)
             assert (await board.post(f"{own}/forms/{form.key}")).status_code == judged(may, scope, 422)
         takes = role in TABLE[Right.TAKE_ALERTS]
-        taken = (await board.post("/alerts/alr_1/acknowledge")).status_code
-        assert taken in ((303, 409) if takes and scope != "there" else (judged(takes, scope, 303),)), actor.name
+        acknowledged = (await board.post("/alerts/alr_1/acknowledge")).status_code
+        assert acknowledged in ((303, 409) if takes and scope != "there" else (judged(takes, scope, 303),)), actor.name
         retried = (await board.post("/alerts/deliveries/none/retry")).status_code
         assert retried == (404 if takes and scope == "all" else WITHOUT_RIGHT)
         looks, decides = role in TABLE[Right.READ_QUARANTINE], role in TABLE[Right.REPLAY_QUARANTINE]

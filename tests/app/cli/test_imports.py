@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from store.tables import AlertRecord, Inbox
-from tests.app.api.test_packets import served
-from tests.contract.recording import TOKEN, Recorder, recorder
+from tests.kit.files import DOCS
+from tests.kit.recorder import TOKEN, Recorder, recorder
+from tests.kit.sockets import listening
 
-EXAMPLE = Path(__file__).parents[3] / "docs" / "cutover.example.csv"
+EXAMPLE = DOCS / "cutover.example.csv"
 ORDER = "ORDER-1001"
 CUTOVER = datetime(2026, 6, 8, 12, tzinfo=UTC)
 
@@ -43,8 +44,8 @@ def test_a_dry_run_says_what_would_happen_and_needs_no_gateway() -> None:
     assert answer.exit_code == 0, answer.output
     for part in (
         "21 events, stage infusion",
-        "Claim A/1: paid elsewhere, $4850.00, never sent from here",
-        "Claim B/1: waiting here",
+        "Claim A/1: paid by another system, $4850.00; this system never sends it",
+        "Claim B/1: waiting, $",
         "1 of 1 encounters would be sent",
     ):
         assert part in answer.output, part
@@ -55,13 +56,13 @@ def test_a_dry_run_says_what_would_happen_and_needs_no_gateway() -> None:
 async def test_an_import_opens_the_encounter_where_it_stands_and_asks_for_nothing_earlier(
     r: Recorder, tmp_path: Path
 ) -> None:
-    with served(r.api) as url:
+    with listening(r.api) as url:
         first = run(str(EXAMPLE), "--data-dir", str(tmp_path), "--url", url)
         assert first.exit_code == 0, first.output
-        assert "21 events taken, 0 known already, 0 not taken" in first.output
+        assert "21 events accepted, 0 duplicates, 0 not accepted" in first.output
         again = run(str(EXAMPLE), "--data-dir", str(tmp_path), "--url", url)
         assert again.exit_code == 0, again.output
-        assert "0 events taken, 21 known already" in again.output
+        assert "0 events accepted, 21 duplicates" in again.output
     assert events(r) == 21
     encounter = (await r.http.get(f"/v1/encounters/{ORDER}")).json()["encounter_id"]
     r.decide(encounter, CUTOVER)
@@ -87,7 +88,7 @@ async def test_a_faulty_row_stops_its_encounter_alone_and_says_where(r: Recorder
     other = text.replace(ORDER, "ORDER-1002").replace("MRN-1001", "MRN-1002").replace("COI-A", "COI-B")
     other = other.replace("W000026A00001", "W000026B00001").replace("BAG-A", "BAG-B").replace("APH-A", "APH-B")
     (tmp_path / "both.csv").write_text(text + "\n".join(other.splitlines()[1:]).replace("dose,", "dosis,", 1) + "\n")
-    with served(r.api) as url:
+    with listening(r.api) as url:
         answer = run(str(tmp_path / "both.csv"), "--data-dir", str(tmp_path), "--url", url)
     assert answer.exit_code == 1
     assert "1 of 2 encounters read without an error" in answer.output
@@ -97,7 +98,7 @@ async def test_a_faulty_row_stops_its_encounter_alone_and_says_where(r: Recorder
 
 async def test_a_changed_row_is_a_conflict_and_names_its_row(r: Recorder, tmp_path: Path) -> None:
     shutil.copy(EXAMPLE, tmp_path / "rows.csv")
-    with served(r.api) as url:
+    with listening(r.api) as url:
         assert run(str(tmp_path / "rows.csv"), "--data-dir", str(tmp_path), "--url", url).exit_code == 0
         changed = EXAMPLE.read_text().replace("4850.00", "4851.00")
         (tmp_path / "rows.csv").write_text(changed)

@@ -10,11 +10,10 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.client import ApiError
-from tests.conftest import RULEBOOK
 from tests.kit import referrals as r
+from tests.kit.files import RULEBOOK, SITE_FILE
 
 RUNNER = CliRunner()
-SITE = Path(__file__).resolve().parents[3] / "deploy" / "site.example.toml"
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def test_without_a_stack_it_is_judged_here_and_nothing_is_written(here: Path) ->
 
 def test_a_site_file_and_a_rulebook_of_one_s_own(here: Path) -> None:
     (here / "referral.json").write_text(json.dumps(r.event()))
-    text = SITE.read_text().replace('holder = "st_mary"', 'holder = "nobody"')
+    text = SITE_FILE.read_text().replace('holder = "st_mary"', 'holder = "unknown"')
     (here / "site.toml").write_text(text)
     (here / "rules").mkdir()
     for table in RULEBOOK.glob("*.toml"):
@@ -61,7 +60,7 @@ def test_a_site_file_and_a_rulebook_of_one_s_own(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("{", "not JSON"),
         ("[]", "one JSON object"),
@@ -69,14 +68,14 @@ def test_a_site_file_and_a_rulebook_of_one_s_own(here: Path) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_what_cannot_be_judged_is_refused_in_one_line_without_a_value(here: Path, text: str | None, told: str) -> None:
+def test_an_invalid_input_is_refused_in_one_line_without_a_value(here: Path, text: str | None, message: str) -> None:
     if text is not None:
         (here / "referral.json").write_text(text)
 
     result = RUNNER.invoke(cli, ["preflight", "referral.json"])
 
     assert isinstance(result.exception, ApiError)
-    assert told in str(result.exception)
+    assert message in str(result.exception)
     assert "CANARY" not in str(result.exception)
     assert "\n" not in str(result.exception)
 

@@ -46,9 +46,9 @@ def test_show_prints_a_row_of_either_edition() -> None:
     assert shown.exit_code == 0
     assert "ndc_prefixes: 71287-129" in shown.stdout
     assert run("show", "products.tecartus.guide", "--edition", "current").exit_code == 1
-    missing = run("show", "products.nobody")
+    missing = run("show", "products.unknown")
     assert missing.exit_code == 1
-    assert "no row products.nobody" in missing.stderr
+    assert "no row products.unknown" in missing.stderr
 
 
 def test_diff_lists_every_correction_with_evidence_and_status() -> None:
@@ -111,5 +111,5 @@ def test_prices_are_imported_into_the_directory_that_is_read(directory: Path) ->
     file.write_text("nothing")
     bad = run("import-asp", str(file), "--out", str(directory / "out"))
     assert bad.exit_code == 1
-    assert "the prices on record stay" in bad.stderr
+    assert "existing prices stay in effect" in bad.stderr
     assert not (directory / "out").exists()

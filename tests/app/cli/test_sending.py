@@ -15,9 +15,9 @@ from app.cli.worklists import reply_lines
 from app.process.gateway import create_gateway
 from app.process.installation import install
 from app.settings import Settings
-from store.engine import Database
 from store.keys import read_keyring
 from store.tables import Encounter
+from tests.kit.databases import migrated_database
 from tests.kit.sockets import listening
 
 FEED = "tests/scenarios/a_mcl_medicare_inpatient.json"
@@ -26,8 +26,7 @@ FEED = "tests/scenarios/a_mcl_medicare_inpatient.json"
 @pytest.fixture
 def sending(tmp_path: Path):  # type: ignore[no-untyped-def]
     install(Settings(data_dir=tmp_path))
-    db = Database(f"sqlite:///{tmp_path / 'encounters.db'}")
-    db.migrate()
+    db = migrated_database(tmp_path / "encounters.db")
     keys = read_keyring(tmp_path / "keys.json")
     api = create_gateway(db=db, keys=keys, access=Access.from_token_file(tmp_path / "token"))
     with listening(api) as url:
@@ -58,7 +57,7 @@ def test_a_feed_is_sent_for_one_patient_and_then_for_another(sending) -> None:  
     assert len(encounters) == 2
 
 
-def test_payers_answers_are_told_in_words_or_as_json() -> None:
+def test_payer_responses_are_printed_as_text_or_json() -> None:
     answer = json.loads(Path("docs/contract/answers/replies.example.json").read_text())
     receipt = answer["receipts"][0]
     unmatched = receipt | {
@@ -67,10 +66,10 @@ def test_payers_answers_are_told_in_words_or_as_json() -> None:
         "quarantine_id": "qua_1",
         "reasons": ["?"],
     }
-    told = list(reply_lines("remit.835", answer | {"receipts": [receipt, unmatched], "passed_over": 3}))
-    assert told[0] == "remit.835: 2 answers to our claims, 3 to claims of other systems"
-    assert told[1].split() == ["accepted", receipt["encounter_id"]]
-    assert told[2:] == ["  quarantined no encounter  in quarantine as qua_1", "    ?"]
+    lines = list(reply_lines("remit.835", answer | {"receipts": [receipt, unmatched], "passed_over": 3}))
+    assert lines[0] == "remit.835: 2 responses to our claims, 3 to claims of other systems"
+    assert lines[1].split() == ["accepted", receipt["encounter_id"]]
+    assert lines[2:] == ["  quarantined no encounter  in quarantine as qua_1", "    ?"]
 
 
 def test_a_patient_is_erased_by_any_identifier_of_the_encounter(sending) -> None:  # type: ignore[no-untyped-def]

@@ -15,6 +15,7 @@ from store.engine import Database
 from store.keys import create_keyring, read_keyring
 from store.tables import AuditEntry
 from tests.kit import events as e
+from tests.kit.databases import migrated_database
 
 MESSAGE = "MSH|^~\\&|CADENCE\rPID|1||MRN-CANARY-77\r"
 
@@ -22,8 +23,7 @@ MESSAGE = "MSH|^~\\&|CADENCE\rPID|1||MRN-CANARY-77\r"
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     create_keyring(tmp_path / "keys.json")
-    db = Database(f"sqlite:///{tmp_path / 'encounters.db'}")
-    db.migrate()
+    db = migrated_database(tmp_path / "encounters.db")
     db.close()
     return tmp_path
 

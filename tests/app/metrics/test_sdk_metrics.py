@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,6 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from app.metrics import exposition, free_port, sdk_metrics
 from app.metrics.sdk_names import SDK
+from tests.kit.waiting import eventually_async
 
 SHORT = timedelta(seconds=10)
 NEVER_HERE = frozenset({"temporal_sticky_cache_total_forced_eviction_total"})
@@ -58,12 +60,13 @@ async def scrape(port: int) -> str:
 
 async def connect(where: str, port: int) -> Client:
     runtime = Runtime(telemetry=TelemetryConfig(metrics=sdk_metrics(port)))
-    for _ in range(100):
-        try:
+
+    async def connected() -> Client | None:
+        with contextlib.suppress(RuntimeError):
             return await Client.connect(where, namespace="default", runtime=runtime)
-        except RuntimeError:
-            await asyncio.sleep(0.2)
-    raise AssertionError("the server does not answer")
+        return None
+
+    return await eventually_async(connected, "the server answers")
 
 
 async def test_a_worker_exposes_what_the_rules_ask_for(server: str) -> None:
@@ -82,12 +85,12 @@ async def test_a_worker_exposes_what_the_rules_ask_for(server: str) -> None:
                 Raises.run, id="raises", task_queue="names"
             )
             await client.execute_workflow(Works.run, id="works", task_queue="names")
-            text = ""
-            for _ in range(50):
+
+            async def shows_the_failure() -> str | None:
                 text = await scrape(port)
-                if "temporal_workflow_task_execution_failed_total" in text:
-                    break
-                await asyncio.sleep(0.1)
+                return text if "temporal_workflow_task_execution_failed_total" in text else None
+
+            text = await eventually_async(shows_the_failure, "the failed task is counted")
             whole = (await asyncio.to_thread(exposition, port)).decode()
             await stuck.terminate()
     shown = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}

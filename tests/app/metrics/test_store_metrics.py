@@ -234,7 +234,7 @@ def test_a_certificate_that_an_event_renews_or_revokes_replaces_that_of_the_site
     world.site_file.write_text(text)
     before = scrape(world)
     held = value(before, "cart_certifications", "fact", "any", "30d") or 0
-    assert held == sum(paper.layer == "fact" for paper in world.site().certifications)
+    assert held == sum(certificate.layer == "fact" for certificate in world.site().certifications)
     assert value(before, "cart_certification_days_left", "fact", "any") == 20
     world.certificate("st_mary", "fact", None, date(2029, 1, 1))
     world.certificate("lakeside", "fact", None, None, status="revoked")

@@ -22,8 +22,8 @@ RUNS: list[tuple[Any, str, str, Callable[[], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("module", "pause", "step", "made"), RUNS, ids=["bell", "feeds", "fhir"])
-async def test_it_goes_on_after_an_error_nobody_thought_of(
+@pytest.mark.parametrize(("module", "pause", "step", "made"), RUNS, ids=["alerts", "feeds", "fhir"])
+async def test_it_continues_after_an_unexpected_error(
     module: Any, pause: str, step: str, made: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The codec server opens sealed payloads for the Temporal UI, and for nobody else."""
+"""The codec server decrypts payloads for the Temporal UI only."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from app.api.actors import Actor
 from app.api.roles import Role
 from app.process.codec import codec_path, install_codec
 from app.process.payload_encryption import SealedPayloads
-from tests.contract.recording import TOKEN, recorder
 from tests.kit.keys import RECORDING_KEYS
+from tests.kit.recorder import TOKEN, recorder
 
 UI = "http://127.0.0.1:8233"
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"**Stage: apheresis**"')

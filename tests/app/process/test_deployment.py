@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 from sqlmodel import select
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-from temporalio.client import Client
 from typer.testing import CliRunner
 
 from app.process.deployment import deploy_app, register, wake_encounters
 from store.tables import EncounterEvent
 from tests.kit.metrics_store import NOW, World
+from tests.kit.programs import connected
 from workflows.search_attributes import MEANING, REGISTRY
-
-
-async def connected(where: str, seconds: float = 120) -> Client:
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            client = await Client.connect(where, namespace="cart")
-        except RuntimeError:
-            assert time.monotonic() < until, "the server does not answer"
-        else:
-            return client
 
 
 async def test_namespace_and_search_attributes_are_made_once(server: str) -> None:
@@ -74,7 +62,7 @@ def test_every_search_attribute_says_what_it_means() -> None:
 
 
 def test_after_a_restore_a_closed_encounter_is_woken_while_a_claim_of_it_is_under_way(world: World) -> None:
-    """Its bill would never go out, and nobody would hear that a payer does not answer."""
+    """Else its claim is never sent, and a missing payer response raises no alert."""
     states = {
         "emitted": {},
         "transmitted": {"next_due": "2026-05-01T00:00:00+00:00"},

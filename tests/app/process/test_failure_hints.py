@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app.process.failure_hints import CURES, UNEXPECTED, advised
+from app.process.failure_hints import NEXT_STEPS, UNEXPECTED, advised
 from domain.rulebook import NoRule
 from store.keys import SealBroken
+from tests.kit.files import ROOT
 
 SECRET = "MRN-778899"
 
@@ -26,7 +26,7 @@ SECRET = "MRN-778899"
         (KeyError(SECRET), "report both"),
     ],
 )
-def test_the_message_names_cause_and_cure_and_no_value(error: Exception, says: str) -> None:
+def test_the_message_names_cause_and_next_step_and_no_value(error: Exception, says: str) -> None:
     found = advised(error, "decide")
     assert found.message.startswith("decide: ")
     assert says in found.message
@@ -36,7 +36,7 @@ def test_the_message_names_cause_and_cure_and_no_value(error: Exception, says: s
 
 
 def test_every_runbook_that_is_named_exists() -> None:
-    root = Path(__file__).parents[3]
-    for text in (UNEXPECTED, *(cure for _, cure in CURES)):
+    root = ROOT
+    for text in (UNEXPECTED, *(step for _, step in NEXT_STEPS)):
         for path in re.findall(r"(?:deploy|docs)/[\w./]+\.md", text):
             assert (root / path).exists(), path

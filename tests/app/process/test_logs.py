@@ -8,20 +8,20 @@ import sys
 import textwrap
 from pathlib import Path
 
-from app.process.child_processes import OLDER_LOGS, turn_over
-from app.process.logs import told
+from app.process.child_processes import OLDER_LOGS, rotate
+from app.process.logs import class_and_place
 
 CANARY = "Quetzalcoatl 1961-04-05"
 
 
-def test_a_chain_of_exceptions_is_told_without_a_word_of_theirs() -> None:
+def test_a_chain_of_exceptions_is_logged_without_their_messages() -> None:
     try:
         try:
             int(CANARY)
         except ValueError as error:
             raise KeyError(CANARY) from error
     except KeyError as error:
-        text = told(error)
+        text = class_and_place(error)
     assert "builtins.KeyError" in text
     assert "builtins.ValueError" in text
     assert "test_logs.py" in text
@@ -32,9 +32,9 @@ def test_libraries_threads_and_a_dying_process_repeat_no_message_and_every_line_
     program = f"""
         import asyncio, logging, threading
         import structlog
-        from store.step_log import tell
-        from app.process.logs import be_discreet
-        be_discreet("worker")
+        from store.step_log import log_step
+        from app.process.logs import configure_logging
+        configure_logging("worker")
         def fail():
             raise ValueError({CANARY!r})
         try:
@@ -43,11 +43,11 @@ def test_libraries_threads_and_a_dying_process_repeat_no_message_and_every_line_
             logging.getLogger("temporalio.activity").warning("Completing activity as failed", exc_info=True)
             logging.getLogger("uvicorn.error").error("caught %s", error, exc_info=error)
             structlog.get_logger("intake.delivery").warning("delivery.failed", encounter="enc_1", exc_info=True)
-        logging.getLogger("httpx").info("not told")
+        logging.getLogger("httpx").info("not logged")
         async def forget():
             asyncio.get_running_loop().create_future().set_exception(ValueError({CANARY!r}))
         asyncio.run(forget())
-        tell("event.accepted", event_id="evt_1", sequence=3, feed=None)
+        log_step("event.accepted", event_id="evt_1", sequence=3, feed=None)
         thread = threading.Thread(target=fail)
         thread.start()
         thread.join()
@@ -74,14 +74,14 @@ def test_libraries_threads_and_a_dying_process_repeat_no_message_and_every_line_
     assert step == {"step": "event.accepted", "event_id": "evt_1", "sequence": 3}
 
 
-def test_a_log_that_has_grown_is_moved_aside_while_its_process_writes_on(tmp_path: Path) -> None:
+def test_a_large_log_is_rotated_while_its_process_writes(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     with log.open("a") as process:
         for turn in range(OLDER_LOGS + 3):
-            assert not turn_over(log, largest=10)
+            assert not rotate(log, largest=10)
             process.write(f"turn {turn} and more\n")
             process.flush()
-            assert turn_over(log, largest=10)
+            assert rotate(log, largest=10)
         process.write("now\n")
     assert log.read_text() == "now\n"
     kept = sorted(tmp_path.glob("worker.log.*"))

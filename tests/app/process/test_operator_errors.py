@@ -1,4 +1,4 @@
-"""An operator gets one line for what an operator can cure: no trace, and no value of a secret setting in it."""
+"""An operator gets one line for an error that an operator can fix: no trace, and no secret value."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def test_a_start_that_fails_says_why_in_one_line(
     tmp_path: Path, words: tuple[str, ...], environment: dict[str, str], said: str
 ) -> None:
     port = str(free_port())
-    code, told = run(tmp_path, *words, **{name: value.replace("PORT", port) for name, value in environment.items()})
+    code, output = run(tmp_path, *words, **{name: value.replace("PORT", port) for name, value in environment.items()})
     assert code == (1 if words[0] == "alerts" else 2)
-    assert told.count("\n") == 1
-    assert said in told
-    assert "hush" not in told
+    assert output.count("\n") == 1
+    assert said in output
+    assert "hush" not in output
 
 
 def test_an_installation_is_found_by_its_environment_and_a_taken_port_is_named(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_an_installation_is_found_by_its_environment_and_a_taken_port_is_named(t
     assert run(tmp_path, "deploy", "migrate")[0] == 0
     assert run(tmp_path, "verify", cwd=tmp_path / "elsewhere") == (0, "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        code, told = run(tmp_path, "gateway", CART_HTTP_PORT=str(taken.getsockname()[1]))
-    (said,) = (line for line in told.splitlines() if not line.startswith("{"))
+        code, output = run(tmp_path, "gateway", CART_HTTP_PORT=str(taken.getsockname()[1]))
+    (said,) = (line for line in output.splitlines() if not line.startswith("{"))
     assert (code, "CART_HTTP_PORT" in said) == (2, True), "one line beside those of the log"
     assert (tmp_path / "keys.json").read_bytes() == made
 
@@ -83,10 +83,10 @@ def test_a_fault_of_the_program_is_not_hidden() -> None:
 @pytest.mark.parametrize("process", ["worker", "gateway"])
 def test_a_site_file_that_is_not_there_names_its_setting(tmp_path: Path, process: str) -> None:
     assert run(tmp_path, "deploy", "keys")[0] == 0
-    code, told = run(tmp_path, process, CART_SITE_FILE="/nowhere.toml", CART_HTTP_PORT="0")
-    assert (code, told.count("\n")) == (2, 1)
-    assert "CART_SITE_FILE" in told
-    assert "/nowhere.toml" in told
+    code, output = run(tmp_path, process, CART_SITE_FILE="/nowhere.toml", CART_HTTP_PORT="0")
+    assert (code, output.count("\n")) == (2, 1)
+    assert "CART_SITE_FILE" in output
+    assert "/nowhere.toml" in output
 
 
 @pytest.mark.parametrize(

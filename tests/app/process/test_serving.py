@@ -16,8 +16,8 @@ from app.process.installation import install
 from app.process.serving import GatewaySettings, access_of, build_gateway, is_loopback, mapping_of
 from app.settings import CannotStart
 from intake.hl7.framing import END, RETURN, START
-from tests.intake.hl7.conftest import recorded
-from tests.kit.gateway import DEPLOY
+from tests.kit.files import DEPLOY
+from tests.kit.mllp import recorded
 
 CALLERS = f"[[callers]]\nname = 'a'\nroles = ['feed']\ntoken_sha256 = '{digest('t')}'\n"
 
@@ -36,7 +36,9 @@ def test_the_default_serves_this_machine_and_its_token(settings: GatewaySettings
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "gateway.example"])
-def test_nobody_else_is_served_without_named_callers(settings: GatewaySettings, host: str, tmp_path: Path) -> None:
+def test_other_machines_are_not_served_without_an_access_file(
+    settings: GatewaySettings, host: str, tmp_path: Path
+) -> None:
     with pytest.raises(CannotStart, match="CART_ACCESS_FILE"):
         access_of(settings.model_copy(update={"http_host": host}))
     (tmp_path / "access.toml").write_text(CALLERS)
@@ -102,7 +104,7 @@ def test_the_checker_says_that_a_file_has_no_message(tmp_path: Path, content: by
     (tmp_path / "messages.hl7").write_bytes(content)
     command = ["hl7", "check", str(DEPLOY / "hl7.example.toml"), str(tmp_path / "messages.hl7")]
     checked = CliRunner().invoke(cli, command)
-    assert (checked.exit_code, "no message in it" in checked.output) == (2, True)
+    assert (checked.exit_code, "no HL7 message found" in checked.output) == (2, True)
 
 
 def test_the_packaged_mapping_fits() -> None:

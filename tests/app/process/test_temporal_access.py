@@ -15,6 +15,7 @@ from app.process.connect import connect_temporal, temporal_access
 from app.settings import CannotStart, Settings
 from store.keys import create_keyring, read_keyring
 from tests.kit import certificates
+from tests.kit.waiting import eventually_async
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -26,10 +27,10 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @contextlib.asynccontextmanager
-async def behind_tls(server: str, papers: Path) -> AsyncIterator[str]:
+async def behind_tls(server: str, certificates: Path) -> AsyncIterator[str]:
     """The server, reachable only by those who show a certificate of the authority."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(papers / "ca.pem"))
-    context.load_cert_chain(papers / "server.pem", papers / "server.key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificates / "ca.pem"))
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_alpn_protocols(["h2"])
     host, port = server.split(":")
@@ -46,12 +47,12 @@ async def behind_tls(server: str, papers: Path) -> AsyncIterator[str]:
 
 
 async def answering(server: str) -> None:
-    for _ in range(100):
+    async def connected() -> Client | None:
         with contextlib.suppress(RuntimeError):
-            await Client.connect(server)
-            return
-        await asyncio.sleep(0.2)
-    raise AssertionError("the server does not answer")
+            return await Client.connect(server)
+        return None
+
+    await eventually_async(connected, "the server answers")
 
 
 async def test_a_server_behind_mutual_tls_is_reached_by_those_with_a_certificate_alone(

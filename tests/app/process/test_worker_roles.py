@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -21,9 +20,10 @@ from store.config import ConfigCache
 from store.engine import Database
 from store.keys import create_keyring, read_keyring
 from store.tables import ClaimVersion
-from tests.app.process.test_deployment import connected
+from tests.kit.files import ROOT, SITE_FILE
+from tests.kit.programs import connected
+from tests.kit.waiting import eventually_async
 
-ROOT = Path(__file__).resolve().parents[3]
 FEED = ROOT / "tests" / "scenarios" / "a_mcl_medicare_inpatient.json"
 
 
@@ -39,7 +39,7 @@ async def test_a_claim_waits_for_the_worker_that_may_touch_the_world(server: str
     keys = read_keyring(settings.key_file)
     db = Database(settings.database)
     db.migrate()
-    config = ConfigCache("current", None, ROOT / "deploy" / "site.example.toml")
+    config = ConfigCache("current", None, SITE_FILE)
     client = await connect_temporal(settings, keys)
 
     def of(role: WorkerRole) -> Home:
@@ -52,9 +52,6 @@ async def test_a_claim_waits_for_the_worker_that_may_touch_the_world(server: str
             await Deliverer(db, TemporalDoor(client).deliver).drain()
             assert claims(db) == set()
             async with build_worker(client, of("activities"), pool):
-                for _ in range(200):
-                    if await asyncio.to_thread(claims, db) == {"A", "B", "C"}:
-                        break
-                    await asyncio.sleep(0.1)
+                await eventually_async(lambda: claims(db) == {"A", "B", "C"}, "the claims are built")
     assert claims(db) == {"A", "B", "C"}
     db.close()

@@ -1,4 +1,4 @@
-"""The synthetic cohort: the same for the same seed, valid by the catalogue, by the rates it names, about nobody."""
+"""The synthetic cohort: the same for the same seed, valid by the event catalog, drawn by its rates, without real persons."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.cli.simulate import cohort
-from app.tools.cohort import draw, read_rates, tell
-from app.tools.cohort.feeds import Teller
+from app.tools.cohort import draw, events_of, read_rates
+from app.tools.cohort.feeds import FeedBuilder
 from app.tools.cohort.sampling import Course, Journey
 from domain.events import parse
 from domain.rulebook import Rulebook
@@ -43,8 +43,8 @@ def test_a_larger_cohort_begins_with_the_smaller_one() -> None:
 @given(seed=st.integers(0, 10**6), number=st.integers(1, 10**4), days=st.integers(1, 800))
 @settings(max_examples=40, deadline=None)
 def test_every_event_is_valid_unique_and_not_after_the_last_day(seed: int, number: int, days: int) -> None:
-    teller = TELLER
-    events = tell(teller, draw(RATES, seed, number, UNTIL, days), UNTIL)
+    builder = BUILDER
+    events = events_of(builder, draw(RATES, seed, number, UNTIL, days), UNTIL)
     for event in events:
         parse(event)
     assert len({(event["source"], event["id"]) for event in events}) == len(events)
@@ -59,7 +59,7 @@ def rules() -> Rulebook:
 
 
 RULES = rules()
-TELLER = Teller(RULES)
+BUILDER = FeedBuilder(RULES)
 
 
 @pytest.mark.parametrize("indication", ["mcl", "b_all"])
@@ -110,12 +110,12 @@ def journeys(what: str) -> Journey:
 
 
 def types(journey: Journey) -> Counter[str]:
-    return Counter(event["type"] for event in tell(TELLER, journey, UNTIL))
+    return Counter(event["type"] for event in events_of(BUILDER, journey, UNTIL))
 
 
 def test_a_failed_manufacture_brings_a_second_collection_after_the_failure() -> None:
     journey = journeys("replacement_days")
-    events = tell(TELLER, journey, UNTIL)
+    events = events_of(BUILDER, journey, UNTIL)
     collected = [event for event in events if event["type"] == "cart.apheresis.completed"]
     failed = next(event for event in events if event["type"] == "cart.manufacturing.failed")
     assert [event["data"]["collection_ordinal"] for event in collected] == [1, 2]
@@ -124,29 +124,29 @@ def test_a_failed_manufacture_brings_a_second_collection_after_the_failure() -> 
 
 
 def test_a_moved_booking_was_booked_for_an_earlier_day() -> None:
-    events = tell(TELLER, journeys("moved_days"), UNTIL)
+    events = events_of(BUILDER, journeys("moved_days"), UNTIL)
     booked = {e["data"]["appointment_id"]: e["data"]["starts_at"] for e in events if e["type"].endswith("booked")}
     moved = {e["data"]["appointment_id"]: e["data"]["starts_at"] for e in events if e["type"].endswith("rescheduled")}
     assert len(moved) == 2
     assert all(booked[name] < later for name, later in moved.items())
 
 
-def test_a_missing_paper_comes_later_or_never() -> None:
-    journey = journeys("missing_paper")
-    events = tell(TELLER, journey, UNTIL)
-    late = [event for event in events if event["id"].endswith("/late-paper")]
+def test_a_missing_document_arrives_later_or_never() -> None:
+    journey = journeys("missing_document")
+    events = events_of(BUILDER, journey, UNTIL)
+    late = [event for event in events if event["id"].endswith("/late-document")]
     referral = next(event for event in events if event["type"] == "cart.referral.received")
-    assert len(late) == (journey.paper_delay is not None)
+    assert len(late) == (journey.document_delay is not None)
     assert all(event["data"] not in referral["data"]["evidence"] for event in late)
 
 
 def test_nothing_is_done_after_a_withdrawal() -> None:
-    events = tell(TELLER, journeys("withdrawn"), UNTIL)
+    events = events_of(BUILDER, journeys("withdrawn"), UNTIL)
     assert events[-1]["type"] == "cart.encounter.withdrawn"
     assert "cart.infusion.started" not in {event["type"] for event in events}
 
 
-def test_late_coding_is_not_told() -> None:
+def test_late_coding_is_not_sent() -> None:
     assert types(journeys("coding_late"))["cart.coding.completed"] <= 1
     assert (
         types(next(j for j in MANY if j.coding_late and j.template.endswith("inpatient")))["cart.coding.completed"] == 0
@@ -156,7 +156,7 @@ def test_late_coding_is_not_told() -> None:
 def test_the_coded_grade_is_the_documented_one() -> None:
     stays = [j for j in MANY[:400] if j.template.endswith("_inpatient") and not j.coding_late and j.withdrawn is None]
     for journey in [j for j in stays if j.anchor < UNTIL - timedelta(days=40)][:40]:
-        events = tell(TELLER, journey, UNTIL)
+        events = events_of(BUILDER, journey, UNTIL)
         coded = next(event for event in events if event["type"] == "cart.coding.completed")["data"]["other_diagnoses"]
         for syndrome in ("crs", "icans"):
             grades = [e["data"][f"{syndrome}_grade"] for e in events if e["type"] == "cart.toxicity.assessed"]
@@ -166,7 +166,7 @@ def test_the_coded_grade_is_the_documented_one() -> None:
             )
 
 
-def test_people_are_recognisably_nobody() -> None:
+def test_persons_are_recognizably_invented() -> None:
     referral = next(event for events in cohort(3, 1, 60, UNTIL) for event in events)
     assert referral["data"]["patient"]["name"]["family"] in RATES.names.family
     assert referral["subject"].startswith("ORD-s1n")

@@ -19,8 +19,9 @@ from app.tools.demo_player import Course, DemoFailed, Gateway
 from app.tools.demo_report import summary
 from app.tools.demo_stack import RunningStack, start_stack
 from app.tools.scenario_expectations import Scenario, scenarios
+from tests.kit.files import DOCS
 
-CONTRACT = Path(__file__).resolve().parents[3] / "docs" / "contract" / "answers"
+CONTRACT = DOCS / "contract" / "answers"
 STACK = RunningStack(Path("somewhere"), 4711, "http://h:1", "http://h:2", "http://h:3/metrics", "h:4", "token")
 
 
@@ -107,5 +108,5 @@ async def test_a_used_directory_is_refused(tmp_path: Path) -> None:
 async def test_a_stack_that_does_not_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "encounters.db").write_bytes(b"")
 
-    with pytest.raises(CannotStart, match="half-written"):
+    with pytest.raises(CannotStart, match="is incomplete"):
         await start_stack(tmp_path)

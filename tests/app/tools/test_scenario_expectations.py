@@ -90,8 +90,8 @@ def test_what_agrees_gives_no_difference() -> None:
         (("claims", "A/1", "total"), "9700.01", "A/1 total"),
         (("claims", "A/1", "statement_from"), "2026-05-18", "A/1 statement"),
         (("claims", "A/1", "lines"), [LINE], "A/1 lines: missing"),
-        (("claims", "A/1", "lines"), [LINE] * 3, "A/1 lines: too many"),
-        (("claims", "A/1", "lines"), [LINE, LINE | {"units": 2}], "A/1 lines: too many"),
+        (("claims", "A/1", "lines"), [LINE] * 3, "A/1 lines: extra"),
+        (("claims", "A/1", "lines"), [LINE, LINE | {"units": 2}], "A/1 lines: extra"),
     ],
 )
 def test_a_difference_is_named(path: tuple[str, ...], value: Any, named: str) -> None:

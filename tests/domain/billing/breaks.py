@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from tests.domain.billing.stories import Story, mcl_inpatient
+from tests.kit.patient import patient as named
 
-LABEL = {"coi_id": "COI1", "hcpcs": "Q2053", "ndc": "71287-219-01", "lot": "LOT20260A"}
+LABEL = {"coi_id": "COI-1", "hcpcs": "Q2053", "ndc": "71287-219-01", "lot": "KTA0001"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Charted:
 
 def outpatient(payer: str = "medicare", **referral: object) -> Story:
     story = Story().referral(coverage={"payer": payer, "member_id": "W1"}, planned_setting="outpatient", **referral)
-    return story.authorization().collection().release().mcl_course()
+    return story.authorization().collection().released().mcl_course()
 
 
 def collected(**referral: object) -> Story:
@@ -34,14 +35,9 @@ def payer(name: str) -> dict[str, str]:
     return {"payer": name, "member_id": "W"}
 
 
-def person(born: str) -> dict[str, object]:
-    address = {"line": "1 Elm", "city": "Columbus", "state": "OH", "postal_code": "43215"}
-    return {"mrn": "M", "name": {"family": "T", "given": "P"}, "birth_date": born, "sex": "male", "address": address}
-
-
 def stay(*others: tuple[str, str | None], principal: str = "C83.18", **changes: object) -> Story:
     """The MCL stay without its abstract, then coded as given."""
-    story = Story().referral().collection().release().mcl_course().admitted(-1).infused().discharged(14)
+    story = Story().referral().collection().released().mcl_course().admitted(-1).infused().discharged(14)
     return story.coded("ADM1", principal, *others, **changes)
 
 
@@ -64,7 +60,7 @@ def b_all(cyclophosphamide: tuple[int, ...] = ()) -> Story:
 
 def expired() -> Story:
     story = Story().referral(coverage=payer("uhc")).authorization(last=-1)
-    return story.collection().release().infused("outpatient")
+    return story.collection().released().infused("outpatient")
 
 
 def office() -> Story:
@@ -72,7 +68,7 @@ def office() -> Story:
 
 
 def attended(npi: str) -> Story:
-    story = Story().referral().collection().release().admitted(-1, attending_npi=npi)
+    story = Story().referral().collection().released().admitted(-1, attending_npi=npi)
     return story.infused().discharged(14).coded()
 
 
@@ -84,26 +80,34 @@ def returned_early() -> Story:
 def long_ago() -> Story:
     story = Story()
     story.day0 = date(2021, 11, 5)
-    return story.referral().release().admitted(-1).infused().discharged(10).coded()
+    return story.referral().released().admitted(-1).infused().discharged(10).coded()
 
 
 def both_at_nine() -> Story:
-    story = Story().referral().dose("fludarabine", -5, "55.5", minutes=60)
-    return story.dose("cyclophosphamide", -5, "925", minutes=60)
+    story = Story().referral().dosed("fludarabine", -5, "55.5", minutes=60)
+    return story.dosed("cyclophosphamide", -5, "925", minutes=60)
+
+
+def unlisted_payer() -> Story:
+    """The payer of the referral is in the rulebook and not in the site file."""
+    story = collected(coverage=payer("cigna"))
+    kept = tuple(one for one in story.site.payers if one.key != "cigna")
+    story.site = story.site.model_copy(update={"payers": kept})
+    return story
 
 
 def charted_outpatient() -> Story:
-    return Story().referral().collection().release().admitted(-1).infused("outpatient").discharged(14).coded()
+    return Story().referral().collection().released().admitted(-1).infused("outpatient").discharged(14).coded()
 
 
 def too_early() -> Story:
     """A tocilizumab given two weeks before the first day of the code that its NDC names."""
-    story = Story(date(2025, 3, 15)).referral(coverage=payer("aetna")).authorization().release().infused("outpatient")
+    story = Story(date(2025, 3, 15)).referral(coverage=payer("aetna")).authorization().released().infused("outpatient")
     return story.tocilizumab(3, setting="outpatient", ndc="72606-042-01")
 
 
 def two_bags() -> Story:
-    return infused().release("BAG2").infused("outpatient", 1, "BAG2")
+    return infused().released("BAG2").infused("outpatient", 1, "BAG2")
 
 
 SECONDARY = tuple((f"E{chapter}.{digit}", "Y") for chapter in (83, 87) for digit in range(10)) + tuple(
@@ -114,13 +118,13 @@ SECONDARY = tuple((f"E{chapter}.{digit}", "Y") for chapter in (83, 87) for digit
 def under_expanded_access() -> Story:
     story = outpatient()
     signed = {
-        "bag_id": "BAG1",
+        "bag_id": "BAG-1",
         "disposition": "expanded_access",
         "reason": "viability",
         "role": "director",
         "signer": "s",
     }
-    return story.add("cart.disposition.signed", story.at(-8), **signed).infused("outpatient")
+    return story.fact("cart.disposition.signed", story.at(-8), **signed).infused("outpatient")
 
 
 ERRORS = (
@@ -134,14 +138,14 @@ ERRORS = (
         "the B-ALL dose of cyclophosphamide for a patient with MCL",
         "regimen_wrong_indication",
         "B/1",
-        lambda: Story().referral().dose("cyclophosphamide", -5, "1665"),
+        lambda: Story().referral().dosed("cyclophosphamide", -5, "1665"),
     ),
     Charted("three doses of cyclophosphamide in B-ALL", "regimen_extra_dose", "B/1", lambda: b_all((-4, -3, -2))),
     Charted(
         "a fourth day of fludarabine",
         "regimen_extra_dose",
         "B/1",
-        lambda: Story().referral().mcl_course().dose("fludarabine", -2, "55.5"),
+        lambda: Story().referral().mcl_course().dosed("fludarabine", -2, "55.5"),
     ),
     Charted(
         "CRS coded as grade 1, documented as grade 3",
@@ -278,11 +282,13 @@ ERRORS = (
     Charted("a CRS code that does not exist", "code_not_valid", "C/1", lambda: stay(("D89.830", "N"))),
     Charted("a procedure code that does not exist", "code_not_valid", "C/1", lambda: coded_procedure("XW03399")),
     Charted("a diagnosis code without its last digit", "code_not_valid", "A/1", lambda: collected(diagnosis="C83.1")),
-    Charted("a patient under eighteen", "age_product", "A/1", lambda: collected(patient=person("2010-01-01"))),
+    Charted(
+        "a patient under eighteen", "age_product", "A/1", lambda: collected(patient=named(birth_date="2010-01-01"))
+    ),
     Charted("large B-cell lymphoma referred as MCL", "diagnosis_product", "A/1", lambda: collected(diagnosis="C83.30")),
     Charted("leukemia coded on the MCL stay", "diagnosis_product", "C/1", lambda: stay(principal="C91.02")),
     Charted(
-        "a drug without a billing row", "no_rule", "B/1", lambda: Story().referral().dose("bendamustine", -5, "100")
+        "a drug without a billing row", "no_rule", "B/1", lambda: Story().referral().dosed("bendamustine", -5, "100")
     ),
     Charted("an infusion in an office", "office_product", "C/1", lambda: outpatient().infused("office")),
     Charted("a drug whose HCPCS code for its NDC was not yet in effect", "no_rule", "D/1", too_early),
@@ -293,7 +299,7 @@ ERRORS = (
         "A/1",
         lambda: Story().referral().collection(facility="x"),
     ),
-    Charted("a payer that is not in the site file", "unknown_payer", "A/1", lambda: collected(coverage=payer("cigna"))),
+    Charted("a payer that is not in the site file", "unknown_payer", "A/1", unlisted_payer),
     Charted(
         "more than 99,999.99 on a professional claim",
         "amount_cap",
@@ -313,7 +319,7 @@ ERRORS = (
 
 WARNINGS = (
     Charted("a code row that is not confirmed", "unconfirmed_code", "B/1", lambda: Story().referral().mcl_course()),
-    Charted("a reduced dose", "regimen_dose", "B/1", lambda: Story().referral().dose("fludarabine", -5, "40")),
+    Charted("a reduced dose", "regimen_dose", "B/1", lambda: Story().referral().dosed("fludarabine", -5, "40")),
     Charted("two infusions at the same time", "overlapping_infusions", "B/1", both_at_nine),
     Charted("CRS missing from the coding abstract", "toxicity_added", "C/1", lambda: stay().toxicity(4, crs=3)),
     Charted(

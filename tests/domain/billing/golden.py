@@ -14,29 +14,29 @@ from app.tools.scenario_expectations import scenarios
 from domain.billing.claims_due import cases
 from domain.billing.edits.review import ClaimReview
 from domain.billing.model import Claim, Form
-from domain.billing.x12 import Control, Identity, render
-from domain.billing.x12.parties import Address
-from domain.encounter.facts import Fact, fold
+from domain.billing.x12 import Control, render
+from domain.billing.x12.envelope import text
+from domain.encounter.facts import fold
 from domain.encounter.record import Record
-from domain.events import EventData, parse
 from domain.rulebook.rows import Edition, Payer
-from domain.site import Site, parse_site
+from domain.site import Site
 from intake.scenario_feeds import expand
 from tests.domain.billing.breaks import office
-from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient, rulebook, site
+from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient
+from tests.kit.feeds import fact_of
+from tests.kit.patient import identity
+from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 FOLDER = Path(__file__).parent / "golden"
-EXAMPLE = Path(__file__).resolve().parents[3] / "deploy" / "site.example.toml"
 INFUSION = date(2026, 6, 10)
 MADE = datetime(2026, 8, 1, 12, tzinfo=UTC)
-PAT = Identity(
-    "Doe", "Pat", date(1959, 6, 12), "male", Address("1 Elm", "Columbus", "OH", "43215"), "1EG4TE5MK73", "M1"
-)
+PAT = identity()
 
 
 def readmitted() -> Story:
     """MCL infused as an outpatient, CRS of grade 2 on day 5, admitted, sepsis as principal."""
-    story = Story().referral(planned_setting="outpatient").collection().release().mcl_course().infused("outpatient")
+    story = Story().referral(planned_setting="outpatient").collection().released().mcl_course().infused("outpatient")
     story.admitted(5, "ADM2").toxicity(5, crs=2, icans=1).tocilizumab(5).discharged(10, "ADM2")
     return story.coded("ADM2", "A41.9", ("T80.82XA", "Y"), ("D89.832", "Y"), ("G92.01", "Y"))
 
@@ -46,25 +46,15 @@ SCENARIOS = {scenario.feed.name: scenario.feed for scenario in scenarios()}
 
 
 @cache
-def example_site() -> Site:
-    return parse_site(EXAMPLE.read_text(encoding="utf-8"))
-
-
-@cache
 def record_of(name: str) -> Record:
     """The encounter of a scenario at its end."""
-    found = [parse(event) for event in expand(SCENARIOS[name], INFUSION)]
-    facts: list[Fact[EventData]] = [
-        Fact(f"evt_{envelope.id}", envelope.source, envelope.id, envelope.time, envelope.time, data)
-        for envelope, data in found
-    ]
-    return Record(fold(facts))
+    return Record(fold(fact_of(event) for event in expand(SCENARIOS[name], INFUSION)))
 
 
 @cache
 def scenario_cases(name: str, edition: Edition) -> tuple[ClaimReview, ...]:
     """The claims of a scenario with what they were written from."""
-    return cases(record_of(name), example_site(), rulebook(edition))
+    return cases(record_of(name), site(), rulebook(edition))
 
 
 def written(name: str, claims: Iterable[Claim], where: Site) -> Iterator[tuple[str, str]]:
@@ -84,10 +74,24 @@ def files() -> Iterator[tuple[str, str]]:
     for name, story in STORIES.items():
         yield from written(name, story().claims(), site())
     for name in SCENARIOS:
-        yield from written(name, (case.claim for case in scenario_cases(name, "current")), example_site())
+        yield from written(name, (case.claim for case in scenario_cases(name, "current")), site())
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for file_name, text in files():
         (FOLDER / file_name).write_text(text, encoding="ascii")
+
+
+def control(**changes: object) -> Control:
+    data: dict[str, object] = {
+        "interchange": 7,
+        "claim": "ENC1-C1",
+        "created": datetime(2026, 7, 1, 12, tzinfo=UTC),
+        "filing": "MA",
+    }
+    return Control(**{**data, **changes})  # type: ignore[arg-type]
+
+
+def segments(file: str, tag: str) -> list[list[str]]:
+    return [line.rstrip("~").split("*") for line in file.splitlines() if line.split("*")[0] == tag]

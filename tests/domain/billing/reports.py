@@ -6,15 +6,16 @@ Generate them again with `python -m tests.domain.billing.reports`; a test compar
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from domain.billing.model import Claim
 from domain.rulebook.rows import EditRule
 from tests.domain.billing.alterations import ALTERED, REWRITTEN
 from tests.domain.billing.breaks import ERRORS, WARNINGS
-from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient, rulebook
+from tests.domain.billing.stories import Story, b_all_inpatient, mcl_inpatient
+from tests.kit.files import DOCS
+from tests.kit.rules import rulebook
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "claims"
+CLAIM_PAGES = DOCS / "claims"
 Rows = Iterable[Iterable[object]]
 
 
@@ -36,7 +37,6 @@ def broken_claims() -> str:
     return "\n".join(
         (
             "# Claim errors and what stops each\n",
-            f"{len(charted) + len(altered) + len(written)} cases. "
             "An error holds the claim, a warning shows. Generated; a test compares.\n",
             "## Charting, coding and posting errors\n",
             table(head, charted),
@@ -118,6 +118,6 @@ def _findings(claim: Claim) -> str:
 PAGES = {"broken-claims.md": broken_claims, "worked-patients.md": worked_patients}
 
 if __name__ == "__main__":
-    DOCS.mkdir(parents=True, exist_ok=True)
+    CLAIM_PAGES.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
-        (DOCS / name).write_text(page(), encoding="utf-8")
+        (CLAIM_PAGES / name).write_text(page(), encoding="utf-8")

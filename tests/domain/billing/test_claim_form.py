@@ -1,4 +1,4 @@
-"""The page for people who check by eye: whole, explained, escaped, and without a person in it."""
+"""The page of a claim for review: complete, explained, escaped, without any identity."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from domain.billing.claim_form import Issue, form_view
 from tests.domain.billing.breaks import office
 from tests.domain.billing.stories import Story, mcl_inpatient
+from tests.kit.patient import SECRETS
 
 
 class Balanced(HTMLParser):
@@ -42,7 +43,7 @@ def places(page: str) -> list[str]:
     return re.findall(r"<dt>(?:FL )?(\w+)", page)
 
 
-def test_the_boxes_follow_the_paper_with_the_lines_between_them() -> None:
+def test_the_boxes_follow_the_form_with_the_lines_between_them() -> None:
     page = form_view(mcl_inpatient().toxicity(3, crs=2).claim("C/1"))
     numbers = [int(re.match(r"\d+", place)[0]) for place in places(page) if place[0].isdigit()]  # type: ignore[index]
     assert numbers == sorted(numbers)
@@ -51,9 +52,9 @@ def test_the_boxes_follow_the_paper_with_the_lines_between_them() -> None:
     assert order == sorted(order)
 
 
-def test_the_form_of_a_replacement_and_of_a_void_says_so_where_the_paper_does() -> None:
+def test_a_replacement_and_a_void_are_marked_in_the_fields_of_the_form() -> None:
     claim = mcl_inpatient().claim("C/1")
-    for frequency, words in (("1", ""), ("7", "Replaces what the payer has"), ("8", "Takes back what the payer has")):
+    for frequency, words in (("1", ""), ("7", "Replaces what the payer has"), ("8", "Voids what the payer has")):
         page = form_view(claim, Issue("CE0000000042", frequency, "emitted"))
         assert f"<dt>FL 4 type of bill</dt><dd>11{frequency}</dd>" in page
         assert "<dt>FL 3a patient control number</dt><dd>CE0000000042</dd>" in page
@@ -64,11 +65,11 @@ def test_the_form_of_a_replacement_and_of_a_void_says_so_where_the_paper_does() 
     assert "resubmission" not in form_view(visit)
     assert "<dt>FL 64 document control number</dt><dd>MAC1</dd>" in form_view(claim, Issue("CE1", "7", "", "MAC1"))
     assert "<dt>22 original reference number</dt><dd>MAC1</dd>" in form_view(visit, Issue("CE1", "8", "", "MAC1"))
-    assert "document control number</dt><dd>not named by the payer yet</dd>" in form_view(claim, Issue("CE1", "7"))
+    assert "document control number</dt><dd>not reported by the payer yet</dd>" in form_view(claim, Issue("CE1", "7"))
     assert "FL 64" not in form_view(claim)
 
 
-def test_an_office_claim_is_drawn_as_the_other_paper() -> None:
+def test_an_office_claim_is_drawn_as_a_cms_1500() -> None:
     page = form_view(office().claim("A/1"))
     order = [
         page.index(mark) for mark in ("1a insured", "21A ", "24A service date", "24E diagnoses", "25 federal", "33a ")
@@ -78,7 +79,7 @@ def test_an_office_claim_is_drawn_as_the_other_paper() -> None:
 
 
 @pytest.mark.parametrize("key", ["A/1", "B/1", "C/1"])
-def test_every_line_stands_on_the_page_with_its_rule_and_event(key: str) -> None:
+def test_every_line_is_on_the_page_with_its_rule_and_event(key: str) -> None:
     claim = mcl_inpatient().claim(key)
     page = read(form_view(claim))
     for line in claim.lines:
@@ -92,11 +93,11 @@ def test_every_line_stands_on_the_page_with_its_rule_and_event(key: str) -> None
 def test_the_page_names_the_vault_and_no_person() -> None:
     page = form_view(mcl_inpatient().claim("C/1"))
     assert "in the vault: patient.name" in page
-    assert not any(secret in page for secret in ("Pat", "1959", "1EG4TE5MK73", "Elm"))
+    assert not any(secret in page for secret in SECRETS)
 
 
-def test_a_waiting_claim_says_what_it_waits_for() -> None:
-    story = Story().referral().release().admitted(-1).infused()
+def test_a_waiting_claim_shows_what_it_waits_for() -> None:
+    story = Story().referral().released().admitted(-1).infused()
     assert "Waiting for the discharge" in form_view(story.claim("C/1"))
 
 

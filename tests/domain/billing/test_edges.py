@@ -14,18 +14,10 @@ from domain.billing.model import Claim
 from domain.billing.x12 import render, validate
 from tests.domain.billing import golden
 from tests.domain.billing.breaks import SECONDARY, outpatient, stay
-from tests.domain.billing.stories import (
-    Story,
-    edit_ids,
-    error_ids,
-    lines,
-    mcl_inpatient,
-    rulebook,
-    site,
-    units,
-)
-from tests.domain.billing.test_policies import rules_with
-from tests.domain.billing.test_x12 import control, segments
+from tests.domain.billing.golden import control, segments
+from tests.domain.billing.stories import Story, edit_ids, error_ids, lines, mcl_inpatient, units
+from tests.kit.rules import rulebook, rules_with
+from tests.kit.site import site
 
 SPRING, AUTUMN = date(2026, 3, 13), date(2026, 11, 6)
 """Infusion days whose fifth day before is the one on which New York changes its clocks."""
@@ -53,16 +45,16 @@ def chemotherapy(claim: Claim) -> list[tuple[str, int]]:
 @pytest.mark.parametrize(
     ("day0", "minutes", "hours"), [(SPRING, 160, 1), (AUTUMN, 160, 3), (date(2026, 6, 15), 160, 2)]
 )
-def test_hours_are_those_that_passed_when_the_clocks_change(day0: date, minutes: int, hours: int) -> None:
+def test_hours_are_elapsed_hours_when_the_clocks_change(day0: date, minutes: int, hours: int) -> None:
     """The wall shows 01:00 to 03:40 each time: an hour less in March, an hour more in November."""
-    claim = commercial(day0).dose("cyclophosphamide", -5, 925, hour=1, minutes=minutes).claim("B/1")
+    claim = commercial(day0).dosed("cyclophosphamide", -5, 925, hour=1, minutes=minutes).claim("B/1")
     extra = [("chemo_infusion_hour", hours)] if hours else []
     assert chemotherapy(claim) == [("chemo_infusion_initial", 1), *extra]
 
 
 def test_an_infusion_past_midnight_is_of_the_day_it_began() -> None:
-    claim = commercial().dose("fludarabine", -5, "55.5", hour=23, minutes=95).claim("B/1")
-    assert {line.date_of_service for line in claim.lines} == {Story().on(-5)}
+    claim = commercial().dosed("fludarabine", -5, "55.5", hour=23, minutes=95).claim("B/1")
+    assert {line.date_of_service for line in claim.lines} == {Story().date_of(-5)}
     assert chemotherapy(claim) == [("chemo_infusion_initial", 1), ("chemo_infusion_hour", 1)]
 
 
@@ -80,8 +72,8 @@ def test_the_leap_day_is_a_day_like_any_other() -> None:
 
 
 def test_a_stay_without_a_midnight_is_one_day() -> None:
-    story = Story().referral().collection().release().admitted(0).infused(at=Story().at(0, 9)).discharged(0).coded()
-    story.facts = [fact for fact in story.facts if not fact.event_id.endswith("infusion.started")]
+    story = Story().referral().collection().released().admitted(0).infused(at=Story().at(0, 9)).discharged(0).coded()
+    story.facts = [fact for fact in story.facts if fact.type != "cart.infusion.started"]
     claim = story.claim("C/1")
     assert (claim.setting, units(claim, "Q2053")) == ("inpatient", 1)
     assert [line.units for line in claim.lines if line.service == "room_and_board"] == [1]
@@ -89,7 +81,7 @@ def test_a_stay_without_a_midnight_is_one_day() -> None:
     file_of(claim)
 
 
-def test_what_follows_a_discharge_on_the_same_day_does_not_fold_into_that_stay() -> None:
+def test_a_service_after_discharge_on_the_same_day_is_not_billed_with_that_stay() -> None:
     story = outpatient().infused("outpatient").admitted(10, "ADM2", hour=6).toxicity(10, crs=2, hour=7)
     story.discharged(10, "ADM2").coded("ADM2", "A41.9").tocilizumab(10, hour=16, setting="outpatient")
     returned, visit = story.claim("D/1"), story.claim("D/2")
@@ -98,21 +90,23 @@ def test_what_follows_a_discharge_on_the_same_day_does_not_fold_into_that_stay()
 
 
 @pytest.mark.parametrize(("status", "died"), [("20", True), ("41", True), ("01", False), ("07", False)])
-def test_the_day_of_death_stands_beside_the_status_that_tells_it(status: str, died: bool) -> None:
-    story = Story().referral().collection().release().admitted(-1).infused()
-    story.add("cart.admission.ended", story.at(6, 3), admission_id="ADM1", at=story.at(6, 3), discharge_status=status)
+def test_the_date_of_death_is_sent_with_the_discharge_status_expired(status: str, died: bool) -> None:
+    story = Story().referral().collection().released().admitted(-1).infused()
+    story.fact("cart.admission.ended", story.at(6, 3), admission_id="ADM1", at=story.at(6, 3), discharge_status=status)
     claim = story.coded().claim("C/1")
-    assert [(v.code, v.date) for v in claim.codes if v.kind == "occurrence"] == ([("55", story.on(6))] if died else [])
+    assert [(v.code, v.date) for v in claim.codes if v.kind == "occurrence"] == (
+        [("55", story.date_of(6))] if died else []
+    )
     assert ("HI*BH:55:D8:20260621" in file_of(claim)) is died
 
 
-def test_without_an_admitting_diagnosis_the_principal_one_stands_and_somebody_is_told() -> None:
+def test_without_an_admitting_diagnosis_the_principal_one_is_used_with_a_warning() -> None:
     claim = stay(admitting_diagnosis=None).claim("C/1")
     assert "HI*ABJ:C8318~" in file_of(claim)
     assert "admitting_assumed" in edit_ids(claim) - error_ids(claim)
 
 
-def test_a_stay_of_too_many_diagnoses_sends_the_toxicity_and_says_what_it_leaves_out() -> None:
+def test_a_stay_with_too_many_diagnoses_sends_the_toxicity_and_reports_what_it_omits() -> None:
     claim = stay(*SECONDARY).toxicity(3, crs=3, icans=2).claim("C/1")
     sent = [part.split(":")[1] for segment in segments(file_of(claim), "HI") for part in segment[1:] if "ABF" in part]
     assert sent[:3] == ["T8082XA", "D89833", "G9202"]
@@ -120,7 +114,7 @@ def test_a_stay_of_too_many_diagnoses_sends_the_toxicity_and_says_what_it_leaves
     assert "diagnoses_cut" in edit_ids(claim)
 
 
-def test_a_diagnosis_without_its_indicator_is_asked_about_and_an_exempt_one_is_not() -> None:
+def test_a_diagnosis_without_poa_indicator_is_found_and_an_exempt_one_is_not() -> None:
     bare = stay(("N17.9", None), ("Z94.84", None)).claim("C/1")
     assert [edit.message for edit in bare.edits if edit.id == "poa_missing"] == [
         "Inpatient diagnosis missing POA indicator: N17.9"
@@ -128,7 +122,7 @@ def test_a_diagnosis_without_its_indicator_is_asked_about_and_an_exempt_one_is_n
     assert "ABF:N179*" in file_of(bare)
 
 
-def test_the_provider_of_the_procedures_stands_where_the_site_names_one() -> None:
+def test_the_operating_provider_is_sent_where_the_site_file_has_one() -> None:
     house = site().facilities[0].model_copy(update={"operating_npi": "1677777769", "operating_name": ("Oper", "Olive")})
     named = site().model_copy(update={"facilities": (house, *site().facilities[1:])})
     claims = {claim.key: claim for claim in build_claims(mcl_inpatient().record(), named, rulebook())}
@@ -141,7 +135,7 @@ def test_the_provider_of_the_procedures_stands_where_the_site_names_one() -> Non
 # attested services
 
 
-def test_an_attested_outpatient_infusion_and_its_treatment_carry_the_condition_code() -> None:
+def test_an_attested_outpatient_infusion_and_its_treatment_have_the_condition_code() -> None:
     story = outpatient().infused("outpatient").tocilizumab(1, setting="outpatient").admitted(3, "ADM2")
     story.toxicity(3, crs=2).discharged(6, "ADM2").coded("ADM2", "A41.9").evidence("unrelated_services", day=3)
     codes = {claim.key: [v.code for v in claim.codes if v.kind == "condition"] for claim in story.claims()}
@@ -150,7 +144,7 @@ def test_an_attested_outpatient_infusion_and_its_treatment_carry_the_condition_c
 
 
 def test_an_attestation_for_an_office_has_no_code_and_holds_nothing() -> None:
-    story = Story().referral().collection().release().mcl_course(facility="st_mary_office", setting="office")
+    story = Story().referral().collection().released().mcl_course(facility="st_mary_office", setting="office")
     story.admitted(-1).infused().discharged(14).coded().evidence("unrelated_services", day=-1)
     claim = story.claim("B/1")
     assert (claim.codes, claim.errors) == ((), ())
@@ -173,10 +167,10 @@ def test_an_attestation_for_an_office_has_no_code_and_holds_nothing() -> None:
         ("42806-903-26", date(2024, 4, 6), "J9075", 185),
     ],
 )
-def test_cyclophosphamide_follows_the_charted_ndc_and_says_its_doubt(
+def test_cyclophosphamide_follows_the_charted_ndc_and_shows_its_doubt(
     ndc: str, on: date, code: str, billed: int
 ) -> None:
-    claim = commercial(on).dose("cyclophosphamide", -5, 925, ndc=ndc).claim("B/1")
+    claim = commercial(on).dosed("cyclophosphamide", -5, 925, ndc=ndc).claim("B/1")
     assert units(claim, code) == billed
     assert {"unconfirmed_code"} == {
         e.id for e in claim.edits if e.id in ("unconfirmed_code", "no_rule", "units_mismatch")
@@ -194,16 +188,16 @@ def test_cyclophosphamide_follows_the_charted_ndc_and_says_its_doubt(
         ("72606-042-01", date(2025, 3, 1), []),
     ],
 )
-def test_tocilizumab_follows_the_charted_ndc_and_never_another_makers_code(
+def test_tocilizumab_follows_the_charted_ndc_and_never_uses_the_code_of_another_manufacturer(
     ndc: str, day0: date, codes: list[str]
 ) -> None:
-    story = commercial(day0).collection().release().mcl_course().infused("outpatient").toxicity(3, crs=2)
+    story = commercial(day0).collection().released().mcl_course().infused("outpatient").toxicity(3, crs=2)
     claim = story.tocilizumab(3, setting="outpatient", ndc=ndc).claim("D/1")
     assert [line.hcpcs for line in claim.lines if line.service == "tocilizumab"] == codes
     assert ("no_rule" in error_ids(claim)) is (codes == [])
 
 
-def test_a_code_past_its_end_holds_and_the_general_code_does_not_step_in() -> None:
+def test_an_expired_code_holds_the_claim_and_the_general_code_is_not_used() -> None:
     extra = {"drug": "fludarabine"}
     rules = rules_with("unused", "x", payer="aetna")
     ended = rules.table(type(rules.by_id("drugs.fludarabine")))[0].model_copy(
@@ -216,13 +210,13 @@ def test_a_code_past_its_end_holds_and_the_general_code_does_not_step_in() -> No
         }
     )
     rules.rows["drugs"] = (*rules.rows["drugs"], ended)
-    claim = next(c for c in commercial().dose("fludarabine", -5, 50).claims(rules=rules) if c.key == "B/1")
+    claim = next(c for c in commercial().dosed("fludarabine", -5, 50).claims(rules=rules) if c.key == "B/1")
     assert lines(claim, "J9185") == []
     assert any(e.id == "no_rule" and "2026-06-10" in e.message and "63323-192-02" in e.message for e in claim.errors)
 
 
-def test_what_is_left_in_a_container_of_many_doses_is_neither_billed_nor_marked() -> None:
-    claim = commercial().dose("cyclophosphamide", -5, 925, 75, ndc="0781-3529-10").claim("B/1")
+def test_the_rest_of_a_multi_dose_container_is_neither_billed_nor_marked() -> None:
+    claim = commercial().dosed("cyclophosphamide", -5, 925, 75, ndc="0781-3529-10").claim("B/1")
     assert [(line.units, line.modifiers) for line in lines(claim, "J9074")] == [(185, ())]
     assert "units_mismatch" not in edit_ids(claim)
 
@@ -235,8 +229,8 @@ def test_what_is_left_in_a_container_of_many_doses_is_neither_billed_nor_marked(
         ("package", "11111-111-11", "55.5", "ME"),
     ],
 )
-def test_the_payer_picks_the_unit_beside_the_ndc(value: str, ndc: str, quantity: str, unit: str) -> None:
-    story = commercial().dose("fludarabine", -5, "55.5", "94.5", ndc=ndc)
+def test_the_payer_decides_the_unit_of_the_ndc_quantity(value: str, ndc: str, quantity: str, unit: str) -> None:
+    story = commercial().dosed("fludarabine", -5, "55.5", "94.5", ndc=ndc)
     claim = next(c for c in story.claims(rules=rules_with("ndc_quantity", value)) if c.key == "B/1")
     given = lines(claim, "J9185")[0]
     assert (given.ndc_quantity, given.ndc_unit) == (Decimal(quantity), unit)
@@ -254,7 +248,7 @@ def test_given_and_wasted_lines_cover_what_was_drawn_by_less_than_one_unit_and_p
     given_mg: Decimal, wasted_mg: Decimal, drug: str, minutes: int
 ) -> None:
     basis = Decimal(50 if drug == "fludarabine" else 100)
-    claim = commercial().dose(drug, -5, str(given_mg), str(wasted_mg), minutes=minutes).claim("B/1")
+    claim = commercial().dosed(drug, -5, str(given_mg), str(wasted_mg), minutes=minutes).claim("B/1")
     drawn = [line for line in claim.lines if line.service == drug]
     billed = sum(line.units for line in drawn) * basis
     assert given_mg + wasted_mg <= billed < given_mg + wasted_mg + basis
@@ -277,7 +271,7 @@ def test_no_cell_given_is_no_claim_and_a_treatment_of_that_day_still_is() -> Non
     assert any(units(claim, "J3262") == 560 for claim in treated.claims())
 
 
-def test_papers_behind_the_claim_are_named_to_a_payer_that_asks_for_them() -> None:
+def test_supporting_documents_are_named_for_a_payer_that_requests_them() -> None:
     story = outpatient("aetna").handed_over().infused("outpatient").evidence("prior_therapy_log")
     assert "PWK*OZ*AA~" in file_of(story.claim("C/1"))
     assert "PWK" not in file_of(outpatient().infused("outpatient").evidence("prior_therapy_log").claim("C/1"))

@@ -1,4 +1,4 @@
-"""Ways to break a claim, and the edit that stops each: the twelve denials of the guide and what a validator misses."""
+"""Ways to break a claim, and the edit that stops each: the twelve denials of the guide and errors that a validator misses."""
 
 from __future__ import annotations
 
@@ -16,16 +16,10 @@ from domain.rulebook import load
 from domain.rulebook.rows import EditRule
 from tests.domain.billing.alterations import ALTERED, Altered
 from tests.domain.billing.breaks import ERRORS, WARNINGS, Charted, outpatient
-from tests.domain.billing.stories import (
-    RULES,
-    Story,
-    b_all_inpatient,
-    edit_ids,
-    error_ids,
-    mcl_inpatient,
-    rulebook,
-    site,
-)
+from tests.domain.billing.stories import Story, b_all_inpatient, edit_ids, error_ids, mcl_inpatient
+from tests.kit.files import RULEBOOK
+from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 
 @pytest.mark.parametrize("broken", ERRORS, ids=lambda b: b.what)
@@ -50,7 +44,7 @@ def test_a_claim_altered_by_hand_is_held(altered: Altered) -> None:
     assert altered.edit in after
 
 
-def test_the_whole_and_documented_claims_have_none_of_these_errors() -> None:
+def test_complete_and_documented_claims_have_none_of_these_errors() -> None:
     for claim in mcl_inpatient().claims():
         assert claim.errors == ()
 
@@ -59,7 +53,7 @@ def test_every_denial_of_the_guide_has_an_edit() -> None:
     assert {row.denial for row in rulebook().table(EditRule) if row.denial} == set(range(1, 13))
 
 
-def test_every_edit_says_how_it_is_cured_and_who_owns_it() -> None:
+def test_every_edit_has_a_fix_and_an_owner() -> None:
     for row in rulebook().table(EditRule):
         assert row.fix.endswith("."), row.id
         assert row.owner
@@ -72,7 +66,7 @@ def requirement(**changes: object) -> Requirement:
         "met": False,
         "enforcement": Enforcement.HOLD,
         "owner": "coordinator",
-        "title": "authorised centre of this product",
+        "title": "authorized center of this product",
         "missing": "certificate",
         "fix": "file it",
         "rule": "certifications.x",
@@ -82,7 +76,7 @@ def requirement(**changes: object) -> Requirement:
     return Requirement(**{**data, **changes})  # type: ignore[arg-type]
 
 
-def test_a_service_behind_a_closed_gate_holds_its_claim_only() -> None:
+def test_a_service_without_clearance_holds_its_claim_only() -> None:
     story = mcl_inpatient()
     event = story.record().collections[0].event_id
     claims = build_claims(story.record(), site(), rulebook(), {event: (requirement(denial=5),)})
@@ -90,14 +84,14 @@ def test_a_service_behind_a_closed_gate_holds_its_claim_only() -> None:
     assert held == {"A/1": [5]}
 
 
-def test_a_stage_whose_services_folded_holds_the_stay() -> None:
+def test_a_stage_whose_services_are_billed_with_the_stay_holds_the_stay() -> None:
     story = mcl_inpatient(-3)
     event = story.record().lymphodepletion[0].event_id
     claims = build_claims(story.record(), site(), rulebook(), {event: (requirement(),)})
     assert [claim.key for claim in claims if claim.errors] == ["C/1"]
 
 
-def test_documented_hand_overs_silence_the_timeline() -> None:
+def test_documented_transfers_clear_the_timeline_edit() -> None:
     for payer in ("medicare", "uhc"):
         story = outpatient(payer).handed_over().infused("outpatient")
         assert not {"timeline_undocumented", "timeline_incomplete"} & edit_ids(story.claim("C/1"))
@@ -123,9 +117,9 @@ def test_without_a_price_the_claim_is_held_and_nothing_is_guessed() -> None:
     assert "no_charge" in {edit.id for edit in claim.errors}
 
 
-def test_a_posted_charge_wins_over_the_chargemaster_and_is_used_once() -> None:
+def test_a_posted_charge_has_priority_over_the_chargemaster_and_is_used_once() -> None:
     story = Story().referral(coverage={"payer": "aetna", "member_id": "W"}).authorization()
-    story.dose("fludarabine", -5, "20", "130").charge("1", -5, "0636", "1000.00", "J9185", 3)
+    story.dosed("fludarabine", -5, "20", "130").charge("1", -5, "0636", "1000.00", "J9185", 3)
     claim = story.claim("B/1")
     assert [line.charge for line in claim.lines if line.hcpcs == "J9185"] == [Decimal("333.33"), Decimal("666.67")]
 
@@ -140,7 +134,7 @@ def test_a_corrected_charge_is_billed_as_corrected() -> None:
 
 
 def test_a_missing_row_holds_the_claim_and_names_the_date() -> None:
-    texts = {p.name: p.read_text() for p in RULES.glob("*.toml") if p.name != "coverage.toml"}
+    texts = {p.name: p.read_text() for p in RULEBOOK.glob("*.toml") if p.name != "coverage.toml"}
     texts["codes.toml"] = texts["codes.toml"].replace('code = "38228"', 'code = "38228"\neffective_to = 2026-01-31', 1)
     claim = next(c for c in outpatient().infused("outpatient").claims(rules=load(texts)) if c.key == "C/1")
     edits = [edit for edit in claim.errors if edit.id == "no_rule"]
@@ -151,12 +145,14 @@ def test_a_missing_row_holds_the_claim_and_names_the_date() -> None:
 def test_no_edit_names_a_person_or_a_bag() -> None:
     for broken in (*ERRORS, *WARNINGS):
         text = " ".join(edit.message for edit in broken.story().claim(broken.key).edits)
-        assert not any(secret in text for secret in ("LOT20260A", "COI1", "BAG1", "Columbus", "1EG4TE5MK73", "PA123"))
+        assert not any(
+            secret in text for secret in ("KTA0001", "COI-1", "BAG-1", "Springfield", "1EG4TE5MK73", "PA123")
+        )
 
 
 def signed(story: Story, day: int, hold: str = "claim.C.1.regimen_extra_dose") -> Story:
     when = story.at(day, 23)
-    return story.add(
+    return story.fact(
         "cart.hold.overridden",
         when,
         hold=hold,
@@ -173,7 +169,7 @@ def test_a_signature_lets_three_documented_doses_be_billed_as_given() -> None:
     assert "signed off by pharmacist" in next(e.message for e in claim.edits if e.id == "regimen_extra_dose")
 
 
-def test_a_signature_falls_when_another_dose_is_charted_and_never_covers_another_claim_or_error() -> None:
+def test_a_signature_ends_when_another_dose_is_charted_and_never_covers_another_claim_or_error() -> None:
     later = signed(b_all_inpatient((-4, -3, -2)), -3)
     assert "regimen_extra_dose" in error_ids(later.claim("C/1"))
     other = signed(b_all_inpatient((-4, -3, -2)), 20, "claim.A.1.regimen_extra_dose")

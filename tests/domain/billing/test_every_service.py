@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from domain.billing.model import Claim
 from domain.billing.x12 import render, validate
 from tests.domain.billing import golden
-from tests.domain.billing.stories import Story, error_ids, site
-from tests.domain.billing.test_x12 import control
+from tests.domain.billing.golden import control
+from tests.domain.billing.stories import Story, error_ids
+from tests.kit.site import site
 
 HOUSES = ("st_mary", "st_mary_office", "st_mary_exempt", "lakeside")
 FOLDING = {"duplicate_line", "line_outside_period", "overlapping_claims", "product_twice", "total_mismatch", "no_rule"}
@@ -24,7 +25,7 @@ class Course:
     """An encounter in numbers: days from the infusion, hours on the clock of the hospital."""
 
     payer: str
-    centre: str
+    center: str
     house: str
     collections: tuple[int, ...]
     doses: tuple[int, ...]
@@ -36,31 +37,31 @@ class Course:
     def story(self) -> Story:
         story = Story().referral(
             coverage={"payer": self.payer, "member_id": "W1"},
-            facilities={"apheresis": self.centre, "infusion": self.centre},
+            facilities={"apheresis": self.center, "infusion": self.center},
             planned_setting="inpatient" if self.admitted is not None else "outpatient",
         )
-        story.authorization(last=60).release()
+        story.authorization(last=60).released()
         for ordinal, day in enumerate(self.collections, start=1):
-            story.collection(day, ordinal, facility=self.centre)
+            story.collection(day, ordinal, facility=self.center)
         setting = "office" if self.house == "st_mary_office" else "outpatient"
         for day in self.doses:
             for drug, mg, hour in (("fludarabine", "55.5", 9), ("cyclophosphamide", "925", 10)):
                 inside = self.admitted is not None and self.admitted <= day
                 place = {
-                    "facility": self.centre if inside else self.house,
+                    "facility": self.center if inside else self.house,
                     "setting": "inpatient" if inside else setting,
                 }
-                story.dose(drug, day, mg, "20", hour=hour, **place)
+                story.dosed(drug, day, mg, "20", hour=hour, **place)
         if self.admitted is not None:
-            story.admitted(self.admitted, facility=self.centre)
-        story.infused("inpatient" if self.admitted is not None else "outpatient", facility=self.centre)
+            story.admitted(self.admitted, facility=self.center)
+        story.infused("inpatient" if self.admitted is not None else "outpatient", facility=self.center)
         if self.admitted is not None:
             story.discharged(self.left).coded()
         if self.back is not None:
-            story.admitted(self.back, "ADM2", hour=12, facility=self.centre).toxicity(self.back, crs=2)
+            story.admitted(self.back, "ADM2", hour=12, facility=self.center).toxicity(self.back, crs=2)
             story.discharged(self.back + 3, "ADM2").coded("ADM2", "A41.9", ("T80.82XA", "Y"), ("D89.832", "Y"))
         for day, hour in self.treated:
-            story.tocilizumab(day, hour, setting=self._setting(day, hour), facility=self.centre)
+            story.tocilizumab(day, hour, setting=self._setting(day, hour), facility=self.center)
         return story.evidence("unrelated_services", day=30) if self.attested else story
 
     @property
@@ -77,12 +78,12 @@ class Course:
 def courses(draw: st.DrawFn) -> Course:
     admitted = draw(st.none() | st.integers(-7, 0))
     hours = st.tuples(st.integers(0, 14), st.sampled_from([14, 16, 20, 23]))
-    centre = draw(st.sampled_from(["st_mary", "st_mary_exempt"]))
+    center = draw(st.sampled_from(["st_mary", "st_mary_exempt"]))
     first = draw(st.integers(-10, -4))
     again = draw(st.booleans())
     return Course(
         payer=draw(st.sampled_from(["medicare", "aetna"])),
-        centre=centre,
+        center=center,
         house=draw(st.sampled_from(HOUSES)),
         collections=tuple(sorted(draw(st.sets(st.integers(-60, -20), min_size=1, max_size=3)))),
         doses=(*((-32, -31, -30) if again else ()), *range(first, first + 3)),
@@ -94,7 +95,7 @@ def courses(draw: st.DrawFn) -> Course:
 
 
 def billed(claims: tuple[Claim, ...]) -> Counter[str]:
-    """How often the first line of each documented service stands on a claim; what was discarded is no second service."""
+    """How often the first line of each documented service is on a claim; a discarded amount is not a second service."""
     return Counter(
         line.reason.events[0]
         for claim in claims
@@ -124,7 +125,7 @@ def test_each_documented_service_is_billed_once_and_its_claim_passes(course: Cou
 @settings(max_examples=40, deadline=None)
 @given(courses())
 def test_an_attestation_moves_services_and_changes_no_charge(course: Course) -> None:
-    """What folds and what stands apart differs; the sum of all lines of documented services does not."""
+    """The claims of the services differ; the sum of all lines of documented services does not."""
     sums = []
     for attested in (False, True):
         claims = replace(course, attested=attested).story().claims()

@@ -27,12 +27,12 @@ def test_the_stay_fills_its_form() -> None:
         "FL 15 point of origin": "1",
         "FL 16 discharge hour": "11",
         "FL 17 patient discharge status": "01",
-        "FL 56 billing NPI": "1234567893",
+        "FL 56 billing NPI": "1234560013",
         "FL 60 insured's identifier": "member_id",
         "FL 66 version of the diagnosis codes": "0",
         "FL 71 diagnosis related group": "018",
-        "FL 76 attending provider": "1999999976",
-        "FL 80 remarks": "Tecartus (brexucabtagene autoleucel), lot LOT20260A",
+        "FL 76 attending provider": "1234560112",
+        "FL 80 remarks": "Tecartus (brexucabtagene autoleucel), lot KTA0001",
         "FL 47 total of the claim": f"{claim.total:.2f}",
     }
     assert expected.items() <= found.items()
@@ -55,7 +55,7 @@ def test_the_lines_of_a_ub_04_name_their_columns() -> None:
     }
 
 
-def test_a_commercial_claim_quotes_the_authorization_that_covers_its_day() -> None:
+def test_a_commercial_claim_has_the_authorization_number_that_covers_its_day() -> None:
     claim = outpatient("aetna").authorization("PA999", -30, -20).infused("outpatient")
     assert fields(claim.claim("A/1"))["FL 63 authorization number"] == "PA999"
     assert fields(claim.claim("C/1"))["FL 63 authorization number"] == "PA123"
@@ -72,7 +72,7 @@ def test_the_office_fills_a_cms_1500(edition: str, units: str) -> None:
         "25 federal tax number",
         "33a billing NPI",
     } <= set(found)
-    assert found["28 total of the claim"] == "4200.00"
+    assert found["28 total of the claim"] == "4850.00"
     assert claim.lines[0].fields["units"] == units
     assert claim.lines[0].diagnosis_pointers == (1,)
     assert claim.lines[0].revenue_code is None
@@ -84,7 +84,7 @@ def test_the_guide_prints_the_whole_set_on_an_outpatient_claim_c() -> None:
     assert {line.hcpcs for line in story.claim("C/1").lines} == {"38227", "38228", "Q2053"}
 
 
-def test_every_value_on_a_claim_says_which_row_put_it_there() -> None:
+def test_every_value_on_a_claim_cites_its_row() -> None:
     for claim in mcl_inpatient().toxicity(3, crs=2).claims():
         parts = (*claim.fields, *claim.lines, *claim.diagnoses, *claim.procedures, *claim.codes)
         assert all(part.reason.rule and part.reason.citation for part in parts)

@@ -1,4 +1,4 @@
-"""What the guide leaves to payer, contractor and date is a row: another row, another claim, the same builder."""
+"""What the guide leaves to payer, contractor and date is a row: a different row gives a different claim from the same builder."""
 
 from __future__ import annotations
 
@@ -11,19 +11,11 @@ from hypothesis import strategies as st
 
 from domain.billing import build_claims
 from domain.billing.model import Claim
-from domain.rulebook import Rulebook, load
+from domain.rulebook import Rulebook
 from tests.domain.billing.breaks import outpatient
-from tests.domain.billing.stories import RULES, Story, error_ids, mcl_inpatient, rulebook, site
-
-
-def rules_with(key: str, value: str, **narrow: str) -> Rulebook:
-    """The rulebook with one more policy row, by default of the payer of these stories."""
-    texts = {path.name: path.read_text() for path in RULES.glob("*.toml") if path.name != "coverage.toml"}
-    columns = narrow or {"payer": "aetna"}
-    extra = "".join(f'{name} = "{text}"\n' for name, text in columns.items())
-    row = f'[[policies]]\nid = "policies.test"\nkey = "{key}"\nvalue = "{value}"\ntitle = "test"\n{extra}'
-    texts["zz.toml"] = row + 'effective_from = 2017-01-01\nsource = ["test"]\nstatus = "verified"\nrefresh = "fixed"\n'
-    return load(texts)
+from tests.domain.billing.stories import Story, error_ids, mcl_inpatient
+from tests.kit.rules import rulebook, rules_with
+from tests.kit.site import site
 
 
 def claim(story: Story, key: str, rules: Rulebook) -> Claim:
@@ -37,7 +29,7 @@ def infused() -> Story:
 @pytest.mark.parametrize(
     ("value", "codes"), [("collection", ["38206"]), ("collection_therapeutic", ["36511"]), ("harvest", ["38225"])]
 )
-def test_the_payer_picks_the_code_of_the_collection(value: str, codes: list[str]) -> None:
+def test_the_payer_decides_the_code_of_the_collection(value: str, codes: list[str]) -> None:
     found = claim(infused(), "A/1", rules_with("collection_code", value))
     assert [line.hcpcs for line in found.lines] == codes
     assert found.errors == ()
@@ -58,8 +50,8 @@ def test_receipt_is_tracked_or_inside_the_product_never_both() -> None:
     assert [line.revenue_code for line in inside.lines] == ["0874", "0891"]
 
 
-def test_the_contractor_may_ask_for_jz_on_the_product() -> None:
-    rules = rules_with("product_waste_modifier", "report", mac="J15")
+def test_the_contractor_may_require_jz_on_the_product() -> None:
+    rules = rules_with("product_waste_modifier", "report", mac="JK")
     product = [line for line in claim(infused(), "C/1", rules).lines if line.service == "cell_product"]
     assert [line.modifiers for line in product] == [("JZ",)]
     assert [line.modifiers for line in infused().claim("C/1").lines if line.service == "cell_product"] == [()]
@@ -81,17 +73,19 @@ def test_a_payer_may_leave_toxicity_to_the_coder() -> None:
     assert "toxicity_not_coded" in error_ids(left)
 
 
-def test_a_payer_may_have_a_window_of_its_own() -> None:
+def test_a_payer_may_have_its_own_payment_window() -> None:
     story = mcl_inpatient(payer="aetna").authorization()
     found = {c.key: c for c in story.claims(rules=rules_with("payment_window", "fold"))}
     days = [(line.date_of_service - story.day0).days for line in found["B/1"].lines if line.service == "fludarabine"]
     assert days == [-5]
 
 
-def test_a_payer_may_want_a_claim_for_each_visit() -> None:
+def test_a_payer_may_require_a_claim_for_each_visit() -> None:
     found = {c.key: c for c in infused().claims(rules=rules_with("lymphodepletion_claims", "visit"))}
     visits = [found[key] for key in ("B/1", "B/2", "B/3")]
-    assert [(c.statement_from, c.statement_through) for c in visits] == [(infused().on(d),) * 2 for d in (-5, -4, -3)]
+    assert [(c.statement_from, c.statement_through) for c in visits] == [
+        (infused().date_of(d),) * 2 for d in (-5, -4, -3)
+    ]
     assert [len(c.lines) for c in visits] == [4, 4, 4]
     assert all(not {"regimen_extra_dose", "duplicate_line"} & error_ids(c) for c in visits)
     whole = infused().claim("B/1")
@@ -122,7 +116,7 @@ def test_the_order_and_repetition_of_arrival_change_nothing(seed: int, again: li
 def test_every_total_is_the_sum_of_its_lines_and_no_posted_cent_is_lost(
     amounts: list[Decimal], mg: Decimal, wasted: Decimal
 ) -> None:
-    story = mcl_inpatient(-5).dose("fludarabine", -2, str(mg), str(wasted))
+    story = mcl_inpatient(-5).dosed("fludarabine", -2, str(mg), str(wasted))
     for index, amount in enumerate(amounts):
         story.charge(f"c{index}", -2, "0636", str(amount), "J9185" if index % 2 else None, admission_id="ADM1")
     claims = build_claims(story.record(), site(), rulebook())

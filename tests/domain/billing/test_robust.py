@@ -13,7 +13,7 @@ from tests.domain.billing.stories import Story, error_ids
 
 
 def whole(**referral: object) -> Story:
-    story = Story().referral(**referral).authorization().collection().release().mcl_course()
+    story = Story().referral(**referral).authorization().collection().released().mcl_course()
     return story.admitted(-1).infused().discharged(14).coded().toxicity(3, crs=2)
 
 
@@ -30,15 +30,15 @@ def test_an_unknown_key_holds_the_claims_and_names_what_is_missing(referral: dic
 
 
 @pytest.mark.parametrize("year", [2016, 2018, 2020, 2023, 2024, 2031])
-def test_a_year_the_rulebook_or_the_grouper_does_not_know_holds_the_stay(year: int) -> None:
+def test_a_year_without_rulebook_rows_or_grouper_version_holds_the_stay(year: int) -> None:
     story = Story()
     story.day0 = date(year, 6, 15)
-    story.referral().collection().release().mcl_course().admitted(-1).infused().discharged(14).coded()
+    story.referral().collection().released().mcl_course().admitted(-1).infused().discharged(14).coded()
     stay = story.claim("C/1")
     assert bool(stay.errors) == (year not in (2023, 2024))
 
 
-def test_a_facility_the_site_does_not_know_is_dated_by_universal_time_and_held() -> None:
+def test_a_facility_that_is_not_in_the_site_file_is_dated_in_utc_and_held() -> None:
     story = whole().infused("outpatient", day=20, bag="BAG2", facility="nowhere")
     assert "unknown_facility" in error_ids(story.claim("C/2"))
 

@@ -1,24 +1,24 @@
-"""Rows and builders know each other: no look-up without a row, no edit row without a finding, no choice nobody reads."""
+"""Rows and builders match: no look-up without a row, no edit row without a finding, no unused choice."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 
 from domain.rulebook.rows import Code, EditRule, FormLocation, Policy
-from tests.domain.billing.stories import rulebook
+from tests.kit.files import ROOT
+from tests.kit.rules import rulebook
 
-ROOM = Path(__file__).resolve().parents[3] / "domain" / "billing"
+ROOM = ROOT / "domain" / "billing"
 TODAY = date(2026, 6, 15)
 TREES = [ast.parse(path.read_text()) for path in sorted(ROOM.rglob("*.py"))]
 
 
 def strings() -> set[str]:
-    """Every text literal of the room."""
+    """Every text literal of the package."""
     return {
         n.value for tree in TREES for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
     }
@@ -50,7 +50,7 @@ def test_every_role_that_is_asked_for_has_a_code() -> None:
 def test_every_policy_that_is_asked_for_has_an_answer_for_every_payer(edition: str) -> None:
     rules = rulebook(edition)  # type: ignore[arg-type]
     for key in set(arguments("policy")):
-        assert rules.one(Policy, TODAY, key=key, payer="somebody", payer_class="commercial", mac="").value, key
+        assert rules.one(Policy, TODAY, key=key, payer="any_payer", payer_class="commercial", mac="").value, key
 
 
 def test_every_policy_is_read_by_a_builder() -> None:
@@ -62,8 +62,8 @@ def test_every_finding_has_a_row_and_every_row_a_finding() -> None:
     rows = {row.edit for row in rulebook().table(EditRule)}
     found = set(arguments("found"))
     assert found <= rows
-    papers = {edit for edit in rows if edit.startswith("paper_")}
-    assert rows - papers <= found | strings()
+    documents = {edit for edit in rows if edit.startswith("paper_")}
+    assert rows - documents <= found | strings()
 
 
 def test_every_field_that_is_placed_has_a_place_on_its_form() -> None:

@@ -11,8 +11,9 @@ from domain.billing.edits.coding import coded_stay
 from domain.billing.edits.review import ClaimReview
 from domain.billing.x12 import validate
 from domain.rulebook.rows import Edition
-from tests.domain.billing.golden import SCENARIOS, example_site, record_of, scenario_cases, written
-from tests.domain.billing.stories import rulebook
+from tests.domain.billing.golden import SCENARIOS, record_of, scenario_cases, written
+from tests.kit.rules import rulebook
+from tests.kit.site import site
 
 GROUPS = {"C": "018", "D": "815"}
 """The infusion stay, and the readmission for a complication of the therapy in the scenario that has one."""
@@ -28,14 +29,14 @@ def inpatient(name: str) -> list[ClaimReview]:
 @pytest.mark.parametrize("edition", ["current", "guide"])
 def test_every_claim_becomes_a_file_that_passes(name: str, edition: Edition) -> None:
     claims = [case.claim for case in scenario_cases(name, edition)]
-    files = dict(written(name, claims, example_site()))
+    files = dict(written(name, claims, site()))
     assert len(files) == len(claims) > 1
     assert {key: validate(file) for key, file in files.items()} == {key: [] for key in files}
 
 
 @ALL
 def test_every_claim_goes_out(name: str) -> None:
-    """At its end each scenario has cured what it was held for: nothing waits, no error is left."""
+    """At its end each scenario has resolved its holds: nothing waits, no error is left."""
     for case in scenario_cases(name, "current"):
         assert case.claim.ready, case.claim.waiting_for
         assert [edit.message for edit in find_edits(case) if edit.severity == "error"] == []
@@ -61,7 +62,7 @@ def test_every_outpatient_code_is_valid_on_its_day(name: str) -> None:
 @ALL
 def test_the_guide_edition_answers_every_question_too(name: str) -> None:
     record = record_of(name)
-    claims = build_claims(record, example_site(), rulebook("guide"))
+    claims = build_claims(record, site(), rulebook("guide"))
     assert [claim.key for claim in claims] == [case.claim.key for case in scenario_cases(name, "current")]
     assert all(edit.id != "no_rule" for claim in claims for edit in claim.edits)
 

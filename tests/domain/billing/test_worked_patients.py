@@ -84,8 +84,8 @@ def test_claim_c_is_the_stay_with_product_procedure_group_and_invoice_cost() -> 
     assert [(p.role, p.code) for p in claim.procedures] == [("principal", "XW033M7")]
     product = lines(claim, "Q2053")[0]
     assert (product.revenue_code, product.units, product.ndc) == ("0891", 1, "71287021901")
-    assert ("86", Decimal("373000.00")) in [(value.code, value.amount) for value in claim.codes]
-    assert claim.remarks == "Tecartus (brexucabtagene autoleucel), lot LOT20260A"
+    assert ("86", Decimal("424000.00")) in [(value.code, value.amount) for value in claim.codes]
+    assert claim.remarks == "Tecartus (brexucabtagene autoleucel), lot KTA0001"
     assert claim.total == sum(line.charge for line in claim.lines)
 
 

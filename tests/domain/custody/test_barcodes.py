@@ -1,4 +1,4 @@
-"""What a barcode reader types is taken apart exactly or refused; a plain identifier is left alone."""
+"""Barcode input is parsed exactly or refused; a plain identifier is kept as it is."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_an_isbt_128_symbol() -> None:
         (f"01{gtin('5555500001')}10LOT9", "no known product"),
         (f"01{gtin()}1727123121BAG710LOT9", "group separator"),
         ("=A9999261234", "cut off"),
-        ("=G12349865432176", "check of the donation number"),
+        ("=G12349865432176", "check character of the donation number"),
         ("=>027366", "does not exist"),
         ("=>127001", "does not exist"),
         ("]d2HELLO", "neither"),
     ],
 )
-def test_what_cannot_be_trusted_is_refused_with_a_cure_and_without_the_content(text: str, says: str) -> None:
+def test_an_unreliable_symbol_is_refused_with_a_fix_and_without_its_content(text: str, says: str) -> None:
     with pytest.raises(ScanError, match=says) as caught:
         read(text, PREFIXES)
     assert "LOT9" not in str(caught.value)
@@ -73,7 +73,7 @@ def test_two_products_with_one_beginning_are_not_guessed_between() -> None:
 
 
 @given(st.from_regex(r"[A-Z]{2,4}-?[A-Z0-9-]{0,20}", fullmatch=True))
-def test_a_plain_identifier_is_no_symbol(text: str) -> None:
+def test_a_plain_identifier_is_not_a_symbol(text: str) -> None:
     assert not is_symbol(text)
 
 
@@ -95,7 +95,7 @@ def test_with_separators_every_content_comes_back(lot: str, bag: str, end: date)
 @example("00000000", "000000000000")
 @example("00000000", "000000000010")
 def test_without_separators_it_is_right_or_refused(lot: str, bag: str) -> None:
-    """A run of two identifiers is never taken for one long one."""
+    """Two identifiers in a row are never read as one long one."""
     try:
         found = read(f"01{gtin()}10{lot}21{bag}", PREFIXES)
     except ScanError:
@@ -106,7 +106,7 @@ def test_without_separators_it_is_right_or_refused(lot: str, bag: str) -> None:
 @given(st.from_regex(r"(\(\d{2,4}\)|01[0-9]{14})[0-9A-Z\x1d()]{0,40}", fullmatch=True))
 @example(f"01{gtin()}100000000000{GS}310X")
 @example(f"01{gtin()}100000000000{GS}3100")
-def test_no_content_does_more_than_refuse(text: str) -> None:
+def test_arbitrary_content_is_at_most_refused(text: str) -> None:
     try:
         read(text, PREFIXES)
     except ScanError:
@@ -114,6 +114,6 @@ def test_no_content_does_more_than_refuse(text: str) -> None:
 
 
 @given(st.dates(date(2000, 1, 1), date(2099, 12, 31)))
-def test_a_julian_date_is_the_day_it_says(day: date) -> None:
+def test_a_julian_date_is_read_as_its_day(day: date) -> None:
     text = f"=>0{day:%y}{(day - date(day.year, 1, 1)) // timedelta(days=1) + 1:03}"
     assert read(text, ()).values["expires_on"] == day.isoformat()

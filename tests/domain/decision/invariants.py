@@ -8,10 +8,10 @@ from domain.encounter.facts import Fact, Facts, fold
 from domain.encounter.model import Enforcement
 from domain.events import EventData, care, cells, revenue
 from domain.events.base import Stage
+from tests.kit.patient import SECRETS
 from tests.kit.stories import Story
 
 STAGES = tuple(Stage)
-SECRETS = ("SYNTHETIC", "MRN-1", "1EG4TE5MK73", "1960")
 
 DOCUMENTED: dict[str, tuple[type[EventData], ...]] = {
     "collection": (cells.ApheresisCompleted,),
@@ -48,7 +48,7 @@ def _gates(decision: Decision) -> None:
         before = [g for g in decision.gates if STAGES.index(g.stage) <= STAGES.index(gate.stage)]
         assert (gate.stage in decision.cleared) is all(g.open for g in before)
         assert not any(r.kind == "identity" and r.key in gate.overridden for r in gate.requirements)
-    if any(hold.kind == "identity" and hold.gate == "infusion" for hold in decision.holds):
+    if any(hold.requirement.kind == "identity" and hold.gate == "infusion" for hold in decision.holds):
         assert Stage.INFUSION not in decision.cleared
 
 

@@ -34,16 +34,16 @@ def booked() -> Story:
 
 def in_production() -> Story:
     story = until_collected()
-    story.hand_over(-24, "courier_pickup", hour=16)
-    story.hand_over(-23, "manufacturer_receipt")
-    story.hand_over(-23, "manufacturing_start", hour=14)
+    story.transfer(-24, "courier_pickup", hour=16)
+    story.transfer(-23, "manufacturer_receipt")
+    story.transfer(-23, "manufacturing_start", hour=14)
     return story
 
 
 def undecided() -> Story:
     story = Story()
     story.refer(coverage={"payer": "uhc", "member_id": "X"})
-    story.tell(-44, "cart.authorization.submitted", {"number": "AUTH-1"})
+    story.report(-44, "cart.authorization.submitted", {"number": "AUTH-1"})
     return story
 
 
@@ -55,7 +55,7 @@ def collection_booked() -> Story:
 
 def missing_paper() -> Story:
     story = Story()
-    story.refer(evidence=story.papers(-47, "btk_inhibitor"))
+    story.refer(evidence=story.documents(-47, "btk_inhibitor"))
     return story
 
 
@@ -135,13 +135,13 @@ def test_a_deadline_passes_and_raises_its_alert(kind: str) -> None:
 def test_the_expected_fact_resolves_the_alert() -> None:
     story = until_collected()
     assert "pickup_overdue" in kinds(story.decide(-22))
-    story.hand_over(-24, "courier_pickup", hour=16)
+    story.transfer(-24, "courier_pickup", hour=16)
     assert "pickup_overdue" not in kinds(story.decide(-22))
 
 
 def test_a_later_hand_over_shows_the_earlier_ones() -> None:
     story = until_collected()
-    story.hand_over(-23, "manufacturing_start")
+    story.transfer(-23, "manufacturing_start")
 
     assert not {"pickup_overdue", "manufacturer_receipt_overdue", "manufacturing_start_overdue"} & set(
         kinds(story.decide(-10))
@@ -150,7 +150,7 @@ def test_a_later_hand_over_shows_the_earlier_ones() -> None:
 
 def test_a_delay_moves_the_release_and_is_said() -> None:
     story = in_production()
-    story.tell(-10, "cart.manufacturing.delayed", {"new_release_date": story.on(3)})
+    story.report(-10, "cart.manufacturing.delayed", {"new_release_date": story.on(3)})
 
     decision = story.decide(-1)
 
@@ -254,7 +254,7 @@ def test_a_decision_between_deadlines_only_changes_at_them() -> None:
 def _at(story: Story, moment: datetime) -> Decision:
     from domain.decision.decide import decide
     from domain.encounter.facts import fold
-    from tests.kit.stories import rulebook
+    from tests.kit.rules import rulebook
 
     return decide(fold(story.facts), story.site, rulebook(), moment, story.holders)
 

@@ -9,7 +9,8 @@ import pytest
 from domain.events.base import Stage
 from domain.rulebook.rows import Indication, Payer
 from tests.domain.decision.invariants import check
-from tests.kit.stories import Story, holds, kinds, rulebook, until_infused
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story, holds, kinds, until_infused
 
 
 @pytest.mark.parametrize("edition", ["current", "guide"])
@@ -39,7 +40,7 @@ def test_a_second_product_is_data_alone() -> None:
     products = tuple(row.model_copy(update={"enabled": True}) for row in rules.table(Product))
     enabled = replace(rules, rows={**rules.rows, "products": products})
     story = Story()
-    papers = story.papers(-47, "btk_inhibitor")
+    papers = story.documents(-47, "btk_inhibitor")
     story.refer(product="yescarta", indication="lbcl", diagnosis="C83.30", evidence=papers)
     for layer, holder in (("authorized_center", "st_mary"), ("manufacturing_chain", "Kite Pharma")):
         story.certify(-44, layer, holder, "2020-01-01", None, product="yescarta")
@@ -63,7 +64,7 @@ def test_a_correction_that_does_not_fit_is_said() -> None:
     story = until_infused()
     last = story.facts[-1]
     of = {"of": {"source": last.source, "id": last.id}, "reason": "x", "signer": "s", "replacement": {"nonsense": 1}}
-    event = story.tell(1, "cart.correction.made", of)
+    event = story.report(1, "cart.correction.made", of)
 
     decision = story.decide(1)
 

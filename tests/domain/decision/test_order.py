@@ -13,7 +13,9 @@ from domain.encounter.facts import Fact, fold
 from domain.encounter.model import Enforcement
 from domain.events import EventData
 from domain.events.base import Stage
-from tests.kit.stories import Story, rulebook, site, until_infused, whole
+from tests.kit.rules import rulebook
+from tests.kit.site import site
+from tests.kit.stories import Story, until_infused, whole
 
 STAGES = tuple(Stage)
 
@@ -21,25 +23,25 @@ STAGES = tuple(Stage)
 def everything() -> Story:
     """A long story with a failure, a second attempt, a correction, an override, a readmission."""
     story = whole("aetna")
-    story.tell(-44, "cart.authorization.submitted", {"number": "AUTH-1"})
+    story.report(-44, "cart.authorization.submitted", {"number": "AUTH-1"})
     story.book("lymphodepletion", -5, -7)
     story.book("infusion", 0, -7, setting="inpatient")
-    story.hand_over(-24, "courier_pickup", hour=16)
-    story.hand_over(-23, "manufacturing_start")
-    story.tell(-20, "cart.manufacturing.delayed", {"new_release_date": story.on(-7)})
+    story.transfer(-24, "courier_pickup", hour=16)
+    story.transfer(-23, "manufacturing_start")
+    story.report(-20, "cart.manufacturing.delayed", {"new_release_date": story.on(-7)})
     story.override(-43, "apheresis.eligibility.ecog", 10)
-    story.tell(3, "cart.medication.administered", {
+    story.report(3, "cart.medication.administered", {
         "drug": "tocilizumab", "ndc": "50242-135-01", "dose_mg": 560, "wasted_mg": 40,
         "at": story.at(3, 12).isoformat(), "indication": "crs", "setting": "inpatient",
     })  # fmt: skip
     wrong = story.facts[4]
-    story.tell(
+    story.report(
         -20,
         "cart.correction.made",
         {"of": {"source": wrong.source, "id": wrong.id}, "reason": "x", "signer": "s", "retract": True},
     )
     story.admit(20, stay="ADM-2")
-    story.tell(2, "cart.readiness.changed", {"facility": "st_mary", "tocilizumab_doses": 3, "icu_backup": True})
+    story.report(2, "cart.readiness.changed", {"facility": "st_mary", "tocilizumab_doses": 3, "icu_backup": True})
     story.certify(-30, "authorized_center", "st_mary", "2026-05-01", "2027-05-01")
     return story
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from tests.kit.files import DOCS
 from tests.kit.paths import AT, TAKE, cell, decided
 
-DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "paths.md"
+RUN = "run: python -m tests.kit.paths > docs/paths.md"
+DOCUMENT = DOCS / "paths.md"
 
 
 def written() -> dict[tuple[str, str], str]:
@@ -24,10 +24,10 @@ TABLE = written()
 
 
 def test_no_path_and_no_stage_is_left_out() -> None:
-    assert set(TABLE) == {(path, stage) for path in TAKE for stage in AT}
+    assert set(TABLE) == {(path, stage) for path in TAKE for stage in AT}, RUN
     assert all(any(TABLE[path, stage] != "–" for stage in AT) for path in TAKE)
 
 
 @pytest.mark.parametrize(("path", "stage"), sorted(TABLE))
 def test_the_cell_is_what_is_decided(path: str, stage: str) -> None:
-    assert cell(decided(path, stage)) == TABLE[path, stage]
+    assert cell(decided(path, stage)) == TABLE[path, stage], RUN

@@ -23,16 +23,16 @@ Deed = Callable[[Story, int], object]
 
 def _fail(story: Story, day: int, **changes: Any) -> object:
     data = {"coi_id": "COI-1", "at": story.at(day).isoformat(), "reason": "no growth"}
-    return story.tell(day, "cart.manufacturing.failed", data | changes)
+    return story.report(day, "cart.manufacturing.failed", data | changes)
 
 
 def _plan(**change: Any) -> Deed:
-    return lambda story, day: story.tell(day, "cart.plan.changed", change | {"reason": "reviewed"})
+    return lambda story, day: story.report(day, "cart.plan.changed", change | {"reason": "reviewed"})
 
 
 def _charge(story: Story, day: int) -> object:
     charge = {"charge_id": f"CHG-{day}", "revenue_code": "0871", "hcpcs": "38206", "units": 1, "amount": "4321.00"}
-    return story.tell(day, "cart.charge.posted", charge | {"date": story.on(day)})
+    return story.report(day, "cart.charge.posted", charge | {"date": story.on(day)})
 
 
 VALID: tuple[Deed, ...] = (
@@ -40,22 +40,22 @@ VALID: tuple[Deed, ...] = (
     lambda s, d: s.refer(d, coverage={"payer": "aetna", "member_id": "X"}),
     lambda s, d: s.refer(d, indication="b_all", diagnosis="C91.02"),
     lambda s, d: s.authorize(d, d, d + 40),
-    lambda s, d: s.tell(d, "cart.authorization.decided", {"number": "AUTH-1", "decision": "denied"}),
+    lambda s, d: s.report(d, "cart.authorization.decided", {"number": "AUTH-1", "decision": "denied"}),
     lambda s, d: s.book("apheresis", d + 5, d),
     lambda s, d: s.book("lymphodepletion", d + 15, d),
     lambda s, d: s.book("infusion", d + 20, d, setting="outpatient"),
     lambda s, d: s.collect(d),
     lambda s, d: s.collect(d, ordinal=2, din="DIN-2"),
-    lambda s, d: s.hand_over(d, "courier_pickup"),
+    lambda s, d: s.transfer(d, "courier_pickup"),
     lambda s, d: s.release(d),
     lambda s, d: s.receive(d),
-    lambda s, d: s.hand_over(d, "thaw", bag_id=BAG),
-    lambda s, d: s.hand_over(d, "bedside_check", bag_id=BAG, second_verifier="staff-2"),
+    lambda s, d: s.transfer(d, "thaw", bag_id=BAG),
+    lambda s, d: s.transfer(d, "bedside_check", bag_id=BAG, second_verifier="staff-2"),
     lambda s, d: s.deplete(d),
     lambda s, d: s.admit(d),
     lambda s, d: s.admit(d, stay="ADM-2", facility="county_hospital"),
     lambda s, d: s.discharge(d),
-    lambda s, d: s.tell(d, "cart.admission.cancelled", {"admission_id": "ADM-1"}),
+    lambda s, d: s.report(d, "cart.admission.cancelled", {"admission_id": "ADM-1"}),
     lambda s, d: s.code(d),
     lambda s, d: s.infuse(d),
     lambda s, d: s.infuse(d, access="central", setting="outpatient"),
@@ -64,7 +64,7 @@ VALID: tuple[Deed, ...] = (
     lambda s, d: s.override(d, "apheresis.eligibility.ecog", d + 5),
     lambda s, d: s.withdraw(d, "progression"),
     lambda s, d: s.withdraw(d, "death"),
-    lambda s, d: s.tell(d, "cart.manufacturing.delayed", {"new_release_date": s.on(d + 30)}),
+    lambda s, d: s.report(d, "cart.manufacturing.delayed", {"new_release_date": s.on(d + 30)}),
     lambda s, d: sign(s, d, "release"),
     lambda s, d: sign(s, d, "expanded_access"),
     lambda s, d: sign(s, d, "destroy"),
@@ -82,12 +82,12 @@ WRONG: tuple[Deed, ...] = (
     lambda s, d: s.release(d, viable_car_cells=900_000_000),
     lambda s, d: s.receive(d, lot="OTHER", seal_intact=False),
     lambda s, d: s.receive(d, coi_id="COI-2"),
-    lambda s, d: s.hand_over(d, "bedside_check", bag_id=BAG),
+    lambda s, d: s.transfer(d, "bedside_check", bag_id=BAG),
     lambda s, d: s.dose(d, "cyclophosphamide", 1665),
     lambda s, d: s.infuse(d, label={"hcpcs": "Q2041"}),
     lambda s, d: s.infuse(d, bag="BAG-2", verified_by=[]),
     lambda s, d: s.override(d, "infusion.identity.label.hcpcs", d + 50),
-    lambda s, d: s.tell(d, "cart.appointment.cancelled", {"appointment_id": "APT-of-nobody"}),
+    lambda s, d: s.report(d, "cart.appointment.cancelled", {"appointment_id": "APT-of-nobody"}),
 )
 """Events that the catalogue takes and that contradict each other, the label or the order of things."""
 
@@ -130,7 +130,7 @@ class AnyEncounter(RuleBasedStateMachine):
         of = data.draw(st.sampled_from([f for f in self.story.facts if not isinstance(f.data, CorrectionMade)]))
         body: dict[str, Any] = {"of": {"source": of.source, "id": of.id}, "reason": "mistake", "signer": "staff-9"}
         same = of.data.model_dump(mode="json", by_alias=True, exclude_none=True)
-        self.story.tell(
+        self.story.report(
             self.day, "cart.correction.made", body | ({"retract": True} if retract else {"replacement": same})
         )
 

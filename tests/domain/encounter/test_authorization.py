@@ -21,11 +21,11 @@ def referred(payer: str = "aetna") -> Story:
 
 
 @pytest.mark.parametrize(
-    ("payer", "asks"),
+    ("payer", "required"),
     [("medicare", False), ("medicare_advantage", True), ("uhc", True), ("aetna", True), ("cigna", True)],
 )
-def test_fee_for_service_medicare_alone_asks_for_none(payer: str, asks: bool) -> None:
-    assert (APPROVED in holds(referred(payer).decide(-40))) is asks
+def test_fee_for_service_medicare_alone_asks_for_none(payer: str, required: bool) -> None:
+    assert (APPROVED in holds(referred(payer).decide(-40))) is required
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_moving_the_infusion_out_of_the_approval_closes_the_gates_before_it() ->
     booking = {"appointment_id": "APT-infusion--20-0", "starts_at": story.at(41).isoformat()}
     story.book("infusion", 0, -20, setting="inpatient")
     assert Stage.LYMPHODEPLETION in story.decide(-6).cleared
-    story.tell(-6, "cart.appointment.rescheduled", booking, hour=15)
+    story.report(-6, "cart.appointment.rescheduled", booking, hour=15)
 
     decision = story.decide(-6)
 
@@ -81,7 +81,7 @@ def test_an_approval_that_ends_before_the_expected_infusion_warns() -> None:
 )
 def test_pended_and_denied_hold_and_say_so(decision: str, kind: str, severity: str) -> None:
     story = referred()
-    story.tell(-41, "cart.authorization.decided", {"number": "AUTH-1", "decision": decision})
+    story.report(-41, "cart.authorization.decided", {"number": "AUTH-1", "decision": decision})
 
     decided = story.decide(-40)
 
@@ -93,8 +93,8 @@ def test_a_denial_after_an_approval_closes_the_gate_again() -> None:
     story = referred()
     story.authorize(-42, -42, 40)
     assert APPROVED not in holds(story.decide(-41))
-    story.tell(-40, "cart.authorization.decided", {"number": "AUTH-1", "decision": "denied"})
-    assert "denied" in holds(story.decide(-39))[APPROVED].missing
+    story.report(-40, "cart.authorization.decided", {"number": "AUTH-1", "decision": "denied"})
+    assert "denied" in holds(story.decide(-39))[APPROVED].requirement.missing
 
 
 def test_an_approval_for_another_product_does_not_count() -> None:
@@ -103,13 +103,13 @@ def test_an_approval_for_another_product_does_not_count() -> None:
 
     decision = story.decide(-41)
 
-    assert "another" in holds(decision)[APPROVED].missing
+    assert "another" in holds(decision)[APPROVED].requirement.missing
     assert kinds(decision)["authorization_product"].denial == 9
 
 
 def failed(payer: str = "aetna") -> Story:
     story = until_collected(payer)
-    story.tell(
+    story.report(
         -10, "cart.manufacturing.failed", {"coi_id": "COI-1", "at": story.at(-10).isoformat(), "reason": "no growth"}
     )
     return story

@@ -13,8 +13,8 @@ UHC = {"payer": "uhc", "member_id": "X"}
 
 def submitted(*without: str, coverage: dict[str, str] = UHC, **changes: Any) -> Story:
     story = Story()
-    story.refer(coverage=coverage, evidence=story.papers(-47, *without), **changes)
-    story.tell(-42, "cart.authorization.submitted", {"number": "AUTH-1"})
+    story.refer(coverage=coverage, evidence=story.documents(-47, *without), **changes)
+    story.report(-42, "cart.authorization.submitted", {"number": "AUTH-1"})
     return story
 
 

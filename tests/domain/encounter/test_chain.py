@@ -6,7 +6,8 @@ from domain.custody.entries import custody
 from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from domain.encounter.timeline import vein_to_vein_days
-from tests.kit.stories import Story, site, until_collected, until_infused, until_received
+from tests.kit.site import site
+from tests.kit.stories import Story, until_collected, until_infused, until_received
 
 
 def steps(story: Story) -> list[object]:
@@ -15,7 +16,7 @@ def steps(story: Story) -> list[object]:
 
 def test_every_hand_over_is_an_entry_in_clinical_order() -> None:
     story = until_received()
-    story.hand_over(-24, "courier_pickup", hour=16)
+    story.transfer(-24, "courier_pickup", hour=16)
     story.infuse()
 
     assert steps(story) == ["collected", "courier_pickup", "released", "site_receipt", "infusion_completed"]
@@ -25,10 +26,10 @@ def test_every_hand_over_is_an_entry_in_clinical_order() -> None:
 
 def test_staff_stand_under_the_names_that_the_activity_replaces() -> None:
     story = until_received()
-    story.hand_over(0, "bedside_check", second_verifier="staff-2")
+    story.transfer(0, "bedside_check", second_verifier="staff-2")
     story.infuse()
     data = {"bag_id": "BAG-1", "disposition": "destroy", "reason": "rest", "role": "director", "signer": "staff-9"}
-    story.tell(1, "cart.disposition.signed", data)
+    story.report(1, "cart.disposition.signed", data)
 
     by_step = {entry.content["step"]: entry.content for entry in custody(fold(story.facts))}
 
@@ -43,7 +44,7 @@ def test_a_correction_keeps_the_key_and_says_why() -> None:
     wrong = story.facts[-1]
     data = wrong.data.model_dump(mode="json", exclude_none=True) | {"location": "tank 2"}
     of = {"of": {"source": wrong.source, "id": wrong.id}, "reason": "wrong tank", "signer": "staff-9"}
-    correction = story.tell(-5, "cart.correction.made", of | {"replacement": data})
+    correction = story.report(-5, "cart.correction.made", of | {"replacement": data})
 
     entry = next(e for e in custody(fold(story.facts)) if e.key == wrong.event_id)
 
@@ -61,7 +62,7 @@ def test_a_retraction_stays_visible_without_its_content() -> None:
         "signer": "staff-9",
         "retract": True,
     }
-    story.tell(-5, "cart.correction.made", of)
+    story.report(-5, "cart.correction.made", of)
 
     entry = next(e for e in custody(fold(story.facts)) if e.key == wrong.event_id)
 
@@ -78,7 +79,7 @@ def test_vein_to_vein_counts_from_the_collection_that_made_the_product() -> None
     again = Story()
     again.refer()
     again.collect(-60)
-    again.tell(-40, "cart.manufacturing.failed", {"coi_id": "COI-1", "at": again.at(-40).isoformat(), "reason": "x"})
+    again.report(-40, "cart.manufacturing.failed", {"coi_id": "COI-1", "at": again.at(-40).isoformat(), "reason": "x"})
     again.collect(-24, ordinal=2)
     again.release()
     again.infuse()

@@ -6,7 +6,7 @@ import pytest
 
 from domain.encounter.model import Outcome
 from domain.events.base import Stage
-from tests.kit.paths import told
+from tests.kit.paths import story_of
 from tests.kit.stories import (
     BAG,
     LOT,
@@ -28,12 +28,12 @@ def depleted() -> Story:
 
 def signed(story: Story, day: int, disposition: str, **changes: str) -> str:
     data = {"bag_id": BAG, "disposition": disposition, "reason": "reviewed", "role": "director", "signer": "staff-9"}
-    return story.tell(day, "cart.disposition.signed", data | changes)
+    return story.report(day, "cart.disposition.signed", data | changes)
 
 
 def test_a_bag_that_nobody_released_is_a_mismatch_wherever_it_is_scanned() -> None:
     story = until_received()
-    story.hand_over(-5, "patient_match", bag_id="BAG-9", lot=LOT)
+    story.transfer(-5, "patient_match", bag_id="BAG-9", lot=LOT)
 
     decision = story.decide(-5)
 
@@ -44,15 +44,15 @@ def test_a_bag_that_nobody_released_is_a_mismatch_wherever_it_is_scanned() -> No
 
 def test_the_bag_of_a_collection_has_its_own_number() -> None:
     story = until_collected()
-    story.hand_over(-24, "packed", bag_id="APH-1", hour=14)
+    story.transfer(-24, "packed", bag_id="APH-1", hour=14)
     story.release()
 
-    assert not [hold for hold in story.decide(-7).holds if hold.kind == "identity"]
+    assert not [hold for hold in story.decide(-7).holds if hold.requirement.kind == "identity"]
 
 
 def test_a_mismatch_that_names_no_bag_keeps_the_released_one_in_quarantine() -> None:
     story = until_received()
-    story.hand_over(-5, "stored", coi_id="COI-2")
+    story.transfer(-5, "stored", coi_id="COI-2")
 
     stored = story.facts[-1].event_id
     assert kinds(story.decide(-5))["quarantined_bag"].events == (stored,)
@@ -61,10 +61,10 @@ def test_a_mismatch_that_names_no_bag_keeps_the_released_one_in_quarantine() -> 
 def test_one_person_at_the_recorded_check_is_said_before_anything_is_infused() -> None:
     story = depleted()
     story.book("infusion", 0, -2, setting="inpatient")
-    story.hand_over(0, "bedside_check", hour=10, bag_id=BAG, lot=LOT, by="nurse-1")
+    story.transfer(0, "bedside_check", hour=10, bag_id=BAG, lot=LOT, by="nurse-1")
 
     alone = story.decide(0, 10)
-    story.hand_over(0, "bedside_check", hour=10, bag_id=BAG, lot=LOT, by="nurse-2")
+    story.transfer(0, "bedside_check", hour=10, bag_id=BAG, lot=LOT, by="nurse-2")
     both = story.decide(0, 10)
 
     assert kinds(alone)["verifier_missing"].severity == "critical"
@@ -75,8 +75,8 @@ def test_one_person_at_the_recorded_check_is_said_before_anything_is_infused() -
 
 def test_two_operators_who_scan_at_one_moment_are_two_records_in_an_order_of_their_own() -> None:
     story = until_received()
-    first = story.hand_over(-5, "stored", bag_id=BAG, by="tech-1")
-    second = story.hand_over(-5, "stored", bag_id=BAG, by="tech-2")
+    first = story.transfer(-5, "stored", bag_id=BAG, by="tech-1")
+    second = story.transfer(-5, "stored", bag_id=BAG, by="tech-2")
     turned = Story()
     turned.facts = [*reversed(story.facts)]
 
@@ -91,9 +91,9 @@ def test_two_operators_who_scan_at_one_moment_are_two_records_in_an_order_of_the
 def test_clocks_of_two_sites_may_differ_by_an_hour(minutes: int, asked: bool) -> None:
     """The courier's device runs ahead of the manufacturer's."""
     story = until_collected()
-    story.hand_over(-24, "courier_pickup", hour=18, minute=0)
+    story.transfer(-24, "courier_pickup", hour=18, minute=0)
     hour, minute = divmod(18 * 60 - minutes, 60)
-    receipt = story.hand_over(-24, "manufacturer_receipt", hour=hour, minute=minute)
+    receipt = story.transfer(-24, "manufacturer_receipt", hour=hour, minute=minute)
 
     decision = story.decide(-23)
 
@@ -105,7 +105,7 @@ def test_clocks_of_two_sites_may_differ_by_an_hour(minutes: int, asked: bool) ->
 
 def test_the_thaw_clock_runs_over_midnight() -> None:
     story = depleted()
-    thaw = story.hand_over(0, "thaw", hour=23, minute=30, bag_id=BAG)
+    thaw = story.transfer(0, "thaw", hour=23, minute=30, bag_id=BAG)
     ahead = {deadline.key: deadline.due for deadline in story.decide(1, 1).deadlines}
     assert ahead[f"thaw_clock:{thaw}"] == story.at(1, 2, 30)
     assert kinds(story.decide(1, 3))["thaw_clock"].severity == "critical"
@@ -114,7 +114,7 @@ def test_the_thaw_clock_runs_over_midnight() -> None:
 
 
 def test_a_disposition_that_is_taken_back_never_was() -> None:
-    path = told("disposition retracted", "infusion")
+    path = story_of("disposition retracted", "infusion")
     assert path is not None
     decision = path[0].decide(path[1])
     assert "quarantined_bag" in kinds(decision)
@@ -145,7 +145,7 @@ def test_a_bag_that_is_left_over_asks_for_its_disposition_also_after_the_end(set
     assert kinds(closed)["disposition_due"].severity == "critical"
 
     if settle == "recorded":
-        story.hand_over(5, "disposition", bag_id=BAG)
+        story.transfer(5, "disposition", bag_id=BAG)
     else:
         signed(story, 5, settle)
 
@@ -165,19 +165,19 @@ def test_who_leaves_during_manufacture_has_the_manufacturer_told() -> None:
     story = until_collected()
     story.withdraw(-20, "choice")
 
-    assert "tell the manufacturer" in kinds(story.decide(-20))["withdrawn"].title
+    assert "notify the manufacturer" in kinds(story.decide(-20))["withdrawn"].action
 
 
 def test_a_transferred_patient_waits_for_the_bag_at_the_new_centre() -> None:
     story = until_received()
     story.on_the_way()
     plan = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}, "reason": "nearer to home"}
-    story.tell(-5, "cart.plan.changed", plan)
+    story.report(-5, "cart.plan.changed", plan)
 
     away = story.decide(-5)
     assert "lymphodepletion.product.on_site" in holds(away)
     assert "shipment_overdue" in {deadline.kind for deadline in away.deadlines}
-    story.hand_over(-4, "shipped", bag_id=BAG, lot=LOT)
+    story.transfer(-4, "shipped", bag_id=BAG, lot=LOT)
     assert "site_receipt_overdue" in {deadline.kind for deadline in story.decide(-4).deadlines}
     story.receive(-3, facility="st_mary")
     assert "lymphodepletion.product.on_site" in holds(story.decide(-3)), "it came back to the old one"
@@ -188,7 +188,7 @@ def test_a_transferred_patient_waits_for_the_bag_at_the_new_centre() -> None:
 def test_a_switch_of_product_ends_what_the_first_one_had_begun() -> None:
     story = until_received("aetna")
     plan = {"product": "breyanzi", "indication": "mcl", "reason": "label"}
-    switch = story.tell(-5, "cart.plan.changed", plan)
+    switch = story.report(-5, "cart.plan.changed", plan)
 
     decision = story.decide(-4)
 
@@ -204,7 +204,7 @@ def test_a_switch_of_product_ends_what_the_first_one_had_begun() -> None:
 def test_a_switch_before_anything_was_collected_begins_no_second_attempt() -> None:
     story = Story()
     story.refer()
-    story.tell(-40, "cart.plan.changed", {"product": "breyanzi", "indication": "mcl", "reason": "label"})
+    story.report(-40, "cart.plan.changed", {"product": "breyanzi", "indication": "mcl", "reason": "label"})
 
     assert "product_switched" not in kinds(story.decide(-39))
     assert "apheresis.authorization.replacement" not in holds(story.decide(-39))
@@ -213,7 +213,7 @@ def test_a_switch_before_anything_was_collected_begins_no_second_attempt() -> No
 def test_a_plan_made_after_the_infusion_changes_nothing_that_was_given() -> None:
     story = until_infused()
     before = story.decide(1)
-    event = story.tell(1, "cart.plan.changed", {"product": "yescarta", "indication": "lbcl", "reason": "typed"})
+    event = story.report(1, "cart.plan.changed", {"product": "yescarta", "indication": "lbcl", "reason": "typed"})
 
     decision = story.decide(1)
 
@@ -227,14 +227,13 @@ def test_a_delay_names_what_is_booked_before_the_product(release: int, beyond: b
     story = until_collected()
     story.book("lymphodepletion", -6, -20)
     story.book("infusion", 8, -20, setting="inpatient")
-    story.tell(-15, "cart.manufacturing.delayed", {"new_release_date": story.on(release)})
+    story.report(-15, "cart.manufacturing.delayed", {"new_release_date": story.on(release)})
 
     found = story.decide(-14).alerts
 
-    assert [alert.title for alert in found if alert.kind == "booked_before_product"] == [
-        "Booked before the product can be at the center: lymphodepletion"
-    ]
-    assert ("later than" in kinds(story.decide(-14))["product_delayed"].title) is beyond
+    (early,) = (alert for alert in found if alert.kind == "booked_before_product")
+    assert early.action.startswith("Lymphodepletion. ")
+    assert ("later than" in kinds(story.decide(-14))["product_delayed"].action.lower()) is beyond
 
 
 def test_an_approval_that_ends_before_the_delayed_product_is_said_at_once() -> None:
@@ -243,29 +242,29 @@ def test_an_approval_that_ends_before_the_delayed_product_is_said_at_once() -> N
     story.authorize(-42, -42, 0)
     story.collect()
     assert "authorization_expiring" not in kinds(story.decide(-20))
-    story.tell(-19, "cart.manufacturing.delayed", {"new_release_date": story.on(3)})
+    story.report(-19, "cart.manufacturing.delayed", {"new_release_date": story.on(3)})
     assert "authorization_expiring" in kinds(story.decide(-18))
 
 
 def test_each_collection_makes_its_own_way_to_the_manufacturer() -> None:
     story = until_collected()
-    story.hand_over(-24, "courier_pickup", hour=16, din="DIN-1")
-    story.hand_over(-23, "manufacturer_receipt", hour=9, din="DIN-1")
+    story.transfer(-24, "courier_pickup", hour=16, din="DIN-1")
+    story.transfer(-23, "manufacturer_receipt", hour=9, din="DIN-1")
     second = story.collect(-23, ordinal=2, din="DIN-2")
 
     ahead = {deadline.key for deadline in story.decide(-23).deadlines}
 
     assert f"pickup_overdue:{second}" in ahead
-    story.hand_over(-23, "courier_pickup", hour=16, din="DIN-2")
+    story.transfer(-23, "courier_pickup", hour=16, din="DIN-2")
     ahead = {deadline.key for deadline in story.decide(-23).deadlines}
     assert f"manufacturer_receipt_overdue:{second}" in ahead
-    story.hand_over(-22, "manufacturing_start")
+    story.transfer(-22, "manufacturing_start")
     ahead = {deadline.kind for deadline in story.decide(-22).deadlines}
     assert not {"pickup_overdue", "manufacturer_receipt_overdue", "manufacturing_start_overdue"} & ahead
 
 
 def test_out_of_specification_waits_for_a_decision_and_is_a_failure_once_decided() -> None:
-    path = told("out of specification", "manufacturing")
+    path = story_of("out of specification", "manufacturing")
     assert path is not None
     story, day = path
     assert kinds(story.decide(day))["out_of_specification"].owner == "provider"
@@ -275,14 +274,14 @@ def test_out_of_specification_waits_for_a_decision_and_is_a_failure_once_decided
 
 
 def test_the_label_s_days_are_named_when_the_infusion_moves() -> None:
-    path = told("infusion moved, lymphodepletion booked", "lymphodepletion")
+    path = story_of("infusion moved, lymphodepletion booked", "lymphodepletion")
     assert path is not None
     story, day = path
-    assert f"{story.on(2)} to {story.on(4)}" in kinds(story.decide(day))["lymphodepletion_replan"].title
+    assert f"{story.on(2)} to {story.on(4)}" in kinds(story.decide(day))["lymphodepletion_replan"].action
 
 
 def test_a_charge_that_no_service_explains_is_never_lost() -> None:
-    path = told("late charge after closure", "apheresis")
+    path = story_of("late charge after closure", "apheresis")
     assert path is not None
     story, day = path
     alert = kinds(story.decide(day))["charge_unclaimed"]
@@ -290,7 +289,7 @@ def test_a_charge_that_no_service_explains_is_never_lost() -> None:
 
 
 def test_a_late_charge_changes_the_claim_of_its_day() -> None:
-    path = told("late charge after closure", "monitoring")
+    path = story_of("late charge after closure", "monitoring")
     assert path is not None
     story, day = path
     claim = next(claim for claim in story.decide(day).claims if claim.key == "A/1")
@@ -299,7 +298,7 @@ def test_a_late_charge_changes_the_claim_of_its_day() -> None:
 
 @pytest.mark.parametrize(("path", "procedure"), [("central access instead of peripheral", "XW043M7")])
 def test_central_access_is_billed_as_it_was_documented(path: str, procedure: str) -> None:
-    found = told(path, "infusion")
+    found = story_of(path, "infusion")
     assert found is not None
     claim = next(claim for claim in found[0].decide(found[1]).claims if claim.letter == "C")
     assert procedure in [done.code for done in claim.procedures]
@@ -308,7 +307,7 @@ def test_central_access_is_billed_as_it_was_documented(path: str, procedure: str
 
 def test_the_replacement_is_billed_as_one_product_of_the_second_bag() -> None:
     for stage in ("manufacturing", "lymphodepletion", "infusion"):
-        found = told("replaced: second collection, new authorization", stage)
+        found = story_of("replaced: second collection, new authorization", stage)
         assert found is not None
         lines = [line for claim in found[0].decide(found[1]).claims for line in claim.lines]
         assert len([line for line in lines if line.service == "cell_product"]) == 1

@@ -170,7 +170,7 @@ def test_the_chain_says_which_records_are_attested_by_whom() -> None:
 
 def test_what_another_system_sends_late_of_before_the_cutover_is_no_attested_import() -> None:
     story = cut(-6, "lymphodepletion", billed=[claim(Story(), "A", -24, -24)])
-    late = story.hand_over(-20, "stored")
+    late = story.transfer(-20, "stored")
     (entry,) = [e for e in custody(fold(story.facts)) if e.key == late]
     assert "attested_by" not in entry.content
 
@@ -298,7 +298,7 @@ def test_events_may_come_in_any_order_and_the_takeover_first_asks_for_nothing() 
     alone = Story(facts=[fact for fact in story.facts if fact.type == "cart.encounter.imported"])
     first = alone.decide(-6, 13)
     assert (first.alerts, first.holds) == ((), ())
-    assert "data" in {hold.kind for hold in alone.decide(-4).holds}
+    assert "data" in {hold.requirement.kind for hold in alone.decide(-4).holds}
     reordered = dataclasses.replace(story, facts=list(reversed(story.facts)))
     assert reordered.decide(-5) == story.decide(-5)
 

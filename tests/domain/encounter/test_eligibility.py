@@ -40,7 +40,7 @@ FOR: dict[str, dict[str, Any]] = {
 
 def referred(*without: str) -> Story:
     story = Story()
-    story.refer(coverage=MA, evidence=story.papers(-47, *without))
+    story.refer(coverage=MA, evidence=story.documents(-47, *without))
     story.authorize(-42, -42, 40)
     return story
 
@@ -52,7 +52,7 @@ def test_the_btk_inhibitor_is_asked_of_mantle_cell_lymphoma() -> None:
     decision = story.decide(-39)
 
     hold = holds(decision)["apheresis.eligibility.btk_inhibitor"]
-    assert (hold.kind, hold.denial, hold.overridable) == ("eligibility", 2, False)
+    assert (hold.requirement.kind, hold.requirement.denial, hold.requirement.overridable) == ("eligibility", 2, False)
     assert "uncleared_collection_booked" in kinds(decision)
     story.add(-35, "btk_inhibitor", FOR["btk_inhibitor"])
     released = story.decide(-34)
@@ -68,14 +68,14 @@ def test_missing_holds_contrary_closes_and_later_evidence_opens(kind: str) -> No
     story.add(-39, kind, FOR[kind])
     assert hold not in holds(story.decide(-38))
     story.add(-37, kind, AGAINST[kind])
-    assert "does not support" in holds(story.decide(-36))[hold].missing
+    assert "does not support" in holds(story.decide(-36))[hold].requirement.missing
     story.add(-35, kind, FOR[kind])
     assert hold not in holds(story.decide(-34))
 
 
 def test_the_latest_dated_paper_decides_whatever_came_last() -> None:
     story = referred()
-    story.tell(-40, "cart.evidence.added", story.paper(-80, "ecog", {"score": 4}))
+    story.report(-40, "cart.evidence.added", story.document(-80, "ecog", {"score": 4}))
 
     assert "apheresis.eligibility.ecog" not in holds(story.decide(-39))
 
@@ -83,7 +83,7 @@ def test_the_latest_dated_paper_decides_whatever_came_last() -> None:
 @pytest.mark.parametrize(("dated", "open_"), [(-84, True), (-85, False)])
 def test_imaging_ages_up_to_the_day_of_the_collection(dated: int, open_: bool) -> None:
     story = referred("imaging", "tumour_burden")
-    story.tell(-43, "cart.evidence.added", story.paper(dated, "imaging"))
+    story.report(-43, "cart.evidence.added", story.document(dated, "imaging"))
     story.book("apheresis", -24, -40)
 
     assert (Stage.APHERESIS in story.decide(-39).cleared) is open_
@@ -91,7 +91,7 @@ def test_imaging_ages_up_to_the_day_of_the_collection(dated: int, open_: bool) -
 
 def test_the_end_of_the_imaging_window_wakes_the_encounter_while_nothing_is_booked() -> None:
     story = referred("imaging", "tumour_burden")
-    story.tell(-43, "cart.evidence.added", story.paper(-100, "imaging"))
+    story.report(-43, "cart.evidence.added", story.document(-100, "imaging"))
 
     wakes = {deadline.key: deadline for deadline in story.decide(-42).deadlines}
     end = wakes["wake:apheresis:imaging"].due
@@ -103,7 +103,7 @@ def test_the_end_of_the_imaging_window_wakes_the_encounter_while_nothing_is_book
 
 def test_medicare_holds_the_indication_and_warns_of_the_rest() -> None:
     story = Story()
-    story.refer(evidence=story.papers(-47, "ecog", "btk_inhibitor"))
+    story.refer(evidence=story.documents(-47, "ecog", "btk_inhibitor"))
 
     decision = story.decide(-40)
 
@@ -117,7 +117,7 @@ def test_a_paper_written_after_the_service_does_not_close_it_and_cures_its_absen
     story.add(3, "ecog", {"score": 4})
     assert story.decide(4).holds == ()
 
-    late = until_infused("medicare_advantage", evidence=Story().papers(-47, "ecog"))
+    late = until_infused("medicare_advantage", evidence=Story().documents(-47, "ecog"))
     assert "apheresis.eligibility.ecog" in holds(late.decide(1))
     assert "performed_uncleared" in kinds(late.decide(1))
     late.add(2, "ecog", {"score": 1})
@@ -143,7 +143,7 @@ def test_outpatient_infusion_of_mcl_wants_a_low_burden(level: str, open_: bool) 
     story.refer(
         coverage={"payer": "uhc", "member_id": "X"},
         planned_setting="outpatient",
-        evidence=[*story.papers(-47, "tumour_burden"), story.paper(-47, "tumour_burden", {"level": level})],
+        evidence=[*story.documents(-47, "tumour_burden"), story.document(-47, "tumour_burden", {"level": level})],
     )
     story.authorize(-42, -42, 40)
 
@@ -160,8 +160,8 @@ def test_b_all_as_outpatient_is_held_by_commercial_payers() -> None:
     )
 
     hold = holds(story.decide(-40))["apheresis.site_of_care.setting"]
-    assert (hold.denial, hold.missing) == (11, "inpatient setting")
-    story.tell(-39, "cart.plan.changed", {"planned_setting": "inpatient", "reason": "payer"})
+    assert (hold.requirement.denial, hold.requirement.missing) == (11, "inpatient setting")
+    story.report(-39, "cart.plan.changed", {"planned_setting": "inpatient", "reason": "payer"})
     assert "apheresis.site_of_care.setting" not in holds(story.decide(-38))
 
 
@@ -201,7 +201,7 @@ def test_a_complete_entry_of_the_therapy_log_documents_the_btk_inhibitor(lacking
     }
     entry.pop(lacking or "", None)
     story = Story()
-    story.refer(coverage=MA, evidence=story.papers(-47, "btk_inhibitor"), prior_therapies=[entry])
+    story.refer(coverage=MA, evidence=story.documents(-47, "btk_inhibitor"), prior_therapies=[entry])
     story.authorize(-42, -42, 40)
     held = "apheresis.eligibility.btk_inhibitor" in holds(story.decide(-39))
     assert held == (lacking is not None)

@@ -7,7 +7,8 @@ import random
 from domain.decision.decide import decide
 from domain.encounter.facts import fold
 from domain.events.base import Stage
-from tests.kit.stories import Story, holds, rulebook
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story, holds
 
 MA = {"payer": "medicare_advantage", "member_id": "1EG4TE5MK73"}
 TODAY, THEN = -30, -26
@@ -15,12 +16,12 @@ AHEAD = "future dated"
 
 
 def _paper(story: Story, day: int) -> None:
-    story.tell(TODAY, "cart.evidence.added", story.paper(day, "lvef", {"percent": 60}))
+    story.report(TODAY, "cart.evidence.added", story.document(day, "lvef", {"percent": 60}))
 
 
 def booked(*, without: tuple[str, ...] = (), approved: bool = True) -> Story:
     story = Story()
-    story.refer(coverage=MA, evidence=story.papers(-47, "btk_inhibitor", *without))
+    story.refer(coverage=MA, evidence=story.documents(-47, "btk_inhibitor", *without))
     story.add(-45, "btk_inhibitor", BTK)
     if approved:
         story.authorize(-42, -42, 40)
@@ -38,7 +39,7 @@ def test_a_paper_opens_its_gate_on_its_date_and_not_before() -> None:
     _paper(story, THEN)
     before, on_the_day = story.decide(THEN - 1, hour=12), story.decide(THEN)
 
-    assert AHEAD in holds(before)[hold].missing
+    assert AHEAD in holds(before)[hold].requirement.missing
     assert hold not in holds(on_the_day)
     assert any("ahead" in due.key and due.due.date() == story.at(THEN).date() for due in before.deadlines)
 
@@ -46,7 +47,7 @@ def test_a_paper_opens_its_gate_on_its_date_and_not_before() -> None:
 def test_an_event_of_a_time_to_come_is_taken_at_its_word() -> None:
     """Papers of an encounter that is played ahead of the clock open its gates as they do afterwards."""
     story = booked(without=("lvef",), approved=False)
-    story.tell(THEN, "cart.evidence.added", story.paper(THEN, "lvef", {"percent": 60}))
+    story.report(THEN, "cart.evidence.added", story.document(THEN, "lvef", {"percent": 60}))
     story.authorize(THEN, -42, 40)
 
     assert holds(story.decide(TODAY)) == holds(story.decide(THEN)) == {}
@@ -54,11 +55,11 @@ def test_an_event_of_a_time_to_come_is_taken_at_its_word() -> None:
 
 def test_a_paper_of_the_referral_counts_from_its_date() -> None:
     story = Story()
-    story.refer(coverage=MA, evidence=[*story.papers(-47, "lvef"), story.paper(THEN, "lvef", {"percent": 60})])
+    story.refer(coverage=MA, evidence=[*story.documents(-47, "lvef"), story.document(THEN, "lvef", {"percent": 60})])
     story.authorize(-42, -42, 40)
     story.book("apheresis", -20, -40)
 
-    assert AHEAD in holds(story.decide(TODAY))["apheresis.eligibility.lvef"].missing
+    assert AHEAD in holds(story.decide(TODAY))["apheresis.eligibility.lvef"].requirement.missing
     assert holds(story.decide(THEN)) == {}
 
 
@@ -74,7 +75,7 @@ def test_a_bag_that_arrives_tomorrow_opens_no_lymphodepletion_today() -> None:
 
 def test_what_speaks_against_it_counts_at_once() -> None:
     story = booked()
-    story.tell(TODAY, "cart.evidence.added", story.paper(THEN, "ecog", {"score": 4}))
+    story.report(TODAY, "cart.evidence.added", story.document(THEN, "ecog", {"score": 4}))
 
     assert "apheresis.eligibility.ecog" in holds(story.decide(TODAY))
 

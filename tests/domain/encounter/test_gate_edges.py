@@ -11,7 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.events.base import Stage
-from tests.kit.stories import NDC, Story, holds, site, until_received
+from tests.kit.patient import patient as named
+from tests.kit.site import site
+from tests.kit.stories import NDC, Story, holds, until_received
 
 MA = {"payer": "medicare_advantage", "member_id": "1EG4TE5MK73"}
 CHANGES = [date(2026, 3, 8), date(2026, 11, 1), date(2027, 3, 14)]
@@ -26,7 +28,7 @@ some = settings(max_examples=40, deadline=None)
 
 def referred(on: date, *without: str, **changes: Any) -> Story:
     story = Story(day0=on)
-    story.refer(coverage=changes.pop("coverage", MA), evidence=story.papers(-47, *without), **changes)
+    story.refer(coverage=changes.pop("coverage", MA), evidence=story.documents(-47, *without), **changes)
     return story
 
 
@@ -36,7 +38,7 @@ class TestFirstAndLastDays:
     def test_an_approval_counts_exactly_on_its_days(self, on: date, first: int, length: int, hour: int) -> None:
         story = referred(on)
         booking = {"appointment_id": "APT", "stage": "apheresis", "facility": "st_mary", "setting": "outpatient"}
-        story.tell(-42, "cart.appointment.booked", booking | {"starts_at": story.at(-24, hour, 30).isoformat()})
+        story.report(-42, "cart.appointment.booked", booking | {"starts_at": story.at(-24, hour, 30).isoformat()})
         story.authorize(-41, first, first + length)
 
         assert (Stage.APHERESIS in story.decide(-40).cleared) is (first <= -24 <= first + length)
@@ -53,7 +55,7 @@ class TestFirstAndLastDays:
         ]
         story.site = site().model_copy(update={"certifications": tuple(ending)})
         booking = {"appointment_id": "APT", "stage": "apheresis", "facility": "st_mary", "setting": "outpatient"}
-        story.tell(-42, "cart.appointment.booked", booking | {"starts_at": story.at(-24, hour, 59).isoformat()})
+        story.report(-42, "cart.appointment.booked", booking | {"starts_at": story.at(-24, hour, 59).isoformat()})
 
         assert (Stage.APHERESIS in story.decide(-40).cleared) is (last >= -24)
 
@@ -62,9 +64,9 @@ class TestFirstAndLastDays:
     def test_imaging_is_fresh_for_sixty_days_of_the_calendar(self, on: date, days: int, hour: int) -> None:
         story = referred(on, "imaging", "tumour_burden")
         story.authorize(-41, -41, 40)
-        story.tell(-43, "cart.evidence.added", story.paper(-24 - days, "imaging"))
+        story.report(-43, "cart.evidence.added", story.document(-24 - days, "imaging"))
         booking = {"appointment_id": "APT", "stage": "apheresis", "facility": "st_mary", "setting": "outpatient"}
-        story.tell(-42, "cart.appointment.booked", booking | {"starts_at": story.at(-24, hour, 30).isoformat()})
+        story.report(-42, "cart.appointment.booked", booking | {"starts_at": story.at(-24, hour, 30).isoformat()})
 
         assert (Stage.APHERESIS in story.decide(-40).cleared) is (days <= 60)
 
@@ -78,7 +80,7 @@ class TestFirstAndLastDays:
         story.receive()
         story.deplete()  # the last dose is on day -3
         booking = {"appointment_id": "APT", "stage": "infusion", "facility": "st_mary", "setting": "inpatient"}
-        story.tell(
+        story.report(
             -3, "cart.appointment.booked", booking | {"starts_at": story.at(slip - 3, hour, 30).isoformat()}, hour=12
         )
 
@@ -90,13 +92,7 @@ class TestFirstAndLastDays:
     @given(born=st.dates(date(2006, 1, 1), date(2010, 12, 31)), day=st.dates(date(2026, 1, 1), date(2028, 12, 31)))
     def test_eighteen_on_the_day_of_the_service_and_not_before(self, born: date, day: date) -> None:
         story = Story(day0=day + timedelta(days=24))
-        patient = {
-            "mrn": "MRN-1",
-            "name": {"family": "SYNTHETIC", "given": "PATIENT"},
-            "birth_date": born.isoformat(),
-            "sex": "female",
-            "address": {"line": "1 STREET", "city": "ALBANY", "state": "NY", "postal_code": "122070001"},
-        }
+        patient = named(birth_date=born.isoformat())
         story.refer(indication="b_all", diagnosis="C91.02", patient=patient, coverage=MA)
         story.book("apheresis", -24, -42)
 
@@ -125,7 +121,7 @@ class TestCaps:
         above = [hold for hold in story.decide(-5).holds if hold.id == "lymphodepletion.identity.cap"]
 
         assert bool(above) is (more > 0)
-        assert not any(hold.overridable for hold in above)
+        assert not any(hold.requirement.overridable for hold in above)
 
 
 class TestMonotone:
@@ -190,7 +186,7 @@ FAVOURABLE: dict[str, dict[str, Any]] = {
 
 def stocked(story: Story, day: int, doses: int, icu: bool) -> frozenset[Stage]:
     body = {"facility": "st_mary", "tocilizumab_doses": doses, "icu_backup": icu}
-    story.tell(day, "cart.readiness.changed", body)
+    story.report(day, "cart.readiness.changed", body)
     return frozenset(story.decide(day).cleared)
 
 
@@ -204,7 +200,7 @@ class TestClosedAgain:
             if answer == "approved":
                 story.authorize(day, -41, 40)
             else:
-                story.tell(day, "cart.authorization.decided", {"number": "AUTH-1", "decision": answer})
+                story.report(day, "cart.authorization.decided", {"number": "AUTH-1", "decision": answer})
 
         assert (Stage.APHERESIS in story.decide(-30).cleared) is (answers[-1] == "approved")
 
@@ -226,7 +222,7 @@ class TestClosedAgain:
         story = referred(date(2026, 6, 1), "ecog")
         story.authorize(-42, -42, 40)
         for dated, score in data.draw(st.permutations(grades)):
-            story.tell(-40, "cart.evidence.added", story.paper(dated, "ecog", {"score": score}))
+            story.report(-40, "cart.evidence.added", story.document(dated, "ecog", {"score": score}))
 
         assert (Stage.APHERESIS in story.decide(-30).cleared) is (max(grades)[1] <= 2)
 

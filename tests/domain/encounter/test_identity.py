@@ -69,7 +69,7 @@ def test_a_mismatch_blocks_alerts_and_is_never_overridden(name: str) -> None:
 
     found = [hold for hold in decision.holds if hold.id.endswith(f".identity.{name}")]
     assert found
-    assert not any(hold.overridable for hold in found)
+    assert not any(hold.requirement.overridable for hold in found)
     assert kinds(decision)["identity_mismatch"].severity == "critical"
     assert kinds(decision)["quarantined_bag"].severity == "critical"
     assert Stage.INFUSION not in decision.cleared
@@ -84,7 +84,7 @@ def test_a_signature_does_not_heal_a_mismatch(name: str) -> None:
     story = MISMATCHES[name]()
     for bag in (BAG, "BAG-2"):
         data = {"bag_id": bag, "disposition": "release", "reason": "reviewed", "role": "director", "signer": "staff-9"}
-        story.tell(2, "cart.disposition.signed", data)
+        story.report(2, "cart.disposition.signed", data)
 
     decision = story.decide(3)
 
@@ -99,11 +99,11 @@ def test_a_corrected_label_clears_the_hold() -> None:
     data = wrong.data.model_dump(mode="json", by_alias=True)
     data["label"]["hcpcs"] = "Q2053"
     correction = {"of": {"source": wrong.source, "id": wrong.id}, "reason": "misread", "signer": "staff-9"}
-    story.tell(1, "cart.correction.made", correction | {"replacement": data})
+    story.report(1, "cart.correction.made", correction | {"replacement": data})
 
     decision = story.decide(1)
 
-    assert not [hold for hold in decision.holds if hold.kind == "identity"]
+    assert not [hold for hold in decision.holds if hold.requirement.kind == "identity"]
     assert "identity_mismatch" not in kinds(decision)
 
 
@@ -129,7 +129,7 @@ def test_a_broken_condition_waits_for_a_signed_disposition(name: str) -> None:
         "role": "director",
         "signer": "staff-9",
     }
-    story.tell(-5, "cart.disposition.signed", data, hour=20)
+    story.report(-5, "cart.disposition.signed", data, hour=20)
 
     decision = story.decide(-5)
 
@@ -138,7 +138,9 @@ def test_a_broken_condition_waits_for_a_signed_disposition(name: str) -> None:
 
 
 def test_the_cap_itself_is_allowed() -> None:
-    assert not [hold for hold in released(viable_car_cells=200_000_000).decide(-4).holds if hold.kind == "identity"]
+    assert not [
+        hold for hold in released(viable_car_cells=200_000_000).decide(-4).holds if hold.requirement.kind == "identity"
+    ]
 
 
 @pytest.mark.parametrize(("expires", "open_"), [(0, True), (-1, False)])
@@ -164,7 +166,7 @@ def test_one_person_is_not_two(people: list[str]) -> None:
 def test_the_recorded_bedside_check_names_the_second_person() -> None:
     story = until_received()
     story.deplete()
-    story.hand_over(0, "bedside_check", hour=10, bag_id=BAG, by="nurse-1", second_verifier="nurse-2")
+    story.transfer(0, "bedside_check", hour=10, bag_id=BAG, by="nurse-1", second_verifier="nurse-2")
     story.infuse(verified_by=[])
 
     assert "infusion.identity.verifiers" not in holds(story.decide(0))
@@ -174,7 +176,7 @@ def test_the_recorded_bedside_check_names_the_second_person() -> None:
 def test_the_thaw_clock(thawed: tuple[int, int], open_: bool) -> None:
     story = until_received()
     story.deplete()
-    story.hand_over(0, "thaw", hour=thawed[0], minute=thawed[1], bag_id=BAG)
+    story.transfer(0, "thaw", hour=thawed[0], minute=thawed[1], bag_id=BAG)
     story.infuse()
 
     assert ("infusion.identity.thaw" not in holds(story.decide(0))) is open_
@@ -183,7 +185,7 @@ def test_the_thaw_clock(thawed: tuple[int, int], open_: bool) -> None:
 def test_a_running_thaw_clock_wakes_the_encounter_and_alerts() -> None:
     story = until_received()
     story.deplete()
-    thaw = story.hand_over(0, "thaw", hour=9, bag_id=BAG)
+    thaw = story.transfer(0, "thaw", hour=9, bag_id=BAG)
 
     ahead = {deadline.key: deadline.due for deadline in story.decide(0, 11).deadlines}
 
@@ -195,7 +197,7 @@ def test_a_running_thaw_clock_wakes_the_encounter_and_alerts() -> None:
 def test_a_thaw_that_is_heard_of_late_is_judged_by_its_own_time() -> None:
     story = until_received()
     story.deplete()
-    story.hand_over(0, "thaw", hour=6, bag_id=BAG)
+    story.transfer(0, "thaw", hour=6, bag_id=BAG)
     story.infuse()
     thaw = next(fact for fact in story.facts if getattr(fact.data, "step", None) == "thaw")
     story.facts[story.facts.index(thaw)] = replace(thaw, received_at=story.at(9))
@@ -213,13 +215,13 @@ def test_a_second_release_of_the_receiver_settles_a_refusal() -> None:
 def test_a_destroyed_bag_sends_the_patient_back_to_collection() -> None:
     story = received(accepted=False)
     data = {"bag_id": BAG, "disposition": "destroy", "reason": "thawed", "role": "director", "signer": "staff-9"}
-    story.tell(-4, "cart.disposition.signed", data)
+    story.report(-4, "cart.disposition.signed", data)
 
     decision = story.decide(-3)
 
     assert decision.stage is Stage.APHERESIS
     assert "manufacturing_failed" in kinds(decision)
-    assert not [hold for hold in decision.holds if hold.kind == "identity"]
+    assert not [hold for hold in decision.holds if hold.requirement.kind == "identity"]
 
 
 def test_bag_and_package_of_one_product_are_one() -> None:
@@ -245,19 +247,19 @@ def test_an_identifier_that_another_patient_carries_blocks_until_it_is_corrected
 
     found = [hold for hold in decision.holds if hold.id.endswith(f".identity.{kind}.shared")]
     assert found
-    assert not any(hold.overridable for hold in found)
+    assert not any(hold.requirement.overridable for hold in found)
     assert kinds(decision)["identity_mismatch"].severity == "critical"
     assert "quarantined_bag" in kinds(decision)
     assert Stage.INFUSION not in decision.cleared
     story.shared = frozenset()
-    assert not [hold for hold in story.decide(1).holds if hold.kind == "identity"]
+    assert not [hold for hold in story.decide(1).holds if hold.requirement.kind == "identity"]
 
 
 def test_a_key_issued_to_two_patients_stops_the_collection() -> None:
     story = Story()
     story.refer()
     story.book("apheresis", -24, -40)
-    story.hand_over(-25, "coi_issued")
+    story.transfer(-25, "coi_issued")
     assert Stage.APHERESIS in story.decide(-25).cleared
 
     story.shared = frozenset({("coi", "COI-1")})

@@ -11,19 +11,14 @@ from hypothesis import strategies as st
 
 from domain.days import age_on, end_of_day, local_day
 from domain.events.base import Stage
+from tests.kit.patient import patient as named
 from tests.kit.stories import ZONE, Story, holds, kinds
 
 
 def born(birth: str, **changes: Any) -> Story:
     story = Story()
     story.refer(
-        patient={
-            "mrn": "MRN-1",
-            "name": {"family": "SYNTHETIC", "given": "PATIENT"},
-            "birth_date": birth,
-            "sex": "female",
-            "address": {"line": "1 STREET", "city": "ALBANY", "state": "NY", "postal_code": "122070001"},
-        },
+        patient=named(birth_date=birth),
         **changes,
     )
     return story
@@ -48,8 +43,8 @@ def test_the_eighteenth_birthday_is_old_enough_and_the_day_before_is_not() -> No
 def test_a_child_with_leukaemia_is_told_whose_product_covers_it() -> None:
     hold = holds(b_all("2012-01-01").decide(-40))["apheresis.eligibility.age"]
 
-    assert "fits the label of Kymriah" in hold.missing
-    assert hold.overridable is False
+    assert "fits the label of Kymriah" in hold.requirement.missing
+    assert hold.requirement.overridable is False
 
 
 def test_an_adult_between_18_and_25_is_advised_and_not_held() -> None:
@@ -72,8 +67,8 @@ def test_an_adult_between_18_and_25_is_advised_and_not_held() -> None:
 def test_a_disease_of_another_product_names_it(changes: dict[str, Any], hold: str, whose: str) -> None:
     found = holds(born("1960-01-01", **changes).decide(-40))[f"apheresis.eligibility.{hold}"]
 
-    assert "fits the label of" in found.missing
-    assert whose in found.missing
+    assert "fits the label of" in found.requirement.missing
+    assert whose in found.requirement.missing
 
 
 def test_a_product_that_is_not_enabled_holds() -> None:
@@ -91,7 +86,7 @@ def test_a_remission_code_warns() -> None:
 
 def test_unknown_centre_and_payer_hold() -> None:
     story = born("1960-01-01", facilities={"apheresis": "elsewhere", "infusion": "st_mary"})
-    assert "collection center" in holds(story.decide(-40))["apheresis.data.facilities"].missing
+    assert "collection center" in holds(story.decide(-40))["apheresis.data.facilities"].requirement.missing
 
     story = born("1960-01-01", coverage={"payer": "nobody", "member_id": "X"})
     decision = story.decide(-40)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from domain.events.base import Stage
 from domain.site import SiteCertificate
-from tests.kit.stories import Story, holds, kinds, site, until_received
+from tests.kit.site import site
+from tests.kit.stories import Story, holds, kinds, until_received
 
 CENTRE = "readiness.authorized_center.infusion_facility"
 COLLECTING = "readiness.authorized_center.apheresis_facility"
@@ -40,8 +41,12 @@ def test_a_certificate_of_the_sister_product_never_counts() -> None:
     assert decision.stage is Stage.APHERESIS
     assert Stage.APHERESIS not in decision.cleared
     hold = holds(decision)[f"apheresis.{COLLECTING}"]
-    assert (hold.layer, hold.denial, hold.overridable) == ("authorized_center", 1, False)
-    assert "another product's certificate is on file" in hold.missing
+    assert (hold.requirement.layer, hold.requirement.denial, hold.requirement.overridable) == (
+        "authorized_center",
+        1,
+        False,
+    )
+    assert "another product's certificate is on file" in hold.requirement.missing
     assert kinds(decision)["uncleared_collection_booked"].severity == "critical"
     assert kinds(decision)["certification_missing"].severity == "critical"
     assert decision.claims == ()
@@ -163,7 +168,7 @@ def test_tocilizumab_and_intensive_care_are_asked_before_the_infusion_alone() ->
     story = until_received()
     story.deplete()
     readiness = {"facility": "st_mary", "tocilizumab_doses": 1, "icu_backup": False}
-    story.tell(-1, "cart.readiness.changed", readiness)
+    story.report(-1, "cart.readiness.changed", readiness)
 
     decision = story.decide(-1)
 
@@ -172,7 +177,7 @@ def test_tocilizumab_and_intensive_care_are_asked_before_the_infusion_alone() ->
         "infusion.readiness.icu_backup.infusion_facility",
     } <= set(holds(decision))
     assert Stage.LYMPHODEPLETION in decision.cleared
-    story.tell(0, "cart.readiness.changed", readiness | {"tocilizumab_doses": 2, "icu_backup": True}, hour=8)
+    story.report(0, "cart.readiness.changed", readiness | {"tocilizumab_doses": 2, "icu_backup": True}, hour=8)
     assert Stage.INFUSION in story.decide(0).cleared
 
 
@@ -180,7 +185,7 @@ def test_a_stock_that_sinks_after_the_infusion_does_not_close_its_gate() -> None
     story = until_received()
     story.deplete()
     story.infuse()
-    story.tell(3, "cart.readiness.changed", {"facility": "st_mary", "tocilizumab_doses": 0, "icu_backup": False})
+    story.report(3, "cart.readiness.changed", {"facility": "st_mary", "tocilizumab_doses": 0, "icu_backup": False})
 
     assert Stage.INFUSION in story.decide(4).cleared
 

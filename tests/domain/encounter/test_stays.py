@@ -51,7 +51,7 @@ def records(said: tuple[Said, ...]) -> list[Record]:
     """The record by every order of arrival."""
     story = Story()
     for day, kind, data in said:
-        story.tell(day, f"cart.{kind}", data)
+        story.report(day, f"cart.{kind}", data)
     return [Record(fold(order)) for order in itertools.permutations(story.facts)]
 
 
@@ -101,26 +101,26 @@ def test_a_booking_is_what_was_said_of_it_last(said: tuple[Said, ...], expected:
 
 def test_a_change_of_what_never_began_is_alerted_until_it_begins() -> None:
     story = until_infused()
-    lost = story.tell(2, "cart.admission.changed", {"admission_id": "V-9", "at": story.at(2).isoformat()})
-    moved = story.tell(
+    lost = story.report(2, "cart.admission.changed", {"admission_id": "V-9", "at": story.at(2).isoformat()})
+    moved = story.report(
         2, "cart.appointment.rescheduled", {"appointment_id": "A-9", "starts_at": story.at(9).isoformat()}
     )
     events = {alert.events for alert in story.decide(2).alerts if alert.kind == "change_without_beginning"}
     assert events == {(lost,), (moved,)}
     began = {"admission_id": "V-9", "facility": "st_mary", "at": story.at(1).isoformat(), "class": "outpatient"}
-    story.tell(1, "cart.admission.started", began)
-    story.tell(1, "cart.appointment.booked", {"appointment_id": "A-9", "starts_at": story.at(8).isoformat()} | PLACE)
+    story.report(1, "cart.admission.started", began)
+    story.report(1, "cart.appointment.booked", {"appointment_id": "A-9", "starts_at": story.at(8).isoformat()} | PLACE)
     assert "change_without_beginning" not in kinds(story.decide(3))
 
 
 def test_another_payer_at_registration_is_alerted_until_it_is_put_right() -> None:
     story = until_infused()
     stay = {"admission_id": "V-9", "facility": "st_mary", "at": story.at(2).isoformat(), "class": "inpatient"}
-    story.tell(2, "cart.admission.started", stay | {"coverage": {"payer": "aetna", "plan": "PPO"}})
+    story.report(2, "cart.admission.started", stay | {"coverage": {"payer": "aetna", "plan": "PPO"}})
     assert "coverage_differs" in kinds(story.decide(2))
     own = Record(fold(story.facts)).payer
     changed = {"admission_id": "V-9", "at": story.at(3).isoformat(), "coverage": {"payer": own}}
-    story.tell(3, "cart.admission.changed", changed)
+    story.report(3, "cart.admission.changed", changed)
     assert "coverage_differs" not in kinds(story.decide(3))
 
 
@@ -128,8 +128,8 @@ def test_nobody_waits_for_the_end_of_an_outpatient_visit() -> None:
     story = until_infused()
     waits = {deadline.title for deadline in story.decide(1).deadlines}
     visit = {"admission_id": "V-9", "facility": "st_mary", "at": story.at(1).isoformat(), "class": "outpatient"}
-    story.tell(1, "cart.admission.started", visit)
+    story.report(1, "cart.admission.started", visit)
     assert {deadline.title for deadline in story.decide(1).deadlines} == waits
     before = len(story.decide(1).deadlines)
-    story.tell(1, "cart.admission.started", visit | {"admission_id": "V-8", "class": "observation"})
+    story.report(1, "cart.admission.started", visit | {"admission_id": "V-8", "class": "observation"})
     assert len(story.decide(1).deadlines) == before + 1

@@ -1,4 +1,4 @@
-"""Packets of told encounters: what the store would hand over, made from a story without a store."""
+"""Packets of encounters, built from a story without a store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from domain.encounter.facts import fold
 from domain.events.revenue import Adjustment
 from domain.packet import Packet, Sources, build
 from domain.packet.billing import Version
-from domain.packet.exhibits import Kept
+from domain.packet.exhibits import StoredChain
 from domain.packet.model import Person
 from domain.rulebook.rows import Denial
-from tests.kit.stories import Story, rulebook
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story
 
 PERSON = Person(
     family="Nováková",
@@ -42,9 +43,9 @@ class Kin:
     hash: str
 
 
-def kept(entries: tuple[CustodyEntry, ...]) -> Kept:
+def kept(entries: tuple[CustodyEntry, ...]) -> StoredChain:
     links = [Kin(n, "record", one.occurred, f"{n - 1:064d}", f"{n:064d}") for n, one in enumerate(entries, start=1)]
-    return Kept(
+    return StoredChain(
         [(link, one.content) for link, one in zip(links, entries, strict=True)], len(links), f"{len(links):064d}", None
     )
 
@@ -66,7 +67,7 @@ def sources(story: Story, day: int = 40, *, named: bool = True, **changes: Any) 
         view=view_of(decision),
         chain=kept(decision.custody),
         versions=versions,
-        replies=(),
+        responses=(),
         identity="shown" if named else "withheld",
         patient=PERSON if named else None,
     )
@@ -79,7 +80,7 @@ def denied(story: Story, number: int, letter: str = "C", **changes: Any) -> Pack
     version = next(v for v in made.versions if v.document.letter == letter)
     row = next(row for row in made.rules.table(Denial) if row.number == number)
     amounts = [Adjustment(group="CO", carc=carc, amount=Decimal("10.00")) for carc in row.carc]
-    reply = PayerResponse(
+    response = PayerResponse(
         event="evt_reply",
         control=version.control_number or "",
         at=made.as_of,
@@ -90,4 +91,4 @@ def denied(story: Story, number: int, letter: str = "C", **changes: Any) -> Pack
         adjustments=tuple(amounts),
         remarks=row.rarc,
     )
-    return build(dataclasses.replace(made, replies=(reply,), denied=version))
+    return build(dataclasses.replace(made, responses=(response,), denied=version))

@@ -1,4 +1,4 @@
-"""The evidence packet: every documented fact told, every denial answered with what its fix says to submit."""
+"""The evidence packet: a sentence for every documented fact, and for every denial what its fix requires to submit."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from domain.packet import build
 from domain.packet.build import NotDenied
 from domain.packet.denial import FINDERS
 from domain.packet.model import Packet
-from domain.packet.narrative import tell
+from domain.packet.narrative import describe
 from domain.rulebook.rows import Denial, Payer, Submission
 from tests.domain.packet.packets import PERSON, denied, sources
-from tests.kit.stories import Story, rulebook, until_infused, whole
+from tests.kit.rules import rulebook
+from tests.kit.stories import Story, until_infused, whole
 
 SILENT = {
     "cart.appointment.booked",
@@ -34,7 +35,7 @@ SILENT = {
     "cart.claim.remitted",
     "cart.correction.made",
 }
-"""Events that tell nothing of the patient's course; certificates, claims, answers and corrections have parts of their own."""
+"""Events outside the clinical course; certificates, claims, payer responses and corrections have separate parts."""
 
 
 LOG = [
@@ -58,37 +59,37 @@ def with_toxicity() -> Story:
     return story
 
 
-def test_every_event_of_the_catalogue_has_a_sentence_or_is_silent_on_purpose() -> None:
-    default = tell.registry[object]
-    speaking = {model.event_type for model in MODELS if tell.dispatch(model) is not default}
-    assert speaking == {model.event_type for model in MODELS} - SILENT
+def test_every_event_of_the_catalog_has_a_sentence_or_is_left_out_on_purpose() -> None:
+    default = describe.registry[object]
+    with_sentence = {model.event_type for model in MODELS if describe.dispatch(model) is not default}
+    assert with_sentence == {model.event_type for model in MODELS} - SILENT
 
 
-def test_the_narrative_tells_each_fact_once_in_clinical_order_with_its_event() -> None:
+def test_the_narrative_has_each_fact_once_in_clinical_order_with_its_event() -> None:
     story = whole("aetna")
     packet = build(sources(story))
-    told = [one for one in packet.narrative if one.events]
-    assert [one.on for one in told] == sorted(one.on for one in told)
-    referenced = [event for one in told for event in one.events]
+    sentences = [one for one in packet.narrative if one.events]
+    assert [one.on for one in sentences] == sorted(one.on for one in sentences)
+    referenced = [event for one in sentences for event in one.events]
     assert len(referenced) == len(set(referenced))
     silent = {fact.event_id for fact in story.facts if fact.type in SILENT}
     assert set(referenced) == {fact.event_id for fact in story.facts} - silent
 
 
-def test_a_corrected_fact_is_told_as_it_stands_and_names_its_correction() -> None:
+def test_a_corrected_fact_is_shown_as_corrected_and_names_its_correction() -> None:
     story = whole("aetna")
     dose = next(f for f in story.facts if f.type == "cart.lymphodepletion.administered")
     data = dose.data.model_dump(mode="json", by_alias=True) | {"dose_mg": 44, "wasted_mg": 6}
     reference = {"source": dose.source, "id": dose.id}
     change = {"of": reference, "reason": "typed wrongly", "signer": "staff-1", "replacement": data}
-    correction = story.tell(2, "cart.correction.made", change)
+    correction = story.report(2, "cart.correction.made", change)
     (sentence,) = [one for one in build(sources(story)).narrative if dose.event_id in one.events]
     assert "44 mg given, 6 mg discarded" in sentence.text
-    assert sentence.text.endswith("The record was corrected; this is what stands.")
+    assert sentence.text.endswith("The record was corrected; this is the corrected version.")
     assert sentence.events == (dose.event_id, correction)
 
 
-def test_identity_stands_in_its_member_only_and_nowhere_when_withheld() -> None:
+def test_identity_is_in_its_field_only_and_nowhere_when_withheld() -> None:
     story = whole("aetna")
     referral = next(f for f in story.facts if f.type == "cart.referral.received").data
     shown, withheld = build(sources(story)), build(sources(story, named=False))
@@ -97,14 +98,14 @@ def test_identity_stands_in_its_member_only_and_nowhere_when_withheld() -> None:
     assert withheld.patient is None
     assert withheld.identity == "withheld"
     secret = {referral.patient.mrn, referral.patient.name.family, referral.coverage.member_id, "AUTH-1"}  # type: ignore[attr-defined]
-    secret |= {paper.document for paper in referral.evidence}  # type: ignore[attr-defined]
+    secret |= {filed.document for filed in referral.evidence}  # type: ignore[attr-defined]
     assert {one for one in secret if one in text} == set()
     assert "AUTH-1" in shown.model_dump_json()
     assert "years old at referral" not in text
     assert "The patient was 18 or older at referral." in text
 
 
-def test_a_denial_packet_says_what_came_back_and_until_when_it_can_be_appealed() -> None:
+def test_a_denial_packet_shows_the_denial_and_the_last_day_to_appeal() -> None:
     packet = denied(whole("aetna"), 2)
     answer = packet.denied
     assert answer is not None
@@ -121,7 +122,7 @@ def test_a_denial_packet_says_what_came_back_and_until_when_it_can_be_appealed()
 
 
 @pytest.mark.parametrize("number", sorted({row.number for row in rulebook().table(Denial)} - {3}))
-def test_each_denial_lists_what_its_fix_says_to_submit(number: int) -> None:
+def test_each_denial_lists_what_its_fix_requires_to_submit(number: int) -> None:
     packet = denied(with_toxicity(), number)
     assert packet.denied is not None
     assert number in [one.number for one in packet.denied.denials]
@@ -134,13 +135,13 @@ def test_each_denial_lists_what_its_fix_says_to_submit(number: int) -> None:
         assert (one.missing in packet.denied.missing) is not one.held
 
 
-def test_denial_3_asks_nothing_of_a_lymphoma_patient() -> None:
+def test_denial_3_requires_nothing_for_a_lymphoma_patient() -> None:
     packet = denied(with_toxicity(), 3)
     assert packet.denied is not None
     assert [one for one in packet.denied.submissions if one.denial == 3] == []
 
 
-def without_paper(kind: str) -> Story:
+def without_document(kind: str) -> Story:
     story = with_toxicity()
     story.facts = [
         dataclasses.replace(
@@ -156,10 +157,10 @@ def without_paper(kind: str) -> Story:
 @pytest.mark.parametrize(
     ("number", "story", "words"),
     [
-        (2, without_paper("btk_inhibitor"), "Document that shows the BTK inhibitor history"),
+        (2, without_document("btk_inhibitor"), "Document that shows the BTK inhibitor history"),
         (6, None, "Start of manufacturing"),
         (8, whole("aetna"), "The grades among the claim's secondary diagnoses"),
-        (11, without_paper("tumour_burden"), "Disease burden"),
+        (11, without_document("tumour_burden"), "Disease burden"),
     ],
 )
 def test_what_no_record_shows_is_named_as_missing(number: int, story: Story | None, words: str) -> None:
@@ -177,7 +178,7 @@ def _unstarted() -> Story:
     return story
 
 
-def test_a_broken_chain_is_never_submitted_as_whole() -> None:
+def test_a_broken_chain_is_never_submitted_as_complete() -> None:
     story = with_toxicity()
     made = sources(story)
     packet = denied(story, 6, chain=dataclasses.replace(made.chain, first_broken=4))
@@ -186,19 +187,19 @@ def test_a_broken_chain_is_never_submitted_as_whole() -> None:
     assert any(text.startswith("Chain of identity, complete") for text in packet.denied.missing)
 
 
-def test_a_line_of_the_log_that_lacks_something_is_not_a_complete_log() -> None:
+def test_a_log_line_with_a_missing_field_is_not_a_complete_log() -> None:
     story = with_toxicity()
     first = story.facts[0]
     lines = first.data.prior_therapies  # type: ignore[attr-defined]
-    told = (lines[0].model_copy(update={"response": None}), *lines[1:])
-    story.facts[0] = dataclasses.replace(first, data=first.data.model_copy(update={"prior_therapies": told}))
+    sentences = (lines[0].model_copy(update={"response": None}), *lines[1:])
+    story.facts[0] = dataclasses.replace(first, data=first.data.model_copy(update={"prior_therapies": sentences}))
     packet = denied(story, 4)
     assert packet.therapies[0].lacks == ("response",)
     assert packet.denied is not None
     assert any(text.startswith("Prior therapy log") for text in packet.denied.missing)
 
 
-def test_a_claim_that_was_not_refused_has_no_denial_to_answer() -> None:
+def test_a_claim_that_was_not_denied_has_no_denial_packet() -> None:
     made = sources(whole("aetna"))
     with pytest.raises(NotDenied):
         build(dataclasses.replace(made, denied=made.versions[0]))
@@ -215,7 +216,7 @@ def test_every_submission_names_finders_that_exist_and_one_of_the_twelve() -> No
 
 @settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_the_order_in_which_events_came_changes_nothing(rand: object) -> None:
+def test_the_order_of_arrival_changes_nothing(rand: object) -> None:
     story, shuffled = with_toxicity(), with_toxicity()
     rand.shuffle(shuffled.facts)  # type: ignore[attr-defined]
     assert _plain(build(sources(shuffled))) == _plain(build(sources(story)))

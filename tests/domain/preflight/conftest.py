@@ -1,18 +1,10 @@
-"""The example site, whole and with certificates taken away."""
+"""The example site with certificates taken away."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from domain.site import Site, parse_site
-
-
-@pytest.fixture(scope="session")
-def site() -> Site:
-    path = Path(__file__).resolve().parents[3] / "deploy" / "site.example.toml"
-    return parse_site(path.read_text(encoding="utf-8"))
+from domain.site import Site
 
 
 @pytest.fixture(scope="session")

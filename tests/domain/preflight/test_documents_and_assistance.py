@@ -1,4 +1,4 @@
-"""The checklist's papers, programmes of help, planned days and the cost stack."""
+"""The documents of the checklist, assistance programs, planned days and the cost stack."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ def cost(answer: Preflight, part: str) -> list[Cost]:
     return [one for one in answer.costs if one.part == part]
 
 
-class TestPapers:
-    def test_a_paper_of_several_kinds_needs_them_all(self, site: Site, rules: Rulebook) -> None:
+class TestDocuments:
+    def test_a_document_of_several_kinds_needs_them_all(self, site: Site, rules: Rulebook) -> None:
         answer = r.judged(r.without(r.insured("uhc"), "pulmonary_function"), site, rules)
 
-        paper = next(paper for paper in answer.papers if paper.number == 10)
-        assert not paper.present
-        assert paper.lacking == ("pulmonary_function",)
+        document = next(document for document in answer.papers if document.number == 10)
+        assert not document.present
+        assert document.lacking == ("pulmonary_function",)
         flow = r.judged(r.without(r.data(r.B_ALL), "age_document"), site, rules)
         assert next(p for p in flow.papers if p.number == 5).lacking == ("age_document",)
 
-    def test_certificates_on_file_are_papers_at_hand(self, site: Site, uncertified: Site, rules: Rulebook) -> None:
+    def test_certificates_on_file_count_as_documents(self, site: Site, uncertified: Site, rules: Rulebook) -> None:
         bare = r.without(r.insured("uhc"), "fact_certificate", "rems_letter")
 
-        papers = {paper.number: paper for paper in r.judged(bare, site, rules).papers}
-        none = {paper.number: paper for paper in r.judged(bare, uncertified, rules).papers}
+        documents_by_number = {document.number: document for document in r.judged(bare, site, rules).papers}
+        none = {document.number: document for document in r.judged(bare, uncertified, rules).papers}
 
-        assert papers[1].at_hand == papers[2].at_hand == ("certificate on file",)
+        assert documents_by_number[1].at_hand == documents_by_number[2].at_hand == ("certificate on file",)
         assert (none[1].lacking, none[2].lacking) == (("fact_certificate",), ("rems_letter",))
 
     @pytest.mark.parametrize("change", [{"product": "yescarta"}, {"valid_to": "2026-04-25"}, {"holder": "lakeside"}])
-    def test_a_letter_of_another_product_day_or_holder_is_none(
+    def test_a_letter_of_another_product_day_or_holder_does_not_count(
         self, uncertified: Site, rules: Rulebook, change: dict[str, str]
     ) -> None:
         body = r.insured("uhc")
-        letters = [paper for paper in body["evidence"] if paper["kind"] == "rems_letter"]
+        letters = [document for document in body["evidence"] if document["kind"] == "rems_letter"]
         for letter in letters:
             letter["values"] = {**letter["values"], **change}
 
@@ -78,22 +78,22 @@ class TestPapers:
 
         assert r.present(r.judged(body, uncertified, rules))[2] is False
 
-    def test_a_paper_that_is_too_old_or_speaks_against_the_request_does_not_serve_it(
+    def test_a_document_that_is_too_old_or_against_the_request_does_not_count(
         self, site: Site, rules: Rulebook
     ) -> None:
         body = r.without(r.insured("uhc"), "tumour_burden")
-        for paper in body["evidence"]:
-            if paper["kind"] == "imaging":
-                paper["dated"] = "2026-01-15"
-            if paper["kind"] == "ecog":
-                paper["values"] = {"score": 4}
+        for document in body["evidence"]:
+            if document["kind"] == "imaging":
+                document["dated"] = "2026-01-15"
+            if document["kind"] == "ecog":
+                document["values"] = {"score": 4}
 
         answer = r.judged(body, site, rules)
 
-        assert {paper.number for paper in answer.papers if not paper.present} == {6, 8}
+        assert {document.number for document in answer.papers if not document.present} == {6, 8}
         assert {"eligibility.imaging", "eligibility.ecog"} <= r.missing(answer)
 
-    def test_the_papers_are_those_of_the_indication(self, site: Site, rules: Rulebook) -> None:
+    def test_the_documents_are_those_of_the_indication(self, site: Site, rules: Rulebook) -> None:
         assert sorted(r.present(r.judged(r.data(), site, rules))) == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
         assert sorted(r.present(r.judged(r.data(r.B_ALL), site, rules))) == [1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
 
@@ -126,13 +126,13 @@ class TestHelp:
         assert [help_.distance_miles for help_ in answer.assistance if help_.distance_miles] == [50]
         assert all(help_.check and help_.condition and help_.citation for help_ in answer.assistance)
 
-    def test_a_maker_helps_with_its_own_products(self, site: Site, rules: Rulebook) -> None:
+    def test_a_manufacturer_assists_with_its_own_products(self, site: Site, rules: Rulebook) -> None:
         other = r.judged(r.insured("uhc", r.B_ALL, product="aucatzyl"), site, rules)
 
         assert "Kite Konnect: " not in self.titles(other)
         assert "Gilead" not in self.titles(other)
 
-    def test_every_payer_class_has_some_help(self, rules: Rulebook) -> None:
+    def test_every_payer_class_has_some_assistance(self, rules: Rulebook) -> None:
         for payer in rules.table(Payer):
             assert any(payer.payer_class in row.payer_classes for row in rules.table(Assistance)), payer.key
 
@@ -154,7 +154,7 @@ class TestDates:
         assert [(d - start).days for d in (plan["expected release"].first, plan["expected release"].last)] == [16, 19]
         zero = plan["infusion (day 0)"].first
         doses = plan["lymphodepletion"]
-        assert (doses.first - plan["product at the centre"].last).days == 1
+        assert (doses.first - plan["product at the center"].last).days == 1
         assert [(d - zero).days for d in (doses.first, doses.last)] == [first, first + 2]
         daily, near = plan["daily assessment after infusion"], plan["patient stays near the center after infusion"]
         assert (daily.first - zero).days == (near.first - zero).days == 1
@@ -186,7 +186,7 @@ class TestDates:
 
 
 class TestCosts:
-    def test_every_part_has_an_amount_or_says_why_not(self, site: Site, rules: Rulebook) -> None:
+    def test_every_part_has_an_amount_or_a_reason_for_none(self, site: Site, rules: Rulebook) -> None:
         for feed in (r.MCL, r.B_ALL, r.OUTPATIENT):
             answer = r.judged(r.data(feed), site, rules)
             assert {"product", "stay", "lymphodepletion", "reserve"} <= {one.part for one in answer.costs}
@@ -202,7 +202,9 @@ class TestCosts:
         assert "inside" in product.assumption
         assert invoice.amount == Decimal("424000.00")
 
-    def test_a_planned_quarter_without_a_row_shows_today_s_and_says_so(self, site: Site, rules: Rulebook) -> None:
+    def test_a_planned_quarter_without_a_row_shows_the_current_one_with_a_note(
+        self, site: Site, rules: Rulebook
+    ) -> None:
         late = r.judged(r.data(), site, rules, datetime(2026, 6, 20, 17, tzinfo=UTC))
         never = r.judged(r.data(), site, rules, datetime(2026, 8, 20, 17, tzinfo=UTC))
 
@@ -215,7 +217,7 @@ class TestCosts:
         assert "invoice" in none.basis
         assert "G400" in none.assumption
 
-    def test_a_row_without_an_amount_says_what_is_paid_instead(
+    def test_a_row_without_an_amount_names_what_is_paid_instead(
         self, site: Site, rulebook_files: dict[str, str]
     ) -> None:
         head, _, rest = rulebook_files["payments.toml"].partition("[[payments]]")
@@ -239,7 +241,7 @@ class TestCosts:
         assert cost(r.judged(r.data(r.OUTPATIENT), site, rules), "add_on") == []
         assert [one.amount for one in cost(r.judged(r.data(), site, rules), "add_on")] == [Decimal(0)]
 
-    def test_drugs_are_shown_by_their_billing_unit_and_no_dose_is_worked_out(self, site: Site, rules: Rulebook) -> None:
+    def test_drugs_are_shown_by_billing_unit_and_no_dose_is_calculated(self, site: Site, rules: Rulebook) -> None:
         drugs = cost(r.judged(r.data(), site, rules), "lymphodepletion")
 
         assert [(one.what, one.code, one.unit) for one in drugs] == [
@@ -249,7 +251,7 @@ class TestCosts:
         heavier = r.data(weight_kg=140, bsa_m2="2.7")
         assert cost(r.judged(heavier, site, rules), "lymphodepletion") == drugs
 
-    def test_tocilizumab_stands_in_reserve_with_the_stock_the_gate_asks_for(self, site: Site, rules: Rulebook) -> None:
+    def test_tocilizumab_is_in_reserve_with_the_stock_that_the_gate_requires(self, site: Site, rules: Rulebook) -> None:
         mcl = cost(r.judged(r.data(), site, rules), "reserve")
         ball = cost(r.judged(r.data(r.B_ALL), site, rules), "reserve")
 
@@ -258,6 +260,6 @@ class TestCosts:
         assert "at least 4 doses" in ball[0].assumption
         assert "Q5133" in mcl[0].assumption
 
-    def test_another_payer_s_amounts_are_said_to_be_medicare_s(self, site: Site, rules: Rulebook) -> None:
+    def test_amounts_for_another_payer_are_marked_as_those_of_medicare(self, site: Site, rules: Rulebook) -> None:
         assert any("Medicare" in text for text in r.judged(r.insured("uhc"), site, rules).assumptions)
         assert not any("contract" in text for text in r.judged(r.data(), site, rules).assumptions)

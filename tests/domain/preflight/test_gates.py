@@ -1,4 +1,4 @@
-"""What a referral misses: the gates' own answer, for the collection today and for the planned days after it."""
+"""Missing requirements of a referral by the gates, for the collection today and the planned days after it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from domain.rulebook import Rulebook
 from domain.site import Site
 from tests.kit import referrals as r
 
-EVIDENCE = tuple(paper["kind"] for paper in r.data()["evidence"])
+EVIDENCE = tuple(document["kind"] for document in r.data()["evidence"])
 
 
-def test_a_whole_referral_is_cleared_today_and_on_the_planned_days(site: Site, rules: Rulebook) -> None:
+def test_a_complete_referral_is_cleared_today_and_on_the_planned_days(site: Site, rules: Rulebook) -> None:
     answer = r.judged(r.data(), site, rules)
 
     assert answer.cleared
@@ -34,7 +34,7 @@ def test_a_whole_referral_is_cleared_today_and_on_the_planned_days(site: Site, r
     ]
 
 
-def test_it_says_what_the_gate_of_an_encounter_would_say(site: Site, rules: Rulebook) -> None:
+def test_the_result_is_that_of_the_gate_of_an_encounter(site: Site, rules: Rulebook) -> None:
     body = r.without(r.insured("uhc"), "btk_inhibitor", "ecog")
     referral = read_referral(body)
     fact = Fact("evt_1", "urn:test", "1", r.NOW, r.NOW, referral)
@@ -42,13 +42,13 @@ def test_it_says_what_the_gate_of_an_encounter_would_say(site: Site, rules: Rule
     gate = next(g for g in decide(fold([fact]), site, rules, r.NOW).gates if g.stage is Stage.APHERESIS)
 
     answer = r.judged(body, site, rules)
-    said = {one.requirement for one in answer.missing if one.gate == "apheresis"}
-    assert said == {requirement.key for requirement in gate.unmet}
+    seen = {one.requirement for one in answer.missing if one.gate == "apheresis"}
+    assert seen == {requirement.key for requirement in gate.unmet}
     assert answer.cleared == gate.open is False
 
 
 @pytest.mark.parametrize(("kind", "denial"), [("btk_inhibitor", 2), ("prior_therapy_log", None), ("ecog", None)])
-def test_a_missing_paper_is_named_with_its_fix_and_denial(
+def test_a_missing_document_is_named_with_its_fix_and_denial(
     site: Site, rules: Rulebook, kind: str, denial: int | None
 ) -> None:
     body = r.without(r.insured("uhc"), kind)
@@ -68,7 +68,7 @@ def test_a_missing_paper_is_named_with_its_fix_and_denial(
 
 
 @pytest.mark.parametrize(("kind", "denial"), [("cd19_flow", 3), ("age_document", 3)])
-def test_the_papers_of_b_all(site: Site, rules: Rulebook, kind: str, denial: int) -> None:
+def test_the_documents_of_b_all(site: Site, rules: Rulebook, kind: str, denial: int) -> None:
     answer = r.judged(r.without(r.data(r.B_ALL), kind), site, rules)
 
     assert f"eligibility.{kind}" in r.missing(answer)
@@ -89,7 +89,7 @@ def test_certificates_reported_since_count_beside_those_of_the_site_file(uncerti
     assert "readiness.authorized_center.infusion_facility" not in left
 
 
-def test_a_certificate_of_the_sister_product_is_none(uncertified: Site, rules: Rulebook) -> None:
+def test_a_certificate_of_the_sister_product_does_not_count(uncertified: Site, rules: Rulebook) -> None:
     reported = (certificate("authorized_center", "st_mary", "yescarta"),)
 
     answer = r.judged(r.data(), uncertified, rules, holders=reported)
@@ -119,7 +119,7 @@ def test_a_certificate_that_ends_before_the_planned_infusion_is_missing_for_it_a
     assert [gate.open for gate in answer.gates] == [True, True, False]
 
 
-def test_stock_and_intensive_care_are_asked_for_the_planned_infusion(site: Site, rules: Rulebook) -> None:
+def test_stock_and_intensive_care_are_required_for_the_planned_infusion(site: Site, rules: Rulebook) -> None:
     answer = r.judged(r.data(), site.model_copy(update={"readiness": ()}), rules)
 
     assert answer.cleared
@@ -145,7 +145,7 @@ def test_an_age_of_another_product_names_that_product(site: Site, rules: Ruleboo
     assert "Kymriah" in next(one for one in answer.missing if one.requirement == "eligibility.age").missing
 
 
-def test_who_turns_eighteen_after_today_is_not_old_enough_today(site: Site, rules: Rulebook) -> None:
+def test_a_patient_who_turns_eighteen_after_today_is_not_old_enough_today(site: Site, rules: Rulebook) -> None:
     today, born = datetime(2026, 2, 28, 17, tzinfo=UTC), "2008-02-29"
     young = r.data(r.B_ALL)
     young["patient"] = {**young["patient"], "birth_date": born}
@@ -155,8 +155,8 @@ def test_who_turns_eighteen_after_today_is_not_old_enough_today(site: Site, rule
     assert "eligibility.adult_age" not in r.missing(later)
 
 
-def test_an_unknown_product_payer_and_centre_have_an_answer(site: Site, rules: Rulebook) -> None:
-    body = r.insured("nobody", product="nothing", indication="none")
+def test_an_unknown_product_payer_and_center_have_a_result(site: Site, rules: Rulebook) -> None:
+    body = r.insured("no_such_payer", product="nothing", indication="none")
     body["facilities"] = {"apheresis": "elsewhere", "infusion": "elsewhere"}
 
     answer = r.judged(body, site, rules)
@@ -174,7 +174,7 @@ def test_an_unknown_product_payer_and_centre_have_an_answer(site: Site, rules: R
     dropped=st.sets(st.integers(0, 30)),
     restored=st.sets(st.integers(0, 30)),
 )
-def test_adding_a_paper_never_makes_what_is_missing_longer(
+def test_adding_a_document_never_adds_a_missing_requirement(
     site: Site, rules: Rulebook, base: tuple[str, str], dropped: set[int], restored: set[int]
 ) -> None:
     whole = r.insured(base[1], base[0])
@@ -191,7 +191,7 @@ def test_adding_a_paper_never_makes_what_is_missing_longer(
 
 
 def keep(body: dict[str, Any], wanted: Any) -> dict[str, Any]:
-    return {**body, "evidence": [paper for index, paper in enumerate(body["evidence"]) if wanted(index)]}
+    return {**body, "evidence": [document for index, document in enumerate(body["evidence"]) if wanted(index)]}
 
 
 def certificate(layer: str, holder: str, product: str | None) -> Fact[Any]:
@@ -200,7 +200,7 @@ def certificate(layer: str, holder: str, product: str | None) -> Fact[Any]:
     return Fact(f"evt_{layer}", "urn:test", f"{layer}-{holder}", r.NOW, r.NOW, change)
 
 
-def test_no_identity_stands_in_the_answer(site: Site, rules: Rulebook) -> None:
+def test_the_result_holds_no_identity(site: Site, rules: Rulebook) -> None:
     text = r.judged(r.without(r.insured("uhc"), "ecog", "rems_letter"), site, rules).model_dump_json()
 
     for value in ("SYNTHETIC", "MRN-A", "1EG4TE5MK73", "100 EXAMPLE STREET", "1234560211", "DOC-A"):
@@ -208,7 +208,7 @@ def test_no_identity_stands_in_the_answer(site: Site, rules: Rulebook) -> None:
 
 
 class TestRequest:
-    def test_the_data_alone_and_the_whole_event_are_the_same_question(self) -> None:
+    def test_the_data_alone_and_the_whole_event_give_the_same_result(self) -> None:
         assert read_referral(r.event()) == read_referral(r.event()["data"])
         bare = {"type": "cart.referral.received", "data": r.data()}
         assert read_referral(bare) == read_referral(r.event())

@@ -29,7 +29,7 @@ def window(name: str = "one", key: str = "k", days: int = 1, start: str = "2024-
     return WINDOW.format(name=name, key=key, days=days, start=start, end=f"effective_to = {end}" if end else "")
 
 
-def test_a_row_holds_on_its_first_and_last_day_and_not_beside_them(rules: Rulebook) -> None:
+def test_a_row_applies_on_its_first_and_last_day_and_not_before_or_after(rules: Rulebook) -> None:
     row = rules.by_id("payments.asp.Q2053.2026Q2")
     first, last = row.effective_from, row.effective_to
     assert last is not None
@@ -62,7 +62,7 @@ def test_a_code_that_ended_is_not_used_after_its_last_day(rules: Rulebook) -> No
     assert administration(date(2025, 1, 1)) == "38228"
 
 
-def test_two_equally_exact_rows_are_ambiguous_and_never_picked_from() -> None:
+def test_two_equally_exact_rows_are_ambiguous_and_neither_is_used() -> None:
     text = window("a", key="x") + window("b", key="y")
     book = load({"a.toml": text})
     with pytest.raises(AmbiguousRule, match=r"windows\.a and windows\.b"):
@@ -70,7 +70,7 @@ def test_two_equally_exact_rows_are_ambiguous_and_never_picked_from() -> None:
     assert book.one(Window, date(2025, 1, 1), key="y").id == "windows.b"
 
 
-def test_the_more_exact_row_wins(rules: Rulebook) -> None:
+def test_the_more_exact_row_has_priority(rules: Rulebook) -> None:
     asked = {"layer": "rems_facility", "product": "tecartus", "indication": "mcl"}
     day = date(2026, 1, 5)
     medicare = rules.one(Certification, day, **asked, payer="medicare", payer_class="medicare_ffs")
@@ -93,12 +93,12 @@ def test_rows_of_one_key_must_not_overlap() -> None:
         ("[[wonders]]\nid = 'x'", "unknown table wonders"),
         (window().replace('key = "k"', ""), "windows.one: key"),
         (window() + "\ncolour = 'red'", "windows.one: colour"),
-        (window(end="2023-01-01"), "effective_to lies before effective_from"),
-        (window("a") + window("a", key="z"), "row id windows.a stands twice"),
+        (window(end="2023-01-01"), "effective_to is before effective_from"),
+        (window("a") + window("a", key="z"), "row id windows.a is used twice"),
         (window().replace('source = ["G1"]', "source = []"), "windows.one: source"),
     ],
 )
-def test_a_file_that_does_not_hold_together_is_refused_by_name(text: str, named: str) -> None:
+def test_an_invalid_file_is_refused_with_file_row_and_field(text: str, named: str) -> None:
     with pytest.raises(RulebookError, match=named.replace("[", r"\[")):
         load({"bad.toml": text})
 
@@ -137,7 +137,7 @@ def test_the_editions_differ_where_the_guide_is_wrong(rules: Rulebook, guide_rul
     assert rules.one(Product, day, key="aucatzyl").hcpcs == "Q2058"
 
 
-def test_an_unconfirmed_row_says_what_is_doubtful(rules: Rulebook, guide_rules: Rulebook) -> None:
+def test_an_unconfirmed_row_states_its_doubt(rules: Rulebook, guide_rules: Rulebook) -> None:
     silent = [
         row.id
         for book in (rules, guide_rules)
@@ -148,7 +148,7 @@ def test_an_unconfirmed_row_says_what_is_doubtful(rules: Rulebook, guide_rules: 
     assert silent == []
 
 
-def test_a_policy_can_be_kept_by_medicare_contractor() -> None:
+def test_a_policy_can_differ_by_medicare_contractor() -> None:
     text = "".join(
         f"""
 [[policies]]

@@ -1,4 +1,4 @@
-"""What the tables say to a gate: who holds whom, for which payer, on which day."""
+"""What the tables require at a gate: of which holder, for which payer, on which day."""
 
 from __future__ import annotations
 
@@ -58,12 +58,13 @@ def test_ids_carry_their_table_and_sources_are_lines_corrections_or_named_pages(
     rules: Rulebook, guide_rules: Rulebook
 ) -> None:
     for row in every(rules, guide_rules):
-        assert row.id.startswith(f"{row.table}."), row.id
+        own = ("alerts.", "inbox.", "intake.") if row.table == "alerts" else (f"{row.table}.",)
+        assert row.id.startswith(own), row.id
         assert all(SOURCE.match(source) for source in row.source), (row.id, row.source)
 
 
 @pytest.mark.parametrize("layer", ["rems_facility", "rems_prescriber", "rems_pharmacy"])
-def test_rems_layers_follow_the_payer_from_the_day_the_programme_ended(
+def test_rems_layers_follow_the_payer_from_the_day_the_program_ended(
     layer: str, rules: Rulebook, guide_rules: Rulebook
 ) -> None:
     before = REMS_ENDED - timedelta(days=1)
@@ -79,12 +80,12 @@ def test_rems_layers_follow_the_payer_from_the_day_the_programme_ended(
 def test_the_payers_row_and_the_layers_agree_on_rems(day: date, rules: Rulebook, guide_rules: Rulebook) -> None:
     for book in (rules, guide_rules):
         for payer in {row.key for row in book.table(Payer)}:
-            asks = book.one(Payer, day, key=payer).requires_rems
-            assert enforcement(book, "rems_facility", payer, day) == ({"hold"} if asks else {"warn"}), payer
+            required = book.one(Payer, day, key=payer).requires_rems
+            assert enforcement(book, "rems_facility", payer, day) == ({"hold"} if required else {"warn"}), payer
 
 
 @pytest.mark.parametrize("layer", ["fact", "authorized_center"])
-def test_accreditation_and_listing_are_asked_of_both_facilities_and_never_overridden(
+def test_accreditation_and_listing_are_required_of_both_facilities_and_never_overridden(
     layer: str, rules: Rulebook, guide_rules: Rulebook
 ) -> None:
     for book in (rules, guide_rules):
@@ -99,7 +100,7 @@ def test_only_fact_and_the_stock_are_not_per_product(rules: Rulebook) -> None:
     assert shared == {"fact"} | READINESS
 
 
-def test_b_all_asks_for_its_experience_and_advises_more_stock(rules: Rulebook) -> None:
+def test_b_all_requires_its_experience_and_advises_more_stock(rules: Rulebook) -> None:
     asked = {row.layer for row in rules.find(Certification, DAY, product="tecartus", indication="b_all")}
     mcl = {row.layer for row in rules.find(Certification, DAY, product="tecartus", indication="mcl")}
     assert asked - mcl == {"b_all_experience", "tocilizumab_stock_b_all"}
@@ -108,12 +109,12 @@ def test_b_all_asks_for_its_experience_and_advises_more_stock(rules: Rulebook) -
     assert (hold.minimum, hold.enforcement, advice.enforcement) == (2, "hold", "warn")
 
 
-def test_layers_are_certificates_of_the_catalogue_or_things_at_hand(rules: Rulebook, guide_rules: Rulebook) -> None:
+def test_layers_are_certificates_of_the_catalog_or_stock_on_hand(rules: Rulebook, guide_rules: Rulebook) -> None:
     layers = {row.layer for book in (rules, guide_rules) for row in book.table(Certification)}
     assert layers == {layer.value for layer in Layer} | READINESS
 
 
-def test_evidence_asked_for_exists_in_the_catalogue(rules: Rulebook) -> None:
+def test_required_evidence_exists_in_the_catalog(rules: Rulebook) -> None:
     models = get_args(get_args(access.Evidence)[0])
     kinds = {kind for model in models for kind in get_args(model.model_fields["kind"].annotation)}
     asked = {row.requirement for row in rules.table(Eligibility)} - COMPUTED
@@ -135,12 +136,12 @@ def test_the_indication_itself_holds_for_every_payer(payer: str, rules: Rulebook
 @pytest.mark.parametrize(
     "requirement", ["ecog", "autoimmune", "lvef", "pulmonary_function", "imaging", "pathology", "cns_status"]
 )
-def test_the_other_papers_hold_for_insurers_and_warn_for_fee_for_service(requirement: str, rules: Rulebook) -> None:
+def test_the_other_documents_hold_for_insurers_and_warn_for_fee_for_service(requirement: str, rules: Rulebook) -> None:
     assert {need(rules, requirement, payer, "mcl") for payer in COMMERCIAL} == {"hold"}
     assert need(rules, requirement, "medicare", "mcl") == "warn"
 
 
-def test_low_burden_is_asked_of_outpatient_mcl_only(rules: Rulebook) -> None:
+def test_low_burden_is_required_of_outpatient_mcl_only(rules: Rulebook) -> None:
     assert need(rules, "tumour_burden", "uhc", "mcl", "outpatient") == "hold"
     assert need(rules, "tumour_burden", "medicare", "mcl", "outpatient") == "warn"
     assert need(rules, "tumour_burden", "uhc", "mcl") == "not asked"
@@ -173,13 +174,13 @@ def test_outpatient_infusion_by_payer(indication: str, payer: str, policy: str, 
     assert rules.one(SiteOfCare, DAY, setting="inpatient", **asked).policy == "allowed"
 
 
-def test_fee_for_service_wants_no_authorization_and_every_plan_does(rules: Rulebook, guide_rules: Rulebook) -> None:
+def test_fee_for_service_requires_no_authorization_and_every_plan_does(rules: Rulebook, guide_rules: Rulebook) -> None:
     for book in (rules, guide_rules):
         assert not book.one(Payer, DAY, key="medicare").authorization_required
         assert all(book.one(Payer, DAY, key=payer).authorization_required for payer in COMMERCIAL)
 
 
-def test_there_are_eleven_papers_and_twelve_denials_in_both_editions(rules: Rulebook, guide_rules: Rulebook) -> None:
+def test_there_are_eleven_documents_and_twelve_denials_in_both_editions(rules: Rulebook, guide_rules: Rulebook) -> None:
     for book in (rules, guide_rules):
         assert sorted(row.number for row in book.table(Checklist)) == list(range(1, 12))
         assert sorted(row.number for row in book.table(Denial)) == list(range(1, 13))

@@ -57,7 +57,7 @@ def test_no_row_of_a_table_or_item_of_a_list_is_passed_over(coverage: Coverage) 
     assert sorted(set(TABLE_ROWS_AND_ITEMS) - covered) == []
 
 
-def test_only_blank_lines_headings_and_the_pages_own_furniture_are_passed_over(coverage: Coverage) -> None:
+def test_only_blank_lines_headings_and_navigation_are_passed_over(coverage: Coverage) -> None:
     reasons = {passed.why: len(list(numbers(passed.lines))) for passed in coverage.passed}
     assert sum(number for why, number in reasons.items() if why != "blank") < 30
     assert reasons["blank"] < 200
@@ -71,9 +71,9 @@ def test_only_blank_lines_headings_and_the_pages_own_furniture_are_passed_over(c
         ({"total": 2}, "outside", 3),
         ({"passed": ({"lines": "1 3", "why": "blank"},)}, "passed_and_covered", 1),
         (
-            {"covers": ({"lines": "1-2", "says": "x", "rules": ("products.nobody",)},)},
+            {"covers": ({"lines": "1-2", "says": "x", "rules": ("products.no_such",)},)},
             "unknown_rules",
-            "products.nobody",
+            "products.no_such",
         ),
         ({"covers": ({"lines": "1-2", "says": "x"},)}, "unanswered", "1-2"),
     ],
@@ -91,19 +91,19 @@ def test_each_kind_of_gap_is_found(change: dict[str, object], gap: str, value: o
 
 
 @pytest.mark.parametrize("lines", ["x", "3-2", "1-", "1-x", "1,2"])
-def test_a_range_that_is_none_is_refused(lines: str) -> None:
+def test_an_invalid_range_is_refused(lines: str) -> None:
     with pytest.raises(RulebookError, match="not a line or a rising range"):
         list(numbers(lines))
 
 
-def test_a_file_that_does_not_fit_is_refused() -> None:
+def test_an_invalid_file_is_refused() -> None:
     with pytest.raises(RulebookError, match=r"coverage\.toml"):
         read_coverage("total = 0\ncovers = []\npassed = []")
     with pytest.raises(RulebookError, match=r"coverage\.toml"):
         read_coverage("total = ")
 
 
-def test_every_line_that_a_row_cites_lies_in_the_guide(rules: Rulebook, guide_rules: Rulebook) -> None:
+def test_every_line_that_a_row_cites_is_in_the_guide(rules: Rulebook, guide_rules: Rulebook) -> None:
     outside = [
         row.id
         for book in (rules, guide_rules)
@@ -117,9 +117,7 @@ def test_every_line_that_a_row_cites_lies_in_the_guide(rules: Rulebook, guide_ru
     assert outside == []
 
 
-def test_rows_beyond_the_guide_stand_on_something_else(
-    coverage: Coverage, rules: Rulebook, guide_rules: Rulebook
-) -> None:
+def test_rows_beyond_the_guide_have_another_source(coverage: Coverage, rules: Rulebook, guide_rules: Rulebook) -> None:
     beyond = beyond_the_guide(coverage, (rules, guide_rules))
     named = {rule for cover in coverage.covers for rule in cover.rules}
     assert not {row.id for row in beyond} & named

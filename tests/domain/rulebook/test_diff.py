@@ -38,18 +38,18 @@ def test_every_correction_has_evidence_and_rows_or_a_decision(by_number: dict[st
         assert departure.current or departure.correction.decision, number
 
 
-def test_what_is_general_knowledge_only_is_unconfirmed_and_says_so(by_number: dict[str, Departure]) -> None:
+def test_general_knowledge_is_marked_as_unconfirmed(by_number: dict[str, Departure]) -> None:
     found = {number for number, each in by_number.items() if each.correction.status == "unconfirmed"}
     assert found == UNCONFIRMED
     assert {number for number, each in by_number.items() if each.correction.evidence == ("knowledge",)} <= UNCONFIRMED
     assert all(by_number[number].correction.doubt for number in UNCONFIRMED)
 
 
-def test_no_row_parts_the_editions_without_a_correction(rules: Rulebook, guide_rules: Rulebook) -> None:
+def test_no_row_differs_between_editions_without_a_correction(rules: Rulebook, guide_rules: Rulebook) -> None:
     assert [row.id for row in unexplained(guide_rules, rules)] == []
 
 
-def test_a_departure_nobody_explains_is_found(rulebook_files: dict[str, str]) -> None:
+def test_a_difference_without_a_correction_is_found(rulebook_files: dict[str, str]) -> None:
     files = {
         **rulebook_files,
         "stray.toml": """
@@ -69,7 +69,7 @@ refresh = "annual"
     assert [row.id for row in unexplained(load(files, "guide"), load(files, "current"))] == ["guidelines.stray"]
 
 
-def test_the_rows_of_both_editions_stand_side_by_side(by_number: dict[str, Departure]) -> None:
+def test_the_rows_of_both_editions_are_side_by_side(by_number: dict[str, Departure]) -> None:
     dose = by_number["A1"]
     assert "regimens.tecartus_b_all.guide" in {row.id for row in dose.printed}
     assert "regimens.tecartus_b_all" in {row.id for row in dose.current}

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from domain.decision.decide import decide
 from domain.decision.model import Decision
-from domain.encounter.facts import Fact, fold
-from domain.events import parse
 from domain.rulebook import Rulebook, load
 from domain.site import Site, parse_site
 from intake.scenario_feeds import expand, load_feed
+from tests.kit.feeds import ANCHOR, decided, translated
+from tests.kit.files import SCENARIOS, SITE_FILE
 
-ROOT = Path(__file__).resolve().parents[3]
-ANCHOR = date(2026, 6, 10)
 NOW = datetime(2026, 7, 8, 23, tzinfo=UTC)
-SAME_PATIENT_OTHER_PRODUCT = {
-    '"tecartus"': '"yescarta"',
-    '"mcl"': '"lbcl"',
-    "C83.18": "C83.38",
-    "71287-219": "71287-119",
-    "Q2053": "Q2041",
-    "XW033M7": "XW033H7",
-}
-
-
-def translated(text: str) -> str:
-    for old, new in SAME_PATIENT_OTHER_PRODUCT.items():
-        text = text.replace(old, new)
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +28,21 @@ def enabled(rulebook_files: dict[str, str]) -> Rulebook:
 @pytest.fixture(scope="module")
 def certified() -> Site:
     """The example site with its certificates, prices and cost for the other product."""
-    text = (ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8")
+    text = SITE_FILE.read_text(encoding="utf-8")
     return parse_site(text.replace("tecartus", "yescarta").replace("Q2053", "Q2041"))
 
 
 def played(tmp_path: Path, site: Site, rules: Rulebook) -> Decision:
-    """Scenario (a) as it reads for the other product, decided on the last day of its feed."""
-    text = (ROOT / "tests" / "scenarios" / "a_mcl_medicare_inpatient.json").read_text(encoding="utf-8")
+    """Scenario (a) for the other product, decided on the last day of its feed."""
+    text = (SCENARIOS / "a_mcl_medicare_inpatient.json").read_text(encoding="utf-8")
     path = tmp_path / "other_product.json"
     path.write_text(translated(text), encoding="utf-8")
-    facts = []
-    for event in expand(load_feed(path), ANCHOR):
-        envelope, data = parse(event)
-        facts.append(Fact(f"evt_{envelope.id}", envelope.source, envelope.id, envelope.time, envelope.time, data))
-    return decide(fold(facts), site, rules, NOW)
+    return decided(expand(load_feed(path), ANCHOR), site, rules, NOW)
 
 
-def test_it_runs_to_its_claims_with_its_own_codes(tmp_path: Path, certified: Site, enabled: Rulebook) -> None:
+def test_an_encounter_of_the_second_product_has_its_own_codes(
+    tmp_path: Path, certified: Site, enabled: Rulebook
+) -> None:
     decision = played(tmp_path, certified, enabled)
 
     assert [hold.id for hold in decision.holds] == []
@@ -74,18 +55,20 @@ def test_it_runs_to_its_claims_with_its_own_codes(tmp_path: Path, certified: Sit
     assert "Q2053" not in decision_text(decision)
 
 
-def test_while_it_is_not_enabled_it_holds_before_collection(tmp_path: Path, certified: Site, rules: Rulebook) -> None:
+def test_a_product_that_is_not_enabled_is_held_before_collection(
+    tmp_path: Path, certified: Site, rules: Rulebook
+) -> None:
     decision = played(tmp_path, certified, rules)
 
     assert "product" in " ".join(hold.id for hold in decision.holds)
 
 
-def test_the_certificates_of_the_sister_product_do_not_clear_it(tmp_path: Path, enabled: Rulebook) -> None:
-    site = parse_site((ROOT / "deploy" / "site.example.toml").read_text(encoding="utf-8"))
+def test_certificates_of_the_sister_product_do_not_clear_the_second_product(tmp_path: Path, enabled: Rulebook) -> None:
+    site = parse_site(SITE_FILE.read_text(encoding="utf-8"))
 
     decision = played(tmp_path, site, enabled)
 
-    assert "authorized_center" in {hold.layer for hold in decision.holds}
+    assert "authorized_center" in {hold.requirement.layer for hold in decision.holds}
 
 
 def decision_text(decision: Decision) -> str:

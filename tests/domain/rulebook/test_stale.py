@@ -67,21 +67,21 @@ def test_the_review_is_due_in_the_right_month_on_the_same_day_or_its_last(review
     assert due.day == reviewed.day or (due.day < reviewed.day and (due + timedelta(days=1)).day == 1)
 
 
-def test_a_row_that_ran_out_with_nothing_after_it_is_stale_at_once() -> None:
+def test_a_row_that_ended_without_a_successor_is_stale_at_once() -> None:
     book = load({"a.toml": book_of(end=date(2026, 6, 30))})
     assert stale(book, date(2026, 7, 1)) == ()
     late = stale(book, date(2026, 7, 2))
     assert [(each.row.id, each.due, each.ran_out) for each in late] == [("windows.a", date(2026, 7, 1), True)]
 
 
-def test_a_row_that_another_followed_or_that_ended_before_its_review_is_settled() -> None:
+def test_a_row_that_was_replaced_or_ended_before_its_review_is_never_stale() -> None:
     followed = book_of(end=date(2026, 6, 30)) + book_of("fixed", name="b", start=date(2026, 7, 1))
     assert stale(load({"a.toml": followed}), date(2027, 1, 1)) == ()
     settled = book_of(end=date(2024, 12, 31))
     assert stale(load({"a.toml": settled}), date(2027, 1, 1)) == ()
 
 
-def test_the_price_of_a_past_quarter_leads_the_list(rules: Rulebook) -> None:
+def test_the_price_of_a_past_quarter_is_first_in_the_list(rules: Rulebook) -> None:
     late = stale(rules, date(2027, 1, 15))
     assert late[0].row.id == "payments.asp.Q2053.2026Q2"
     assert late[0].ran_out

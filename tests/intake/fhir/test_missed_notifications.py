@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from sqlmodel import select
 
-from intake.feed_last_seen import last_heard
 from intake.fhir.missed_notifications import Asker
 from intake.fhir.notification import read_notification
 from intake.fhir.receiver import FhirDoor
 from intake.inbox.receive import receive
 from intake.site_mapping import FhirFeed, SiteMapping, parse_mapping
 from store.engine import Database
+from store.feeds import last_seen
 from store.keys import Keyring
 from store.tables import AlertRecord, AuditEntry, FhirSubscription, Inbox
-from tests.intake.fhir.test_notifications import PATIENT, appointment, r4b
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY
+from tests.kit.fhir import PATIENT, appointment, r4b
+from tests.kit.files import DEPLOY
+from tests.kit.sockets import listening
 
 
 @dataclass
@@ -40,7 +39,7 @@ class Hospital:
 
 
 @pytest.fixture
-async def hospital() -> AsyncIterator[Hospital]:
+def hospital() -> Iterator[Hospital]:
     known, app = Hospital(), FastAPI()
 
     @app.get("/r4/Subscription/{name}/$events")
@@ -51,14 +50,9 @@ async def hospital() -> AsyncIterator[Hospital]:
         bundle = r4b("query-event", numbers, max(known.events, default=0), *[known.events[n] for n in numbers], PATIENT)
         return JSONResponse(bundle, known.answer, media_type="application/fhir+json")
 
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    known.address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/r4"
-    yield known
-    server.should_exit = True
-    await serving
+    with listening(app) as url:
+        known.address = f"{url}/r4"
+        yield known
 
 
 class World:
@@ -174,5 +168,5 @@ async def test_a_server_that_is_not_there_is_recorded(world: World) -> None:
 def test_a_heartbeat_is_heard(world: World) -> None:
     world.take(r4b("heartbeat", [], 0))
     with world.db.read() as session:
-        assert last_heard(session)["st-mary-fhir"] == e.NOW
+        assert last_seen(session)["st-mary-fhir"] == e.NOW
         assert session.exec(select(FhirSubscription.reference)).one() == "Subscription/s1"

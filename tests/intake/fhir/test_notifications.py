@@ -16,40 +16,11 @@ from app.api.actors import Actor
 from domain.encounter.facts import fold
 from domain.encounter.record import Record
 from intake.inbox.receive import receive
-from intake.replay import reader_of
-from intake.site_mapping import parse_mapping
 from store.facts import load_facts
 from store.tables import AlertRecord, Encounter, Inbox, Quarantine
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY, TOKEN, Gateway
-
-FEED = "st-mary-fhir"
-MRN_SYSTEM = "urn:oid:1.2.36.146.595.217.0.1"
-Json = dict[str, Any]
-
-PATIENT: Json = {
-    "resourceType": "Patient",
-    "id": "p1",
-    "identifier": [{"system": "urn:other", "value": "X"}, {"system": MRN_SYSTEM, "value": "MRN-CANARY-77"}],
-}
-
-
-def appointment(
-    version: int, status: str = "booked", start: str = "2026-03-02T09:00:00-05:00", kind: str = "CARTAPH"
-) -> Json:
-    return {
-        "resourceType": "Appointment",
-        "id": "a1",
-        "meta": {"versionId": str(version), "lastUpdated": f"2026-03-01T08:0{version}:00Z"},
-        "status": status,
-        "appointmentType": {"coding": [{"code": kind}]},
-        "start": start,
-        "basedOn": [{"identifier": {"system": "https://fhir.stmary.example/orders", "value": "ORD-1"}}],
-        "participant": [
-            {"actor": {"reference": "Patient/p1"}, "status": "accepted"},
-            {"actor": {"reference": "Location/l1", "display": "APH1"}, "status": "accepted"},
-        ],
-    }
+from tests.kit.fhir import FEED, MRN_SYSTEM, PATIENT, Json, appointment, r4b
+from tests.kit.gateway import TOKEN, Gateway
 
 
 def encounter(version: int, status: str = "in-progress", **more: Any) -> Json:
@@ -66,17 +37,6 @@ def encounter(version: int, status: str = "in-progress", **more: Any) -> Json:
     }
 
 
-def r4b(kind: str, numbers: list[int], since: int, *resources: Json) -> Json:
-    status = {
-        "resourceType": "SubscriptionStatus",
-        "type": kind,
-        "subscription": {"reference": "Subscription/s1"},
-        "eventsSinceSubscriptionStart": str(since),
-        "notificationEvent": [{"eventNumber": str(number)} for number in numbers],
-    }
-    return {"resourceType": "Bundle", "type": "history", "entry": [{"resource": one} for one in (status, *resources)]}
-
-
 def r4(kind: str, numbers: list[int], since: int, *resources: Json) -> Json:
     """The same in the form of the R4 backport: the status is a Parameters resource."""
     parameters: list[Json] = [
@@ -90,16 +50,6 @@ def r4(kind: str, numbers: list[int], since: int, *resources: Json) -> Json:
     ]
     status = {"resourceType": "Parameters", "parameter": parameters}
     return {"resourceType": "Bundle", "type": "history", "entry": [{"resource": one} for one in (status, *resources)]}
-
-
-@pytest.fixture
-def fhir(gateway: Gateway) -> Gateway:
-    mapping = parse_mapping((DEPLOY / "hl7.example.toml").read_text())
-    parts = gateway.api.state.parts
-    object.__setattr__(parts, "mapping", mapping)
-    object.__setattr__(parts, "reader", reader_of(lambda: parts.mapping))
-    parts.access.actors = {digest(TOKEN): Actor(FEED)}
-    return gateway
 
 
 async def send(gateway: Gateway, body: Any, status: int = 200) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections import Counter
@@ -29,9 +30,10 @@ from intake.replay import reader_of
 from intake.site_mapping import MappingError, SiteMapping, parse_mapping
 from store.keys import Keyring
 from store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
-from tests.intake.hl7.conftest import DEPLOY, PATIENCE, Client, Mllp, framed, recorded
 from tests.kit import events as e
 from tests.kit.certificates import make as make_certificates
+from tests.kit.files import DEPLOY
+from tests.kit.mllp import PATIENCE, Client, Mllp, framed, recorded
 
 GOOD = recorded("story")[0]
 
@@ -130,11 +132,15 @@ async def test_a_frame_that_trickles_in_is_given_up_in_time(mllp: Mllp, monkeypa
     async def trickle() -> None:
         for byte in framed(GOOD):
             await client.write(bytes([byte]))
-            await asyncio.sleep(0.02)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(given_up.wait(), 0.02)
+                return
 
+    given_up = asyncio.Event()
     trickling = asyncio.create_task(trickle())
     answer = await client.answer()
-    trickling.cancel()
+    given_up.set()
+    await trickling
     assert (answer.get("MSA-1"), "in time" in str(answer.get("MSA-3"))) == ("AR", True)
     await client.close()
 
@@ -203,6 +209,22 @@ async def test_a_conflict_is_an_error_and_a_facility_of_others_is_refused(mllp: 
     feeds = tuple(feed.model_copy(update={"facilities": frozenset({"lakeside"})}) for feed in mapping.feeds)
     mllp.door.mapping = mapping.model_copy(update={"feeds": feeds})
     assert read(mllp.door.take(recorded("story")[4])).get("MSA-1") == "AR"
+
+
+def test_what_is_refused_for_its_facility_is_kept_and_replayed_once_it_may_be_written(
+    mllp: Mllp, mapping: SiteMapping
+) -> None:
+    feeds = tuple(feed.model_copy(update={"facilities": frozenset({"lakeside"})}) for feed in mapping.feeds)
+    strict = mapping.model_copy(update={"feeds": feeds})
+    mllp.door.mapping = strict
+    assert read(mllp.door.take(GOOD)).get("MSA-1") == "AR"
+    with mllp.db.read() as session:
+        kept = session.exec(select(Quarantine)).one()
+    outcomes = [
+        replay(mllp.db, mllp.keys, kept.quarantine_id, e.NOW, "t", reader_of(lambda now=now: now)).disposition
+        for now in (strict, mapping)
+    ]
+    assert outcomes == [Disposition.INVALID, Disposition.ACCEPTED]
 
 
 async def test_a_kept_message_is_replayed_by_the_mapping_of_today(mllp: Mllp, mapping: SiteMapping) -> None:

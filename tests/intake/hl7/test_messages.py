@@ -20,27 +20,15 @@ from intake.site_mapping import Feed, SiteMapping
 from store.identifiers import Hint
 from store.originals import open_body
 from store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
-from tests.intake.hl7.conftest import Mllp, recorded
 from tests.kit import events as e
-
-BOOKING, MOVE, CANCEL, ADMISSION = (recorded("story")[number] for number in (0, 1, 3, 7))
-MRN = b"MRN-CANARY-77^^^STMARY^MR"
+from tests.kit.hl7 import ADMISSION, BOOKING, CANCEL, MOVE, MRN, merge, stay
+from tests.kit.mllp import Mllp
 
 
 def feed_of(mapping: SiteMapping, **changes: Any) -> tuple[Feed, SiteMapping]:
     """The registration feed with changes."""
     feed = mapping.feeds[1].model_copy(update=changes)
     return feed, mapping.model_copy(update={"feeds": (mapping.feeds[0], feed)})
-
-
-def stay(trigger: str, visit: str = "VISIT-2", kind: str = "I", prior: str = "", at: str = "20260401173000") -> bytes:
-    """An admission message; a conversion with its prior visit number where there is one."""
-    merge = f"MRG|{MRN.decode()}||||{prior}\r" if prior else ""
-    return (
-        f"MSH|^~\\&|PRELUDE|STMARY|CART|HUB|20260401180000||ADT^{trigger}^ADT_A01|77|P|2.5.1\r"
-        f"EVN|{trigger}|20260401180000||||{at}\rPID|1||{MRN.decode()}||Quetzalcoatl^Xiomara\r{merge}"
-        f"PV1|1|{kind}|8W^801^A^STMARY||||||||||||||||{visit}\r"
-    ).encode()
 
 
 def steps(data: bytes, feed: Feed, mapping: SiteMapping) -> list[tuple[str, dict[str, Any]]]:
@@ -153,11 +141,6 @@ def test_the_record_number_is_the_one_of_the_mapped_type_and_authority(
         return
     with pytest.raises(NotUsable, match="PID-3"):
         translate(message, feed, changed)
-
-
-def merge(old: str, new: str) -> bytes:
-    data = recorded("merge")[0]
-    return data.replace(b"MRN-CANARY-NEW", new.encode()).replace(b"MRN-CANARY-77", old.encode())
 
 
 def admitted(mrn: str, visit: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -27,8 +26,9 @@ from store.facts import load_facts
 from store.identifiers import look_up
 from store.keys import Keyring, create_keyring
 from store.tables import AuditEntry, Encounter, Inbox, Quarantine
-from tests.intake.hl7.conftest import Mllp, framed, recorded
 from tests.kit import events as e
+from tests.kit.databases import migrated_database
+from tests.kit.mllp import Mllp, framed, recorded
 
 APPOINTMENT, STAY = "cart.appointment.", "cart.admission."
 
@@ -119,9 +119,8 @@ def record(db: Database, keys: Keyring, beside: Collection[str] = ()) -> tuple[A
 
 
 @pytest.fixture
-def expected(migrated: Path, tmp_path: Path) -> tuple[Any, ...]:
-    shutil.copy(migrated, tmp_path / "events.db")
-    db, keys = Database(f"sqlite:///{tmp_path / 'events.db'}"), create_keyring(tmp_path / "event-keys.json")
+def expected(tmp_path: Path) -> tuple[Any, ...]:
+    db, keys = migrated_database(tmp_path / "events.db"), create_keyring(tmp_path / "event-keys.json")
     for event in [e.referral(), *story()]:
         receive(db, keys, event, e.NOW, "t")
     seen = record(db, keys)

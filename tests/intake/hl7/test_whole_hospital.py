@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -16,7 +15,6 @@ from domain.encounter.record import Record
 from domain.events.care import AdmissionClass
 from intake.delivery import Deliverer
 from intake.faults import Unsupported
-from intake.feed_last_seen import last_heard
 from intake.hl7.mapping_check import check
 from intake.hl7.message import read
 from intake.hl7.receiver import Hl7Door
@@ -26,11 +24,13 @@ from intake.replay import reader_of
 from intake.site_mapping import REORDERED, SiteMapping
 from store.engine import Database
 from store.facts import load_facts
+from store.feeds import last_seen
 from store.keys import Keyring
 from store.tables import AlertRecord, Encounter, Quarantine, QuarantineKey
-from tests.intake.hl7.conftest import recorded
-from tests.intake.hl7.test_messages import merge, stay
 from tests.kit import events as e
+from tests.kit.files import HL7_FILE
+from tests.kit.hl7 import merge, stay
+from tests.kit.mllp import recorded
 
 STORY = recorded("story")
 HERE, ELSEWHERE = b"8W^801^A^STMARY", b"ORTHO^2^A^STMARY"
@@ -90,7 +90,7 @@ def test_a_trigger_that_is_not_used_is_acknowledged_counted_and_not_kept(hospita
     assert ignored("st-mary-registration") == before + 1
     assert hospital.kept() == []
     with hospital.db.read() as session:
-        assert last_heard(session) == {"st-mary-registration": e.NOW}
+        assert last_seen(session) == {"st-mary-registration": e.NOW}
 
 
 @pytest.mark.parametrize("kind", [b"ADT", b"ADT^", b"ADT^a01", b"ADT^A1"])
@@ -274,7 +274,7 @@ async def _nobody(_encounter: str, _note: object) -> None:
 
 
 def test_the_setting_stands_in_the_example(mapping: SiteMapping) -> None:
-    text = (Path(__file__).parents[3] / "deploy" / "hl7.example.toml").read_text()
+    text = HL7_FILE.read_text()
     assert "aside_days" in text
     assert mapping.aside_days == 30
 

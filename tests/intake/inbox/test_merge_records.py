@@ -15,8 +15,8 @@ from store.facts import identity_of
 from store.identifiers import Hint
 from store.keys import Keyring
 from store.tables import AlertRecord, Encounter, Inbox, Quarantine, RecordMerge
-from tests.intake.inbox.test_order import fresh
 from tests.kit import events as e
+from tests.kit.databases import fresh_database
 
 
 def admission(number: int, mrn: str) -> tuple[e.Event, Hint]:
@@ -30,9 +30,7 @@ def infusion_facility() -> str:
     return str(e.referral()["data"]["facilities"]["infusion"])
 
 
-def test_any_order_of_merges_referral_and_stays_ends_alike(
-    sqlite_template: Path, tmp_path: Path, keys: Keyring
-) -> None:
+def test_any_order_of_merges_referral_and_stays_ends_alike(tmp_path: Path, keys: Keyring) -> None:
     def refer(db: Database) -> None:
         receive(db, keys, e.referral(mrn="M-1"), e.NOW, "t")
 
@@ -51,7 +49,7 @@ def test_any_order_of_merges_referral_and_stays_ends_alike(
         lambda db: merge(db, "M-2", "M-3"),
     )
     for order in itertools.permutations(steps):
-        db = fresh(sqlite_template, tmp_path)
+        db = fresh_database(tmp_path)
         for step in order:
             step(db)
         with db.read() as session:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ from store.facts import load_facts
 from store.keys import Keyring
 from store.tables import Alias, Encounter, EncounterEvent, Inbox, Patient, Quarantine
 from tests.kit import events as e
+from tests.kit.databases import fresh_database
+from tests.kit.files import ROOT
 
 Seen = list[tuple[Any, ...]]
 
@@ -48,28 +49,22 @@ def identifiers(db: Database) -> set[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def expected(sqlite_template: Path, keys: Keyring, tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, Any]:
-    db = fresh(sqlite_template, tmp_path_factory.mktemp("order"))
+def expected(keys: Keyring, tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, Any]:
+    db = fresh_database(tmp_path_factory.mktemp("order"))
     for event in e.feed():
         receive(db, keys, event, e.NOW, "t")
     return facts(db, keys, *encounters(db)), identifiers(db)
 
 
-def fresh(template: Path, directory: Path) -> Database:
-    path = directory / f"{random.randrange(10**12)}.db"
-    path.write_bytes(template.read_bytes())
-    return Database(f"sqlite:///{path}")
-
-
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_permutation_with_duplicates_gives_the_same_facts_and_leaves_nothing_waiting(
-    data: st.DataObject, sqlite_template: Path, tmp_path: Path, keys: Keyring, expected: tuple[Seen, Any]
+    data: st.DataObject, tmp_path: Path, keys: Keyring, expected: tuple[Seen, Any]
 ) -> None:
     feed = e.feed()
     again = data.draw(st.lists(st.sampled_from(feed), max_size=4))
     shuffled = data.draw(st.permutations([*feed, *again]))
-    db = fresh(sqlite_template, tmp_path)
+    db = fresh_database(tmp_path)
     try:
         for event in shuffled:
             receive(db, keys, event, e.NOW, "t")
@@ -124,16 +119,16 @@ for line in sys.stdin:
 """
 
 
-def test_killed_in_the_middle_every_acknowledged_event_is_there_once(sqlite_template: Path, tmp_path: Path) -> None:
+def test_killed_in_the_middle_every_acknowledged_event_is_there_once(tmp_path: Path) -> None:
     from store.keys import create_keyring
 
     keys = create_keyring(tmp_path / "keys.json")
-    db = fresh(sqlite_template, tmp_path)
+    db = fresh_database(tmp_path)
     events = [event for patient in range(30) for event in feed_of(patient)]
     lines = "".join(json.dumps(event) + "\n" for event in events)
     acknowledged: set[str] = set()
-    for pause in (0.05, 0.1):
-        acknowledged |= _killed_sender(db.url, tmp_path / "keys.json", lines, pause)
+    for receipts in (3, 25):
+        acknowledged |= _killed_sender(db.url, tmp_path / "keys.json", lines, receipts)
     assert len(acknowledged) > 0
     with db.read() as session:
         stored = len(session.exec(select(Inbox)).all())
@@ -149,22 +144,21 @@ def test_killed_in_the_middle_every_acknowledged_event_is_there_once(sqlite_temp
     db.close()
 
 
-def _killed_sender(url: str, keys: Path, lines: str, pause: float) -> set[str]:
-    """Sends until killed some time after its first receipt; returns the ids it was given a receipt for."""
+def _killed_sender(url: str, keys: Path, lines: str, receipts: int) -> set[str]:
+    """Sends until killed in the middle of what follows some receipts; returns the ids it was given a receipt for."""
     process = subprocess.Popen(
         [sys.executable, "-c", SENDER, url, str(keys)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdin is not None
     assert process.stdout is not None
     writer = threading.Thread(target=_feed, args=(process, lines), daemon=True)
     writer.start()
-    seen = [process.stdout.readline()]
-    time.sleep(pause)
+    seen = [process.stdout.readline() for _ in range(receipts)]
     process.send_signal(signal.SIGKILL)
     seen += process.stdout.readlines()
     process.wait()

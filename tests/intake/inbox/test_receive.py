@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any
 
-import pytest
 from sqlmodel import col, select
 
 from domain.encounter.facts import fold
 from domain.events.governance import CorrectionMade
 from intake.inbox.merge_records import merge_records
 from intake.inbox.quarantine import release
-from intake.inbox.receive import Disposition, ReceiptResult, receive, receive_all
+from intake.inbox.receive import Disposition, ReceiptResult, receive_all
 from intake.inbox.retention import let_go
 from store.engine import Database
-from store.facts import identity_of, load_facts, load_facts_in
+from store.facts import identity_of, load_facts, load_own
 from store.identifiers import claim_key, look_up
-from store.keys import Keyring
 from store.shared_identifiers import shared_identifiers
 from store.tables import (
     NOTICE,
@@ -32,32 +29,8 @@ from store.tables import (
     Patient,
     Quarantine,
 )
+from tests.intake.inbox.conftest import LAST, Post
 from tests.kit import events as e
-
-LAST = 10_000
-
-
-class Post:
-    """A sender to one database."""
-
-    def __init__(self, db: Database, keys: Keyring) -> None:
-        self.db, self.keys = db, keys
-
-    def __call__(self, event: dict[str, Any]) -> ReceiptResult:
-        return receive(self.db, self.keys, event, e.NOW, "tests")
-
-    def types(self, encounter: str) -> list[str]:
-        own, _ = load_facts(self.db, self.keys, encounter, LAST)
-        return [fact.type for fact in own]
-
-    def count(self, table: Any) -> int:
-        with self.db.read() as session:
-            return len(session.exec(select(table)).all())
-
-
-@pytest.fixture
-def post(db: Database, keys: Keyring) -> Post:
-    return Post(db, keys)
 
 
 def test_a_first_event_opens_an_encounter_and_the_same_again_is_a_duplicate(post: Post) -> None:
@@ -294,7 +267,7 @@ def sequences(post: Post, encounter: str | None) -> list[str]:
 
 def carried_twice(post: Post, encounter: str | None) -> frozenset[tuple[str, str]]:
     with post.db.read() as session:
-        own, _ = load_facts_in(session, post.keys, str(encounter), None)
+        own = load_own(session, post.keys, str(encounter))
         return shared_identifiers(session, post.keys, str(encounter), own)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+from tests.kit.files import SAMPLES
+
 MEMBER = "NM1*QC*1*MADEUP*MORGAN****MI*1EG4TE5MK73~"
 
 

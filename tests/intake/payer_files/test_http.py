@@ -12,10 +12,10 @@ from sqlmodel import select
 from intake.payer_files.importer import PayerFileImporter
 from intake.replay import reader_of
 from store.tables import AlertRecord, ClaimVersion
-from tests.activities.billing.test_transmission import LATER
-from tests.activities.billing.test_transmission import send as transmit
-from tests.contract.recording import NOW, Recorder, feed, recorder
 from tests.intake.payer_files.made import SAMPLES, claim, remittance
+from tests.kit.claims import LATER, encounter_of
+from tests.kit.claims import send as transmit
+from tests.kit.recorder import Recorder, recorder
 
 
 @pytest.fixture
@@ -23,8 +23,7 @@ async def r(tmp_path: Path) -> AsyncIterator[Recorder]:
     async with recorder(tmp_path) as made:
         taker = PayerFileImporter(made.service.db, made.service.keys, made.service.config.site)
         object.__setattr__(made.api.state.parts, "reader", reader_of(lambda: made.api.state.parts.mapping, taker))
-        receipts = await made.post(feed("a_mcl_medicare_inpatient"))
-        made.decide(receipts["receipts"][0]["encounter_id"], NOW)
+        await encounter_of(made)
         yield made
 
 

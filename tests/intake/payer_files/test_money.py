@@ -8,29 +8,29 @@ import pytest
 from sqlmodel import select
 
 from domain.billing.submission.remittance import remittance_of
-from domain.billing.submission.responses import PayerResponse, replies
+from domain.billing.submission.responses import PayerResponse, responses_of
 from domain.encounter.facts import fold
 from domain.rulebook import Rulebook
 from store.facts import load_facts
 from store.tables import InboxConflict, Quarantine
+from tests.intake.payer_files.conftest import CLAIM, Post
 from tests.intake.payer_files.made import claim, refused_batch, remittance
-from tests.intake.payer_files.test_directory import CLAIM, Post, post  # noqa: F401 the fixture
 
 PAYER_NUMBER = f"226{CLAIM[-9:]}"
 
 
-def heard(post: Post) -> list[PayerResponse]:  # noqa: F811
+def heard(post: Post) -> list[PayerResponse]:
     own, _ = load_facts(post.db, post.keys, post.encounter, 10_000)
-    return list(replies(fold(own)))
+    return list(responses_of(fold(own)))
 
 
-def waiting(post: Post) -> list[Quarantine]:  # noqa: F811
+def waiting(post: Post) -> list[Quarantine]:
     with post.db.read() as session:
         return list(session.exec(select(Quarantine)))
 
 
 @pytest.fixture
-def sent(post: Post) -> Post:  # noqa: F811
+def sent(post: Post) -> Post:
     post.add_claim()
     return post
 

@@ -15,8 +15,9 @@ from openpyxl import Workbook
 from domain.events import parse
 from intake.spreadsheets import Import, ImportFileError, read_import
 from intake.spreadsheets.encounters import PARTS, RECORDS, SOURCE
+from tests.kit.files import DOCS
 
-EXAMPLE = Path(__file__).parents[3] / "docs" / "cutover.example.csv"
+EXAMPLE = DOCS / "cutover.example.csv"
 GUIDE = EXAMPLE.with_name("cutover.md")
 ZONE = ZoneInfo("America/New_York")
 Rows = list[dict[str, Any]]

@@ -1,0 +1,114 @@
+"""Encounters in the database: what the last decision showed, and which decision is carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import Session, col, func, or_, select
+
+from domain.billing.submission.model import OUT_OF_USE, State
+from store.claims import followed
+from store.identifiers import ORDER
+from store.keys import Keyring
+from store.tables import Alias, Encounter, EncounterEvent, sealed_for
+
+
+def begin_decision(session: Session, encounter: str, sequence: int, now: datetime) -> bool:
+    """Lock the encounter for what a decision asks for; False where a newer decision was begun.
+
+    A retried activity of an older decision must not undo what a newer one did, not even one on the same facts.
+    """
+    row = session.get_one(Encounter, encounter, with_for_update=True)
+    done, asked = (row.acted_sequence, row.acted_at or now), (sequence, now)
+    if done > asked:
+        return False
+    row.acted_sequence, row.acted_at = asked
+    session.add(row)
+    return True
+
+
+def show(session: Session, encounter: str, **columns: Any) -> None:
+    """Write what a decision shows of an encounter."""
+    row = session.get_one(Encounter, encounter)
+    for name, value in columns.items():
+        setattr(row, name, value)
+    session.add(row)
+
+
+def events_since_shown(session: Session, encounter: str, up_to_sequence: int) -> list[str]:
+    """The events up to a sequence that the decision shown last did not know."""
+    shown = select(Encounter.decided_sequence).where(Encounter.encounter_id == encounter)
+    rows = select(EncounterEvent.event_id).where(
+        EncounterEvent.encounter_id == encounter,
+        col(EncounterEvent.sequence) > shown.scalar_subquery(),
+        col(EncounterEvent.sequence) <= up_to_sequence,
+    )
+    return list(session.exec(rows.order_by(col(EncounterEvent.sequence))))
+
+
+def has_event(session: Session, encounter: str, event_type: str) -> bool:
+    """True when an event of the type has come to the encounter."""
+    query = select(EncounterEvent.event_id).where(
+        EncounterEvent.encounter_id == encounter, EncounterEvent.type == event_type
+    )
+    return session.exec(query).first() is not None
+
+
+def order_number(session: Session, keys: Keyring, encounter: str) -> str | None:
+    """An order number of an encounter, the same one at each call; None where none is known."""
+    query = select(Alias).where(Alias.encounter_id == encounter, Alias.kind == ORDER)
+    alias = session.exec(query.order_by(col(Alias.alias_key))).first()
+    return keys.open(alias.value, sealed_for("aliases.value", alias.alias_key)).decode() if alias else None
+
+
+def with_undelivered_events(session: Session) -> list[str]:
+    """Encounters with an event that their workflow has not received."""
+    query = select(EncounterEvent.encounter_id).where(col(EncounterEvent.delivered_at).is_(None))
+    return list(session.exec(query.distinct()))
+
+
+def undelivered_events(session: Session, encounter: str, limit: int) -> Sequence[EncounterEvent]:
+    """The first events that the workflow of an encounter has not received, by sequence."""
+    query = select(EncounterEvent).where(
+        EncounterEvent.encounter_id == encounter, col(EncounterEvent.delivered_at).is_(None)
+    )
+    return session.exec(query.order_by(col(EncounterEvent.sequence)).limit(limit)).all()
+
+
+def mark_delivered(
+    session: Session, encounter: str, sequences: Collection[int], now: datetime
+) -> list[tuple[str, int]]:
+    """Note that the workflow received events; returns event and sequence of each, by sequence."""
+    noted = session.execute(
+        update(EncounterEvent)
+        .where(col(EncounterEvent.encounter_id) == encounter, col(EncounterEvent.sequence).in_(sequences))
+        .values(delivered_at=now)
+        .returning(col(EncounterEvent.event_id), col(EncounterEvent.sequence))
+    )
+    return sorted(((event, sequence) for event, sequence in noted), key=lambda one: one[1])
+
+
+def deliver_last_event_again(session: Session) -> int:
+    """Mark the last event of each encounter under way as undelivered; returns how many.
+
+    Under way: open, or with a claim that is not settled. The last event alone: a note carries the facts up to its sequence,
+    and a decision on fewer of them than were decided on before would take back what followed from the others.
+    """
+    last = session.exec(
+        select(EncounterEvent.encounter_id, func.max(EncounterEvent.sequence))
+        .join(Encounter, col(Encounter.encounter_id) == col(EncounterEvent.encounter_id))
+        .where(or_(Encounter.status == "open", col(Encounter.encounter_id).in_(_with_claims_under_way(session))))
+        .group_by(EncounterEvent.encounter_id)
+    ).all()
+    for encounter, sequence in last:
+        session.get_one(EncounterEvent, (encounter, sequence)).delivered_at = None
+    return len(last)
+
+
+def _with_claims_under_way(session: Session) -> set[str]:
+    """Encounters with a claim that is not settled: a paid one is, unless something is waited for."""
+    found = followed(session, frozenset(State) - OUT_OF_USE - {State.SUPERSEDED})
+    return {one.encounter_id for one in found if one.state != State.PAID or one.status.next_due}

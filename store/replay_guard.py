@@ -1,0 +1,30 @@
+"""What must not be accepted a second time: signed messages that came, sessions that were signed out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete
+from sqlmodel import Session, col
+
+from store.tables import SessionEnded, WebhookSeen
+
+
+def first_time(session: Session, message_key: str, now: datetime, forget_before: datetime) -> bool:
+    """Note a message; False when it was noted before. What is older than `forget_before` is forgotten."""
+    session.execute(delete(WebhookSeen).where(col(WebhookSeen.at) < forget_before))
+    if session.get(WebhookSeen, message_key) is not None:
+        return False
+    session.add(WebhookSeen(message_key=message_key, at=now))
+    return True
+
+
+def end_session(session: Session, session_key: str, until: datetime, now: datetime) -> None:
+    """Note that a session was signed out. Sessions that would be over by now are forgotten."""
+    session.execute(delete(SessionEnded).where(col(SessionEnded.until) < now))
+    session.merge(SessionEnded(session_key=session_key, until=until))
+
+
+def session_ended(session: Session, session_key: str) -> bool:
+    """True when the session was signed out."""
+    return session.get(SessionEnded, session_key) is not None

@@ -1,0 +1,76 @@
+"""Every table. Columns that could name a person hold ciphertext or a keyed hash, never plain text.
+
+Ciphertext is bound to its column and row (`sealed_for`), so that it cannot be moved to another.
+
+The stores that do hold identity, encrypted: `patients`, `staff`, `inbox.body`, `inbox_conflicts.body`,
+`quarantine.body`, `quarantine.closed_note`, `aliases.value`, `fhir_resources.body`.
+"""
+
+from __future__ import annotations
+
+from store.tables.access import AuditEntry, SessionEnded, WebhookSeen
+from store.tables.alerts import UNTOLD, AlertDelivery, AlertRecord
+from store.tables.claims import CONTROL_COUNTER, Batch, ClaimLine, ClaimVersion, Counter, ReplyFile, Transmission
+from store.tables.columns import UtcDateTime, sealed_for
+from store.tables.encounters import (
+    NOTICE,
+    NOTICES,
+    STOCK_NOTICE,
+    Alias,
+    CustodyIndex,
+    CustodyRecord,
+    Encounter,
+    EncounterEvent,
+    Patient,
+    Staff,
+)
+from store.tables.inbox import (
+    EXPIRES,
+    CertificationRow,
+    FeedHeard,
+    FhirResource,
+    FhirSubscription,
+    Inbox,
+    InboxConflict,
+    Quarantine,
+    QuarantineKey,
+    RecordMerge,
+)
+
+__all__ = [
+    "CONTROL_COUNTER",
+    "EXPIRES",
+    "NOTICE",
+    "NOTICES",
+    "STOCK_NOTICE",
+    "UNTOLD",
+    "AlertDelivery",
+    "AlertRecord",
+    "Alias",
+    "AuditEntry",
+    "Batch",
+    "CertificationRow",
+    "ClaimLine",
+    "ClaimVersion",
+    "Counter",
+    "CustodyIndex",
+    "CustodyRecord",
+    "Encounter",
+    "EncounterEvent",
+    "FeedHeard",
+    "FhirResource",
+    "FhirSubscription",
+    "Inbox",
+    "InboxConflict",
+    "Patient",
+    "Quarantine",
+    "QuarantineKey",
+    "RecordMerge",
+    "ReplyFile",
+    "SessionEnded",
+    "Staff",
+    "Transmission",
+    "UtcDateTime",
+    "WebhookSeen",
+    "sealed_for",
+]

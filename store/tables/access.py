@@ -1,0 +1,42 @@
+"""Tables of access: the audit, and what must not be accepted a second time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+from store.tables.columns import UtcDateTime
+
+
+class WebhookSeen(SQLModel, table=True):
+    """A signed message that was taken, so that a copy of it is refused. Forgotten when its time is over."""
+
+    __tablename__ = "webhook_seen"
+
+    message_key: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class SessionEnded(SQLModel, table=True):
+    """A session of the board that was signed out before its time. Forgotten when its time is over."""
+
+    __tablename__ = "sessions_ended"
+
+    session_key: str = Field(primary_key=True)
+    until: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class AuditEntry(SQLModel, table=True):
+    """Who looked at or changed what. `actor` is a token's name, `target` an opaque id."""
+
+    __tablename__ = "audit"
+
+    audit_id: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
+    actor: str
+    action: str
+    target: str
+    outcome: str
+    __table_args__ = (Index("ix_audit_target_at", "target", "at"), Index("ix_audit_actor_at", "actor", "at"))

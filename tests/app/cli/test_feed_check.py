@@ -1,0 +1,66 @@
+"""`cart-encounter feed check`: the first tool of an integrator. It says what would become of samples and stores nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import feed
+from app.cli.main import cli
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "hl7"
+DEPLOY = Path(__file__).parents[3] / "deploy"
+CANCELLATION = FIXTURES / "SIU_S15" / "without-a-type-by-the-placer-s-number"
+
+
+def checked(*words: str) -> tuple[int, list[str]]:
+    mapping = ("--mapping", str(DEPLOY / "hl7.example.toml"), "--site", str(DEPLOY / "site.example.toml"))
+    result = CliRunner().invoke(cli, ["feed", "check", *words, *mapping])
+    return result.exit_code, result.output.splitlines()
+
+
+def test_each_message_of_a_directory_is_named_with_its_outcome_and_departures(tmp_path: Path) -> None:
+    code, lines = checked(str(CANCELLATION))
+    assert code == 0
+    booked, cancelled = lines[:2]
+    assert ("before-1:1" in booked, "cart.appointment.booked" in booked) == (True, True)
+    assert "cart.appointment.cancelled" in cancelled, "the booking before it is known to it"
+    assert cancelled.endswith("departs: appointment_type_missing")
+    assert "2 messages" in lines
+    assert "1 other files of the directories hold no message of a format that is read here" in lines
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_would_be_refused_or_need_work_ends_with_one_and_is_all_that_quiet_lists() -> None:
+    code, lines = checked(str(FIXTURES / "SIU_S12"), "--quiet")
+    assert code == 1
+    listed = [line for line in lines if line.startswith(str(FIXTURES))]
+    assert listed
+    assert all("refused" in line or "quarantined" in line for line in listed)
+
+
+def test_no_value_of_a_message_is_shown() -> None:
+    _, lines = checked(str(FIXTURES))
+    assert not any("Sample" in line or "M-1" in line.split("  ", 1)[-1] for line in lines)
+
+
+def test_a_file_that_holds_no_message_or_is_not_there_ends_with_two(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("nothing")
+    assert checked(str(tmp_path / "notes"))[0] == 2
+    assert checked(str(tmp_path / "none"))[0] == 2
+    assert checked(str(tmp_path))[0] == 2
+
+
+def test_a_long_run_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "PROGRESS_SECONDS", 0.0)
+    _, lines = checked(str(CANCELLATION))
+    assert any(line.startswith("1 of 3 files, 1 messages") for line in lines)
+
+
+def test_playing_a_feed_keeps_its_command(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["feed", str(tmp_path / "none.yaml"), "--anchor", "2026-01-01"])
+    assert (result.exit_code, "none.yaml" in result.output) == (2, True)
+    result = CliRunner().invoke(cli, ["feed", "--anchor", "yesterday", str(tmp_path / "none.yaml")])
+    assert result.exit_code == 2
