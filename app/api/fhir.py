@@ -34,10 +34,13 @@ SCHEMA = {
 RESOURCE = {"type": "object", "description": "a FHIR resource", "properties": {"resourceType": {"type": "string"}}}
 BODY = {"requestBody": {"required": True, "content": {FHIR_JSON: {"schema": SCHEMA}}}}
 MEDPLUM_DELETED = "x-medplum-deleted-resource"
-"""A rest-hook of Medplum tells of a deletion by this header and an empty body (its subscription extensions)."""
+"""A rest-hook of Medplum reports a deletion by this header and an empty body (its subscription extensions)."""
 
-ResourceType = Literal["Appointment", "Encounter", "Patient", "Location", "HealthcareService", "ServiceRequest"]
-ResourceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9.-]{1,64}$")]
+ResourceType = Annotated[
+    Literal["Appointment", "Encounter", "Patient", "Location", "HealthcareService", "ServiceRequest"],
+    Path(alias="type"),
+]
+ResourceId = Annotated[str, Path(alias="id", pattern=r"^[A-Za-z0-9.-]{1,64}$")]
 Format = Annotated[str | None, Query(alias="_format", description="as FHIR clients send it; the answer is JSON")]
 
 router = APIRouter(tags=["events"])
@@ -53,7 +56,7 @@ def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 @router.post("/v1/fhir", responses=_documented(422, 501), openapi_extra=BODY, summary="Send FHIR notifications")
 async def post_fhir(request: Request, parts: PartsOf, actor: Sender, _format: Format = None) -> Response:
-    """Handshakes and heartbeats are counted, resources become events; skipped numbers are named and alerted."""
+    """Receives a notification; resources become events, and missing event numbers are returned and alerted."""
     feed = _feed(parts, actor)
     body = await json_from(request, actor)
     stated = request.headers.get(MEDPLUM_DELETED)
@@ -62,10 +65,10 @@ async def post_fhir(request: Request, parts: PartsOf, actor: Sender, _format: Fo
 
 
 @router.put(
-    "/v1/fhir/{resource_type}/{resource_id}",
-    responses=_documented(422, 501),
+    "/v1/fhir/{type}/{id}",
+    responses=_documented(409, 422, 501),
     openapi_extra=BODY,
-    summary="A resource of a FHIR rest-hook",
+    summary="Send a FHIR resource",
 )
 async def put_fhir(
     request: Request,
@@ -75,20 +78,20 @@ async def put_fhir(
     resource_id: ResourceId,
     _format: Format = None,
 ) -> Response:
-    """One resource as it is now. Patients and places are remembered for appointments and encounters that refer to them."""
+    """Receives one resource of a rest-hook. Patients and locations are remembered for resources that refer to them."""
     feed = _feed(parts, actor)
     body = await json_from(request, actor)
     if not isinstance(body, dict) or body.get("resourceType") != resource_type:
-        raise Refusal(422, "the body is no resource of the type that the address names")
+        raise Refusal(409, "the body is no resource of the type that the address names")
     if body.setdefault("id", resource_id) != resource_id:
-        raise Refusal(422, "the resource has another id than the address")
+        raise Refusal(409, "the resource has another id than the address")
     return await _taken(request, parts, actor, feed, _read(body), resource=body)
 
 
 @router.delete(
-    "/v1/fhir/{resource_type}/{resource_id}",
+    "/v1/fhir/{type}/{id}",
     responses=_documented(422, 501),
-    summary="A resource that its server deleted",
+    summary="Report a FHIR resource as deleted",
 )
 async def delete_fhir(
     request: Request,
@@ -98,7 +101,7 @@ async def delete_fhir(
     resource_id: ResourceId,
     _format: Format = None,
 ) -> Response:
-    """What is known here is kept for a person: a server does not say why it deleted it."""
+    """Receives a deletion. A known booking or stay is quarantined until a person decides."""
     feed = _feed(parts, actor)
     await body_from(request, actor)
     return await _taken(request, parts, actor, feed, deletion(resource_type, resource_id))
@@ -117,8 +120,8 @@ async def _taken(
     request: Request, parts: Parts, actor: Actor, feed: FhirFeed, notification: Notification, resource: Any = None
 ) -> Response:
     assert parts.mapping is not None
-    door = FhirDoor(parts.db, parts.keys, parts.mapping)
-    receipts, missing = await run_in_threadpool(door.take, feed, notification, parts.clock(), actor.facilities)
+    receiver = FhirDoor(parts.db, parts.keys, parts.mapping)
+    receipts, missing = await run_in_threadpool(receiver.take, feed, notification, parts.clock(), actor.facilities)
     if any(receipt.disposition is Disposition.INVALID and receipt.quarantine_id is None for receipt in receipts):
         await run_in_threadpool(parts.record, actor.name, f"{request.method} /v1/fhir", "(event)", "denied")
     for receipt in receipts:

@@ -28,6 +28,7 @@ CODES: Final = {
     403: "forbidden",
     404: "not-found",
     405: "not-supported",
+    409: "conflict",
     413: "too-long",
     415: "not-supported",
     422: "invalid",

@@ -41,6 +41,7 @@ def decoded(data: bytes) -> tuple[str, frozenset[str]]:
     Raises:
         NotHl7: the bytes are not of a character set that MSH-18 names, or it names none that is read here.
     """
+    data = data.removeprefix(codecs.BOM_UTF8)  # some senders put it before any character set
     names = _named(data)
     found = {name: "ascii" if name in UNSAID else _codec(name) for name in names}
     known = [codec for codec in found.values() if codec not in (None, "ascii")]

@@ -150,8 +150,8 @@ class FhirSubscription(SQLModel, table=True):
 
 
 class FhirResource(SQLModel, table=True):
-    """What is remembered of a resource of a FHIR server: a patient's or a place's identifiers, the versions of what came
-    without one. A row with `ask_at` is a resource that is named here and not known: it is asked for.
+    """What is remembered of a resource of a FHIR server: a patient's or a location's identifiers, the versions of what came
+    without one. A row with `ask_at` is a resource that is named here and not known: it is requested.
 
     Attributes:
         resource_key: keyed hash of the feed and of type and id.

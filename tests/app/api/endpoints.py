@@ -19,6 +19,8 @@ REFERRAL = json.dumps(e.referral()).encode()
 ENDPOINTS: dict[tuple[str, str], Right] = {
     ("POST", "/v1/events"): Right.SEND_EVENTS,
     ("POST", "/v1/fhir"): Right.SEND_EVENTS,
+    ("PUT", "/v1/fhir/{type}/{id}"): Right.SEND_EVENTS,
+    ("DELETE", "/v1/fhir/{type}/{id}"): Right.SEND_EVENTS,
     ("POST", "/v1/preflight"): Right.PREFLIGHT,
     ("GET", "/v1/encounters"): Right.READ_ENCOUNTERS,
     ("GET", "/v1/encounters/{ref}"): Right.READ_ENCOUNTERS,
