@@ -15,12 +15,11 @@ from intake.hl7.message import read_text
 from intake.hl7.translate import Merge, translate
 from intake.inbox.merge_records import merge_in
 from intake.inbox.receive import Reader, Reading
-from intake.payer_files.importer import PayerFileImporter
+from intake.payer_files.importer import X12, PayerFileImporter
 from intake.site_mapping import Feed, SiteMapping
 from store.engine import Session
 from store.keys import Keyring
 
-X12 = "x12"
 NO_EVENT = "the mapping makes no event of it"
 
 
@@ -45,7 +44,7 @@ def _x12(raw: str, replies: PayerFileImporter | None) -> Reading:
     if replies is None:
         raise _invalid("this gateway has no site file; files of answers are read by its time zone")
     try:
-        _, events, _ = replies.events(raw.encode("latin-1"))
+        events = replies.events(raw.encode("latin-1"))
     except answers.NotUsable as error:
         raise _invalid(str(error)) from None
     return Reading(tuple(events), None, None)

@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,13 @@ class Keyring:
         """A keyed hash of identifiers: equal for equal input, telling nothing without the key."""
         message = "\x1f".join(parts).encode()
         return hmac.new(self.hash_key, message, hashlib.sha256).hexdigest()[:40]
+
+    def digest_of(self, name: str, pieces: Iterable[bytes]) -> str:
+        """`digest` of a name and of bytes that come in pieces, each byte read as a character of Latin-1."""
+        found = hmac.new(self.hash_key, f"{name}\x1f".encode(), hashlib.sha256)
+        for piece in pieces:
+            found.update(piece if piece.isascii() else piece.decode("latin-1").encode())
+        return found.hexdigest()[:40]
 
 
 def key_id(key: bytes) -> bytes:

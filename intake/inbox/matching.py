@@ -149,9 +149,18 @@ def _by_payer_number(session: Session, keys: Keyring, number: str) -> Match:
     return own if own.encounter_id or len(found) != 1 else Match(found.pop())
 
 
-def knows_claim(session: Session, keys: Keyring, number: str) -> bool:
-    """True when a claim of this store has the number, ours or the payer's."""
-    return _by_payer_number(session, keys, number).encounter_id is not None
+def known_claims(session: Session, keys: Keyring, numbers: Collection[str]) -> set[str]:
+    """Those of the numbers that a claim of this store has, ours or the payer's."""
+    own = set(session.exec(select(ClaimVersion.control_number).where(col(ClaimVersion.control_number).in_(numbers))))
+    by_key = {alias_key(keys, number): number for number in numbers}
+    aliases = select(Alias.alias_key, Alias.encounter_id).where(
+        col(Alias.alias_key).in_(by_key), Alias.kind == PAYER_CLAIM
+    )
+    holders: dict[str, set[str]] = {}
+    for key, encounter in session.exec(aliases):
+        holders.setdefault(key, set()).add(encounter)
+    named_by_payer = {by_key[key] for key, encounters in holders.items() if len(encounters) == 1}
+    return {number for number in own if number} | named_by_payer
 
 
 def _home_of(session: Session, keys: Keyring, correction: CorrectionMade) -> str | None:

@@ -59,9 +59,11 @@ def encounters_with_claims(session: Session, states: Collection[str]) -> set[str
     return set(session.exec(select(ClaimVersion.encounter_id).where(col(ClaimVersion.state).in_(list(states)))))
 
 
-def sent_in(session: Session, receiver: str, interchange: int | None, mode: str) -> list[Transmission]:
-    """What was sent in an interchange."""
+def sent_in(session: Session, receivers: Collection[str], interchange: int | None, mode: str) -> list[Transmission]:
+    """What was sent in an interchange to a trading partner, whatever names it responds under."""
     query = select(Transmission).where(
-        Transmission.receiver_id == receiver, Transmission.interchange == interchange, Transmission.mode == mode
+        col(Transmission.receiver_id).in_(receivers),
+        Transmission.interchange == interchange,
+        Transmission.mode == mode,
     )
     return list(session.exec(query))

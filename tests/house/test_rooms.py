@@ -81,7 +81,7 @@ def test_domain_and_workflows_have_no_clock_chance_or_io(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sources(*ROOMS), ids=lambda p: str(p.relative_to(ROOT)))
-def test_no_billing_code_stands_outside_the_rulebook(path: Path) -> None:
+def test_no_billing_code_is_outside_the_rulebook(path: Path) -> None:
     strings = code_strings(ast.parse(path.read_text()))
     literals = [
         f"{line}: {text}" for line, text in strings if text not in NOT_CODES and any(s.match(text) for s in CODE_SHAPES)

@@ -69,8 +69,8 @@ def test_the_file_written_is_a_table_of_the_rulebook(
     [
         ("prices.pdf", b"%PDF", "expected a .csv or .xlsx"),
         ("prices.xlsx", b"not a workbook", "cannot be read as xlsx"),
-        ("prices.csv", b"HCPCS Code,Payment Limit\nQ2053,1\n", "do not say from when"),
-        ("prices.csv", as_csv([*ROWS, ROWS[-1]]).encode(), "stands twice"),
+        ("prices.csv", b"HCPCS Code,Payment Limit\nQ2053,1\n", "do not state the effective dates"),
+        ("prices.csv", as_csv([*ROWS, ROWS[-1]]).encode(), "listed twice"),
         ("prices.csv", as_csv([*ROWS[:-1], ["Q2053", "words", "", "9.99"]]).encode(), "moved from"),
         ("missing.csv", None, "cannot be read as csv"),
     ],

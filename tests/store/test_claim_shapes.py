@@ -17,8 +17,7 @@ from store import claims
 from store.engine import Database
 from store.tables import ClaimVersion as Row
 from store.tables import Encounter, Transmission
-from tests.domain.billing.submission.course import START, Course
-from tests.domain.billing.submission.test_next_step import played, story
+from tests.domain.billing.submission.course import START, Course, played, story
 
 KEY = ("enc", "C", 1)
 BEHIND = {"payer": "aetna", "through": "2026-06-29", "total": "100.00"}

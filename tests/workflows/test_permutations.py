@@ -1,6 +1,6 @@
 """Any order of arrival with any repetition ends alike, through the real inbox, workflows and activities.
 
-In each example the events are shuffled, some come again, and they are taken in by a few parts of random size; between the
+In each example the events are shuffled, some are repeated, and they are received by a few parts of random size; between the
 parts the encounter decides on what it has, so that alerts are raised and resolved, holds come and go, claims are built from
 half of the facts. The end must be that of the events in their own order. `CART_PERMUTATIONS=500` tries that many of every
 scenario; two of each are part of every run.
@@ -142,7 +142,7 @@ def outcome(world: World, encounter: str) -> dict[str, Any]:
     """The same result: stage, holds, open alerts, custody, claims; nothing waits and nothing is counted twice."""
     row = world.encounter(encounter)
     with world.db.read() as session:
-        # Notices of what happened to other patients of the centre are no facts of this one.
+        # Notices of what happened to other patients of the center are no facts of this one.
         facts = col(EncounterEvent.type).not_in(NOTICES)
         own = select(EncounterEvent.event_id).where(EncounterEvent.encounter_id == encounter, facts)
         holders = set(session.exec(select(Inbox.event_id).where(Inbox.holder_event)))

@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from app.cli.worklists import worklist_lines
 from store.tables import ClaimVersion
-from tests.activities.billing.test_claim_life import Life
+from tests.kit.claim_life import Life
 from tests.kit.recorder import NOW, Recorder, feed, recorder
 from tests.kit.site import live_site
 from workflows.messages import ClaimMoment

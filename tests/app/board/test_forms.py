@@ -186,7 +186,7 @@ async def test_errors_stand_beside_their_fields_and_nothing_is_kept(board: Board
     assert problems(answer.text) == []
     assert re.search(r'id="f-lot"[^>]*aria-invalid="true"', text)
     assert 'id="f-lot-error"' in text
-    assert "max lies below min" in text
+    assert "max is below min" in text
     assert "enter your name" in text
     assert 'value="Lab 2"' in text
     assert '<a href="#f-lot">' in text

@@ -48,7 +48,7 @@ def test_the_same_file_again_is_put_aside_and_moves_nothing(post: Post) -> None:
     post.drop("paid.835.x12", "copy.x12")
     assert post.sweep() == 0
     assert len(post.answers()) == 1
-    assert post.reasons() == ["the same file was taken in before"]
+    assert post.reasons() == ["the same file was imported before"]
     assert post.alerts() == ["reply_file_refused"]
 
 
@@ -152,14 +152,14 @@ def test_a_file_that_cannot_be_read_holds_up_no_other(post: Post, monkeypatch: p
     post.add_claim()
     stuck = post.drop("accepted.999.x12", "a.x12")
     post.drop("accepted.277ca.x12", "b.x12")
-    read = ReplyDirectory._read
+    check = ReplyDirectory._check_size
 
-    def refused(directory: ReplyDirectory, path: Path) -> bytes:
+    def refused(directory: ReplyDirectory, path: Path) -> None:
         if path == stuck:
             raise PermissionError(path.name)
-        return read(directory, path)
+        check(directory, path)
 
-    monkeypatch.setattr(ReplyDirectory, "_read", refused)
+    monkeypatch.setattr(ReplyDirectory, "_check_size", refused)
     assert post.sweep() == 1
     assert [kind for kind, *_ in post.answers()] == ["277CA"]
     monkeypatch.undo()

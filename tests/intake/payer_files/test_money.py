@@ -57,7 +57,9 @@ def test_a_line_that_does_not_balance_puts_the_file_aside(sent: Post) -> None:
     lines = ("SVC*HC:J9185*1000*800**6~", "DTM*472*20260801~", "CAS*CO*45*150~")
     sent.put("835.x12", remittance(claim(CLAIM, "1", "1000", "800", *lines, cas="CAS*CO*45*50~"), transfer="800"))
     assert sent.sweep() == 0
-    assert sent.reasons() == ["a service line of it does not balance (SVC02, CAS, SVC03)"]
+    assert sent.reasons() == [
+        "a service line of it does not balance (SVC02, CAS, SVC03): 800 was paid, 850 is explained"
+    ]
 
 
 def test_reversal_and_correction_of_one_file_stand_in_their_order(sent: Post, rules: Rulebook) -> None:
