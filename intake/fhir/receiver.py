@@ -62,7 +62,7 @@ class FhirDoor:
         receipts: list[ReceiptResult] = []
         allowed = feed.may_write(allowed)
         for resource in notification.resources:
-            receipts += self._resource(feed, resource, notification.others, now, allowed, told=notification.at)
+            receipts += self._resource(feed, resource, notification.others, now, allowed, reported_at=notification.at)
         for kind, name in notification.deleted:
             receipts += self._deleted(feed, {"resourceType": kind, "id": name}, now)
         self._forget(feed, notification.forgotten)
@@ -86,7 +86,7 @@ class FhirDoor:
         for entry, raw, received_at in waiting:
             kept = json.loads(raw)
             others, stamp = kept["others"], _stamp_of(kept)
-            found = self._resource(feed, kept["resource"], others, now, allowed, told=received_at, stamp=stamp)
+            found = self._resource(feed, kept["resource"], others, now, allowed, reported_at=received_at, stamp=stamp)
             if all(one.quarantine_id != entry for one in found):
                 with self.db.write() as session:
                     named_resources.settle(session, entry, now)
@@ -101,7 +101,7 @@ class FhirDoor:
         now: datetime,
         allowed: frozenset[str] | None,
         *,
-        told: datetime | None,
+        reported_at: datetime | None,
         stamp: Stamp | None = None,
     ) -> list[ReceiptResult]:
         others, missing = self._with_remembered(feed, resource, others)
@@ -111,16 +111,16 @@ class FhirDoor:
             translated = translate(resource, others, feed, self.mapping, known)
         except NotUsable as error:
             traces = traces_of(resource, others, feed, self.mapping)
-            stamp = stamp or self._stamp(feed, resource, told, now)
+            stamp = stamp or self._stamp(feed, resource, reported_at, now)
             return self._kept(feed, resource, others, str(error), now, traces, missing, stamp)
         if not translated.steps:
-            return self._without_meaning(feed, resource, others, now, told)
-        stamp = stamp or self._stamp(feed, resource, told, now)
+            return self._without_meaning(feed, resource, others, now, reported_at)
+        stamp = stamp or self._stamp(feed, resource, reported_at, now)
         self._remember(feed, resource, others, now)
         events = envelopes(translated, resource, feed, stamp)
         try:
             receipts = receive_all(
-                self.db, self.keys, events, now, feed.name, translated.hint, allowed, translated.aside
+                self.db, self.keys, events, now, feed.name, translated.hint, allowed, translated.retain_for
             )
         except NotAllowed as error:
             return [ReceiptResult(None, None, Disposition.INVALID, (str(error),))]
@@ -160,7 +160,7 @@ class FhirDoor:
             with self.db.write() as session:
                 fhir.remember(session, self.keys, feed.name, found, now)
 
-    def _stamp(self, feed: FhirFeed, resource: Json, told: datetime | None, now: datetime) -> Stamp:
+    def _stamp(self, feed: FhirFeed, resource: Json, reported_at: datetime | None, now: datetime) -> Stamp:
         """Version and moment: of the resource, else of the notification, else by its content and when it came."""
         own = _own_stamp(resource, feed, self.mapping)
         if own is not None:
@@ -169,15 +169,15 @@ class FhirDoor:
         with self.db.write() as session:
             serialize(session)
             reference = reference_to(resource)
-            return fhir.stamp(session, self.keys, feed.name, reference, version, _hash(resource), told, now)
+            return fhir.stamp(session, self.keys, feed.name, reference, version, _hash(resource), reported_at, now)
 
     def _without_meaning(
-        self, feed: FhirFeed, resource: Json, others: Mapping[str, Json], now: datetime, told: datetime | None
+        self, feed: FhirFeed, resource: Json, others: Mapping[str, Json], now: datetime, reported_at: datetime | None
     ) -> list[ReceiptResult]:
-        """What has nothing to do with CAR-T passes, unless it names what is known or set aside here."""
+        """What has nothing to do with CAR-T passes, unless it names what is known or retained here."""
         traces = traces_by_name(resource, others, feed)
         with self.db.read() as session:
-            # That a stay set aside goes on at a place that is not listed changes nothing of it: its end is set aside, too.
+            # A retained stay that goes on at a place that is not listed does not change: its end is retained, too.
             goes_on = resource.get("resourceType") == "Encounter" and has_effect(resource)
             ours = (
                 matching.knows(session, self.keys, traces.numbers, None)
@@ -187,7 +187,7 @@ class FhirDoor:
         if not ours or self._is_older(feed, resource):
             IGNORED.labels(feed=feed.name).inc()
             return []
-        stamp = self._stamp(feed, resource, told, now)
+        stamp = self._stamp(feed, resource, reported_at, now)
         return self._kept(feed, resource, others, NAMES_KNOWN, now, traces, [], stamp)
 
     def _is_older(self, feed: FhirFeed, resource: Json) -> bool:
@@ -216,7 +216,7 @@ class FhirDoor:
         missing: list[str],
         stamp: Stamp | None,
     ) -> list[ReceiptResult]:
-        """Kept as it came, for a person to correct; what may be a stranger's is set aside or let pass."""
+        """Kept as it came, for a person to correct; what may concern an unmatched patient is retained or let pass."""
         kept: dict[str, Any] = {"resource": resource, "others": others}
         if stamp is not None and _own_stamp(resource, feed, self.mapping) is None:
             kept["stamp"] = {"version": stamp.version, "at": stamp.at}

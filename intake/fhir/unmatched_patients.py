@@ -26,7 +26,7 @@ def traces_of(resource: Json, others: Mapping[str, Json], feed: FhirFeed, mappin
 
 
 def traces_by_name(resource: Json, others: Mapping[str, Json], feed: FhirFeed) -> Traces:
-    """The traces of a resource that means nothing here, unless what it names is known or set aside.
+    """The traces of a resource that means nothing here, unless what it names is known or retained.
 
     One that is only planned or proposed may name a known order: that is how an order's bookings begin.
     """

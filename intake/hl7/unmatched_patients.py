@@ -48,7 +48,7 @@ def named_in(message: Message, feed: Feed) -> Named:
 
 
 def traces_by_name(message: Message, feed: Feed) -> Traces:
-    """The traces of a message that means nothing here, unless what it names is known or set aside."""
+    """The traces of a message that means nothing here, unless what it names is known or retained."""
     joins = message.trigger in IDENTITY or message.trigger == MERGE
     records = record_numbers(message, feed) if joins else ()
     return Traces(named_in(message, feed).numbers, None, None, records)

@@ -95,7 +95,7 @@ class ReplyDirectory:
             return False
         except NotUsable as error:
             if not (error.torn and self._young(path)):
-                self._put_aside(path, digest, str(error))
+                self._quarantine(path, digest, str(error))
             return False
         self._move(path, digest)
         if taken.departures:
@@ -138,7 +138,7 @@ class ReplyDirectory:
             os.replace(path, self._directory / PROCESSED / f"{digest[:24]}.x12")
         self._taker.moved(digest, self._clock())
 
-    def _put_aside(self, path: Path, digest: str, reason: str) -> None:
+    def _quarantine(self, path: Path, digest: str, reason: str) -> None:
         """Move the file, write why, open an alert. The name it came with may name a person; it stays in the record."""
         name = digest[:24] or self._keys.digest("reply file name", path.name)[:24]
         target = self._directory / QUARANTINE / f"{name}.x12"

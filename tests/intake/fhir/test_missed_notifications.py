@@ -165,7 +165,7 @@ async def test_a_server_that_is_not_there_is_recorded(world: World) -> None:
     assert world.record() == [("events 2 to 2", "unreachable ConnectError")]
 
 
-def test_a_heartbeat_is_heard(world: World) -> None:
+def test_a_heartbeat_is_noted(world: World) -> None:
     world.take(r4b("heartbeat", [], 0))
     with world.db.read() as session:
         assert last_seen(session)["st-mary-fhir"] == e.NOW

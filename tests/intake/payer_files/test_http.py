@@ -1,4 +1,4 @@
-"""Files of answers over HTTP: taken in like those of the directory, kept and replayable when they cannot be used."""
+"""Files of answers over HTTP: imported like those of the directory, kept and replayable when they cannot be used."""
 
 from __future__ import annotations
 
@@ -98,5 +98,5 @@ async def test_an_answer_to_an_unknown_claim_waits_in_quarantine_and_can_be_repl
 
 
 async def test_who_may_not_send_events_may_not_send_answers(r: Recorder) -> None:
-    answer = await r.http.post("/v1/replies", content="ISA", headers={"Authorization": "Bearer nobody"})
+    answer = await r.http.post("/v1/replies", content="ISA", headers={"Authorization": "Bearer unknown"})
     assert answer.status_code == 401
