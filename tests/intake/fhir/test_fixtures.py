@@ -25,7 +25,8 @@ from domain.encounter.record import Record
 from intake.site_mapping import SiteMapping, parse_mapping
 from store.facts import load_facts
 from store.tables import Encounter, Quarantine
-from tests.kit.gateway import DEPLOY, TOKEN, Gateway
+from tests.kit.files import DEPLOY
+from tests.kit.gateway import TOKEN, Gateway
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "fhir"
 CASES = sorted(path.parent for path in FIXTURES.glob("*/*/message"))

@@ -15,7 +15,7 @@ from intake.fhir.authorization import NotAuthorized, Tokens
 from intake.site_mapping import parse_mapping
 from tests.intake.fhir.fhir_server import CLIENT
 from tests.intake.fhir.test_named_resources import key_files, rsa
-from tests.kit.gateway import DEPLOY
+from tests.kit.files import DEPLOY
 
 MODULES = os.environ.get("CART_TEST_NODE_MODULES", "")
 SERVER = Path(__file__).with_name("authorization_server.mjs")

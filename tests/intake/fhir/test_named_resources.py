@@ -27,7 +27,7 @@ from store.tables import AlertRecord, AuditEntry, Encounter, FhirResource, Quara
 from tests.intake.fhir.fhir_server import CLIENT, FhirServer, serving
 from tests.intake.fhir.test_notifications import PATIENT, announced, appointment, encounter, r4, r4b
 from tests.kit import events as e
-from tests.kit.gateway import DEPLOY
+from tests.kit.files import DEPLOY
 
 Json = dict[str, Any]
 LOCATION: Json = {"resourceType": "Location", "id": "l1", "name": "APH1"}
