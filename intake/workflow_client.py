@@ -18,7 +18,7 @@ HEALTH_TIMEOUT = timedelta(seconds=2)
 Connect = Callable[[], Awaitable[Client]]
 
 
-class TemporalDoor:
+class WorkflowClient:
     """Delivers notes to encounters. Connects at the first use, so that the gateway serves while Temporal is down.
 
     Args:

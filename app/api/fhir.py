@@ -20,7 +20,7 @@ from app.api.senders import Sender
 from intake.fhir.notification import NAMED as NAMED
 from intake.fhir.notification import RESOURCES as RESOURCES
 from intake.fhir.notification import NotFhir, Notification, deletion, read_notification, reference_of
-from intake.fhir.receiver import FhirDoor
+from intake.fhir.receiver import FhirReceiver
 from intake.inbox.receive import Disposition
 from intake.site_mapping import FhirFeed
 
@@ -120,7 +120,7 @@ async def _taken(
     request: Request, parts: Parts, actor: Actor, feed: FhirFeed, notification: Notification, resource: Any = None
 ) -> Response:
     assert parts.mapping is not None
-    receiver = FhirDoor(parts.db, parts.keys, parts.mapping)
+    receiver = FhirReceiver(parts.db, parts.keys, parts.mapping)
     receipts, missing = await run_in_threadpool(receiver.take, feed, notification, parts.clock(), actor.facilities)
     if any(receipt.disposition is Disposition.INVALID and receipt.quarantine_id is None for receipt in receipts):
         await run_in_threadpool(parts.record, actor.name, f"{request.method} /v1/fhir", "(event)", "denied")

@@ -43,7 +43,7 @@ NECESSARY = ("Patient", *PLACES)
 
 
 @dataclass(frozen=True, slots=True)
-class FhirDoor:
+class FhirReceiver:
     """Reads FHIR notifications by the site's mapping."""
 
     db: Database

@@ -35,7 +35,7 @@ NAMES_KNOWN = (
 log = structlog.get_logger(__name__)
 
 
-class Hl7Door:
+class Hl7Receiver:
     """Takes HL7 v2 messages in by the site's mapping.
 
     Args:

@@ -9,7 +9,7 @@ from sqlmodel import select
 from intake.feed_health import FeedWatch
 from intake.feed_last_seen import FeedLastSeen
 from intake.hl7.message import read
-from intake.hl7.receiver import Hl7Door
+from intake.hl7.receiver import Hl7Receiver
 from intake.inbox.receive import receive
 from intake.site_mapping import parse_mapping
 from store.engine import Database
@@ -61,7 +61,7 @@ def test_a_feed_is_seen_by_every_message_and_not_only_by_those_about_our_patient
     db, keys = store
     clock = Clock()
     mapping = parse_mapping((DEPLOY / "hl7.example.toml").read_text())
-    door = Hl7Door(db, keys, mapping, clock, lambda: None)
+    door = Hl7Receiver(db, keys, mapping, clock, lambda: None)
     watch = FeedWatch(db, mapping.longest_silences, clock)
     dietitian, unknown = recorded("story")[16], recorded("broken")[0]
     for message, code in ((dietitian, "AA"), (unknown, "AE")):

@@ -35,7 +35,7 @@ from domain.events import HOLDER_TYPES
 from intake.delivery import Deliverer
 from intake.inbox.receive import Disposition, receive
 from intake.scenario_feeds import Feed, expand
-from intake.workflow_client import TemporalDoor
+from intake.workflow_client import WorkflowClient
 from store.config import ConfigCache
 from store.keys import Keyring
 from store.tables import NOTICES, AlertRecord, ClaimVersion, Encounter, EncounterEvent, Inbox, Quarantine
@@ -67,7 +67,7 @@ class Worlds:
         with ThreadPoolExecutor(8) as pool:
             async with build_worker(self.server.client, home, pool):
                 delivering = asyncio.create_task(
-                    Deliverer(db, TemporalDoor(self.server.client).deliver, poll_seconds=0.05).run()
+                    Deliverer(db, WorkflowClient(self.server.client).deliver, poll_seconds=0.05).run()
                 )
                 world = World(self.server, db, self.keys, home.service, home.settings.outbox)
                 yield world

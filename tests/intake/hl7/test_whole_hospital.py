@@ -17,7 +17,7 @@ from intake.delivery import Deliverer
 from intake.faults import Unsupported
 from intake.hl7.mapping_check import check
 from intake.hl7.message import read
-from intake.hl7.receiver import Hl7Door
+from intake.hl7.receiver import Hl7Receiver
 from intake.hl7.translate import translate
 from intake.inbox.receive import receive, replay
 from intake.replay import reader_of
@@ -44,7 +44,7 @@ class Hospital:
         self.db, self.keys = db, keys
         self.mapping = mapping.model_copy(update={"unmapped": "ignore"})
         self.now = e.NOW
-        self.door = Hl7Door(db, keys, self.mapping, lambda: self.now, lambda: None)
+        self.door = Hl7Receiver(db, keys, self.mapping, lambda: self.now, lambda: None)
 
     def take(self, data: bytes) -> str:
         """The acknowledgement's code and text."""
