@@ -43,10 +43,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The version of a resource and its moment, as ISO 8601."""
+    """The version of a resource and its moment, as ISO 8601.
+
+    Attributes:
+        kept: given here, because the resource has not both.
+    """
 
     version: str
     at: str
+    kept: bool = False
 
 
 def resource_key(keys: Keyring, feed: str, reference: str) -> str:
@@ -142,13 +147,13 @@ def stamp(
     when = told.isoformat() if told else None
     for place, (key, name, at, first) in enumerate(seen):
         if key == own and (version or place == len(seen) - 1 or (first is not None and first == when)):
-            return Stamp(name, at.isoformat())
+            return Stamp(name, at.isoformat(), kept=True)
     body["count"] = body.get("count", 0) + 1
     name = version or f"{content[:16]}-{body['count']}"
     at = _moment(seen, version, told or now)
     body["versions"] = [*body["versions"], [own, name, at.isoformat(), when]][-MOST_VERSIONS:]
     _put(session, keys, row, body, now)
-    return Stamp(name, at.isoformat())
+    return Stamp(name, at.isoformat(), kept=True)
 
 
 def _moment(seen: list[tuple[str, str, datetime, Any]], version: str | None, at: datetime) -> datetime:

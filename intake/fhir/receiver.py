@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from domain.events import Problem
 from intake.counters import IGNORED, count_departures
 from intake.faults import NotUsable
@@ -32,14 +34,19 @@ from store.fhir import Stamp
 from store.keys import Keyring
 
 FORMAT, KIND = "fhir", "fhir:"
-NO_VERSION = "version_missing"
 ASKED = "a resource that it only names is asked for"
 DELETED = (
     "deleted by its server, which does not say why: cancel the booking or the stay, or correct what was sent of it"
 )
 NAMES_KNOWN = "it names an appointment, a stay or an order that is known here: see whether it changes that"
+UNREADABLE = "it cannot be read; nothing of it was applied"
+UNFORESEEN = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
+"""A shape of JSON that nobody thought of: the resource is kept for a person, and what came with it is read."""
+
 NECESSARY = ("Patient", *PLACES)
 """Types without which nothing can be made of a resource; the order it is based on is not one of them."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,22 @@ class FhirDoor:
         told: datetime | None,
         stamp: Stamp | None = None,
     ) -> list[ReceiptResult]:
+        try:
+            return self._read(feed, resource, others, now, allowed, told, stamp)
+        except UNFORESEEN as error:
+            log.error("fhir.failed", error=type(error).__name__)
+            return self._kept(feed, resource, {}, UNREADABLE, now, None, [], None)
+
+    def _read(
+        self,
+        feed: FhirFeed,
+        resource: Json,
+        others: Mapping[str, Json],
+        now: datetime,
+        allowed: frozenset[str] | None,
+        told: datetime | None,
+        stamp: Stamp | None,
+    ) -> list[ReceiptResult]:
         others, missing = self._with_remembered(feed, resource, others)
         with self.db.read() as session:
             known = matching.recognize(session, self.keys, named_in(resource, others, feed))
@@ -124,9 +147,7 @@ class FhirDoor:
             )
         except NotAllowed as error:
             return [ReceiptResult(None, None, Disposition.INVALID, (str(error),))]
-        meta = mapping(resource.get("meta"))
-        unversioned = {NO_VERSION} if not texts(meta.get("versionId")) or not texts(meta.get("lastUpdated")) else set()
-        count_departures(FORMAT, translated.departures | unversioned)
+        count_departures(FORMAT, translated.departures)
         return receipts
 
     def _with_remembered(
@@ -218,7 +239,7 @@ class FhirDoor:
     ) -> list[ReceiptResult]:
         """Kept as it came, for a person to correct; what may be a stranger's is set aside or let pass."""
         kept: dict[str, Any] = {"resource": resource, "others": others}
-        if stamp is not None and _own_stamp(resource, feed, self.mapping) is None:
+        if stamp is not None and stamp.kept:
             kept["stamp"] = {"version": stamp.version, "at": stamp.at}
         raw = json.dumps(kept, sort_keys=True)
         kind = str(resource.get("resourceType"))
@@ -293,7 +314,7 @@ def _own_stamp(resource: Json, feed: FhirFeed, mapping_file: SiteMapping) -> Sta
 
 def _stamp_of(kept: Json) -> Stamp | None:
     stated = mapping(kept.get("stamp"))
-    return Stamp(str(stated["version"]), str(stated["at"])) if stated else None
+    return Stamp(str(stated["version"]), str(stated["at"]), kept=True) if stated else None
 
 
 def _hash(resource: Json) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.events import InvalidEvent, parse
 from domain.events.care import AdmissionClass
+from domain.events.characters import forbidden
 from intake.faults import NotUsable
 from intake.fhir.forms import in_form
 from intake.fhir.json_values import Json, codings, mapping, mappings, texts
@@ -69,6 +70,7 @@ OTHER_NUMBER = "known here under another of its numbers: see whether it is the s
 NO_FL17 = "Encounter.hospitalization.dischargeDisposition: neither in discharge of the mapping file nor a code of FL 17"
 BOOKED_HERE = "and the appointment is booked here"
 VENDOR_CLASS, CODE_OF_ONE_DIGIT, TYPE_BY_TEXT = "class_of_vendor", "discharge_code_of_one_digit", "type_by_text"
+NO_VERSION = "version_missing"
 OID = "urn:oid:"
 
 
@@ -120,6 +122,9 @@ def translate(
     translated = _appointment(reading) if appointment else _encounter(reading)
     if not translated.steps:
         return translated
+    meta = mapping(form.resource.get("meta"))
+    if not texts(meta.get("versionId")) or not texts(meta.get("lastUpdated")):
+        reading.departures.add(NO_VERSION)
     order = order_of(form.resource, others, feed)
     found = Translation(translated.steps, order, translated.hint, translated.aside, frozenset(reading.departures))
     for event in envelopes(found, form.resource, feed, Stamp("1", "2000-01-01T00:00:00+00:00")):
@@ -215,6 +220,8 @@ def _hint(reading: _Reading) -> Hint:
     if record is None:
         kind = reading.resource["resourceType"]
         raise NotUsable(f"{kind}: no patient with a record number of the system the mapping names")
+    if forbidden(record):
+        raise NotUsable("Patient.identifier: a record number with a control character or a mark of writing direction")
     return Hint(record, reading.feed.record_facility)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jwk import ECKey, KeySet
 from sqlmodel import select
 
 from domain.encounter.facts import fold
@@ -24,9 +23,9 @@ from store.engine import Database
 from store.facts import load_facts
 from store.keys import Keyring
 from store.tables import AlertRecord, AuditEntry, Encounter, FhirResource, Quarantine
-from tests.intake.fhir.fhir_server import CLIENT, FhirServer, serving
-from tests.intake.fhir.test_notifications import PATIENT, announced, appointment, encounter, r4, r4b
 from tests.kit import events as e
+from tests.kit.fhir import PATIENT, announced, appointment, encounter, r4, r4b
+from tests.kit.fhir_server import CLIENT, FhirServer, key_files, rsa, serving
 from tests.kit.files import DEPLOY
 
 Json = dict[str, Any]
@@ -175,17 +174,6 @@ async def test_what_is_remembered_names_nobody_in_the_clear(world: World, server
         rows = session.exec(select(FhirResource)).all()
     assert {row.kind for row in rows} == {"Patient", "Location"}
     assert all(b"CANARY" not in row.body and b"p1" not in row.resource_key.encode() for row in rows)
-
-
-def key_files(path: Path, *keys: RSAKey | ECKey) -> tuple[str, Json]:
-    """A file of private keys, and the public ones as their server has them."""
-    found = KeySet(list(keys))
-    path.write_text(json.dumps(found.as_dict(private=True)))
-    return str(path), dict(found.as_dict(private=False))
-
-
-def rsa(name: str) -> RSAKey:
-    return RSAKey.generate_key(2048, {"kid": name, "alg": "RS384", "use": "sig"}, private=True)
 
 
 async def test_a_token_is_had_for_a_signed_statement_and_used_until_it_ends(
