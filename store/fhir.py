@@ -130,7 +130,7 @@ def asked(session: Session, key: str, next_at: datetime | None) -> None:
 
 
 def stamp(
-    session: Session, keys: Keyring, feed: str, reference: str, version: str | None, content: str, told: datetime | None,
+    session: Session, keys: Keyring, feed: str, reference: str, version: str | None, content: str, stated_at: datetime | None,
     now: datetime,
 ) -> Stamp:  # fmt: skip
     """Version and moment of a resource that came without the one or the other; the same content again has the same.
@@ -138,19 +138,19 @@ def stamp(
     Args:
         version: as the server has it; None where it has none, and the content tells versions apart.
         content: hash of the content.
-        told: when the notification says it happened.
+        stated_at: when the notification says it happened.
     """
     row = _row(session, keys, feed, reference, now)
     body = _body(keys, row)
     seen = [(str(key), str(name), datetime.fromisoformat(at), first) for key, name, at, first in body["versions"]]
     own = f"v:{version}" if version else f"h:{content}"
-    when = told.isoformat() if told else None
+    when = stated_at.isoformat() if stated_at else None
     for place, (key, name, at, first) in enumerate(seen):
         if key == own and (version or place == len(seen) - 1 or (first is not None and first == when)):
             return Stamp(name, at.isoformat(), kept=True)
     body["count"] = body.get("count", 0) + 1
     name = version or f"{content[:16]}-{body['count']}"
-    at = _moment(seen, version, told or now)
+    at = _moment(seen, version, stated_at or now)
     body["versions"] = [*body["versions"], [own, name, at.isoformat(), when]][-MOST_VERSIONS:]
     _put(session, keys, row, body, now)
     return Stamp(name, at.isoformat(), kept=True)

@@ -1,4 +1,4 @@
-"""Access tokens of a FHIR server for us as a program: SMART Backend Services, or a token that somebody put into a file.
+"""Access tokens of a FHIR server for us as a program: SMART Backend Services, or a token from a file.
 
 A signed statement of who we are (private_key_jwt, RFC 7523) is exchanged for a token, which is used until it is about to
 expire or is refused. Keys are read again when their file changes; the first one that the server knows signs, so that a new

@@ -19,7 +19,7 @@ ASK_AFTER = timedelta(seconds=10)
 def count(db: Database, keys: Keyring, feed: str, notification: Notification, now: datetime) -> list[int]:
     """Note the numbers of a notification whose resources are stored; returns the numbers that are missing now.
 
-    A handshake begins to count anew. A heartbeat tells how many there should have been.
+    A handshake restarts the count. A heartbeat tells how many there should have been.
     """
     if notification.subscription is None:
         return []

@@ -41,7 +41,7 @@ DELETED = (
 NAMES_KNOWN = "it names an appointment, a stay or an order that is known here: see whether it changes that"
 UNREADABLE = "it cannot be read; nothing of it was applied"
 UNFORESEEN = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
-"""A shape of JSON that nobody thought of: the resource is kept for a person, and what came with it is read."""
+"""An unforeseen shape of JSON: the resource is kept for a person, and what came with it is read."""
 
 NECESSARY = ("Patient", *PLACES)
 """Types without which nothing can be made of a resource; the order it is based on is not one of them."""
@@ -69,7 +69,7 @@ class FhirDoor:
         receipts: list[ReceiptResult] = []
         allowed = feed.may_write(allowed)
         for resource in notification.resources:
-            receipts += self._resource(feed, resource, notification.others, now, allowed, told=notification.at)
+            receipts += self._resource(feed, resource, notification.others, now, allowed, stated_at=notification.at)
         for kind, name in notification.deleted:
             receipts += self._deleted(feed, {"resourceType": kind, "id": name}, now)
         self._forget(feed, notification.forgotten)
@@ -93,7 +93,7 @@ class FhirDoor:
         for entry, raw, received_at in waiting:
             kept = json.loads(raw)
             others, stamp = kept["others"], _stamp_of(kept)
-            found = self._resource(feed, kept["resource"], others, now, allowed, told=received_at, stamp=stamp)
+            found = self._resource(feed, kept["resource"], others, now, allowed, stated_at=received_at, stamp=stamp)
             if all(one.quarantine_id != entry for one in found):
                 with self.db.write() as session:
                     named_resources.settle(session, entry, now)
@@ -108,11 +108,11 @@ class FhirDoor:
         now: datetime,
         allowed: frozenset[str] | None,
         *,
-        told: datetime | None,
+        stated_at: datetime | None,
         stamp: Stamp | None = None,
     ) -> list[ReceiptResult]:
         try:
-            return self._read(feed, resource, others, now, allowed, told, stamp)
+            return self._read(feed, resource, others, now, allowed, stated_at, stamp)
         except UNFORESEEN as error:
             log.error("fhir.failed", error=type(error).__name__)
             return self._kept(feed, resource, {}, UNREADABLE, now, None, [], None)
@@ -124,7 +124,7 @@ class FhirDoor:
         others: Mapping[str, Json],
         now: datetime,
         allowed: frozenset[str] | None,
-        told: datetime | None,
+        stated_at: datetime | None,
         stamp: Stamp | None,
     ) -> list[ReceiptResult]:
         others, missing = self._with_remembered(feed, resource, others)
@@ -134,16 +134,16 @@ class FhirDoor:
             translated = translate(resource, others, feed, self.mapping, known)
         except NotUsable as error:
             traces = traces_of(resource, others, feed, self.mapping)
-            stamp = stamp or self._stamp(feed, resource, told, now)
+            stamp = stamp or self._stamp(feed, resource, stated_at, now)
             return self._kept(feed, resource, others, str(error), now, traces, missing, stamp)
         if not translated.steps:
-            return self._without_meaning(feed, resource, others, now, told)
-        stamp = stamp or self._stamp(feed, resource, told, now)
+            return self._without_meaning(feed, resource, others, now, stated_at)
+        stamp = stamp or self._stamp(feed, resource, stated_at, now)
         self._remember(feed, resource, others, now)
         events = envelopes(translated, resource, feed, stamp)
         try:
             receipts = receive_all(
-                self.db, self.keys, events, now, feed.name, translated.hint, allowed, translated.aside
+                self.db, self.keys, events, now, feed.name, translated.hint, allowed, translated.retain
             )
         except NotAllowed as error:
             return [ReceiptResult(None, None, Disposition.INVALID, (str(error),))]
@@ -181,7 +181,7 @@ class FhirDoor:
             with self.db.write() as session:
                 fhir.remember(session, self.keys, feed.name, found, now)
 
-    def _stamp(self, feed: FhirFeed, resource: Json, told: datetime | None, now: datetime) -> Stamp:
+    def _stamp(self, feed: FhirFeed, resource: Json, stated_at: datetime | None, now: datetime) -> Stamp:
         """Version and moment: of the resource, else of the notification, else by its content and when it came."""
         own = _own_stamp(resource, feed, self.mapping)
         if own is not None:
@@ -190,15 +190,15 @@ class FhirDoor:
         with self.db.write() as session:
             serialize(session)
             reference = reference_to(resource)
-            return fhir.stamp(session, self.keys, feed.name, reference, version, _hash(resource), told, now)
+            return fhir.stamp(session, self.keys, feed.name, reference, version, _hash(resource), stated_at, now)
 
     def _without_meaning(
-        self, feed: FhirFeed, resource: Json, others: Mapping[str, Json], now: datetime, told: datetime | None
+        self, feed: FhirFeed, resource: Json, others: Mapping[str, Json], now: datetime, stated_at: datetime | None
     ) -> list[ReceiptResult]:
-        """What has nothing to do with CAR-T passes, unless it names what is known or set aside here."""
+        """What has nothing to do with CAR-T passes, unless it names what is known or retained here."""
         traces = traces_by_name(resource, others, feed)
         with self.db.read() as session:
-            # That a stay set aside goes on at a place that is not listed changes nothing of it: its end is set aside, too.
+            # That a retained stay goes on at an unlisted place changes nothing of it; its end is retained, too.
             goes_on = resource.get("resourceType") == "Encounter" and has_effect(resource)
             ours = (
                 matching.knows(session, self.keys, traces.numbers, None)
@@ -208,7 +208,7 @@ class FhirDoor:
         if not ours or self._is_older(feed, resource):
             IGNORED.labels(feed=feed.name).inc()
             return []
-        stamp = self._stamp(feed, resource, told, now)
+        stamp = self._stamp(feed, resource, stated_at, now)
         return self._kept(feed, resource, others, NAMES_KNOWN, now, traces, [], stamp)
 
     def _is_older(self, feed: FhirFeed, resource: Json) -> bool:
@@ -218,7 +218,7 @@ class FhirDoor:
         if at is None or has_effect(resource):
             return False
         with self.db.read() as session:
-            last = named_resources.last_told(session, self.keys, str(resource.get("id")))
+            last = named_resources.last_stated(session, self.keys, str(resource.get("id")))
         return last is not None and last > at
 
     def _deleted(self, feed: FhirFeed, resource: Mapping[str, str], now: datetime) -> list[ReceiptResult]:
@@ -237,7 +237,7 @@ class FhirDoor:
         missing: list[str],
         stamp: Stamp | None,
     ) -> list[ReceiptResult]:
-        """Kept as it came, for a person to correct; what may be a stranger's is set aside or let pass."""
+        """Kept as it came, for a person to correct; what may be an unmatched patient's is retained or ignored."""
         kept: dict[str, Any] = {"resource": resource, "others": others}
         if stamp is not None and stamp.kept:
             kept["stamp"] = {"version": stamp.version, "at": stamp.at}

@@ -63,7 +63,7 @@ CLASSES: Mapping[str, AdmissionClass] = {
 
 
 OLD = "old"
-"""Identifier.use of a number that is not in effect any more: it may be somebody else's by now."""
+"""Identifier.use of a number that is not in effect any more: it may belong to another patient by now."""
 UNLISTED = "location: none of them is in the mapping file"
 NAMED_ONLY = "location: known by reference only, and not in the mapping file"
 OTHER_NUMBER = "known here under another of its numbers: see whether it is the same, and change or cancel it there"
@@ -80,15 +80,15 @@ class Translation:
 
     Attributes:
         order: the number of the order it is based on.
-        aside: how long its events are kept when nobody is known by them, on a feed of the whole hospital; None where that
-            is somebody's work.
+        retain: how long its events are retained when no patient is known by them, on a feed of the whole hospital; None where
+            they need work.
         departures: in what it departs from the standard.
     """
 
     steps: tuple[Step, ...] = ()
     order: str | None = None
     hint: Hint | None = None
-    aside: timedelta | None = None
+    retain: timedelta | None = None
     departures: frozenset[str] = frozenset()
 
 
@@ -126,7 +126,7 @@ def translate(
     if not texts(meta.get("versionId")) or not texts(meta.get("lastUpdated")):
         reading.departures.add(NO_VERSION)
     order = order_of(form.resource, others, feed)
-    found = Translation(translated.steps, order, translated.hint, translated.aside, frozenset(reading.departures))
+    found = Translation(translated.steps, order, translated.hint, translated.retain, frozenset(reading.departures))
     for event in envelopes(found, form.resource, feed, Stamp("1", "2000-01-01T00:00:00+00:00")):
         _fits(event)
     return found
@@ -304,7 +304,7 @@ def _type_codes(resource: Json) -> list[str]:
 def _encounter(reading: _Reading) -> Translation:
     resource, mapping_file = reading.resource, reading.mapping
     said, visit = _status(resource, ENCOUNTER), _required(resource, "id")
-    aside = mapping_file.aside if mapping_file.whole_hospital else None
+    retain = mapping_file.aside if mapping_file.whole_hospital else None
     if said is None:
         return Translation(departures=frozenset(reading.departures))
     if said == "cancelled":
@@ -314,8 +314,8 @@ def _encounter(reading: _Reading) -> Translation:
         if reading.known.visits:
             raise NotUsable(f"Encounter.identifier: {OTHER_NUMBER}")
         if mapping_file.whole_hospital and _record(reading) is None:
-            return Translation(undone, aside=REORDERED)
-        return Translation(undone, hint=_hint(reading), aside=aside)
+            return Translation(undone, retain=REORDERED)
+        return Translation(undone, hint=_hint(reading), retain=retain)
     places = _places(resource)
     place = _place(places, reading.references, mapping_file)
     if place is None:
@@ -330,7 +330,7 @@ def _encounter(reading: _Reading) -> Translation:
     ]
     if said == "ended":
         steps.append(("cart.admission.ended", _ended(reading, visit)))
-    return Translation(tuple(steps), hint=_hint(reading), aside=aside)
+    return Translation(tuple(steps), hint=_hint(reading), retain=retain)
 
 
 def _record(reading: _Reading) -> str | None:
@@ -350,8 +350,8 @@ def _elsewhere(reading: _Reading, said: str, visit: str, places: list[Json]) -> 
     if not own and reading.known.visits:
         raise NotUsable(f"Encounter.identifier: {OTHER_NUMBER}")
     if said == "ended":
-        aside = REORDERED if mapping_file.whole_hospital else None
-        return Translation((*_changes(reading, visit), ("cart.admission.ended", _ended(reading, visit))), aside=aside)
+        retain = REORDERED if mapping_file.whole_hospital else None
+        return Translation((*_changes(reading, visit), ("cart.admission.ended", _ended(reading, visit))), retain=retain)
     return Translation(_changes(reading, visit) if own else ())
 
 

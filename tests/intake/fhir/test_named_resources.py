@@ -166,7 +166,7 @@ async def test_what_is_gone_from_its_server_is_work_where_it_is_known(world: Wor
     assert world.kept() == ["unmapped"]
 
 
-async def test_what_is_remembered_names_nobody_in_the_clear(world: World, server: FhirServer) -> None:
+async def test_what_is_remembered_is_encrypted(world: World, server: FhirServer) -> None:
     server.resources = {"Patient/p1": PATIENT, "Location/l1": LOCATION}
     world.take(by_reference())
     await world.asker.ask()
@@ -234,7 +234,7 @@ async def test_keys_are_changed_without_a_restart_and_without_a_gap(
     assert world.bookings() == ["k0 booked", "k1 booked", "k2 booked"]
 
 
-async def test_a_key_that_nobody_knows_is_on_record_and_nothing_is_lost(
+async def test_a_key_that_the_server_does_not_know_is_on_record_and_nothing_is_lost(
     store: tuple[Database, Keyring], server: FhirServer, tmp_path: Path
 ) -> None:
     file, _ = key_files(tmp_path / "keys.json", rsa("ours"))
