@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.site import Site
+from intake.fhir import mapping_check as fhir
 from intake.hl7 import mapping_check as hl7
 from intake.site_mapping import SiteMapping
 
@@ -65,7 +66,21 @@ def _hl7(mapping: SiteMapping, _site: Site) -> Check:
     return check
 
 
-FORMATS: tuple[Format, ...] = (Format("hl7", _is_hl7, _hl7),)
+def _is_fhir(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" and b'"resourceType"' in head
+
+
+def _fhir(mapping: SiteMapping, _site: Site) -> Check:
+    seen = fhir.Seen()
+
+    def check(file: Path) -> Iterator[Checked]:
+        for one in fhir.check(file.read_bytes(), mapping, seen):
+            yield Checked(one.number, one.kind, one.outcome, one.detail, one.departures, one.bad)
+
+    return check
+
+
+FORMATS: tuple[Format, ...] = (Format("hl7", _is_hl7, _hl7), Format("fhir", _is_fhir, _fhir))
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:

@@ -43,10 +43,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The version of a resource and its moment, as ISO 8601."""
+    """The version of a resource and its moment, as ISO 8601.
+
+    Attributes:
+        kept: given here, because the resource has not both.
+    """
 
     version: str
     at: str
+    kept: bool = False
 
 
 def resource_key(keys: Keyring, feed: str, reference: str) -> str:
@@ -125,7 +130,7 @@ def asked(session: Session, key: str, next_at: datetime | None) -> None:
 
 
 def stamp(
-    session: Session, keys: Keyring, feed: str, reference: str, version: str | None, content: str, reported: datetime | None,
+    session: Session, keys: Keyring, feed: str, reference: str, version: str | None, content: str, stated_at: datetime | None,
     now: datetime,
 ) -> Stamp:  # fmt: skip
     """Version and moment of a resource that came without the one or the other; the same content again has the same.
@@ -133,22 +138,22 @@ def stamp(
     Args:
         version: as the server has it; None where it has none, and the content tells versions apart.
         content: hash of the content.
-        reported: the time that the notification states.
+        stated_at: when the notification says it happened.
     """
     row = _row(session, keys, feed, reference, now)
     body = _body(keys, row)
     seen = [(str(key), str(name), datetime.fromisoformat(at), first) for key, name, at, first in body["versions"]]
     own = f"v:{version}" if version else f"h:{content}"
-    when = reported.isoformat() if reported else None
+    when = stated_at.isoformat() if stated_at else None
     for place, (key, name, at, first) in enumerate(seen):
         if key == own and (version or place == len(seen) - 1 or (first is not None and first == when)):
-            return Stamp(name, at.isoformat())
+            return Stamp(name, at.isoformat(), kept=True)
     body["count"] = body.get("count", 0) + 1
     name = version or f"{content[:16]}-{body['count']}"
-    at = _moment(seen, version, reported or now)
+    at = _moment(seen, version, stated_at or now)
     body["versions"] = [*body["versions"], [own, name, at.isoformat(), when]][-MOST_VERSIONS:]
     _put(session, keys, row, body, now)
-    return Stamp(name, at.isoformat())
+    return Stamp(name, at.isoformat(), kept=True)
 
 
 def _moment(seen: list[tuple[str, str, datetime, Any]], version: str | None, at: datetime) -> datetime:

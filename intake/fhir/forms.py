@@ -65,7 +65,7 @@ def in_form(resource: Json, feed: FhirFeed, mapping_file: SiteMapping) -> Form:
     zone = _zone(feed, mapping_file)
     for path, holder, name in _times(made):
         holder[name] = _time(holder[name], f"{kind}.{path}", zone, found, ends=name == "end")
-    if kind == "Appointment" and made.get("status") in WITHOUT_PARTICIPANT and "participant" not in made:
+    if kind == "Appointment" and str(made.get("status")) in WITHOUT_PARTICIPANT and "participant" not in made:
         found.add(NO_PARTICIPANT)
         made["participant"] = [{"status": "declined"}]
     for one in mappings(made.get("contained")):
@@ -81,7 +81,11 @@ def _check(made: dict[str, Any], found: set[str]) -> None:
     concept = made.get("class")
     if isinstance(concept, dict) and "coding" in concept:
         concept = [concept]
-    if isinstance(concept, list) and not any(name in made for name in R5_NAMES) and made.get("status") not in R5_STATUS:
+    if (
+        isinstance(concept, list)
+        and not any(name in made for name in R5_NAMES)
+        and str(made.get("status")) not in R5_STATUS
+    ):
         every = [coding for one in concept for coding in codings(one)]
         check_form(made | {"class": dict(every[0]) if every else {}}, found)
         made["class"] = concept
@@ -97,7 +101,7 @@ def _is_newer(made: Json) -> bool:
     if made.get("resourceType") == "Appointment":
         return any("concept" in one for one in mappings(made.get("serviceType")))
     r5 = isinstance(made.get("class"), list) or any(name in made for name in R5_NAMES)
-    return r5 or made.get("status") in R5_STATUS
+    return r5 or str(made.get("status")) in R5_STATUS
 
 
 def _as_r4(made: dict[str, Any]) -> None:

@@ -136,7 +136,7 @@ class Asker:
         return [question for row in rows if row.missing and (question := self._question(row))]
 
     def _question(self, row: FhirSubscription) -> _Question | None:
-        """None where the mapping names no address to ask, or the sender named a subscription that is not of its server."""
+        """None where the mapping names no server to ask, or the sender named a subscription that is not of its server."""
         feed, found = self._mapping.fhir_feed(row.feed), _SUBSCRIPTION.search(row.reference)
         if feed is None or feed.ask_at is None or found is None:
             return None

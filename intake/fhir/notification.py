@@ -24,7 +24,7 @@ NO_STATUS = "subscription_status_missing"
 
 
 class NotFhir(ValueError):
-    """The body is no notification and no resource that is received; names the element, never its value."""
+    """The body is no notification and no resource that is read here; names the element, never its value."""
 
 
 @dataclass(frozen=True, slots=True)

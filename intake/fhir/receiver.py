@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from domain.events import Problem
 from intake.counters import IGNORED, count_departures
 from intake.faults import NotUsable
@@ -32,14 +34,19 @@ from store.fhir import Stamp
 from store.keys import Keyring
 
 FORMAT, KIND = "fhir", "fhir:"
-NO_VERSION = "version_missing"
 ASKED = "a resource that it only names is asked for"
 DELETED = (
     "deleted by its server, which does not say why: cancel the booking or the stay, or correct what was sent of it"
 )
 NAMES_KNOWN = "it names an appointment, a stay or an order that is known here: see whether it changes that"
+UNREADABLE = "it cannot be read; nothing of it was applied"
+UNFORESEEN = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
+"""An unforeseen shape of JSON: the resource is kept for a person, and what came with it is read."""
+
 NECESSARY = ("Patient", *PLACES)
 """Types without which nothing can be made of a resource; the order it is based on is not one of them."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class FhirReceiver:
         receipts: list[ReceiptResult] = []
         allowed = feed.may_write(allowed)
         for resource in notification.resources:
-            receipts += self._resource(feed, resource, notification.others, now, allowed, reported_at=notification.at)
+            receipts += self._resource(feed, resource, notification.others, now, allowed, stated_at=notification.at)
         for kind, name in notification.deleted:
             receipts += self._deleted(feed, {"resourceType": kind, "id": name}, now)
         self._forget(feed, notification.forgotten)
@@ -86,7 +93,7 @@ class FhirReceiver:
         for entry, raw, received_at in waiting:
             kept = json.loads(raw)
             others, stamp = kept["others"], _stamp_of(kept)
-            found = self._resource(feed, kept["resource"], others, now, allowed, reported_at=received_at, stamp=stamp)
+            found = self._resource(feed, kept["resource"], others, now, allowed, stated_at=received_at, stamp=stamp)
             if all(one.quarantine_id != entry for one in found):
                 with self.db.write() as session:
                     named_resources.settle(session, entry, now)
@@ -101,8 +108,24 @@ class FhirReceiver:
         now: datetime,
         allowed: frozenset[str] | None,
         *,
-        reported_at: datetime | None,
+        stated_at: datetime | None,
         stamp: Stamp | None = None,
+    ) -> list[ReceiptResult]:
+        try:
+            return self._read(feed, resource, others, now, allowed, stated_at, stamp)
+        except UNFORESEEN as error:
+            log.error("fhir.failed", error=type(error).__name__)
+            return self._kept(feed, resource, {}, UNREADABLE, now, None, [], None)
+
+    def _read(
+        self,
+        feed: FhirFeed,
+        resource: Json,
+        others: Mapping[str, Json],
+        now: datetime,
+        allowed: frozenset[str] | None,
+        stated_at: datetime | None,
+        stamp: Stamp | None,
     ) -> list[ReceiptResult]:
         others, missing = self._with_remembered(feed, resource, others)
         with self.db.read() as session:
@@ -111,22 +134,20 @@ class FhirReceiver:
             translated = translate(resource, others, feed, self.mapping, known)
         except NotUsable as error:
             traces = traces_of(resource, others, feed, self.mapping)
-            stamp = stamp or self._stamp(feed, resource, reported_at, now)
+            stamp = stamp or self._stamp(feed, resource, stated_at, now)
             return self._kept(feed, resource, others, str(error), now, traces, missing, stamp)
         if not translated.steps:
-            return self._without_meaning(feed, resource, others, now, reported_at)
-        stamp = stamp or self._stamp(feed, resource, reported_at, now)
+            return self._without_meaning(feed, resource, others, now, stated_at)
+        stamp = stamp or self._stamp(feed, resource, stated_at, now)
         self._remember(feed, resource, others, now)
         events = envelopes(translated, resource, feed, stamp)
         try:
             receipts = receive_all(
-                self.db, self.keys, events, now, feed.name, translated.hint, allowed, translated.retain_for
+                self.db, self.keys, events, now, feed.name, translated.hint, allowed, translated.retain
             )
         except NotAllowed as error:
             return [ReceiptResult(None, None, Disposition.INVALID, (str(error),))]
-        meta = mapping(resource.get("meta"))
-        unversioned = {NO_VERSION} if not texts(meta.get("versionId")) or not texts(meta.get("lastUpdated")) else set()
-        count_departures(FORMAT, translated.departures | unversioned)
+        count_departures(FORMAT, translated.departures)
         return receipts
 
     def _with_remembered(
@@ -160,7 +181,7 @@ class FhirReceiver:
             with self.db.write() as session:
                 fhir.remember(session, self.keys, feed.name, found, now)
 
-    def _stamp(self, feed: FhirFeed, resource: Json, reported_at: datetime | None, now: datetime) -> Stamp:
+    def _stamp(self, feed: FhirFeed, resource: Json, stated_at: datetime | None, now: datetime) -> Stamp:
         """Version and moment: of the resource, else of the notification, else by its content and when it came."""
         own = _own_stamp(resource, feed, self.mapping)
         if own is not None:
@@ -169,15 +190,15 @@ class FhirReceiver:
         with self.db.write() as session:
             serialize(session)
             reference = reference_to(resource)
-            return fhir.stamp(session, self.keys, feed.name, reference, version, _hash(resource), reported_at, now)
+            return fhir.stamp(session, self.keys, feed.name, reference, version, _hash(resource), stated_at, now)
 
     def _without_meaning(
-        self, feed: FhirFeed, resource: Json, others: Mapping[str, Json], now: datetime, reported_at: datetime | None
+        self, feed: FhirFeed, resource: Json, others: Mapping[str, Json], now: datetime, stated_at: datetime | None
     ) -> list[ReceiptResult]:
         """What has nothing to do with CAR-T passes, unless it names what is known or retained here."""
         traces = traces_by_name(resource, others, feed)
         with self.db.read() as session:
-            # A retained stay that goes on at a place that is not listed does not change: its end is retained, too.
+            # That a retained stay goes on at an unlisted place changes nothing of it; its end is retained, too.
             goes_on = resource.get("resourceType") == "Encounter" and has_effect(resource)
             ours = (
                 matching.knows(session, self.keys, traces.numbers, None)
@@ -187,7 +208,7 @@ class FhirReceiver:
         if not ours or self._is_older(feed, resource):
             IGNORED.labels(feed=feed.name).inc()
             return []
-        stamp = self._stamp(feed, resource, reported_at, now)
+        stamp = self._stamp(feed, resource, stated_at, now)
         return self._kept(feed, resource, others, NAMES_KNOWN, now, traces, [], stamp)
 
     def _is_older(self, feed: FhirFeed, resource: Json) -> bool:
@@ -197,7 +218,7 @@ class FhirReceiver:
         if at is None or has_effect(resource):
             return False
         with self.db.read() as session:
-            last = named_resources.last_reported(session, self.keys, str(resource.get("id")))
+            last = named_resources.last_stated(session, self.keys, str(resource.get("id")))
         return last is not None and last > at
 
     def _deleted(self, feed: FhirFeed, resource: Mapping[str, str], now: datetime) -> list[ReceiptResult]:
@@ -216,9 +237,9 @@ class FhirReceiver:
         missing: list[str],
         stamp: Stamp | None,
     ) -> list[ReceiptResult]:
-        """Kept as it came, for a person to correct; what may concern an unmatched patient is retained or let pass."""
+        """Kept as it came, for a person to correct; what may be an unmatched patient's is retained or ignored."""
         kept: dict[str, Any] = {"resource": resource, "others": others}
-        if stamp is not None and _own_stamp(resource, feed, self.mapping) is None:
+        if stamp is not None and stamp.kept:
             kept["stamp"] = {"version": stamp.version, "at": stamp.at}
         raw = json.dumps(kept, sort_keys=True)
         kind = str(resource.get("resourceType"))
@@ -293,7 +314,7 @@ def _own_stamp(resource: Json, feed: FhirFeed, mapping_file: SiteMapping) -> Sta
 
 def _stamp_of(kept: Json) -> Stamp | None:
     stated = mapping(kept.get("stamp"))
-    return Stamp(str(stated["version"]), str(stated["at"])) if stated else None
+    return Stamp(str(stated["version"]), str(stated["at"]), kept=True) if stated else None
 
 
 def _hash(resource: Json) -> str:

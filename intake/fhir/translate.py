@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.events import InvalidEvent, parse
 from domain.events.care import AdmissionClass
+from domain.events.characters import forbidden
 from intake.faults import NotUsable
 from intake.fhir.forms import in_form
 from intake.fhir.json_values import Json, codings, mapping, mappings, texts
@@ -62,13 +63,14 @@ CLASSES: Mapping[str, AdmissionClass] = {
 
 
 OLD = "old"
-"""Identifier.use of a number that is not in effect any more: it may be another person's by now."""
+"""Identifier.use of a number that is not in effect any more: it may belong to another patient by now."""
 UNLISTED = "location: none of them is in the mapping file"
 NAMED_ONLY = "location: known by reference only, and not in the mapping file"
 OTHER_NUMBER = "known here under another of its numbers: see whether it is the same, and change or cancel it there"
 NO_FL17 = "Encounter.hospitalization.dischargeDisposition: neither in discharge of the mapping file nor a code of FL 17"
 BOOKED_HERE = "and the appointment is booked here"
 VENDOR_CLASS, CODE_OF_ONE_DIGIT, TYPE_BY_TEXT = "class_of_vendor", "discharge_code_of_one_digit", "type_by_text"
+NO_VERSION = "version_missing"
 OID = "urn:oid:"
 
 
@@ -78,15 +80,15 @@ class Translation:
 
     Attributes:
         order: the number of the order it is based on.
-        retain_for: how long its events are retained when they match no encounter, on a feed of the whole hospital; None
-            where they need work.
+        retain: how long its events are retained when no patient is known by them, on a feed of the whole hospital; None where
+            they need work.
         departures: in what it departs from the standard.
     """
 
     steps: tuple[Step, ...] = ()
     order: str | None = None
     hint: Hint | None = None
-    retain_for: timedelta | None = None
+    retain: timedelta | None = None
     departures: frozenset[str] = frozenset()
 
 
@@ -120,8 +122,11 @@ def translate(
     translated = _appointment(reading) if appointment else _encounter(reading)
     if not translated.steps:
         return translated
+    meta = mapping(form.resource.get("meta"))
+    if not texts(meta.get("versionId")) or not texts(meta.get("lastUpdated")):
+        reading.departures.add(NO_VERSION)
     order = order_of(form.resource, others, feed)
-    found = Translation(translated.steps, order, translated.hint, translated.retain_for, frozenset(reading.departures))
+    found = Translation(translated.steps, order, translated.hint, translated.retain, frozenset(reading.departures))
     for event in envelopes(found, form.resource, feed, Stamp("1", "2000-01-01T00:00:00+00:00")):
         _fits(event)
     return found
@@ -215,6 +220,8 @@ def _hint(reading: _Reading) -> Hint:
     if record is None:
         kind = reading.resource["resourceType"]
         raise NotUsable(f"{kind}: no patient with a record number of the system the mapping names")
+    if forbidden(record):
+        raise NotUsable("Patient.identifier: a record number with a control character or a mark of writing direction")
     return Hint(record, reading.feed.record_facility)
 
 
@@ -297,7 +304,7 @@ def _type_codes(resource: Json) -> list[str]:
 def _encounter(reading: _Reading) -> Translation:
     resource, mapping_file = reading.resource, reading.mapping
     said, visit = _status(resource, ENCOUNTER), _required(resource, "id")
-    retain_for = mapping_file.retain_for if mapping_file.whole_hospital else None
+    retain = mapping_file.retain_for if mapping_file.whole_hospital else None
     if said is None:
         return Translation(departures=frozenset(reading.departures))
     if said == "cancelled":
@@ -307,8 +314,8 @@ def _encounter(reading: _Reading) -> Translation:
         if reading.known.visits:
             raise NotUsable(f"Encounter.identifier: {OTHER_NUMBER}")
         if mapping_file.whole_hospital and _record(reading) is None:
-            return Translation(undone, retain_for=REORDERED)
-        return Translation(undone, hint=_hint(reading), retain_for=retain_for)
+            return Translation(undone, retain=REORDERED)
+        return Translation(undone, hint=_hint(reading), retain=retain)
     places = _places(resource)
     place = _place(places, reading.references, mapping_file)
     if place is None:
@@ -323,7 +330,7 @@ def _encounter(reading: _Reading) -> Translation:
     ]
     if said == "ended":
         steps.append(("cart.admission.ended", _ended(reading, visit)))
-    return Translation(tuple(steps), hint=_hint(reading), retain_for=retain_for)
+    return Translation(tuple(steps), hint=_hint(reading), retain=retain)
 
 
 def _record(reading: _Reading) -> str | None:
@@ -343,10 +350,8 @@ def _elsewhere(reading: _Reading, said: str, visit: str, places: list[Json]) -> 
     if not own and reading.known.visits:
         raise NotUsable(f"Encounter.identifier: {OTHER_NUMBER}")
     if said == "ended":
-        retain_for = REORDERED if mapping_file.whole_hospital else None
-        return Translation(
-            (*_changes(reading, visit), ("cart.admission.ended", _ended(reading, visit))), retain_for=retain_for
-        )
+        retain = REORDERED if mapping_file.whole_hospital else None
+        return Translation((*_changes(reading, visit), ("cart.admission.ended", _ended(reading, visit))), retain=retain)
     return Translation(_changes(reading, visit) if own else ())
 
 

@@ -12,7 +12,7 @@ from store.identifiers import Hint
 
 
 def traces_of(resource: Json, others: Mapping[str, Json], feed: FhirFeed, mapping: SiteMapping) -> Traces | None:
-    """The traces of an unusable stay that may be a stranger's; None where the site asks for all of them.
+    """The traces of an unusable stay that may be an unmatched patient's; None where the site asks for all of them.
 
     At a place that is not listed only its own numbers say that it is ours: a patient of ours has other visits, too.
     """

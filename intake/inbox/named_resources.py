@@ -41,7 +41,7 @@ def waiting(session: Session, keys: Keyring, resources: Collection[str]) -> list
     return [(row.quarantine_id, open_body(keys, row).raw or "", row.received_at) for row in rows]
 
 
-def last_reported(session: Session, keys: Keyring, number: str) -> datetime | None:
+def last_stated(session: Session, keys: Keyring, number: str) -> datetime | None:
     """The latest moment of what was received of a booking or a stay, by its number; None where nothing was."""
     encounters = select(Alias.encounter_id).where(Alias.alias_key == alias_key(keys, number), Alias.kind != MRN)
     of_kind = or_(*(col(Inbox.type).like(f"{prefix}%") for prefix in BOOKINGS))

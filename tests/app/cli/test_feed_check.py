@@ -64,3 +64,26 @@ def test_playing_a_feed_keeps_its_command(tmp_path: Path) -> None:
     assert (result.exit_code, "none.yaml" in result.output) == (2, True)
     result = CliRunner().invoke(cli, ["feed", "--anchor", "yesterday", str(tmp_path / "none.yaml")])
     assert result.exit_code == 2
+
+
+FHIR = FIXTURES.parent / "fhir"
+
+
+def test_fhir_resources_are_known_to_those_after_them_and_departures_are_named() -> None:
+    code, lines = checked(str(FHIR / "Encounter_finished" / "completed-of-r5"))
+    assert code == 0
+    assert [line.split(":1 ", 1)[1].split()[1] for line in lines[:3]] == [
+        "cart.appointment.booked",
+        "cart.admission.started",
+        "cart.admission.started",
+    ]
+    assert lines[2].endswith("departs: r5_form")
+    code, lines = checked(str(FHIR / "Appointment_cancelled" / "with-another-type"))
+    assert (code, "cart.appointment.cancelled" in lines[1]) == (0, True)
+
+
+def test_every_fhir_fixture_is_checked_and_no_value_is_shown() -> None:
+    code, lines = checked(str(FHIR))
+    assert code == 1
+    assert not any("F-MRN" in line or "Sample" in line for line in lines)
+    assert not any("refused" in line for line in lines if "by-a-header-of-medplum" not in line and ":1 " in line)

@@ -13,12 +13,11 @@ import pytest
 
 from intake.fhir.authorization import NotAuthorized, Tokens
 from intake.site_mapping import parse_mapping
-from tests.intake.fhir.fhir_server import CLIENT
-from tests.intake.fhir.test_named_resources import key_files, rsa
+from tests.kit.fhir_server import CLIENT, key_files, rsa
 from tests.kit.files import DEPLOY
 
 MODULES = os.environ.get("CART_TEST_NODE_MODULES", "")
-SERVER = Path(__file__).with_name("authorization_server.mjs")
+SERVER = Path(__file__).parents[2] / "kit" / "authorization_server.mjs"
 
 
 @pytest.mark.skipif(

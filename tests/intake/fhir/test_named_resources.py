@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jwk import ECKey, KeySet
 from sqlmodel import select
 
 from domain.encounter.facts import fold
@@ -24,9 +23,9 @@ from store.engine import Database
 from store.facts import load_facts
 from store.keys import Keyring
 from store.tables import AlertRecord, AuditEntry, Encounter, FhirResource, Quarantine
-from tests.intake.fhir.fhir_server import CLIENT, FhirServer, serving
-from tests.intake.fhir.test_notifications import PATIENT, announced, appointment, encounter, r4, r4b
 from tests.kit import events as e
+from tests.kit.fhir import PATIENT, announced, appointment, encounter, r4, r4b
+from tests.kit.fhir_server import CLIENT, FhirServer, key_files, rsa, serving
 from tests.kit.files import DEPLOY
 
 Json = dict[str, Any]
@@ -167,7 +166,7 @@ async def test_what_is_gone_from_its_server_is_work_where_it_is_known(world: Wor
     assert world.kept() == ["unmapped"]
 
 
-async def test_what_is_remembered_names_no_patient_in_plain_text(world: World, server: FhirServer) -> None:
+async def test_what_is_remembered_is_encrypted(world: World, server: FhirServer) -> None:
     server.resources = {"Patient/p1": PATIENT, "Location/l1": LOCATION}
     world.take(by_reference())
     await world.asker.ask()
@@ -175,17 +174,6 @@ async def test_what_is_remembered_names_no_patient_in_plain_text(world: World, s
         rows = session.exec(select(FhirResource)).all()
     assert {row.kind for row in rows} == {"Patient", "Location"}
     assert all(b"CANARY" not in row.body and b"p1" not in row.resource_key.encode() for row in rows)
-
-
-def key_files(path: Path, *keys: RSAKey | ECKey) -> tuple[str, Json]:
-    """A file of private keys, and the public ones as their server has them."""
-    found = KeySet(list(keys))
-    path.write_text(json.dumps(found.as_dict(private=True)))
-    return str(path), dict(found.as_dict(private=False))
-
-
-def rsa(name: str) -> RSAKey:
-    return RSAKey.generate_key(2048, {"kid": name, "alg": "RS384", "use": "sig"}, private=True)
 
 
 async def test_a_token_is_had_for_a_signed_statement_and_used_until_it_ends(
@@ -246,7 +234,7 @@ async def test_keys_are_changed_without_a_restart_and_without_a_gap(
     assert world.bookings() == ["k0 booked", "k1 booked", "k2 booked"]
 
 
-async def test_an_unknown_key_is_on_record_and_nothing_is_lost(
+async def test_a_key_that_the_server_does_not_know_is_on_record_and_nothing_is_lost(
     store: tuple[Database, Keyring], server: FhirServer, tmp_path: Path
 ) -> None:
     file, _ = key_files(tmp_path / "keys.json", rsa("ours"))

@@ -19,37 +19,8 @@ from intake.inbox.receive import receive
 from store.facts import load_facts
 from store.tables import AlertRecord, Encounter, Inbox, Quarantine
 from tests.kit import events as e
-from tests.kit.fhir import FEED, MRN_SYSTEM, PATIENT, Json, appointment, r4b
+from tests.kit.fhir import FEED, MRN_SYSTEM, PATIENT, Json, announced, appointment, encounter, r4, r4b
 from tests.kit.gateway import TOKEN, Gateway
-
-
-def encounter(version: int, status: str = "in-progress", **more: Any) -> Json:
-    return {
-        "resourceType": "Encounter",
-        "id": "v1",
-        "meta": {"versionId": str(version), "lastUpdated": f"2026-04-0{version}T08:00:00Z"},
-        "status": status,
-        "class": {"code": "IMP"},
-        "subject": {"identifier": {"system": MRN_SYSTEM, "value": "MRN-CANARY-77"}},
-        "period": {"start": "2026-03-31T06:30:00-04:00"},
-        "location": [{"location": {"display": "8W"}}],
-        **more,
-    }
-
-
-def r4(kind: str, numbers: list[int], since: int, *resources: Json) -> Json:
-    """The same in the form of the R4 backport: the status is a Parameters resource."""
-    parameters: list[Json] = [
-        {"name": "subscription", "valueReference": {"reference": "Subscription/s1"}},
-        {"name": "type", "valueCode": kind},
-        {"name": "events-since-subscription-start", "valueString": str(since)},
-    ]
-    parameters += [
-        {"name": "notification-event", "part": [{"name": "event-number", "valueString": str(number)}]}
-        for number in numbers
-    ]
-    status = {"resourceType": "Parameters", "parameter": parameters}
-    return {"resourceType": "Bundle", "type": "history", "entry": [{"resource": one} for one in (status, *resources)]}
 
 
 async def send(gateway: Gateway, body: Any, status: int = 200) -> Json:
@@ -87,20 +58,6 @@ async def test_handshake_heartbeat_and_events_are_counted_and_a_gap_is_named_unt
     assert (await send(fhir, form("query-event", [5], 5, encounter(2), PATIENT)))["missing"] == []
     with fhir.db.read() as session:
         assert session.exec(select(AlertRecord.state)).one() == "resolved"
-
-
-def announced(payload: str) -> Json:
-    """As the guide's examples: of ids only with the status alone or with entries without resource, or empty."""
-    bundle = r4("event-notification", [2], 2)
-    event = bundle["entry"][0]["resource"]["parameter"][-1]
-    url = "https://fhir.stmary.example/r4/Appointment/a1"
-    if payload != "empty":
-        event["part"].append({"name": "focus", "valueReference": {"reference": url}})
-    if payload == "id-only with entries":
-        bundle["entry"].append({"fullUrl": url, "request": {"method": "POST", "url": "Appointment"}})
-    if payload == "another resource":
-        bundle["entry"].append({"fullUrl": "urn:uuid:1", "resource": PATIENT})
-    return bundle
 
 
 @pytest.mark.parametrize("payload", ["empty", "id-only", "id-only with entries", "another resource"])

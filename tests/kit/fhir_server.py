@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,9 +17,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet, RSAKey
 
-from tests.intake.fhir.test_notifications import r4b
+from tests.kit.fhir import r4b
 
 CLIENT = "cart-encounter"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -124,3 +126,14 @@ async def serving(known: FhirServer) -> AsyncIterator[FhirServer]:
     yield known
     server.should_exit = True
     await task
+
+
+def key_files(path: Path, *keys: RSAKey | ECKey) -> tuple[str, Json]:
+    """A file of private keys, and the public ones as their server has them."""
+    found = KeySet(list(keys))
+    path.write_text(json.dumps(found.as_dict(private=True)))
+    return str(path), dict(found.as_dict(private=False))
+
+
+def rsa(name: str) -> RSAKey:
+    return RSAKey.generate_key(2048, {"kid": name, "alg": "RS384", "use": "sig"}, private=True)
