@@ -148,7 +148,7 @@ def _unusable(
     traces = traces_of(resource, others, feed, mapping)
     if traces is None:
         return kind, "quarantined", str(error), NONE
-    return kind, "set aside", f"{error}; quarantined if it is about a known patient or stay", NONE
+    return kind, "retained", f"{error}; quarantined if it is about a known patient or stay", NONE
 
 
 def _feed(data: bytes, mapping: SiteMapping) -> FhirFeed | None:
