@@ -12,6 +12,7 @@ from pathlib import Path
 from domain.site import Site
 from intake.fhir import mapping_check as fhir
 from intake.hl7 import mapping_check as hl7
+from intake.payer_files import file_check as x12
 from intake.site_mapping import SiteMapping
 
 HEAD = 4096
@@ -80,7 +81,23 @@ def _fhir(mapping: SiteMapping, _site: Site) -> Check:
     return check
 
 
-FORMATS: tuple[Format, ...] = (Format("hl7", _is_hl7, _hl7), Format("fhir", _is_fhir, _fhir))
+def _is_x12(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:3] == b"ISA"
+
+
+def _x12(_mapping: SiteMapping, site: Site) -> Check:
+    def check(file: Path) -> Iterator[Checked]:
+        for one in x12.check(file, site.facilities[0].zone):
+            yield Checked(one.number, one.kind, one.outcome, one.detail, one.departures, one.bad)
+
+    return check
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("hl7", _is_hl7, _hl7),
+    Format("fhir", _is_fhir, _fhir),
+    Format("x12", _is_x12, _x12),
+)
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:

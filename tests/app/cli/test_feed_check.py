@@ -87,3 +87,20 @@ def test_every_fhir_fixture_is_checked_and_no_value_is_shown() -> None:
     assert code == 1
     assert not any("F-MRN" in line or "Sample" in line for line in lines)
     assert not any("refused" in line for line in lines if "by-a-header-of-medplum" not in line and ":1 " in line)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "code", "shown"),
+    [
+        ("277ca-rejected-separator-gt", 0, ("277CA", "cart.claim.acknowledged", "rejected (")),
+        ("277ca-accepted", 0, ("277CA", "cart.claim.acknowledged", "accepted")),
+        ("835-paid", 0, ("835", "cart.claim.remitted")),
+        ("835-without-payer-contact-and-address", 0, ("cart.claim.remitted", "departs: ")),
+        ("835-does-not-balance", 1, ("refused",)),
+        ("277ca-torn", 1, ("refused",)),
+    ],
+)
+def test_a_file_of_payer_responses_is_checked_too(fixture: str, code: int, shown: tuple[str, ...]) -> None:
+    found, lines = checked(str(FIXTURES.parent / "x12" / fixture / "message"))
+    assert found == code, lines
+    assert any(all(word in line for word in shown) for line in lines), lines
