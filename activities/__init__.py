@@ -1,5 +1,5 @@
-"""The hand: the only code that touches the world (database, vault, claim files, alerts, metrics), and `decide`.
+"""Temporal activities: load, ask the domain, write.
 
-Belongs here: Temporal activities, the store, crypto, reading of rulebook and site file. Does not belong here: a rule (that
-is domain) or a wait (that is workflows).
+Belongs here: the activities of each workflow, and files and messages that they write. Does not belong here: a rule (`domain`),
+SQL (`store`) or a wait (`workflows`).
 """

@@ -33,7 +33,7 @@ NOTHING = ClaimFollowUp(state=State.WITHDRAWN, version=0, settled=True)
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """A step that was taken and saved. `late`: a newer one of the same run was saved before, and this one was not."""
+    """A step that was saved. `late`: a newer one of the same run was saved before, and this one was not."""
 
     files: ClaimFiles
     step: Step
@@ -80,7 +80,7 @@ class ClaimActivities:
 
     @activity.defn(name="transmit_claim")
     def transmit_claim(self, moment: ClaimMoment) -> ClaimFollowUp:
-        """Send the version that counts now, if its time has come; returns the state of the claim then."""
+        """Send the current version, if its time has come; return the state of the claim then."""
         facts: EncounterFacts | None = None
         try:
             with self.service.db.write() as session:
@@ -97,7 +97,7 @@ class ClaimActivities:
     def _sent(self, moment: ClaimMoment, facts: EncounterFacts, out: transmit.Outgoing) -> ClaimFollowUp:
         try:
             sent = transmit.write(self.service.db, self._loader(moment, facts), self.outbox, out, moment.now)
-        except OSError as error:  # tried again until there is room; a biller should know of it before filing ends
+        except OSError as error:  # retried until there is room; a biller should know of it before filing ends
             self._follow(moment, facts, f"the outbox cannot be written ({error.strerror}); it is tried again")
             raise
         if sent.waits_until is None:
@@ -105,7 +105,7 @@ class ClaimActivities:
         return self._follow(moment, facts, sent.obstacle)
 
     def _outgoing(self, session: Session, moment: ClaimMoment, stepped: Stepped) -> transmit.Outgoing | None:
-        """The file that is to be written now: of a batch, of a version that has its number, or of one that takes it now."""
+        """Return the file to write now: of a batch, of a version that has its number, or of one that gets it now."""
         batched = batches.unwritten(session, _key(moment))
         if batched is not None:
             return transmit.again(session, stepped.files, batched[0])
@@ -131,7 +131,7 @@ class ClaimActivities:
         facts: EncounterFacts | None = None,
         obstacle: str | None = None,
     ) -> Stepped:
-        """What follows while nothing new is decided, saved unless a newer look of the same run was."""
+        """Return the step without a new decision, saved unless a newer one of the same run was."""
         files = self._locked(session, _key(moment), facts)
         step = self._next(files, UNCHANGED, moment.now, obstacle)
         latest = step.current
@@ -147,7 +147,7 @@ class ClaimActivities:
         return Stepped(replace(files, versions=saved), step, late=False)
 
     def _reported(self, session: Session, moment: ClaimMoment, stepped: Stepped) -> ClaimFollowUp:
-        """The step as the workflow sees it; its alerts are open from now on, and no others of the claim."""
+        """Return the step as the workflow sees it; open its alerts and resolve others of the claim."""
         if stepped.step.current is None:
             return NOTHING
         if not stepped.late:
@@ -183,7 +183,7 @@ def _key(asked: ClaimQuestion | ClaimMoment) -> claims.ClaimKey:
 
 
 def _answered_later(latest: ClaimVersion, question: ClaimQuestion) -> bool:
-    """A newer question was answered already: of more facts, or of the same facts at a later moment."""
+    """Whether a newer question was answered already: of more facts, or of the same facts at a later moment."""
     if latest.sequence != question.up_to_sequence or latest.decided_at is None:
         return latest.sequence > question.up_to_sequence
     return latest.decided_at > question.now
@@ -214,7 +214,7 @@ def _follow_up(step: Step) -> ClaimFollowUp:
 
 
 def _with_batch(shown: ClaimFollowUp, batched: tuple[Transmission, Batch] | None, now: datetime) -> ClaimFollowUp:
-    """A claim in a batch is looked at when the batch closes: whichever of its claims comes first writes the file."""
+    """Set the next check of a claim in a batch to the closing of the batch: the first of its claims writes the file."""
     if batched is None:
         return shown
     closes = batched[1].closes_at

@@ -1,4 +1,4 @@
-"""Asking the domain: facts from the store, rulebook and site from their files, one pure answer."""
+"""The decision service: facts from the store, rulebook and site from their files, one pure answer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from store.unit import Store
 from workflows.messages import Question
 
 REMEMBERED = 64
-"""Decisions kept in memory: the activities that follow one `decide` ask the same question again."""
+"""Decisions kept in memory: the activities after one `decide` need the same decision."""
 
 Key = tuple[object, ...]
 
 
 class DecisionService:
-    """Answers questions. The same facts, rulebook, site and moment give the same decision."""
+    """Returns decisions. The same facts, rulebook, site and moment give the same decision."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -48,7 +48,7 @@ class DecisionService:
         return self.store.config
 
     def facts(self, encounter: str) -> EncounterFacts:
-        """The encounter's facts, for an activity to load once."""
+        """Return the encounter's facts, for an activity to load once."""
         with self.store.read() as unit:
             return unit.facts(encounter)
 
@@ -58,16 +58,13 @@ class DecisionService:
     def decision(
         self, encounter: str, up_to_sequence: int, now: datetime, own: EncounterFacts | None = None
     ) -> Decision:
-        """The whole decision on the facts up to a sequence. One that was made lately reads nothing.
+        """Return the complete decision on the facts up to a sequence; a recent one is returned from memory.
 
         Args:
-            own: the encounter's facts, where they are loaded already.
-
-        Args:
-            own: the encounter's facts, at least those up to the sequence, where they are loaded already.
+            own: the encounter's facts, at least those up to the sequence, if they are loaded already.
 
         Raises:
-            RulebookError, SiteError: a file of the configuration does not fit.
+            RulebookError, SiteError: a configuration file is not consistent.
         """
         rules, site = self.config.rules(), self.config.site()
         key = (encounter, up_to_sequence, now, rules.digest, id(site))
@@ -87,13 +84,13 @@ class DecisionService:
 
 
 MARKED = (*RESPONSES, CorrectionMade, ReferralReceived)
-"""What can change the mark of a claim."""
+"""The facts that can change the hash of a claim."""
 
 
 def claim_marks(keys: Keyring, own: EncounterFacts, up_to_sequence: int, claims: Mapping[str, str]) -> dict[str, str]:
-    """A hash of what counts beside the content of each claim, by claim key: its payer responses, and a corrected insured.
+    """Return a hash by claim key of its payer responses and of a corrected insured.
 
-    It changes when a response comes or is corrected and when a later referral names another insured; the encounter's
+    It changes when a response arrives or is corrected and when a later referral names another insured. The encounter's
     workflow then wakes the claim's.
 
     Args:
@@ -112,7 +109,7 @@ def claim_marks(keys: Keyring, own: EncounterFacts, up_to_sequence: int, claims:
 
 
 def _corrected_insured(keys: Keyring, own: EncounterFacts) -> str:
-    """A keyed hash of who the newest referral names, where that is another than the first one named."""
+    """Return a keyed hash of the insured in the newest referral, if it differs from the first."""
     first = next((fact.data for fact in own.own if isinstance(fact.data, ReferralReceived)), None)
     newest = own.folded.last(ReferralReceived)
     if first is None or newest is None:

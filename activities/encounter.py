@@ -106,7 +106,7 @@ class EncounterActivities:
 
     @contextmanager
     def _carrying_out(self, question: Question) -> Iterator[Unit | None]:
-        """A transaction for what a decision asks for; without a unit where a newer decision was begun."""
+        """Yield a transaction for the work of a decision; None instead of a unit if a newer decision was started."""
         with self.store.write() as unit:
             begun = encounters.begin_decision(unit.session, question.encounter, question.up_to_sequence, question.now)
             yield unit if begun else None

@@ -49,12 +49,12 @@ def plan_of(decision: Decision, question: Question) -> Plan:
 
 
 def details_of(decision: Decision) -> str:
-    """The panel of the Temporal UI, half a screen wide: short lists (its tables have no gaps), nothing that names a person."""
+    """Return the panel of the Temporal UI, half a screen wide: short lists (its tables have no gaps), no name of a person."""
     due = decision.next_deadline
     required = [hold.requirement for hold in decision.holds if hold.is_open]
     parts = [
         f"**Stage: {decision.stage.value}** · {decision.product} · {decision.payer_class}",
-        f"Next: {due.title} by {due.due:%Y-%m-%d %H:%M} UTC" if due else "Next: nothing is waited for",
+        f"Next: {due.title} by {due.due:%Y-%m-%d %H:%M} UTC" if due else "Next: nothing is due",
         _listed("Holds", [f"**{one.title}** ({_words(one.owner)}): {one.fix}" for one in required]),
         _listed(
             "Alerts",
@@ -72,9 +72,9 @@ def details_of(decision: Decision) -> str:
 
 
 def with_replies(plan: Plan, marks: Mapping[str, str]) -> Plan:
-    """The plan with what payers answered as part of each claim's content, so that an answer wakes the claim's workflow.
+    """Return the plan with payer responses as part of each claim's content, so that a response wakes the claim's workflow.
 
-    A claim that is no longer due and has an answer is in it, too: its void is followed to the end.
+    A claim that is no longer due and has a response is included: its void is followed to the end.
     """
     if not marks:
         return plan
@@ -91,7 +91,7 @@ def with_replies(plan: Plan, marks: Mapping[str, str]) -> Plan:
 
 
 def _alert_key(alert: Alert) -> str:
-    """The alert and what it says: a standing alert whose text or severity changed is written again."""
+    """Return key and content of the alert: an open alert whose text or severity changed is written again."""
     content = (alert.severity.value, alert.title, alert.action, alert.events, alert.denial, alert.layer, alert.owner)
     return f"{alert.key}#{hashlib.sha256(repr(content).encode()).hexdigest()[:12]}"
 
@@ -122,7 +122,7 @@ def _claim_state(ready: bool, errors: bool) -> str:
 
 
 def with_obsolete_claims(plan: Plan, known: Sequence[tuple[str, int]]) -> Plan:
-    """Name the claims that stand in the store and are no longer due: a run after closure does not remember them."""
+    """Add the claims that exist in the store and are no longer due: a run after closure does not remember them."""
     due = {(intent.letter, intent.ordinal) for intent in plan.claims}
     gone = [ClaimIntent(letter=letter, ordinal=n, content="") for letter, n in known if (letter, n) not in due]
     return plan.model_copy(update={"claims": (*plan.claims, *gone)})

@@ -14,11 +14,11 @@ _JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 _NOT_SHOWN = frozenset({"key", "met", "enforcement", "alert"})
-"""What of a hold's requirement its id and its being there state."""
+"""Fields of a hold's requirement that follow from its id and from the hold itself."""
 
 
 def view_of(decision: Decision) -> dict[str, Any]:
-    """The reading side: gates, holds, milestones, deadlines and what claims wait for, as JSON."""
+    """Return gates, holds, milestones, deadlines and what claims wait for, as JSON for readers."""
     body = {
         "stage": decision.stage,
         "cleared": sorted(stage.value for stage in decision.cleared),
@@ -48,7 +48,7 @@ def view_of(decision: Decision) -> dict[str, Any]:
 
 
 def _hold(hold: Hold) -> dict[str, Any]:
-    """A hold beside what it requires, under the names of the API."""
+    """Return a hold with its requirement, under the names of the API."""
     required = {name: value for name, value in asdict(hold.requirement).items() if name not in _NOT_SHOWN}
     events = required.pop("evidence")
     own = {"id": hold.id, "gate": hold.gate, "scope": hold.scope, "override": hold.override, "events": events}

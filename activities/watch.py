@@ -1,4 +1,4 @@
-"""The activity of the watch: certificates that end soon and the encounters that need them, rows past review, deadlines."""
+"""The activity of the watch: certificates that expire soon and the encounters that need them, rows past review, deadlines."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ SERVICES: Final = frozenset({"apheresis", "lymphodepletion", "infusion"})
 CERTIFICATE_KINDS: Final = frozenset({"certification_missing", "certification_expiring"})
 AUTHORIZATION: Final = "authorization_"
 CLAIM_ENDS: Final = {
-    "file_by": ("timely filing ends", frozenset({State.HELD.value, *(state.value for state in NOT_FILED)})),
+    "file_by": ("timely filing ends", frozenset({State.ACKNOWLEDGED.value, *(state.value for state in NOT_FILED)})),
     "appeal_by": ("the time to appeal ends", frozenset({State.DENIED.value, State.PARTLY_PAID.value})),
 }
 
 
 class WatchActivities:
-    """Looks once for `CertificationWatch`."""
+    """Runs one check for `CertificationWatch`."""
 
     def __init__(self, service: DecisionService) -> None:
         self.service = service
@@ -72,7 +72,7 @@ def _alerts(rules: Rulebook, findings: Iterable[Finding], now: datetime) -> list
 
 
 def in_effect(session: Session, keys: Keyring, site: Site) -> list[WatchedCertificate]:
-    """The certificate of each holder, layer and product that lasts longest; none after a suspension or revocation."""
+    """Return the certificate of each holder, layer and product that lasts longest; none after a suspension or revocation."""
     held: dict[tuple[str, str | None, str], WatchedCertificate] = {}
     for entry in site.certifications:
         _keep_longest(
@@ -96,7 +96,7 @@ def _keep_longest(held: dict[tuple[str, str | None, str], WatchedCertificate], o
 
 
 def under_way(session: Session, keys: Keyring, site: Site) -> list[UnderWay]:
-    """The encounters before their infusion, with the day of their last planned service."""
+    """Return the encounters before their infusion, with the day of their last planned service."""
     missing_layers = layers_alerted(session, CERTIFICATE_KINDS)
     return [
         UnderWay(
@@ -126,9 +126,9 @@ def _planned(view: dict[str, Any]) -> Iterator[date]:
 
 
 def deadlines_near(session: Session, rules: Rulebook, now: datetime) -> dict[str, tuple[Finding, ...]]:
-    """By encounter the findings about deadlines, for those that have any; none for one whose alerts of the watch are over.
+    """Return the findings about deadlines by encounter; an empty list for one whose alerts of the watch are over.
 
-    Where clinical time is skipped an encounter's clock runs ahead; it counts then.
+    Where clinical time is skipped, an encounter's clock is ahead and is used.
     """
     watched = encounters_watched(session)
     deadlines: dict[str, list[Deadline]] = {name: [] for name in watched}
@@ -149,7 +149,7 @@ def _of_authorizations(view: dict[str, Any]) -> Iterator[Deadline]:
 
 
 def _of_claims(session: Session) -> Iterator[tuple[str, Deadline]]:
-    """Claims that are not filed, or whose denial is not appealed, with the last day to do so."""
+    """Return claims that are not filed, or whose denial is not appealed, with the last day to do so."""
     for row in claims_in(session, set().union(*(states for _, states in CLAIM_ENDS.values()))):
         status = status_of(row)
         for key, (title, states) in CLAIM_ENDS.items():

@@ -158,11 +158,15 @@ class Readiness(_Part):
 
 
 class PayerId(_Part):
-    """A payer of this site: its key in the rulebook and its electronic identifiers."""
+    """A payer of this site: its key in the rulebook and its electronic identifiers.
+
+    `answers_from`: other sender identifiers (ISA06) under which the trading partner responds to what `receiver_id` received.
+    """
 
     key: Key
     name: str
     receiver_id: Partner
+    answers_from: tuple[Partner, ...] = ()
     payer_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,79}$")]
     mode: Mode = "shadow"
 

@@ -1,5 +1,5 @@
-"""System events in: one translator per format, one door out to the workflow.
+"""Intake of system events: one translator for each format, one client that delivers to workflows.
 
-Belongs here: transports (HTTP bindings, MLLP), translation into the event catalogue, delivery. Does not belong here: what
-an event means for an encounter, that is `domain`'s; where it belongs and how it is kept, that is `store`'s.
+Belongs here: transports (HTTP bindings, MLLP), translation into the event catalog, delivery. Does not belong here: what
+an event means for an encounter (`domain`), tables and encryption (`store`).
 """

@@ -1,4 +1,4 @@
-"""What the intake itself finds: an event that contradicts an earlier one, an identifier used twice, a silent feed.
+"""Alerts of the intake: an event that contradicts an earlier one, an identifier used twice, a silent feed.
 
 Keys of these alerts begin with `intake.`: decisions of encounters neither open nor resolve them.
 """
@@ -11,17 +11,17 @@ SCOPE = "intake"
 
 
 def event_conflict(event_id: str) -> Finding:
-    """The same source and ID came with other content."""
+    """An event ID was reused with different content."""
     return Finding("event_conflict", event_id, (event_id,), scope=SCOPE)
 
 
 def other_patient(event_key: str) -> Finding:
-    """A referral names an encounter's order and another patient: it waits in quarantine, the encounter is unchanged."""
+    """A referral with an encounter's order and another patient is in quarantine; the encounter is unchanged."""
     return Finding("other_patient", event_key[:16], scope=SCOPE)
 
 
 def alias_collision(kind: str, key: str, cells: bool) -> Finding:
-    """An identifier that another encounter has already; the first keeps it. Of `cells` it is critical."""
+    """An identifier that another encounter has already; the first keeps it. For `cells` it is critical."""
     return Finding(
         "alias_collision",
         f"{kind}.{key[:16]}",
@@ -42,7 +42,7 @@ def feed_silent(feed: str) -> Finding:
 
 
 def notification_gap(subscription: str) -> Finding:
-    """Numbers of a subscription were skipped: what they reported is missing here."""
+    """Notification numbers of a subscription were skipped: their notifications are missing."""
     return Finding("notification_gap", subscription, scope=SCOPE)
 
 

@@ -23,7 +23,7 @@ def read_cells(file: Path) -> list[list[str]]:
     """The cells of the file as text, row by row.
 
     Raises:
-        AspFileError: it is neither CSV nor XLSX, or cannot be read as what its name says.
+        AspFileError: it is neither CSV nor XLSX, or cannot be read as its suffix states.
     """
     suffix = file.suffix.casefold()
     if suffix not in (".csv", ".xlsx"):
@@ -41,7 +41,7 @@ def import_asp(
 
     With a `quarter` the file must be of that one.
 
-    Nothing is written when anything is wrong, so the prices that stand keep standing.
+    Nothing is written when anything is wrong, so the current prices stay in effect.
 
     Raises:
         AspFileError: see `domain.rulebook.asp`.

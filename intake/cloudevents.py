@@ -1,6 +1,6 @@
 """CloudEvents over HTTP: structured, batch and binary mode (CloudEvents 1.0, HTTP protocol binding).
 
-Our own few lines and not a library's: what does not fit must come through as it is, to be kept and named field by field.
+No library: an event that does not fit must pass unchanged, so that it is kept and each wrong field is named.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 PREFIX = "ce-"
 _JSON = re.compile(r"^(application|text)/([a-z0-9.-]+\+)?json$")
-UNSAID = ("", "text/plain", "application/x-www-form-urlencoded")
-"""What command-line clients send when nobody told them a type: the body says what it is."""
+UNSTATED = ("", "text/plain", "application/x-www-form-urlencoded")
+"""Content types that command-line clients send by default: the body decides what it is."""
 NOT_AN_OBJECT = "(not an object)"
 
 
 class NotReadable(ValueError):
-    """The body is not JSON or not what its headers say; the message repeats nothing of it."""
+    """The body is not JSON or contradicts its headers; the message repeats nothing of it."""
 
 
-class NotTaken(NotReadable):
-    """The content type is none that is taken in."""
+class NotAccepted(NotReadable):
+    """The content type is not accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What one request carries: its events, and whether it was a batch."""
+    """The events of one request, and whether it was a batch."""
 
     events: tuple[Mapping[str, Any], ...]
     batch: bool
@@ -42,15 +42,15 @@ def read_http(header_lines: Iterable[tuple[str, str]], body: bytes) -> Posted:
     """The events of a request, unchecked.
 
     Raises:
-        NotReadable: not JSON, a batch that is not an array, or a header that may be read in two ways.
-        NotTaken: it says that it is something else than JSON.
+        NotReadable: not JSON, a batch that is not an array, or a header with two possible readings.
+        NotAccepted: its content type is not JSON.
     """
     headers = _headers(header_lines)
     content_type = headers.get("content-type", "").split(";")[0].strip().lower()
-    if content_type in UNSAID:
+    if content_type in UNSTATED:
         content_type = ""
     elif not _JSON.match(content_type):
-        raise NotTaken(f"send {STRUCTURED}, {BATCH} or application/json; with ce- headers application/json")
+        raise NotAccepted(f"send {STRUCTURED}, {BATCH} or application/json; with ce- headers application/json")
     value = _json(body)
     if PREFIX + "specversion" in headers and content_type not in (STRUCTURED, BATCH):
         return Posted((_binary(headers, content_type, value),), batch=False)
@@ -64,7 +64,7 @@ def read_http(header_lines: Iterable[tuple[str, str]], body: bytes) -> Posted:
 
 
 def _binary(headers: Mapping[str, str], content_type: str, data: Any) -> Mapping[str, Any]:
-    """Attributes stand in `ce-` headers, percent-encoded; the body is the data."""
+    """An event of binary mode: attributes in `ce-` headers, percent-encoded; the body is the data."""
     event = {name[len(PREFIX) :]: _decoded(value) for name, value in headers.items() if name.startswith(PREFIX)}
     return {**event, "datacontenttype": content_type or "application/json", "data": data}
 
@@ -81,12 +81,12 @@ def _json(body: bytes) -> Any:
 
 
 def _headers(lines: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """By lower-case name. One that says what an event is may stand once: a proxy and we could each believe another."""
+    """Headers by lower-case name. Those that define an event may occur once: a proxy might read the other one."""
     found: dict[str, str] = {}
     for name, value in lines:
         key = name.lower()
         if key in found and (key.startswith(PREFIX) or key == "content-type"):
-            raise NotReadable("a header of the event stands twice")
+            raise NotReadable("a header of the event is repeated")
         found[key] = value
     return found
 

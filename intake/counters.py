@@ -1,4 +1,4 @@
-"""What this process counts of its feeds."""
+"""Counters of this process about its feeds."""
 
 from __future__ import annotations
 

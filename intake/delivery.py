@@ -1,6 +1,6 @@
-"""Delivery: every stored event reaches its encounter's workflow, as often as it takes.
+"""Delivery: sends every stored event to its encounter's workflow, and tries again until that succeeds.
 
-Events are durable before they come here, so nothing is lost when Temporal or this process is away: delivery resumes by
+Events are durable before delivery, so nothing is lost while Temporal or this process is down: delivery resumes by
 itself. A repeated delivery is harmless, the update id is the event's key.
 """
 
@@ -29,8 +29,8 @@ LONGEST_PAUSE = 30.0
 SWEEP_SECONDS = 30.0
 BATCH = 48
 TOGETHER = 4
-"""Of one encounter at once: a backlog then costs it fewer tasks and decisions, since a note is only the height of what is
-stored. Two gateways with as many each stay below the ten updates a Temporal server lets be under way in one workflow."""
+"""Notes of one encounter at once: a backlog then costs it fewer tasks and decisions, since a note only states the last
+sequence stored. Two gateways together stay below the ten concurrent updates that a Temporal server allows a workflow."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +48,9 @@ class Deliverer:
     """Delivers each encounter's events a few at a time, in the order of their sequence, several encounters at once.
 
     Args:
-        deliver: hands a note to the encounter's workflow; any exception means "again later".
-        keys: given, waiting acknowledgements are tried again when claims got their number since, and what was set aside
-            goes when its time is over; looked at twice a minute.
+        deliver: sends a note to the encounter's workflow; any exception means "again later".
+        keys: where given, waiting payer responses are tried again after claims were numbered, and retained messages
+            are deleted when their time is over; checked twice a minute.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Deliverer:
         self._numbers_seen: int | None = None
 
     def wake(self) -> None:
-        """There is a new event; may be called from any thread."""
+        """Wake delivery for a new event; may be called from any thread."""
         if self._loop is not None and not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._wanted.set)
@@ -122,7 +122,7 @@ class Deliverer:
                 while notes := await asyncio.to_thread(self._notes, encounter):
                     await self._deliver_all(encounter, notes)
             self._encounters.pop(encounter, None)
-        except Exception as error:  # noqa: BLE001 whatever went wrong, the event is still stored: again later
+        except Exception as error:  # noqa: BLE001 the event is stored: deliver again later
             state.failures += 1
             state.not_before = asyncio.get_running_loop().time() + _pause(state.failures)
             log.warning("delivery.failed", encounter=encounter, failures=state.failures, error=type(error).__name__)
@@ -130,7 +130,7 @@ class Deliverer:
             state.running = False
 
     async def _deliver_all(self, encounter: str, notes: list[Note]) -> None:
-        """Marked together, also when one fails or this process stops: what is not marked is only delivered again."""
+        """Deliver and mark together, also when one fails or this process stops: an unmarked note is only delivered again."""
         done: list[int] = []
         try:
             for first in range(0, len(notes), TOGETHER):
@@ -146,14 +146,17 @@ class Deliverer:
                 await asyncio.to_thread(self._delivered, encounter, done)
 
     async def _sweep(self) -> None:
-        """What no event tells of: that a claim got the number by which answers to it wait, and that time is over."""
+        """Tidy up twice a minute: new claim numbers and expired retention come without an event."""
         now = asyncio.get_running_loop().time()
         if self._keys is not None and now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
             await asyncio.to_thread(self.tidy, self._keys, datetime.now(UTC))
 
     def tidy(self, keys: Keyring, now: datetime) -> bool:
-        """One such look; returns whether there was anything to do. Writers are kept waiting only then."""
+        """Release responses to newly numbered claims, delete expired messages; returns whether there was work.
+
+        Takes the write lock only if there is.
+        """
         with self._db.read() as session:
             numbers = quarantine.claim_numbers(session)
             over = retention.something_expired(session, now) or fhir.something_over(session, now)

@@ -1,4 +1,4 @@
-"""What may be wrong with a message, as HL7 names it: table 0357 for the error, table 0008 is `acks.Code`."""
+"""Errors of a message in HL7 terms: table 0357; table 0008 is `acks.Code`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fault(StrEnum):
 
 
 class _Faulty(ValueError):
-    """Says which field is at fault and how to cure it, never its value."""
+    """States which field is wrong and how to correct it, never its value."""
 
     usual = Fault.FIELD
 
@@ -41,7 +41,7 @@ class NotUsable(_Faulty):
 
 
 class NotListed(NotUsable):
-    """It happened at a place the mapping does not list, of which a feed of the whole hospital is full."""
+    """The location is not in the mapping; a feed of the whole hospital has many of them."""
 
     usual = Fault.TABLE
 

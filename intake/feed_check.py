@@ -23,7 +23,7 @@ class Checked:
 
     Attributes:
         what: its trigger, resource type or transaction set.
-        outcome: event types, or a word: merge, ignored, set aside, refused, quarantined.
+        outcome: event types, or a word: merge, ignored, retained, refused, quarantined.
         bad: True where it would be refused, or would be a person's work.
     """
 

@@ -1,4 +1,4 @@
-"""Feed health: an alert when a sender that should speak is silent. What `/metrics` tells of feeds is `app.metrics.intake`."""
+"""Feed health: an alert when a feed is silent longer than configured. `app.metrics.intake` has its metrics."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 class FeedWatch:
-    """Opens an alert when a feed that should speak is silent, resolves it when the feed is heard again.
+    """Opens an alert when a feed is silent longer than configured, resolves it when the feed is received again.
 
     Args:
-        expected: for each feed the longest silence that is normal for it.
+        expected: the longest normal silence of each feed.
     """
 
     def __init__(self, db: Database, expected: Mapping[str, timedelta], clock: Callable[[], datetime]) -> None:
@@ -34,22 +34,20 @@ class FeedWatch:
         while True:
             try:
                 await asyncio.to_thread(self.check)
-            except Exception as error:  # noqa: BLE001 a watch that is gone would not be missed: it looks again
+            except Exception as error:  # noqa: BLE001 the watch must not end: it checks again
                 log.warning("feeds.not_checked", error=type(error).__name__)
             await asyncio.sleep(CHECK_SECONDS)
 
     def check(self) -> list[str]:
-        """Open and resolve alerts; returns the feeds that are silent now. A feed never heard counts from our start."""
+        """Open and resolve alerts; returns the silent feeds. A feed never received counts from the start of this process."""
         if not self._expected:
             return []
         now = self._clock()
         with self._db.write() as session:
             serialize(session)
-            heard = last_seen(session)
+            seen = last_seen(session)
             silent = [
-                feed
-                for feed, longest in self._expected.items()
-                if now - _moment(heard.get(feed), self._since) > longest
+                feed for feed, longest in self._expected.items() if now - _moment(seen.get(feed), self._since) > longest
             ]
             for feed in self._expected:
                 if feed in silent:

@@ -1,4 +1,4 @@
-"""When each sender was last heard, whatever it sent: a feed that speaks of other patients only is not silent."""
+"""When each feed was last seen: a feed with messages about other patients only is not silent."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from store.engine import Database
 from store.feeds import note
 
 EXACT_TO = timedelta(seconds=15)
-"""How exact it is noted; a busy feed costs one row's update in this time and not one for each message."""
+"""Precision of the notes: a busy feed costs one update in this time, not one for each message."""
 
 
-class Hearing:
-    """Notes of one process that a sender was heard."""
+class FeedLastSeen:
+    """Notes when this process last received a message of each feed."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._lock = threading.Lock()
         self._noted: dict[str, datetime] = {}
 
-    def heard(self, feed: str, now: datetime) -> None:
-        """Note that a message of the feed is here.
+    def note(self, feed: str, now: datetime) -> None:
+        """Note that a message of the feed was received.
 
         Raises:
-            DatabaseError: the database is away.
+            DatabaseError: the database cannot be reached.
         """
         with self._lock:
             noted = self._noted.get(feed)

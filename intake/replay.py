@@ -1,4 +1,4 @@
-"""Kept originals read again by the mapping of today: what a replay of quarantine asks for."""
+"""Reads kept originals again with the current mapping, for a replay from quarantine."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from intake.hl7.message import read_text
 from intake.hl7.translate import Merge, translate
 from intake.inbox.merge_records import merge_in
 from intake.inbox.receive import Reader, Reading
-from intake.payer_files.importer import PayerFileImporter
+from intake.payer_files.importer import X12, PayerFileImporter
 from intake.site_mapping import Feed, SiteMapping
 from store.engine import Session
 from store.keys import Keyring
 
-X12 = "x12"
 NO_EVENT = "the mapping makes no event of it"
 
 
 def reader_of(mapping: Callable[[], SiteMapping], replies: PayerFileImporter | None = None) -> Reader:
-    """A reader of kept HL7 messages, FHIR resources and files of payers' answers; asks for the mapping at each use."""
+    """A reader of kept HL7 messages, FHIR resources and payer response files; loads the mapping at each use."""
 
     def read_again(raw: str, kind: str, feed: str) -> Reading:
         if kind == X12:
@@ -43,7 +42,7 @@ def _x12(raw: str, replies: PayerFileImporter | None) -> Reading:
     if replies is None:
         raise _invalid("this gateway has no site file; files of answers are read by its time zone")
     try:
-        _, events, _ = replies.events(raw.encode("latin-1"))
+        events = replies.events(raw.encode("latin-1"))
     except answers.NotUsable as error:
         raise _invalid(str(error)) from None
     return Reading(tuple(events), None, None)

@@ -30,7 +30,7 @@ from domain.events import InvalidEvent, parse
 RUN = "{run}"
 RELATIVE = re.compile(r"^@(?:(?P<days>[+-]?\d{1,5})(?:T(?P<clock>\d{2}:\d{2}))?|(?P<word>day|time))$")
 EPOCH = date(2000, 1, 1)
-"""An anchor for checking a feed that is not yet played; any day would do."""
+"""An arbitrary anchor to check a feed before it is played."""
 
 
 class FeedError(ValueError):
@@ -55,7 +55,7 @@ class FeedEvent(_Part):
 
 
 class Feed(_Part):
-    """A whole encounter as a feed, with what its reader needs to know of it: payer and day of admission."""
+    """A whole encounter as a feed, with its payer and day of admission."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,79}$")]
     title: str
@@ -81,7 +81,7 @@ class Feed(_Part):
         ids = [event.id for event in self.events]
         twice = sorted({name for name in ids if ids.count(name) > 1})
         if twice:
-            raise ValueError(f"event ids stand twice: {', '.join(twice)}")
+            raise ValueError(f"repeated event ids: {', '.join(twice)}")
         return self
 
     @property
@@ -102,7 +102,7 @@ class Feed(_Part):
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """Where and when an event stands: what its relative texts are counted from."""
+    """Anchor, zone, day and time of an event, from which its relative texts are counted."""
 
     anchor: date
     zone: ZoneInfo
@@ -118,7 +118,7 @@ class _Moment:
 
 
 def load_feed(path: Path) -> Feed:
-    """Read a feed and check its form, its relative texts and every event against the catalogue.
+    """Read a feed and check its form, its relative texts and every event against the catalog.
 
     Raises:
         FeedError: the file is not JSON or does not fit; names file, event and field.
@@ -145,7 +145,7 @@ def expand(
 
     Args:
         subject: replaces the subject of the feed's own events; holder events keep theirs.
-        suffix: replaces `{run}` in every text and tells the ids of several runs apart.
+        suffix: replaces `{run}` in every text and makes the ids of several runs different.
         parts: only the events of these parts; all when None.
 
     Raises:
@@ -159,7 +159,7 @@ def expand(
 
 def _checked(name: str, body: object) -> Feed:
     if not isinstance(body, Mapping) or "origin" in body:
-        raise FeedError(f"{name}: not a feed: one JSON object without `origin` is wanted")
+        raise FeedError(f"{name}: not a feed: expected one JSON object without `origin`")
     try:
         return Feed.model_validate({**body, "origin": name})
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The site's mapping file: which sender, which appointment type and location, which identifier mean what."""
+"""The site's mapping file: senders, appointment types, locations and identifiers of the hospital, and their meaning here."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ class _Part(BaseModel):
 
 
 class Feed(_Part):
-    """A sender, known by MSH-3 and MSH-4, and where its messages carry what.
+    """A sender, known by MSH-3 and MSH-4, and the fields of its messages.
 
     Attributes:
         client_certificate: common name or DNS name of the certificate this sender must show; any that the authority
             signed where it is absent. It counts where MLLP is served with TLS.
-        processing_ids: MSH-11 of messages that are meant; test and training messages (T, D) are refused by default.
+        processing_ids: MSH-11 of messages that are accepted; test and training messages (T, D) are refused by default.
         record_facility: the facility whose record numbers (MRN) the feed uses.
         record_authorities: assigning authority (PID-3.4, its name or its identifier) to the facility whose record
             numbers it assigns, for a feed that carries those of several; with it, numbers of no listed authority are
-            not looked at.
-        order: where an order number may stand, the first present wins; it is the subject of the events.
+            ignored.
+        order: fields that may hold an order number, the first present wins; it is the subject of the events.
         prior_visit: where a conversion (A06, A07) carries the number the visit had before, where it gets a new one.
         facilities: the facilities the sender may write for.
         silent_after_hours: how long it may be silent before an alert opens; never when absent.
@@ -107,8 +107,8 @@ class FhirFeed(_Part):
         order_system: system of the identifier of the order an appointment or stay is based on.
         facilities: the facilities it may write for; those of the caller where it is absent.
         silent_after_hours: as of `Feed`; heartbeats count.
-        ask_at: base address where notifications that did not come are asked for (`Subscription/…/$events`); absent, a gap
-            is only alerted.
+        ask_at: base address for requests of missing notifications (`Subscription/…/$events`); absent, a gap is only
+            alerted.
         token_file: file with the bearer token for that.
         client_id: our name at the server's authorization server (SMART Backend Services); then no `token_file`.
         key_file: file of our private keys (JWK set) for that; the first one that the server knows signs.
@@ -153,7 +153,7 @@ class FhirFeed(_Part):
 
 
 class Appointment(_Part):
-    """What an appointment type of the scheduling system is. Types marked `ignore` have nothing to do with CAR-T."""
+    """What an appointment type of the scheduling system is. Types marked `ignore` are unrelated to CAR-T."""
 
     type: str
     stage: BookableStage | None = None
@@ -181,12 +181,11 @@ class SiteMapping(_Part):
 
     Attributes:
         unmapped: what happens with what is not listed: `quarantine` it, or `ignore` it where feeds carry the whole
-            hospital. With `ignore`, triggers that are not taken in are let pass, too, and stays of people of whom nothing
-            is known here are set aside.
-        aside_days: with `ignore`, how long what a listed location reported of such people is kept for a referral that
-            comes late.
+            hospital. With `ignore`, unsupported triggers are ignored, too, and stays of unmatched patients are retained.
+        aside_days: with `ignore`, how long messages from a listed location about unmatched patients are retained for a
+            late referral.
         patient_classes: PV1-2, or Encounter.class of FHIR (a code, or `system|code`), to the class of a stay.
-        plans: insurance plans to payers; a plan that is not listed says nothing of who pays.
+        plans: insurance plans to payers; a plan that is not listed names no payer.
         discharge: PV1-36 to the NUBC code of FL 17, where the hospital uses codes of its own.
         appointment_statuses: SCH-25 to what became of the booking, where the hospital uses codes beside HL7 table 0278.
     """
@@ -210,17 +209,17 @@ class SiteMapping(_Part):
 
     @property
     def whole_hospital(self) -> bool:
-        """True where feeds speak of everybody."""
+        """True where feeds carry the whole hospital."""
         return self.unmapped == "ignore"
 
     @property
-    def aside(self) -> timedelta:
-        """How long what a listed location reported of people not known here is kept."""
+    def retain_for(self) -> timedelta:
+        """How long messages from a listed location about unmatched patients are retained."""
         return timedelta(days=self.aside_days)
 
     @property
     def longest_silences(self) -> dict[str, timedelta]:
-        """For `FeedWatch`: the feeds that should speak."""
+        """The longest normal silence of feeds, for `FeedWatch`."""
         named = [(feed.name, feed.silent_after_hours) for feed in self.feeds]
         named += [(feed.name, feed.silent_after_hours) for feed in self.fhir_feeds]
         return {name: timedelta(hours=hours) for name, hours in named if hours is not None}
@@ -245,7 +244,7 @@ class SiteMapping(_Part):
 
 
 def unknown_facilities(mapping: SiteMapping, known: Collection[str]) -> list[str]:
-    """Every facility the mapping names and the site file does not, with where it stands."""
+    """Every facility the mapping names and the site file does not, with its place in the mapping."""
     named: list[tuple[str, str]] = []
     for kind, feeds in (("feeds", mapping.feeds), ("fhir_feeds", mapping.fhir_feeds)):
         for feed in feeds:
@@ -282,7 +281,7 @@ def parse_mapping(text: str) -> SiteMapping:
         ("plans", [one.code for one in mapping.plans]),
     ):
         if len(keys) != len(set(keys)):
-            raise MappingError(f"{name}: an entry stands twice; keep one")
+            raise MappingError(f"{name}: repeated entry; keep one")
     both = [a.type for a in mapping.appointments if a.ignore is (a.stage is not None)]
     if both:
         raise MappingError(f"appointments: {', '.join(both)}: give a stage, or ignore = true")
@@ -305,16 +304,16 @@ def parse_path(path: str) -> tuple[str, int, int]:
 
 
 REORDERED = timedelta(days=2)
-"""How long the end of a stay waits for its beginning, where messages overtake each other."""
+"""How long the end of a stay waits for its beginning, where messages arrive out of order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """By what an unusable message may be found to be about a patient of ours.
+    """Identifiers that may match an unusable message to a known patient.
 
     Attributes:
         numbers: order, visit and appointment numbers.
-        keep: how long it is kept for what comes later; None where nothing of it is worth keeping.
+        keep: how long the message is retained for a later match; None where it is not retained.
         records: record numbers beside `record`: a message that joins or moves patients names several.
     """
 

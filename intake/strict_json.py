@@ -1,7 +1,7 @@
-"""JSON as systems must read it alike (RFC 8259, I-JSON): UTF-8, no name twice, no NaN, not nested without end.
+"""JSON that every system reads alike (RFC 8259, I-JSON): UTF-8, no repeated name, no NaN, limited depth.
 
-What two readers could read differently is refused: a second `mrn` in one object must not mean one patient to us and
-another to whoever looks at the original.
+What two readers could read differently is refused: a repeated `mrn` in one object must not mean one patient here and
+another to a reader of the original.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def read_json(body: bytes) -> Any:
     """The value of a body.
 
     Raises:
-        NotJson: not JSON, or not so that everybody would read it alike.
+        NotJson: not JSON, or not unambiguous.
     """
     try:
         value = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_object)
@@ -37,7 +37,7 @@ def read_json(body: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise NotJson("a name stands twice in one object")
+        raise NotJson("a name is repeated in one object")
     return found
 
 

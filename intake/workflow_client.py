@@ -1,4 +1,4 @@
-"""The one call that takes an event into the workflow: update, starting the encounter where it does not run."""
+"""The one call that delivers an event to the workflow: an update that starts the encounter where it does not run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ HEALTH_TIMEOUT = timedelta(seconds=2)
 Connect = Callable[[], Awaitable[Client]]
 
 
-class TemporalDoor:
-    """Hands notes to encounters. Connects at the first use, so that the gateway serves while Temporal is away.
+class WorkflowClient:
+    """Delivers notes to encounters. Connects at the first use, so that the gateway serves while Temporal is down.
 
     Args:
-        connect: a client, or what makes one.
+        connect: a client, or a function that connects one.
     """
 
     def __init__(self, connect: Client | Connect) -> None:
@@ -30,10 +30,10 @@ class TemporalDoor:
         self._connect = None if isinstance(connect, Client) else connect
 
     async def deliver(self, encounter_id: str, note: Note) -> None:
-        """Tell the encounter of a fact. Repeating it is harmless; after closure it starts the encounter anew.
+        """Notify the encounter of a fact. Repeating it is harmless; after closure it starts the encounter again.
 
         Raises:
-            temporalio.service.RPCError and its like: Temporal or every worker is away; deliver again later.
+            temporalio.service.RPCError and its like: Temporal or every worker is down; deliver again later.
         """
         client = await self._connected()
         start: WithStartWorkflowOperation[Any, Receipt] = WithStartWorkflowOperation(
@@ -61,7 +61,7 @@ class TemporalDoor:
         try:
             client = await self._connected()
             return await client.service_client.check_health(timeout=HEALTH_TIMEOUT)
-        except Exception:  # noqa: BLE001 not reachable, whatever the reason
+        except Exception:  # noqa: BLE001 any failure means not reachable
             return False
 
     async def _connected(self) -> Client:

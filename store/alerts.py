@@ -16,11 +16,11 @@ from store.engine import last_rules
 from store.tables import AlertDelivery, AlertRecord
 
 ALERTS_LOCK = 0x43415233
-"""Taken by what works on the alerts of all encounters at once, so that a retry beside a slow first try reports nothing twice."""
+"""Held while the alerts of all encounters are processed: a retry beside a slow first try reports nothing twice."""
 
 
 OTHERS = ("intake.", "claim.", "watch.")
-"""Key prefixes of alerts that do not follow from an encounter's facts: whoever opens them resolves them."""
+"""Key prefixes of alerts that do not follow from an encounter's facts; the code that opens them resolves them."""
 
 
 def reconcile_alerts(
@@ -31,7 +31,7 @@ def reconcile_alerts(
     A condition that comes back after its end is a new alert. Only alerts of the caller's own kind are touched: those
     whose key begins with `prefix`, or, without one, those of the encounter's decisions.
     """
-    standing = {
+    unresolved = {
         alert.key: alert
         for alert in session.exec(
             select(AlertRecord).where(
@@ -42,15 +42,15 @@ def reconcile_alerts(
     }
     due = {alert.key: alert for alert in wanted}
     for key, alert in due.items():
-        if key in standing:
-            _refresh(standing[key], alert)
+        if key in unresolved:
+            _refresh(unresolved[key], alert)
         else:
             session.add(_record(encounter, alert, now))
-    gone = [alert for key, alert in standing.items() if key not in due]
+    gone = [alert for key, alert in unresolved.items() if key not in due]
     for over in gone:
         over.state, over.resolved_at = "resolved", now
         session.add(over)
-    return len(due.keys() - standing.keys()), len(gone)
+    return len(due.keys() - unresolved.keys()), len(gone)
 
 
 def open_once(session: Session, encounter: str | None, finding: Finding, now: datetime) -> None:
@@ -143,12 +143,12 @@ def counts(session: Session) -> tuple[int, int, datetime | None]:
     return open_alerts, session.exec(select(func.count()).where(AlertRecord.state != "resolved")).one(), first
 
 
-def _refresh(standing: AlertRecord, alert: Alert) -> None:
-    """A standing alert may have become worse or named more events; its opening stays."""
-    standing.severity, standing.title, standing.action = alert.severity.value, alert.title, alert.action
-    standing.events = list(alert.events)
-    standing.owner, standing.citation, standing.rule = alert.owner, alert.citation, alert.rule
-    standing.denial, standing.layer = alert.denial, alert.layer
+def _refresh(unresolved: AlertRecord, alert: Alert) -> None:
+    """Update an unresolved alert: severity, texts and events may have changed; its opening stays."""
+    unresolved.severity, unresolved.title, unresolved.action = alert.severity.value, alert.title, alert.action
+    unresolved.events = list(alert.events)
+    unresolved.owner, unresolved.citation, unresolved.rule = alert.owner, alert.citation, alert.rule
+    unresolved.denial, unresolved.layer = alert.denial, alert.layer
 
 
 def _record(encounter: str | None, alert: Alert, now: datetime) -> AlertRecord:

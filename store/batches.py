@@ -15,21 +15,21 @@ from store.tables import Batch, Counter, Transmission
 
 @dataclass(frozen=True, slots=True)
 class BatchPosition:
-    """Where a claim goes: the number of its interchange (ISA13) and its place in it (ST02)."""
+    """The place of a claim: the number of its interchange (ISA13) and its number within it (ST02)."""
 
     interchange: int
     place: int
 
 
 def counter_of(mode: str, receiver: str) -> str:
-    """The counter of interchanges to a receiver; its row is the lock under which batches open, take claims and close."""
+    """Return the counter of interchanges to a receiver; its row is the lock for opening, filling and closing batches."""
     return f"interchange {mode} {receiver}"
 
 
 def take_place(
     session: Session, mode: str, receiver: str, payer: str, form: str, minutes: int, now: datetime
 ) -> BatchPosition:
-    """A place in the open batch of the partner, or in a new one; without batches, an interchange of the claim's own.
+    """Return a place in the open batch of the partner, or in a new one; without batches, an interchange of the claim's own.
 
     Numbers belong to the caller's transaction: without its commit none is used.
     """
@@ -57,12 +57,12 @@ def take_place(
 
 
 def batch_of(session: Session, sent: Transmission) -> Batch | None:
-    """The batch a transmission went into; None for an interchange of its own."""
+    """Return the batch of a transmission; None for an interchange of its own."""
     return session.get(Batch, (sent.mode, sent.receiver_id, sent.interchange))
 
 
 def close(session: Session, batch: Batch, now: datetime) -> None:
-    """From now on the batch takes nothing more."""
+    """Close the batch: no claim is added to it any more."""
     _lock(session, counter_of(batch.mode, batch.receiver_id))
     session.refresh(batch)
     batch.closed_at = batch.closed_at or now
@@ -70,7 +70,7 @@ def close(session: Session, batch: Batch, now: datetime) -> None:
 
 
 def members(session: Session, batch: Batch) -> Sequence[Transmission]:
-    """The transmissions of a batch by their places."""
+    """Return the transmissions of a batch by their places."""
     found = select(Transmission).where(*_in(batch)).order_by(col(Transmission.set_number))
     return session.exec(found).all()
 
@@ -85,13 +85,13 @@ def _in(batch: Batch) -> tuple[bool, bool, bool]:
 
 def _lock(session: Session, counter: str) -> None:
     query = select(Counter).where(Counter.name == counter).with_for_update()
-    if session.exec(query).first() is None:  # the first claim of all to this receiver
+    if session.exec(query).first() is None:  # the first claim to this receiver
         insert_once(session, Counter, name=counter, value=0)
         session.exec(query).one()
 
 
 def unwritten(session: Session, key: ClaimKey) -> tuple[Transmission, Batch] | None:
-    """The version of a claim, current or not, that has its place in a batch whose file is not written yet."""
+    """Return the version of a claim, current or not, with a place in a batch whose file is not written yet."""
     encounter, letter, ordinal = key
     shared = (
         Batch.mode == Transmission.mode,

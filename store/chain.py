@@ -1,6 +1,6 @@
-"""Keeping the chains of identity: what is new is appended, and every growth goes into the index over all of them.
+"""The chains of identity in the database: new links are appended, and each growth is recorded in the index over all chains.
 
-How links and entries hang together, and how a break is found, is `domain.custody.ledger`'s.
+Hashing and the detection of breaks are in `domain.custody.ledger`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ RECORD = "record"
 CORRECTION = "correction"
 RETRACTION = "retraction"
 VISIT_FIELDS = frozenset({"admission_id"})
-"""Numbers of a patient's stays: they name a person as an order number does. The event that is named beside keeps them."""
+"""Numbers of a patient's stays, which lead to a person as an order number does. The event keeps them."""
 
 STAFF_FIELDS = frozenset({"by", "second_verifier", "verified_by", "signer", "attested_by"})
 INDEX_LOCK = 0x43415232
 
 
 def first_break(session: Session, encounter_id: str, links: Sequence[CustodyRecord]) -> Break | None:
-    """The first link of an encounter that does not hold by itself or by the index; None when the chain is whole."""
+    """The first link of an encounter that contradicts its hash or the index; None when the chain is whole."""
     broken = check_chain(links)
     if broken is not None:
         return broken
@@ -47,8 +47,8 @@ def canonical(content: Mapping[str, Any]) -> str:
 
 
 @dataclass(slots=True)
-class _Standing:
-    """What the chain says of one entry: its last content (None when retracted) and how many links speak of it."""
+class _Entry:
+    """The state of one entry in the chain: its last content (None when retracted) and its number of links."""
 
     content: dict[str, Any] | None
     links: int
@@ -57,35 +57,35 @@ class _Standing:
 def append_custody(
     session: Session, keys: Keyring, encounter_id: str, entries: Sequence[CustodyEntry], now: datetime
 ) -> int:
-    """Bring the chain up to date with the entries that should be in it; returns how many links were appended.
+    """Append what changed since the chain was last written; returns how many links were appended.
 
-    A new entry is appended as a record, a changed one as a correction, one that is gone as a retraction. Doing it again
+    A new entry is appended as a record, a changed one as a correction, one that is gone as a retraction. Repeating it
     with the same entries appends nothing. Staff and stays appear under pseudonyms.
     """
     session.exec(select(Encounter).where(Encounter.encounter_id == encounter_id).with_for_update()).one()
     chain = chain_links(session, encounter_id)
-    standing, before = _standing(chain), len(chain)
+    so_far, before = _entries_so_far(chain), len(chain)
     for entry in sorted(entries, key=lambda one: (one.occurred, one.key)):
         content = {**_without_names(session, keys, entry.content), "occurred": entry.occurred.isoformat()}
-        known = standing.get(entry.key)
+        known = so_far.get(entry.key)
         if known is None:
             _append(session, chain, encounter_id, entry.key, RECORD, entry.occurred, content, now)
         elif known.content != content:
             key = f"{entry.key}#{known.links}"
             body = {**content, "corrects": entry.key}
             _append(session, chain, encounter_id, key, CORRECTION, entry.occurred, body, now)
-    gone = set(standing) - {entry.key for entry in entries}
+    gone = set(so_far) - {entry.key for entry in entries}
     for key in sorted(gone):
-        if standing[key].content is not None:
+        if so_far[key].content is not None:
             body = {"retracts": key}
-            _append(session, chain, encounter_id, f"{key}#{standing[key].links}", RETRACTION, now, body, now)
+            _append(session, chain, encounter_id, f"{key}#{so_far[key].links}", RETRACTION, now, body, now)
     if len(chain) > before:
         _index(session, chain[-1], now)
     return len(chain) - before
 
 
 def _index(session: Session, last: CustodyRecord, now: datetime) -> None:
-    """Enter a chain's new length and head. One at a time over all encounters: by SQLite's write lock, else by a lock of ours."""
+    """Record a chain's new length and head; one at a time over all encounters, by SQLite's write lock or an advisory lock."""
     take_turn(session, INDEX_LOCK)
     before = session.exec(select(CustodyIndex).order_by(col(CustodyIndex.position).desc()).limit(1)).first()
     entry = CustodyIndex(
@@ -102,18 +102,18 @@ def _index(session: Session, last: CustodyRecord, now: datetime) -> None:
     session.flush()
 
 
-def _standing(chain: Iterable[CustodyRecord]) -> dict[str, _Standing]:
-    found: dict[str, _Standing] = {}
+def _entries_so_far(chain: Iterable[CustodyRecord]) -> dict[str, _Entry]:
+    found: dict[str, _Entry] = {}
     for record in chain:
         content: dict[str, Any] = json.loads(record.content)
         of = content.pop("corrects", None) or content.pop("retracts", None) or record.key
         links = found[of].links + 1 if of in found else 1
-        found[of] = _Standing(None if record.kind == RETRACTION else content, links)
+        found[of] = _Entry(None if record.kind == RETRACTION else content, links)
     return found
 
 
-def standing_records(chain: Iterable[CustodyRecord]) -> list[CustodyRecord]:
-    """The links whose content stands (neither corrected nor retracted since), in clinical order."""
+def records_in_effect(chain: Iterable[CustodyRecord]) -> list[CustodyRecord]:
+    """The links in effect (neither corrected nor retracted since), in clinical order."""
     latest: dict[str, CustodyRecord] = {}
     for record in sorted(chain, key=lambda one: one.position):
         content = json.loads(record.content)
@@ -150,7 +150,7 @@ def _append(
 
 
 def _without_names(session: Session, keys: Keyring, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content as JSON keeps it, with pseudonyms in place of staff and of stays."""
+    """The content as JSON, with pseudonyms in place of staff and of stays."""
     plain: dict[str, Any] = json.loads(canonical(content))
     for field in VISIT_FIELDS & plain.keys():
         if isinstance(plain[field], str):

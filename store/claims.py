@@ -36,7 +36,7 @@ def load(session: Session, key: ClaimKey) -> tuple[ClaimVersion, ...]:
 def save(
     session: Session, key: ClaimKey, before: Sequence[ClaimVersion], after: Sequence[ClaimVersion]
 ) -> tuple[ClaimVersion, ...]:
-    """Write what differs; a new version that goes out takes the next control number in the same transaction.
+    """Write what differs; a new version to be sent gets the next control number in the same transaction.
 
     Args:
         before: the versions as they were loaded.
@@ -134,7 +134,7 @@ def _update(session: Session, key: ClaimKey, before: ClaimVersion, after: ClaimV
 
 
 def _columns(version: ClaimVersion) -> dict[str, Any]:
-    """What may change in a version's life, beside its explanations."""
+    """The columns of a version that may change, without its explanations."""
     return {
         "state": version.state.value,
         "frequency": version.frequency,
@@ -171,14 +171,14 @@ def _line(key: ClaimKey, number: int, line: Line) -> ClaimLine:
 
 
 def status_of(row: ClaimRow) -> ClaimStatus:
-    """What is noted of a version."""
+    """The status of a version."""
     return _status(row.standing)
 
 
 def _status(noted: Mapping[str, Any]) -> ClaimStatus:
-    """The status out of its JSON; what an earlier release did not note has its default.
+    """The status read from its JSON; what an earlier release did not record has its default.
 
-    A release before secondary payers were followed noted the payment alone: it was kept, and the patient owes the rest.
+    A release without secondary payers recorded the payment alone: it was kept, and the patient owes the rest.
     """
     return ClaimStatus(
         state=State(noted["state"]) if noted.get("state") else None,
@@ -212,7 +212,7 @@ def _rebill(noted: Mapping[str, str] | None) -> RebillAfterVoid | None:
 
 
 def _json(status: ClaimStatus) -> dict[str, Any]:
-    """A status as the column holds it, by the keys of every release."""
+    """A status as JSON, under the keys of every release."""
     noted: dict[str, Any] = {
         "state": status.state.value if status.state else None,
         "remitted_at": _text(status.remitted_at),
@@ -265,7 +265,7 @@ def _plain(amount: Decimal | None) -> str | None:
 
 
 def clean(row: ClaimRow, cleaned: Callable[[Any], Any]) -> None:
-    """Take a patient's numbers out of the document and the status of a version."""
+    """Remove a patient's numbers from the document and the status of a version."""
     row.document, row.standing = cleaned(row.document), cleaned(row.standing)
 
 

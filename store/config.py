@@ -1,4 +1,4 @@
-"""Reading the rulebook and the site file from disk; an edited file takes effect at the next decision."""
+"""Reads the rulebook and the site file from disk; an edited file takes effect at the next decision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_RULES = frozenset({"coverage.toml"})
 
 
 def rulebook_directory() -> Path:
-    """Where the packaged tables are."""
+    """The directory of the packaged tables."""
     return Path(str(files("domain.rulebook")))
 
 
@@ -29,7 +29,7 @@ def read_rulebook(edition: Edition, directory: Path | None = None) -> Rulebook:
     """Read and check a rulebook.
 
     Raises:
-        RulebookError: the files do not hold together, or a table is missing: without its rows nothing would be asked for.
+        RulebookError: the files contradict each other, or a table is missing: without its rows nothing would be required.
     """
     book = load(read_texts(directory), edition)
     if missing := sorted(table for table, rows in book.rows.items() if not rows):
@@ -49,7 +49,7 @@ def packaged_rules() -> Rulebook:
 class ConfigCache:
     """The rulebook and site of a running process, read again when a file changed.
 
-    A rulebook that no longer loads is an error of the reading decision, which is retried until the file is mended: the
+    A rulebook that no longer loads is an error of the reading decision, which is retried until the file is corrected: the
     old rows are never used silently in place of the new ones.
     """
 
@@ -62,7 +62,7 @@ class ConfigCache:
         self._site: tuple[tuple[object, ...], Site] | None = None
 
     def rules(self) -> Rulebook:
-        """The rulebook as its files stand now."""
+        """The rulebook as its files are now."""
         stamp = _stamp(sorted((self._directory or rulebook_directory()).glob("*.toml")))
         with self._lock:
             if self._rules is None or self._rules[0] != stamp:
@@ -70,9 +70,9 @@ class ConfigCache:
             return self._rules[1]
 
     def last_rules(self) -> Rulebook:
-        """The rulebook as its files stand now; while they do not load, the last one that did, or else the packaged one.
+        """The rulebook as its files are now; while they do not load, the last one that did, or else the packaged one.
 
-        For texts alone: no message is refused over a text. Decisions ask `rules`.
+        For texts alone: no message is refused because of a text. Decisions use `rules`.
         """
         try:
             return self.rules()
@@ -80,7 +80,7 @@ class ConfigCache:
             return self._rules[1] if self._rules else packaged_rules()
 
     def site(self) -> Site:
-        """The site as its file stands now.
+        """The site as its file is now.
 
         Raises:
             SiteError: the file does not fit.

@@ -17,7 +17,7 @@ from store.tables import Alias, Encounter, EncounterEvent, sealed_for
 
 
 def begin_decision(session: Session, encounter: str, sequence: int, now: datetime) -> bool:
-    """Lock the encounter for what a decision asks for; False where a newer decision was begun.
+    """Lock the encounter to carry out a decision; False where a newer decision was begun.
 
     A retried activity of an older decision must not undo what a newer one did, not even one on the same facts.
     """
@@ -50,7 +50,7 @@ def events_since_shown(session: Session, encounter: str, up_to_sequence: int) ->
 
 
 def has_event(session: Session, encounter: str, event_type: str) -> bool:
-    """True when an event of the type has come to the encounter."""
+    """True when the encounter has received an event of the type."""
     query = select(EncounterEvent.event_id).where(
         EncounterEvent.encounter_id == encounter, EncounterEvent.type == event_type
     )
@@ -95,7 +95,7 @@ def deliver_last_event_again(session: Session) -> int:
     """Mark the last event of each encounter under way as undelivered; returns how many.
 
     Under way: open, or with a claim that is not settled. The last event alone: a note carries the facts up to its sequence,
-    and a decision on fewer of them than were decided on before would take back what followed from the others.
+    and a decision on fewer of them than were decided on before would undo what followed from the others.
     """
     last = session.exec(
         select(EncounterEvent.encounter_id, func.max(EncounterEvent.sequence))
@@ -109,6 +109,6 @@ def deliver_last_event_again(session: Session) -> int:
 
 
 def _with_claims_under_way(session: Session) -> set[str]:
-    """Encounters with a claim that is not settled: a paid one is, unless something is waited for."""
+    """Encounters with a claim that is not settled: a paid one is, unless something is due."""
     found = followed(session, frozenset(State) - OUT_OF_USE - {State.SUPERSEDED})
     return {one.encounter_id for one in found if one.state != State.PAID or one.status.next_due}

@@ -20,7 +20,7 @@ from sqlmodel import SQLModel, create_engine
 
 from domain.rulebook import Rulebook
 from store.config import packaged_rules
-from store.step_log import TellingSession
+from store.step_log import LoggedSession
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "deploy" / "migrations"
 PATIENCE = 30.0
@@ -36,14 +36,14 @@ NotStorable = DataError
 """A value does not fit its column."""
 
 StatementFailed = DBAPIError
-"""The database refused a statement, or went away."""
+"""The database refused a statement, or the connection was lost."""
 
 Unreachable = OperationalError
 """The database cannot be reached or opened."""
 
 
 class Database:
-    """Sessions on one engine. `write` takes the write lock at its start, so that no transaction fails half-way.
+    """Opens sessions on one engine. `write` takes the write lock at its start, so that no transaction fails half-way.
 
     Args:
         rules: the rulebook with the texts of alerts that a transaction itself opens; it must not fail.
@@ -60,12 +60,12 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that commits at the end and rolls back on any error; what it committed is told to the log.
+        """A transaction that commits at the end and rolls back on any error; what it committed is logged.
 
         Raises:
             OperationalError: among others, the file was held by another for as long as a writer waits.
         """
-        with self._in_turn(), TellingSession(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._in_turn(), LoggedSession(self.engine, expire_on_commit=False) as session, session.begin():
             session.info[RULES] = self._rules
             self._begin(session)
             yield session

@@ -1,7 +1,7 @@
-"""Erasure of one patient: who it was is gone, what was done and billed stays, anonymous.
+"""Erasure of one patient: the identity is removed; services and claims stay, without a name.
 
-Gone: name, record number, member number, birth day and month, street, order, visit and authorization numbers, document
-references, free text and notes, originals in quarantine, claim files and payers' answers, every identifier by which the
+Removed: name, record number, member number, birth day and month, street, order, visit and authorization numbers, document
+references, free text and notes, originals in quarantine, claim files and payer responses, every identifier by which the
 encounter could be found. Kept, because billing
 and the chain of identity must stay verifiable: services, dates, codes, amounts, cell identifiers, the year of birth.
 """
@@ -24,7 +24,7 @@ from store.facts import open_body
 from store.keys import Keyring
 from store.merged import same_patient
 from store.originals import open_body as open_original
-from store.patient_footprint import Traces, controls_of, erase_files, erase_rows, traces_of
+from store.patient_footprint import Footprint, controls_of, erase_files, erase_rows, footprint_of
 from store.tables import (
     NOTICES,
     Alias,
@@ -41,20 +41,20 @@ from store.tables import (
 from store.vault import ERASED, Json, audit, identities
 
 TEXTS = frozenset({"reason", "document", "certificate", "signer", "assessor_role"})
-"""Fields of event data that carry free text or another system's reference; replaced wherever they stand."""
+"""Fields of event data that hold free text or another system's reference; replaced wherever they occur."""
 
 VOCABULARY = frozenset({"progression", "intolerance", "completed", "other", "death", "choice", "product_unusable"})
-"""Words of the catalogue's own that may stand in such a field; they name nobody and decide gates."""
+"""Coded values of the catalog in such fields: they name no person, and gates depend on them."""
 
 NUMBERS = frozenset({"appointment_id", "admission_id", "charge_id", "visit", "number", "replaces"})
-"""Numbers of other systems (bookings, stays, charges, authorizations) that join events; others take their place."""
+"""Numbers of other systems (bookings, stays, charges, authorizations) that join events; replaced by new values."""
 
 Reference = tuple[str, str]
 """Source and id of an event."""
 
 
 class StillOpen(ValueError):
-    """An encounter of the patient is not closed: its claims still need the identity."""
+    """An encounter of the patient is not closed: its claims still require the identity."""
 
 
 def erase_patient(
@@ -62,13 +62,13 @@ def erase_patient(
 ) -> list[str]:
     """Erase the patient of an encounter, in all encounters of the patient; returns their ids.
 
-    Files go first: what recognises them is gone with the rows. Erasing again finishes what was broken off.
+    Files are removed first, because the rows are what recognizes them. Erasing again finishes an interrupted erasure.
 
     Args:
-        directories: where claim files and payers' answers lie.
+        directories: where claim files and payer responses are.
 
     Raises:
-        LookupError: there is no such encounter, or no patient is known of it.
+        LookupError: there is no such encounter, or its patient is unknown.
         StillOpen: an encounter of the patient is still open.
     """
     with db.write() as session:
@@ -81,11 +81,11 @@ def erase_patient(
         rows = [session.get_one(Patient, patient) for patient in patients]
         events = _events(session, encounters)
         ranks, numbers = _ranks(keys, events), _numbers(keys, events)
-        traces = traces_of(session, keys, rows, encounters, numbers.keys() - _charges(keys, events))
-        erase_files(directories, traces, controls_of(session, encounters))
-        _erase_originals(session, keys, traces)
-        fhir.erase(session, [key for key, text in fhir.named_in(session, keys) if traces.in_text(text)])
-        erase_rows(session, encounters, traces)
+        footprint = footprint_of(session, keys, rows, encounters, numbers.keys() - _charges(keys, events))
+        erase_files(directories, footprint, controls_of(session, encounters))
+        _erase_originals(session, keys, footprint)
+        fhir.erase(session, [key for key, text in fhir.named_in(session, keys) if footprint.in_text(text)])
+        erase_rows(session, encounters, footprint)
         for row in rows:
             _erase_identity(session, keys, row)
         for event in events:
@@ -97,7 +97,7 @@ def erase_patient(
 
 
 def _patients(session: Session, encounter_id: str) -> list[str]:
-    """Every vault row of the patient, those of merged record numbers too; what tied the numbers together goes."""
+    """Every vault row of the patient, with those of merged record numbers; deletes the merges."""
     found = {row.patient_ref for row in _events(session, [encounter_id]) if row.patient_ref}
     if not found:
         raise LookupError("no patient is known of this encounter")
@@ -120,7 +120,7 @@ def _encounters(session: Session, patients: Iterable[str]) -> list[str]:
 
 
 def _events(session: Session, encounters: list[str]) -> list[Inbox]:
-    """The encounters' own events; what concerns a facility is nobody's identity."""
+    """The encounters' own events, without those about facilities, which name no patient."""
     query = (
         select(Inbox)
         .join(EncounterEvent, col(EncounterEvent.event_id) == Inbox.event_id)
@@ -141,12 +141,12 @@ def _erase_identity(session: Session, keys: Keyring, patient: Patient) -> None:
     session.add(patient)
 
 
-def _erase_originals(session: Session, keys: Keyring, traces: Traces) -> None:
-    """Originals that are about the patient: refused ones, waiting ones, and messages that were translated later."""
+def _erase_originals(session: Session, keys: Keyring, footprint: Footprint) -> None:
+    """Erase the originals about the patient: invalid, waiting, and translated later."""
     for row in session.exec(select(Quarantine).where(Quarantine.state != ERASED)):
         kept = open_original(keys, row)
         texts = (kept.raw or "", json.dumps(kept.event, ensure_ascii=False), kept.hint.mrn if kept.hint else "")
-        if any(traces.in_text(text) for text in texts):
+        if any(footprint.in_text(text) for text in texts):
             _erase_original(session, keys, row)
             row.state = ERASED
 
@@ -159,7 +159,7 @@ def _erase_original(session: Session, keys: Keyring, row: Quarantine) -> None:
 
 
 def _anonymous(identity: Mapping[str, Any]) -> Json:
-    """What the catalogue asks of a patient, without the patient; state, sex and year of birth stay for statistics."""
+    """An identity that fits the catalog and names no person; state, sex and year of birth stay for statistics."""
     known = identity.get("patient")
     if not isinstance(known, dict):
         return dict.fromkeys(identity, ERASED)
@@ -176,20 +176,20 @@ def _anonymous(identity: Mapping[str, Any]) -> Json:
 
 
 def _ranks(keys: Keyring, events: Iterable[Inbox]) -> dict[Reference, str]:
-    """New ids in the order of the old: events of one moment are ordered by source and id, and must stay so."""
+    """New ids in the order of the old ones: events of one moment stay in their order by source and id."""
     named = sorted({_reference(open_body(keys, event)) for event in events})
     return {reference: f"{ERASED}-{rank:06d}" for rank, reference in enumerate(named, start=1)}
 
 
 def _numbers(keys: Keyring, events: Iterable[Inbox]) -> dict[str, str]:
-    """New values for the numbers that join events, in the order of the old, so that what belonged together still does."""
+    """New values for the numbers that join events, in the order of the old ones; events that shared a number still do."""
     found = sorted({value for event in events for value in _joining(open_body(keys, event)["data"])})
     kept = (value for value in found if not value.startswith(ERASED))
     return {value: f"{ERASED}-{rank:06d}" for rank, value in enumerate(kept, start=1)}
 
 
 def _charges(keys: Keyring, events: Iterable[Inbox]) -> set[str]:
-    """Charges are numbered by the thousand: a number alone recognises nobody."""
+    """Charge numbers; too common for one alone to recognize a patient."""
     bodies = (open_body(keys, event)["data"] for event in events)
     return {str(data["charge_id"]) for data in bodies if "charge_id" in data}
 
@@ -224,7 +224,7 @@ def _erase_event(
 
 
 def _attributes(body: Mapping[str, Any]) -> Json:
-    """The envelope's own attributes; extensions of a sender may name anybody."""
+    """The standard attributes of the envelope; a sender's extensions may name a person."""
     return {name: body[name] for name in ("specversion", "type", "time") if name in body}
 
 

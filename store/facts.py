@@ -1,6 +1,6 @@
-"""Facts out of the inbox: what `decide` reads.
+"""Facts from the inbox: what `decide` reads.
 
-Identity is put back from the vault; the corrections of an encounter are the domain's to apply.
+Identity is restored from the vault; the domain applies the corrections.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class EncounterFacts:
 
     @cached_property
     def identity(self) -> Json | None:
-        """Who the patient is by the latest referral after its corrections; for claims and letters.
+        """The patient by the latest referral after its corrections; for claims and letters.
 
         Returns:
             {"patient": {...}, "member_id": ..., "erased": bool}, or None without a referral.
@@ -104,7 +104,7 @@ def load_facts_in(
 
 
 def identity_of(session: Session, keys: Keyring, encounter_id: str, up_to_sequence: int | None = None) -> Json | None:
-    """Who the patient of an encounter is, for a reader that needs nothing else of its facts."""
+    """The patient of an encounter, for a reader that requires nothing else of its facts."""
     return load_own(session, keys, encounter_id).up_to(up_to_sequence).identity
 
 

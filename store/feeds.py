@@ -8,15 +8,15 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select
 
 from store.engine import serialize
-from store.tables import FeedHeard, FhirSubscription, Inbox
+from store.tables import FeedSeen, FhirSubscription, Inbox
 
 
 def note(session: Session, feed: str, now: datetime) -> None:
     """A message of the feed was received at this moment; an earlier moment changes nothing."""
     serialize(session)
-    row = session.get(FeedHeard, feed)
+    row = session.get(FeedSeen, feed)
     if row is None:
-        session.add(FeedHeard(feed=feed, at=now))
+        session.add(FeedSeen(feed=feed, at=now))
     elif row.at < now:
         row.at = now
         session.add(row)
@@ -26,7 +26,7 @@ def note(session: Session, feed: str, now: datetime) -> None:
 def last_seen(session: Session) -> dict[str, datetime]:
     """When each feed was last received, by its messages or by its events."""
     seen = dict(_last_events(session))
-    for row in session.exec(select(FeedHeard)):
+    for row in session.exec(select(FeedSeen)):
         seen[row.feed] = max(row.at, seen.get(row.feed, row.at))
     return seen
 
@@ -40,5 +40,5 @@ def _last_events(session: Session) -> Iterator[tuple[str, datetime]]:
 
 
 def subscriptions_to_ask(session: Session, now: datetime) -> Sequence[FhirSubscription]:
-    """The subscriptions whose time to be asked for missing notifications has come."""
+    """The subscriptions that are due to be asked for missing notifications."""
     return session.exec(select(FhirSubscription).where(col(FhirSubscription.ask_at) <= now)).all()

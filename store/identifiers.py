@@ -13,16 +13,16 @@ ORDER = "order"
 
 
 CELL_KINDS = frozenset({"coi", "din", "bag", "lot", "isbt_128"})
-"""Kinds that name the cells of one patient: two patients with one of them are both held."""
+"""Kinds of identifiers of one patient's cells: two patients with the same one are both held."""
 
 
 SHARED = "shared_"
-"""Before the kind of an identifier that an earlier encounter has already."""
+"""Prefix of the kind of an identifier that an earlier encounter has already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Who a message says the patient is, where its format carries that beside the event (HL7 PID, FHIR subject)."""
+    """The patient a message names, where its format states that beside the event (HL7 PID, FHIR subject)."""
 
     mrn: str
     facility: str

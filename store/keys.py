@@ -1,4 +1,4 @@
-"""Keys: one file made at first start, readable by its owner alone. Ciphers for the vault, payloads and keyed hashes."""
+"""Keys: one file created at first start, readable by its owner alone; ciphers for vault and payloads, and keyed hashes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ KEY_ID_BYTES = 4
 
 
 class KeyFileError(ValueError):
-    """The key file is missing, half-written or not ours; the message says what to do."""
+    """The key file is missing, incomplete or of another installation; the message states the next step."""
 
 
 class SealBroken(ValueError):
@@ -44,7 +45,7 @@ class Keyring:
         return key_id(key) + nonce + AESGCM(key).encrypt(nonce, plain, purpose.encode())
 
     def open(self, sealed: bytes, purpose: str) -> bytes:
-        """Decrypt with the key the bytes name.
+        """Decrypt with the key that the bytes name.
 
         Raises:
             SealBroken: no key of the file opens them for that purpose.
@@ -59,9 +60,16 @@ class Keyring:
         raise SealBroken(f"no key of the key file opens this {purpose}")
 
     def digest(self, *parts: str) -> str:
-        """A keyed hash of identifiers: equal for equal input, telling nothing without the key."""
+        """A keyed hash of identifiers: equal for equal input, meaningless without the key."""
         message = "\x1f".join(parts).encode()
         return hmac.new(self.hash_key, message, hashlib.sha256).hexdigest()[:40]
+
+    def digest_of(self, name: str, pieces: Iterable[bytes]) -> str:
+        """`digest` of a name and of bytes in pieces, each byte read as a character of Latin-1."""
+        found = hmac.new(self.hash_key, f"{name}\x1f".encode(), hashlib.sha256)
+        for piece in pieces:
+            found.update(piece if piece.isascii() else piece.decode("latin-1").encode())
+        return found.hexdigest()[:40]
 
 
 def key_id(key: bytes) -> bytes:
@@ -70,7 +78,7 @@ def key_id(key: bytes) -> bytes:
 
 
 def create_keyring(path: Path) -> Keyring:
-    """Make a key file, mode 0600. Fails if it exists: keys are never overwritten."""
+    """Create a key file, mode 0600. Fails if it exists: keys are never overwritten."""
     body = {"data_keys": [fresh_key()], "hash_key": fresh_key()}
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -1,4 +1,4 @@
-"""Record numbers that are one patient's (ADT A40). A relation and not a renaming: it may come before either is known."""
+"""Merged record numbers of one patient (ADT A40). The merge may be received before either number is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from store.tables import RecordMerge
 
 
 def same_patient(session: Session, key: str) -> set[str]:
-    """The keys of every record number that merges have made one with this one, itself among them."""
+    """The keys of every record number merged with this one, itself included."""
     found, pending = {key}, {key}
     while pending:
         linked = session.exec(

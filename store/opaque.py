@@ -1,4 +1,4 @@
-"""Opaque ids: random, so that nothing about a patient, a sender or a moment can be read from one."""
+"""Opaque ids: random, so that they reveal nothing about a patient, a sender or a moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Originals kept in message quarantine: the sealed event or message, and what came with it."""
+"""Originals kept in message quarantine: the sealed event or message, with its patient and its sender's facilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store.tables import Quarantine, sealed_for
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What quarantine keeps of an event: as it came, what its message said beside it, where its sender may write."""
+    """A quarantine entry's original: event as received, patient its message names, facilities its sender may write for."""
 
     event: dict[str, Any]
     hint: identifiers.Hint | None
@@ -22,7 +22,7 @@ class Kept:
 
 
 def open_body(keys: Keyring, row: Quarantine) -> Kept:
-    """The original with what belongs to it."""
+    """The opened original of an entry."""
     kept: dict[str, Any] = json.loads(keys.open(row.body, sealed_for("quarantine.body", row.quarantine_id)))
     hint, allowed = kept["hint"], kept["allowed"]
     return Kept(

@@ -1,4 +1,4 @@
-"""The outbox: where claim files lie, and writing one whole, once."""
+"""The outbox: paths of claim files, and writing one whole, once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from store.tables import Transmission
 
 
 def file_path(outbox: Path, sent: Transmission) -> Path:
-    """Where the file lies: mode, payer, receiver and number. Nothing of a person is in it."""
+    """The path of a claim file: mode, payer, receiver and number, nothing about a person."""
     return outbox / sent.mode / sent.payer / f"{sent.receiver_id}-{sent.interchange:09d}.x12"
 
 
 def write_once(path: Path, text: str) -> None:
-    """All of it or nothing, readable by the owner alone; a file that is there stays as it is."""
+    """Write a file whole or not at all, readable by the owner alone; an existing file is not changed."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

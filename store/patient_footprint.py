@@ -1,7 +1,7 @@
-"""Where a patient left traces beside the vault: how they are recognised, and how they are taken out.
+"""A patient's footprint outside the vault: how it is recognized and how it is removed.
 
-Recognised by numbers that stand alone as a word, or by the family name together with the birth date; a number that is
-part of a longer one is somebody else's.
+Recognized by numbers that are a word of their own, or by the family name together with the birth date; a number that is
+part of a longer one does not count.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from store.tables import AlertRecord, Alias, ClaimVersion, Encounter, Patient, T
 from store.vault import ERASED, identities
 
 SHORTEST_OWN, SHORTEST_OTHER = 4, 6
-"""Fewest characters by which a record or member number, and any other number, is looked for: short ones name many things."""
+"""Fewest characters of a record or member number, and of any other number, that is searched for: shorter ones match by chance."""
 
 ALIAS_KINDS = frozenset({ORDER, "appointment", "admission", "visit"})
-"""Identifiers that name a person; cells keep theirs."""
+"""Identifiers that lead to a person; those of cells stay."""
 
 
 @dataclass(frozen=True)
-class Traces:
-    """By what a patient is recognised in a text."""
+class Footprint:
+    """The numbers and names that recognize a patient in a text."""
 
     numbers: frozenset[str]
     names: frozenset[tuple[str, str]]
@@ -39,7 +39,8 @@ class Traces:
     def in_text(self, text: str) -> bool:
         """True for a text that is about the patient."""
         return bool(self._pattern.search(text)) or any(
-            _stands(family, text) and (born in text or born.replace("-", "") in text) for family, born in self.names
+            _contains_word(family, text) and (born in text or born.replace("-", "") in text)
+            for family, born in self.names
         )
 
     @property
@@ -48,14 +49,14 @@ class Traces:
         return re.compile(rf"(?<![0-9A-Za-z])(?:{words or '(?!)'})(?![0-9A-Za-z])")
 
 
-def _stands(word: str, text: str) -> bool:
+def _contains_word(word: str, text: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
 
 
-def traces_of(
+def footprint_of(
     session: Session, keys: Keyring, patients: Iterable[Patient], encounters: Iterable[str], more: Iterable[str]
-) -> Traces:
-    """What of the vault, of the aliases and of `more` recognises the patient."""
+) -> Footprint:
+    """The footprint of a patient from the vault, the aliases and `more`."""
     others, own = {value.strip() for value in more}, set()
     names: set[tuple[str, str]] = set()
     for patient in patients:
@@ -70,7 +71,7 @@ def traces_of(
         keys.open(row.value, sealed_for("aliases.value", row.alias_key)).decode() for row in session.exec(aliases)
     }
     numbers = {n for n in own if len(n) >= SHORTEST_OWN} | {n for n in others if len(n) >= SHORTEST_OTHER}
-    return Traces(frozenset(n for n in numbers if not n.startswith(ERASED)), frozenset(names))
+    return Footprint(frozenset(n for n in numbers if not n.startswith(ERASED)), frozenset(names))
 
 
 def _names(known: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -83,15 +84,15 @@ def _names(known: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {(family, born)} if len(family) > 1 and family != ERASED else set()
 
 
-def erase_rows(session: Session, encounters: Iterable[str], traces: Traces) -> None:
-    """Take the patient's numbers out of claims, views and alerts; lines, codes, dates and amounts stay."""
+def erase_rows(session: Session, encounters: Iterable[str], footprint: Footprint) -> None:
+    """Remove the patient's numbers from claims, views and alerts; lines, codes, dates and amounts stay."""
     wanted = list(encounters)
     for claim in session.exec(select(ClaimVersion).where(col(ClaimVersion.encounter_id).in_(wanted))):
-        clean(claim, lambda value: cleaned(value, traces))
+        clean(claim, lambda value: cleaned(value, footprint))
         session.add(claim)
     for encounter in wanted:
         row = session.get_one(Encounter, encounter)
-        row.view = cleaned(row.view, traces)
+        row.view = cleaned(row.view, footprint)
         session.add(row)
     for alert in session.exec(select(AlertRecord).where(col(AlertRecord.encounter_id).in_(wanted))):
         alert.acknowledged_note = None
@@ -101,25 +102,25 @@ def erase_rows(session: Session, encounters: Iterable[str], traces: Traces) -> N
         session.add(sent)
 
 
-def cleaned(value: Any, traces: Traces) -> Any:
+def cleaned(value: Any, footprint: Footprint) -> Any:
     """The same structure without the texts that are about the patient."""
     if isinstance(value, dict):
-        return {key: cleaned(inner, traces) for key, inner in value.items()}
+        return {key: cleaned(inner, footprint) for key, inner in value.items()}
     if isinstance(value, list):
-        return [cleaned(inner, traces) for inner in value]
+        return [cleaned(inner, footprint) for inner in value]
     if not isinstance(value, str):
         return value
-    # A code or an amount is compared whole: a number in it may be the same by chance.
-    about = traces.in_text(value) if " " in value else value in traces.numbers
+    # A code or an amount is compared whole: part of it may equal a number by chance.
+    about = footprint.in_text(value) if " " in value else value in footprint.numbers
     return ERASED if about else value
 
 
-def erase_files(directories: Iterable[Path], traces: Traces, controls: Iterable[str]) -> int:
-    """Remove claim files and payers' answers that are about the patient, with what was noted beside them; returns how many.
+def erase_files(directories: Iterable[Path], footprint: Footprint, controls: Iterable[str]) -> int:
+    """Remove claim files and payer response files about the patient, with their notes; returns how many.
 
-    A payer's file may answer for others, too: what it said of them stands in the database.
+    A payer's file may be about others, too: its responses to their claims are in the database.
     """
-    known = Traces(traces.numbers | frozenset(controls), traces.names)
+    known = Footprint(footprint.numbers | frozenset(controls), footprint.names)
     removed = 0
     for path in (path for directory in directories for path in sorted(directory.rglob("*")) if path.is_file()):
         if path.suffix != ".json" and known.in_text(path.read_text(encoding="latin-1")):

@@ -1,8 +1,8 @@
-"""What may go after its time: files exchanged with payers, and the record of who read what. Never a fact, a claim or a chain.
+"""Pruning: removes old files exchanged with payers and old access records. Never a fact, a claim or a chain of identity.
 
-A claim file goes when its last claim was answered and its time is over; it can be rendered again from the database. A
-payer's file goes when it was taken in; what it said is an event. What waits for somebody (an unanswered file, a file put
-aside, quarantine) stays whatever its age.
+A claim file is removed when every claim in it was answered and its time is over; it can be rendered again from the
+database. A payer response file is removed when it was imported; its responses are events. What still needs work (an
+unanswered file, a refused file, quarantine) stays whatever its age.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from store.tables import AuditEntry, ReplyFile
 from store.vault import audit
 
 PROCESSED = "processed"
-"""Where the inbox directory keeps what was taken in (`intake.payer_files.directory`)."""
+"""Where the inbox directory keeps imported files (`intake.payer_files.directory`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What went, or would go: files with their size in bytes, and entries of the audit."""
+    """What was or would be removed: files with their size in bytes, and entries of the audit."""
 
     claim_files: int = 0
     reply_files: int = 0
@@ -41,11 +41,11 @@ class Pruned:
 def prune(
     db: Database, rules: Rulebook, outbox: Path, inbox: Path, now: datetime, actor: str, *, dry_run: bool = False
 ) -> Pruned:
-    """Remove what is past its time. May run beside a running stack and be broken off; that it ran stays on record.
+    """Remove what is past its time. May run beside a running stack and be interrupted; each run is in the audit.
 
     Raises:
-        NoRule: the rulebook has no span for something.
-        ValueError: a span has no length: all would go.
+        NoRule: the rulebook has no retention time for one of them.
+        ValueError: a retention time is zero: everything would be removed.
         OSError: a file cannot be removed; run it again.
     """
     files_before, records_before = (
@@ -53,12 +53,12 @@ def prune(
     )
     with db.read() as session:
         sent = [path for path in _answered(session, outbox, files_before) if path.is_file()]
-        taken = [path for path in _taken(session, inbox, files_before) if path.is_file()]
+        imported = [path for path in _imported(session, inbox, files_before) if path.is_file()]
         old = session.exec(select(func.count()).where(col(AuditEntry.at) < records_before)).one()
-    pruned = Pruned(len(sent), len(taken), sum(path.stat().st_size for path in (*sent, *taken)), old)
+    pruned = Pruned(len(sent), len(imported), sum(path.stat().st_size for path in (*sent, *imported)), old)
     if dry_run:
         return pruned
-    for path in (*sent, *taken):
+    for path in (*sent, *imported):
         path.unlink(missing_ok=True)
     with db.write() as session:
         session.execute(delete(AuditEntry).where(col(AuditEntry.at) < records_before))
@@ -75,20 +75,20 @@ def _kept_for(rules: Rulebook, now: datetime, key: str) -> timedelta:
 
 
 def _answered(session: Session, outbox: Path, before: datetime) -> Iterator[Path]:
-    """Files whose every claim was written before that moment and is no longer waited for."""
+    """Files written before that moment whose claims await no response."""
     done: dict[Path, bool] = {}
     for sent, state, status in sent_versions(session):
         path = file_path(outbox, sent)
-        # Also where another version took its place; a void is voided as soon as it is out, and answered later.
+        # Superseded versions count, too; a void has the state voided from its transmission, before its response.
         states = {state, status.state}
-        asked = State.TRANSMITTED in states or (State.VOIDED in states and not status.response_kinds)
-        waits = asked and not status.unanswered_in_shadow
+        sent_out = State.TRANSMITTED in states or (State.VOIDED in states and not status.response_kinds)
+        waits = sent_out and not status.unanswered_in_shadow
         over = sent.written_at is not None and sent.written_at < before and not waits
         done[path] = done.get(path, True) and over
     yield from sorted(path for path, over in done.items() if over)
 
 
-def _taken(session: Session, inbox: Path, before: datetime) -> Iterator[Path]:
+def _imported(session: Session, inbox: Path, before: datetime) -> Iterator[Path]:
     moved = select(ReplyFile.digest).where(col(ReplyFile.moved_at) < before).order_by(ReplyFile.digest)
     for digest in session.exec(moved):
         yield inbox / PROCESSED / f"{digest[:24]}.x12"

@@ -1,4 +1,4 @@
-"""What must not be accepted a second time: signed messages that came, sessions that were signed out."""
+"""What must not be accepted again: signed messages seen, sessions signed out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from store.tables import SessionEnded, WebhookSeen
 
 
 def first_time(session: Session, message_key: str, now: datetime, forget_before: datetime) -> bool:
-    """Note a message; False when it was noted before. What is older than `forget_before` is forgotten."""
+    """Note a message; False when it was noted before. Older notes than `forget_before` are deleted."""
     session.execute(delete(WebhookSeen).where(col(WebhookSeen.at) < forget_before))
     if session.get(WebhookSeen, message_key) is not None:
         return False
@@ -20,7 +20,7 @@ def first_time(session: Session, message_key: str, now: datetime, forget_before:
 
 
 def end_session(session: Session, session_key: str, until: datetime, now: datetime) -> None:
-    """Note that a session was signed out. Sessions that would be over by now are forgotten."""
+    """Note that a session was signed out. Expired sessions are deleted."""
     session.execute(delete(SessionEnded).where(col(SessionEnded.until) < now))
     session.merge(SessionEnded(session_key=session_key, until=until))
 

@@ -1,7 +1,7 @@
 """Key rotation: a new key is staged, made the newest, and everything sealed with older ones is sealed again.
 
 Older keys stay in the file: Temporal's histories and backups are sealed with them. Staging comes first, so that every
-process can open what the first one seals with the new key.
+process can open what another seals with the new key.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ SEALED = (
 
 
 def stage_key(path: Path) -> Keyring:
-    """Add a new key behind the others: nothing is sealed with it yet, everybody who restarts can open with it.
+    """Add a new key after the others: nothing is sealed with it yet, and every process that restarts can open with it.
 
     Raises:
-        KeyFileError: the file does not hold together.
+        KeyFileError: the file is damaged.
     """
     return _rewritten(path, lambda keys: [*keys, fresh_key()])
 
@@ -63,7 +63,7 @@ def activate_key(path: Path) -> Keyring:
     """Make the key staged last the one that seals. Do it when every process has started again since staging.
 
     Raises:
-        KeyFileError: the file does not hold together.
+        KeyFileError: the file is damaged.
     """
     return _rewritten(path, lambda keys: [keys[-1], *keys[:-1]])
 

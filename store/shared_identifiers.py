@@ -1,4 +1,4 @@
-"""Cell identifiers that two patients' encounters carry: both encounters are held (corrections G)."""
+"""Cell identifiers that encounters of two patients share: both encounters are held (corrections G)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Identifier = tuple[str, str]
 def shared_identifiers(
     session: Session, keys: Keyring, encounter_id: str, own: EncounterFacts
 ) -> frozenset[Identifier]:
-    """The identifiers of an encounter's facts that the standing facts of another patient's encounter carry, too."""
+    """The identifiers of an encounter's facts that the current facts of another patient's encounter have, too."""
     sharing_it = others(session, encounter_id)
     if not sharing_it:
         return frozenset()
@@ -36,7 +36,7 @@ def others(session: Session, encounter_id: str) -> list[str]:
 
 
 def sharing(session: Session, encounter_id: str) -> list[str]:
-    """Encounters with an identifier of this one, whosever they are."""
+    """Encounters of any patient with an identifier of this one."""
     mine, theirs = aliased(Alias), aliased(Alias)
     kinds = [*CELL_KINDS, *(SHARED + kind for kind in CELL_KINDS)]
     query = (

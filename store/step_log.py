@@ -1,8 +1,8 @@
 """Steps for the log: one line for each thing that was committed, with opaque references and never a value.
 
-The lines come from the rows themselves, after their transaction, so no way into the store can leave one out and nothing
-is told that was rolled back. Only columns that hold what this program made (opaque ids, kinds, states, counts) are named;
-the type of an event is told where the catalogue knows it.
+The lines follow from the rows themselves, after the transaction: no way into the store can leave one out, and nothing that
+was rolled back is logged. Only columns with values that this program made (opaque ids, kinds, states, counts) are named,
+and the type of an event where the catalog has it.
 """
 
 from __future__ import annotations
@@ -30,49 +30,46 @@ from store.tables import (
 
 log = logging.getLogger("cart.steps")
 
-KEPT: Final = "told"
-CAME: Final = "feeds of the events that came"
+STEPS: Final = "steps"
+FEEDS: Final = "feeds of the events received"
 Facts = dict[str, object]
-Told = tuple[str, Facts]
+Step = tuple[str, Facts]
 
 
 def log_step(step: str, **facts: object) -> None:
-    """Logs one line. `facts` are opaque references, kinds, states and counts; None is left out."""
+    """Log one line. `facts` are opaque references, kinds, states and counts; None is left out."""
     log.info(step, extra={"facts": {name: value for name, value in facts.items() if value not in (None, [])}})
 
 
-tell = log_step
+class LoggedSession(Session):
+    """A session whose commits are logged."""
 
 
-class TellingSession(Session):
-    """A session whose commits are told."""
-
-
-@event.listens_for(TellingSession, "after_flush")
+@event.listens_for(LoggedSession, "after_flush")
 def _gather(session: Session, _context: UOWTransaction) -> None:
     if log.isEnabledFor(logging.INFO):
-        gathered: list[Told] = session.info.setdefault(KEPT, [])
-        came: dict[str, str] = session.info.setdefault(CAME, {})
-        came |= {row.event_id: row.feed for row in session.new if isinstance(row, Inbox)}
-        gathered += [told for row in session.new for told in _made(row)]
-        gathered += [told for row in session.dirty for told in _changed(row)]
+        gathered: list[Step] = session.info.setdefault(STEPS, [])
+        feeds: dict[str, str] = session.info.setdefault(FEEDS, {})
+        feeds |= {row.event_id: row.feed for row in session.new if isinstance(row, Inbox)}
+        gathered += [step for row in session.new for step in _made(row)]
+        gathered += [step for row in session.dirty for step in _changed(row)]
 
 
-@event.listens_for(TellingSession, "after_commit")
-def _say(session: Session) -> None:
-    came = session.info.pop(CAME, {})
-    for step, facts in session.info.pop(KEPT, []):
-        feed = {"feed": came.get(facts["event_id"])} if step == "event.accepted" else {}
+@event.listens_for(LoggedSession, "after_commit")
+def _log(session: Session) -> None:
+    feeds = session.info.pop(FEEDS, {})
+    for step, facts in session.info.pop(STEPS, []):
+        feed = {"feed": feeds.get(facts["event_id"])} if step == "event.accepted" else {}
         log_step(step, **facts, **feed)
 
 
-@event.listens_for(TellingSession, "after_rollback")
+@event.listens_for(LoggedSession, "after_rollback")
 def _forget(session: Session) -> None:
-    session.info.pop(KEPT, None)
-    session.info.pop(CAME, None)
+    session.info.pop(STEPS, None)
+    session.info.pop(FEEDS, None)
 
 
-def _made(row: Any) -> Iterator[Told]:
+def _made(row: Any) -> Iterator[Step]:
     match row:
         case EncounterEvent():
             where = {"encounter": row.encounter_id, "sequence": row.sequence}
@@ -95,7 +92,7 @@ def _made(row: Any) -> Iterator[Told]:
             yield "message.written", _of_message(row)
 
 
-def _changed(row: Any) -> Iterator[Told]:
+def _changed(row: Any) -> Iterator[Step]:
     match row:
         case Quarantine() if _moved(row, "state"):
             yield f"quarantine.{row.state}", _of_quarantine(row)

@@ -19,7 +19,7 @@ from store.keys import Keyring
 
 @dataclass(frozen=True)
 class Unit:
-    """One transaction with all that reading and writing in it requires."""
+    """One transaction with its keys and configuration."""
 
     session: Session
     keys: Keyring
@@ -28,12 +28,12 @@ class Unit:
 
     @cached_property
     def rules(self) -> Rulebook:
-        """The rulebook as its files are when it is first asked for."""
+        """The rulebook as its files are at the first use."""
         return self.config.rules()
 
     @cached_property
     def site(self) -> Site:
-        """The site as its file is when it is first asked for."""
+        """The site as its file is at the first use."""
         return self.config.site()
 
     def facts(self, encounter_id: str) -> EncounterFacts:

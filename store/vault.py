@@ -1,6 +1,6 @@
-"""The patient vault: identity leaves an event at the door and is put back only where a reader must have it.
+"""The patient vault: identity is withheld from a received event and restored only for readers that require it.
 
-Each event keeps its own version of the identity it brought, so that a later correction does not change an earlier fact.
+Each event keeps its own version of the identity, so that a later correction does not change an earlier fact.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PSEUDONYM_PREFIX = "staff_"
 PSEUDONYM_LENGTH = 12
 ERASED = "erased"
 COMMAND_LINE = "(command line)"
-"""The actor of what is done on the machine itself, by whoever may."""
+"""The actor of commands run on the machine itself."""
 
 Json = dict[str, Any]
 
@@ -71,12 +71,12 @@ def _restored(data: Mapping[str, Any], identity: Mapping[str, Any]) -> Json:
 
 
 def mrn_key(keys: Keyring, mrn: str, facility: str) -> str:
-    """The keyed hash by which a patient is found again: a record number means something only at its facility."""
+    """The keyed hash of a record number at its facility, by which a patient is found again."""
     return keys.digest("mrn", mrn.strip(), facility)
 
 
 def remember(session: Session, keys: Keyring, event_id: str, identity: Json, patient_key: str, now: datetime) -> str:
-    """Keep the identity an event brought; returns the patient's reference, an old one where the patient is known."""
+    """Keep the identity of an event; returns the patient's reference, the existing one where the patient is known."""
     patient = session.exec(select(Patient).where(Patient.mrn_key == patient_key)).first()
     if patient is None:
         patient = Patient(patient_ref=new_id("pat"), mrn_key=patient_key, identity=b"", created_at=now)
@@ -90,7 +90,7 @@ def remember(session: Session, keys: Keyring, event_id: str, identity: Json, pat
 
 
 def identities(keys: Keyring, patient: Patient) -> dict[str, Json]:
-    """Every version of a patient's identity, by the event that brought it."""
+    """Every version of a patient's identity, by its event."""
     plain = keys.open(patient.identity, sealed_for("patients.identity", patient.patient_ref))
     versions: dict[str, Json] = json.loads(plain)
     return versions
@@ -101,7 +101,7 @@ def _sealed(keys: Keyring, patient_ref: str, versions: Json) -> bytes:
 
 
 def pseudonym(session: Session, keys: Keyring, value: str) -> str:
-    """The pseudonym of a member of staff; who it is stays in the vault. A pseudonym is returned as it is."""
+    """The pseudonym of a member of staff; the name stays in the vault. A pseudonym is returned as it is."""
     if value.startswith(PSEUDONYM_PREFIX):
         return value
     name = PSEUDONYM_PREFIX + keys.digest("staff", value.strip())[:PSEUDONYM_LENGTH]
@@ -112,7 +112,7 @@ def pseudonym(session: Session, keys: Keyring, value: str) -> str:
 
 
 def introduce(session: Session, keys: Keyring, name: str, person: str) -> None:
-    """Keep who a pseudonym is; the newest word counts, for people change their names."""
+    """Keep the name of a pseudonym; the newest one counts, because names change."""
     sealed = keys.seal(person.encode(), sealed_for("staff.value", name))
     known = session.get(Staff, name)
     if known is None:
@@ -122,11 +122,11 @@ def introduce(session: Session, keys: Keyring, name: str, person: str) -> None:
 
 
 def person_of(session: Session, keys: Keyring, name: str) -> str | None:
-    """Who a pseudonym is; None when nobody has introduced it."""
+    """The name of a pseudonym; None where it is unknown."""
     known = session.get(Staff, name)
     return keys.open(known.value, sealed_for("staff.value", name)).decode() if known else None
 
 
 def audit(session: Session, actor: str, action: str, target: str, outcome: str, at: datetime) -> None:
-    """Record who looked at or changed what. `target` is an opaque id or a path without one."""
+    """Record who read or changed what. `target` is an opaque id or a path without one."""
     session.add(AuditEntry(audit_id=new_id("aud"), at=at, actor=actor, action=action, target=target, outcome=outcome))

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.kit")
 pytest_plugins = (
+    "tests.kit.claim_life",
     "tests.kit.databases",
     "tests.kit.fhir",
     "tests.kit.gateway",

@@ -1,7 +1,7 @@
-"""The activities as the workflows see them: a name, a typed question, a typed answer, a retry policy.
+"""The activities as the workflows call them: a name, typed input, typed result, a retry policy.
 
-Every one is idempotent by key, so all of them are retried until they succeed: an encounter is never given up because a
-database or a disk was away.
+Every activity is idempotent by key, so each is retried until it succeeds: no encounter is abandoned because a database or a
+disk was unavailable.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DELIVERY_ATTEMPT = timedelta(minutes=3)
 
 
 async def decide(question: Question) -> Plan:
-    """What should be, by the facts up to a sequence and the rulebook of this moment. The recorded answer replays."""
+    """Return the plan by the facts up to a sequence and the current rulebook. Replay uses the recorded answer."""
     plan: Plan = await workflow.execute_local_activity(
         "decide",
         question,
@@ -46,22 +46,22 @@ async def decide(question: Question) -> Plan:
 
 
 async def keep_custody(question: Question) -> None:
-    """Append what is new to the chain of identity."""
+    """Append new entries to the chain of identity."""
     await _act("keep_custody", question, "append to the chain of identity")
 
 
 async def raise_alerts(question: Question) -> None:
-    """Open the alerts that should be open, resolve the others."""
+    """Open the alerts that should be open; resolve the others."""
     await _act("raise_alerts", question, "open and resolve alerts")
 
 
 async def show_encounter(question: Question) -> None:
-    """Bring the reading side of the encounter up to date."""
+    """Update the encounter's view for readers."""
     await _act("show_encounter", question, "update the reading side")
 
 
 async def open_claim(question: ClaimQuestion, intent: ClaimIntent) -> None:
-    """Tell the claim's own workflow that its facts changed; starts it where it does not run."""
+    """Notify the claim's own workflow that its facts changed; start it if it does not run."""
     await workflow.execute_activity(
         "open_claim",
         args=[question, intent],
@@ -72,7 +72,7 @@ async def open_claim(question: ClaimQuestion, intent: ClaimIntent) -> None:
 
 
 async def build_claim(question: ClaimQuestion) -> ClaimBuilt:
-    """Build the claim, run its edits, emit or hold it."""
+    """Build the claim, run its edits, and mark it ready or held."""
     built: ClaimBuilt = await workflow.execute_activity(
         "build_claim",
         question,
@@ -85,7 +85,7 @@ async def build_claim(question: ClaimQuestion) -> ClaimBuilt:
 
 
 async def watch(moment: Moment) -> WatchReport:
-    """Look at certificates, rows past review, claims and authorizations near their deadlines."""
+    """Check certificates, rows past review, claims and authorizations near their deadlines."""
     report: WatchReport = await workflow.execute_activity(
         "watch",
         moment,
@@ -98,7 +98,7 @@ async def watch(moment: Moment) -> WatchReport:
 
 
 async def work_alerts(moment: Moment) -> EscalationReport:
-    """Escalate what nobody took in time, queue messages about what changed."""
+    """Escalate alerts that were not acknowledged in time; queue messages about changes."""
     report: EscalationReport = await workflow.execute_activity(
         "work_alerts",
         moment,
@@ -111,7 +111,7 @@ async def work_alerts(moment: Moment) -> EscalationReport:
 
 
 async def deliver_alerts(moment: Moment) -> None:
-    """Try every message that is due. What a destination refuses waits in the database, not in a failed activity."""
+    """Try every message that is due. A message that a destination refuses waits in the database; the activity does not fail."""
     await workflow.execute_activity(
         "deliver_alerts",
         moment,
@@ -122,12 +122,12 @@ async def deliver_alerts(moment: Moment) -> None:
 
 
 async def follow_claim(moment: ClaimMoment) -> ClaimFollowUp:
-    """How the claim stands by what was sent and answered; opens and resolves its alerts."""
+    """Return the status of the claim by what was sent and answered; open and resolve its alerts."""
     return await _claim("follow_claim", moment, f"follow claim {moment.letter}/{moment.ordinal}")
 
 
 async def transmit_claim(moment: ClaimMoment) -> ClaimFollowUp:
-    """Number the claim's file and put it into the outbox, if its time has come."""
+    """Number the claim's file and write it to the outbox, if its time has come."""
     return await _claim("transmit_claim", moment, f"transmit claim {moment.letter}/{moment.ordinal}")
 
 

@@ -1,4 +1,4 @@
-"""`AlertEscalation`: one long-lived workflow that escalates alerts at their time and sees every message delivered."""
+"""`AlertEscalation`: one long-lived workflow that escalates alerts on time and delivers every message."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ with workflow.unsafe.imports_passed_through():
     from workflows.messages import EscalationReport, Moment
 
 AT_LEAST = timedelta(seconds=1)
-"""Between two looks without a change: a clock that jumps must not make the desk run in circles."""
+"""The least time between two runs without a change, so that a clock that jumps cannot cause a loop."""
 
 
 @workflow.defn(name="AlertDesk")
 class AlertEscalation:
     """Work, deliver, wait for a change or the next deadline of any alert or message.
 
-    Alerts and messages lie in the database; the workflow holds the clock only. It never ends; it begins anew when its
+    Alerts and messages are in the database; the workflow only keeps the time. It never ends; it continues as new when its
     history is long.
     """
 
@@ -42,7 +42,7 @@ class AlertEscalation:
 
     @workflow.signal(name="alerts_changed")
     def alerts_changed(self) -> None:
-        """An alert was opened, taken or resolved, or a dead letter is to be tried again."""
+        """An alert was opened, acknowledged or resolved, or a dead letter is to be tried again."""
         self.changed = True
 
     async def _change_or_due(self, report: EscalationReport) -> None:
@@ -64,7 +64,7 @@ class AlertEscalation:
     def _show(self, report: EscalationReport) -> None:
         following = f"{report.due_title}, {report.due:%Y-%m-%d %H:%M} UTC" if report.due else "nothing"
         workflow.set_current_details(
-            f"**Alert desk**: {report.standing} alerts stand, {report.open} of them not taken by anybody\n\n"
+            f"**Alert escalation**: {report.standing} alerts open, {report.open} of them not acknowledged\n\n"
             f"Next: {following}\n\n"
             f"Messages: {report.waiting} waiting, {report.dead} given up (`cart-encounter alerts dead-letters`)"
         )

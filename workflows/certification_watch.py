@@ -1,4 +1,4 @@
-"""`CertificationWatch`: run by a Temporal Schedule, one look at what no encounter asks about."""
+"""`CertificationWatch`: a Temporal Schedule runs it to check what no encounter checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name="CertificationWatch")
 class CertificationWatch:
-    """Certificates that end, rows past review, alerts that nobody acknowledged in time."""
+    """Certificates that expire, rows past review, alerts that were not acknowledged in time."""
 
     @workflow.run
     async def run(self) -> WatchReport:

@@ -13,15 +13,15 @@ with workflow.unsafe.imports_passed_through():
     from workflows.messages import ClaimBuilt, ClaimFollowUp, ClaimMoment, ClaimQuestion, ClaimStart
 
 ANOTHER_TRY = timedelta(days=1)
-"""Until a claim that could not be transmitted is tried again, if none of its facts changes before."""
+"""The time until a claim that could not be transmitted is tried again, if none of its facts changes before."""
 
 
 @workflow.defn(name="ClaimLifecycle")
 class ClaimLifecycle:
-    """Builds the claim from the facts, holds it while an edit stands, sends it, and follows it until nothing is due.
+    """Builds the claim from the facts, holds it while an error is open, sends it, and follows it until nothing is due.
 
-    Facts, what was sent and what payers answered lie in the database; the workflow notes only that it must look again. So
-    it ends when a claim is settled, and the next fact or answer starts it anew under the same id.
+    Facts, files sent and payer responses are in the database; the workflow only notes that it must check again. So it ends
+    when a claim is settled, and the next fact or response starts it again under the same id.
     """
 
     @workflow.init
@@ -49,7 +49,7 @@ class ClaimLifecycle:
 
     @workflow.signal(name="facts_changed")
     def facts_changed(self, question: ClaimQuestion) -> None:
-        """The facts under this claim, or the answers to it, changed; only the newest question counts, whichever comes last."""
+        """The facts of this claim, or the responses to it, changed; the newest question counts, in whatever order they arrive."""
         if self.pending is None or (question.up_to_sequence, question.now) >= (
             self.pending.up_to_sequence,
             self.pending.now,
@@ -57,9 +57,9 @@ class ClaimLifecycle:
             self.pending = question
 
     async def _next_build(self) -> tuple[ClaimBuilt, ClaimQuestion] | None:
-        """Wait for facts, an answer or the next deadline; build the claim when it was not the deadline."""
+        """Wait for facts, a response or the next deadline; build the claim unless it was the deadline."""
         if self.follow_up is None and self.pending is None and self.start.sequence:
-            return None  # carried over: there is a claim already, look at it first
+            return None  # carried over: there is a claim already, so check that first
         await self._facts_or_deadline()
         question, self.pending = self.pending, None
         if question is None:
@@ -79,7 +79,7 @@ class ClaimLifecycle:
             return
 
     def _has_a_life_after_emission(self) -> bool:
-        """Claims that older code built keep its commands for the rounds they recorded, and live on from the next."""
+        """Claims that older code built keep its commands for recorded rounds, and use the new ones from the next round."""
         self.rounds += 1
         self.follows = self.follows or workflow.patched(f"life-after-emission-{self.rounds}")
         return self.follows
@@ -98,10 +98,10 @@ class ClaimLifecycle:
         self._ask_again_after_a_void(follow_up)
 
     def _ask_again_after_a_void(self, follow_up: ClaimFollowUp) -> None:
-        """Once for each void: what took the place of the voided claim could not go out before it."""
+        """Ask once for each void: the claim that replaces the voided one could not be sent before."""
         if follow_up.again is None:
             rejected_after_all = self.asked_again != 0 and follow_up.version == self.asked_again
-            # A run of before the patch has asked once and goes on as it is recorded.
+            # A run from before the patch has asked once and continues as it is recorded.
             if rejected_after_all and workflow.patched("void-asked-anew"):
                 self.asked_again = 0
             return

@@ -31,8 +31,8 @@ SEVERITIES = ("critical", "warning", "info")
 class CarTEncounter:
     """A small shell: decide, carry out the difference, show, wait for a fact or a deadline.
 
-    Facts live in the database; the workflow notes only how far they go. So a repeated or late update is harmless, and
-    after closure the same id folds everything anew.
+    Facts are in the database; the workflow only notes the last sequence. So a repeated or late update is harmless, and after
+    closure the same id folds all facts again.
     """
 
     @workflow.init
@@ -59,7 +59,7 @@ class CarTEncounter:
 
     @workflow.update(dynamic=True)
     async def note(self, name: str, arguments: Sequence[RawValue]) -> Receipt:
-        """A fact of the type `name` is in the inbox. Noting it is all that happens here; `run` does the work."""
+        """Note a fact of the type `name` in the inbox. `run` does the work."""
         note = workflow.payload_converter().from_payload(arguments[0].payload, Note)
         self.noted = max(self.noted, note.sequence)
         return Receipt(sequence=note.sequence, noted=self.noted)
@@ -78,7 +78,7 @@ class CarTEncounter:
         )
 
     async def _carry_out(self, plan: Plan) -> None:
-        """The difference between what should be and what was done, by key."""
+        """The difference between what should exist and what was done, by key."""
         question = Question(encounter=self.encounter, up_to_sequence=plan.sequence, now=plan.decided_at)
         if plan.custody_content != self.custody:
             await activity_stubs.keep_custody(question)
@@ -120,7 +120,7 @@ class CarTEncounter:
         return self.noted == plan.sequence
 
     async def _next_fact_or_deadline(self, plan: Plan) -> None:
-        """Returns when a fact came or the deadline passed; a passed deadline is the next decision's business."""
+        """Return when a fact came or the deadline passed; the next decision handles a passed deadline."""
         if plan.deadline is None:
             await workflow.wait_condition(lambda: self.noted > plan.sequence)
             return

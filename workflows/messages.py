@@ -1,4 +1,4 @@
-"""What a workflow sees of a decision: keys, moments and hashes. Plain data, no rule, no identity."""
+"""The part of a decision that a workflow sees: keys, moments and hashes. Plain data, no rule, no identity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class _Message(BaseModel):
 
 
 class Note(_Message):
-    """The update that tells an encounter of a new fact. `key` is the HMAC of source and id."""
+    """The update that notifies an encounter of a new fact. `key` is the HMAC of source and id."""
 
     key: str
     type: str
@@ -90,20 +90,20 @@ class Question(_Message):
 
 
 class Moment(_Message):
-    """The workflow's time, for what concerns no single encounter."""
+    """The workflow's time, for work outside a single encounter."""
 
     now: datetime
 
 
 class WatchReport(_Message):
-    """What one look of the watch changed."""
+    """What one run of the watch changed."""
 
     opened: int
     resolved: int
 
 
 class EscalationReport(_Message):
-    """How the alert desk stands after its work, and the next moment it must look again."""
+    """The open alerts and messages after a run of the alert escalation, and the next moment it must run."""
 
     escalated: int = 0
     queued: int = 0
@@ -135,9 +135,9 @@ class ClaimMoment(_Message):
 
 
 class ClaimFollowUp(_Message):
-    """How a claim stands: whether it goes out now, and the next moment somebody must look at it again.
+    """The status of a claim: whether it goes out now, and the next moment to check it again.
 
-    `again`: what the payer had is taken back; ask for the claim of the facts up to this sequence, which may be due anew.
+    `again`: what the payer had is voided; ask for the claim of the facts up to this sequence, which may be due again.
     """
 
     state: str
@@ -162,7 +162,7 @@ class ClaimStart(_Message):
 
 
 class ClaimBuilt(_Message):
-    """What building a claim came to: `state` is emitted, held or withdrawn."""
+    """The result of building a claim: `state` is emitted, held or withdrawn."""
 
     state: str
     version: int

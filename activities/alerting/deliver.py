@@ -1,6 +1,6 @@
-"""Delivering messages about alerts: to webhooks, signed, and to Alertmanager; tried again, given up at last, never lost.
+"""Deliver messages about alerts to signed webhooks and Alertmanager: retried, then kept as dead letters, never lost.
 
-A receiver may get a message twice, when its answer was lost: `webhook-id` is the same, Alertmanager counts it once by itself.
+A receiver may get a message twice when its answer was lost: `webhook-id` is the same, and Alertmanager counts it once.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ TRIES = Metric("cart_alert_delivery_tries_total", "Attempts to deliver an alert 
 FIRST_PAUSE: Final = timedelta(seconds=15)
 LONGEST_PAUSE: Final = timedelta(minutes=15)
 FOR_GOOD: Final = frozenset({400, 404, 405, 410, 413, 415, 422})
-"""Answers that no repetition changes: the message is a dead letter at once."""
+"""Statuses that no retry changes: the message becomes a dead letter at once."""
 
 TIMEOUT_SECONDS: Final = 10.0
-"""For the whole of one try: a receiver that lets its answer drip must not keep a thread."""
+"""The limit for one complete try: a receiver that answers slowly must not block a thread."""
 
 BUDGET_SECONDS: Final = 120.0
 PATHS: Final[Mapping[str, str]] = {"alertmanager": "/api/v2/alerts"}
 OURS: Final = frozenset({"key", "events", "acknowledged_note", "told_state", "told_severity", "told_escalations"})
-"""What of an alert stays here."""
+"""The fields of an alert that are not sent."""
 
 
 class NotDelivered(Exception):
-    """The destination did not take the message; `for_good` when trying again cannot help."""
+    """The destination did not accept the message; `for_good` when a retry cannot help."""
 
     def __init__(self, reason: str, for_good: bool = False) -> None:
         super().__init__(reason)
@@ -46,9 +46,9 @@ class NotDelivered(Exception):
 
 
 def deliver(db: Database, destinations: Destinations, now: datetime) -> int:
-    """Try every message that is due; returns how many were delivered or refused for good.
+    """Try every message that is due; return how many were delivered or refused for good.
 
-    A destination that fails does not hold up others, nor does a message that its destination fails at: those tried less often
+    A destination that fails does not delay others, and a message that fails does not delay the rest: those with fewer tries
     come first.
     """
     by_name = {each.name: each for each in destinations.destinations}
@@ -67,7 +67,7 @@ def deliver(db: Database, destinations: Destinations, now: datetime) -> int:
 
 
 def _try(db: Database, every: Destinations, destination: Destination, delivery_id: str, now: datetime) -> bool:
-    """False when the destination itself seems to be away."""
+    """Return False when the destination itself seems to be unavailable."""
     with db.read() as session:
         message, alerts = alert_deliveries.message(session, delivery_id)
     try:
@@ -97,7 +97,7 @@ def _note(row: AlertDelivery, destination: Destination, failure: NotDelivered | 
 
 
 def _postpone(db: Database, waiting: Sequence[str], tried: str) -> None:
-    """The rest of a destination that is away waits as long as the one that was tried; it costs them no try."""
+    """Postpone the other messages of an unavailable destination as long as the one that was tried; this counts as no try."""
     with db.write() as session:
         first = session.get(AlertDelivery, tried)
         for delivery_id in waiting[waiting.index(tried) + 1 :] if first is not None else ():
@@ -133,7 +133,7 @@ def _send(
 
 
 async def _posted(url: str, content: bytes, headers: Mapping[str, str]) -> int:
-    """The status of the answer. Its body is not read: nothing in it counts, and it may have no end."""
+    """Return the status of the answer. Its body is not read: it is not used, and it may have no end."""
     async with (
         asyncio.timeout(TIMEOUT_SECONDS),
         httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client,
@@ -143,7 +143,7 @@ async def _posted(url: str, content: bytes, headers: Mapping[str, str]) -> int:
 
 
 def for_webhook(every: Destinations, message: AlertDelivery, alerts: Sequence[AlertRecord]) -> dict[str, Any]:
-    """The body of a webhook: the change, its cause, and each alert as it stands now. No identifier of a person."""
+    """Return the body of a webhook: the change, its cause, and each alert in its current state. No identifier of a person."""
     return {
         "id": message.delivery_id,
         "change": message.change,
@@ -159,7 +159,7 @@ def _plain(alert: AlertRecord) -> dict[str, Any]:
 
 
 def for_alertmanager(every: Destinations, alerts: Sequence[AlertRecord], now: datetime) -> list[dict[str, Any]]:
-    """The body for Alertmanager's API: one alert for each, its labels the same from opening to end."""
+    """Return the body for Alertmanager's API: one alert for each, with the same labels from opening to end."""
     return [_labeled(every, alert, now) for alert in alerts]
 
 
@@ -192,5 +192,5 @@ def _labeled(every: Destinations, alert: AlertRecord, now: datetime) -> dict[str
 
 
 def _route(alert: AlertRecord) -> str:
-    """`page` calls somebody now: what is critical and nobody has taken. A change of the route is a new alert there."""
+    """Return the route; `page` calls a person now, for critical alerts not acknowledged. A new route is a new alert there."""
     return "page" if alert.severity == "critical" else "ticket"

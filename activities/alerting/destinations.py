@@ -14,23 +14,24 @@ from domain.alerts.model import Severity
 from store.tables import AlertRecord
 
 REPEAT_EVERY = timedelta(minutes=15)
-"""Alertmanager forgets what nobody says again: every standing alert is sent once in this time, as Prometheus does."""
+"""Alertmanager forgets alerts that are not repeated: every open alert is sent once in this time, as Prometheus does."""
 
 EXPIRES_AFTER = 4 * REPEAT_EVERY
-"""How long Alertmanager keeps an alert that is not said again."""
+"""How long Alertmanager keeps an alert that is not repeated."""
 
 Severities = frozenset[Literal["critical", "warning", "info"]]
 
 
 class DestinationsError(ValueError):
-    """The file cannot be used; the message names the field and its cure."""
+    """The file cannot be used; the message names the field and its fix."""
 
 
 class Destination(BaseModel):
-    """One place that is told of alerts.
+    """One destination of alerts.
 
     Attributes:
-        severities: which alerts are told of; of owners all of them when absent.
+        severities: the severities it receives.
+        owners: the owners whose alerts it receives; all if absent.
         secret: signs the body of a webhook.
         bearer: sent as `Authorization: Bearer`.
         give_up_hours: after this time an undelivered message becomes a dead letter.
@@ -55,7 +56,7 @@ class Destination(BaseModel):
 
     @property
     def repeats(self) -> bool:
-        """Standing alerts are sent again and again."""
+        """Whether open alerts are sent repeatedly."""
         return self.kind == "alertmanager"
 
     def receives(self, alert: AlertRecord) -> bool:
@@ -63,7 +64,7 @@ class Destination(BaseModel):
 
 
 class Destinations(BaseModel):
-    """The whole file. `board` is the address of the board, for links in messages."""
+    """The complete file. `board` is the address of the board, for links in messages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,7 +79,7 @@ class Destinations(BaseModel):
         return self
 
     def link(self, encounter: str | None) -> str | None:
-        """The page of an encounter on the board."""
+        """Return the address of an encounter's page on the board."""
         return f"{str(self.board).rstrip('/')}/encounters/{encounter}" if self.board and encounter else None
 
 
@@ -86,7 +87,7 @@ NOWHERE = Destinations()
 
 
 def read_destinations(path: Path | None) -> Destinations:
-    """The destinations of a file; none without one.
+    """Return the destinations of a file; none without a file.
 
     Raises:
         DestinationsError: it cannot be read or does not fit; every problem is named, no secret is.
@@ -110,9 +111,9 @@ def read_destinations(path: Path | None) -> Destinations:
 
 
 def _read_files(entry: dict[str, object], directory: Path) -> None:
-    """Put the secrets that the entry names by file in its place."""
+    """Replace the file names of secrets in the entry by the secrets."""
     if "secret" in entry or "bearer" in entry:
-        raise DestinationsError("a secret stands in a file of its own: write secret_file or bearer_file")
+        raise DestinationsError("a secret belongs in a file of its own: write secret_file or bearer_file")
     for named, field in (("secret_file", "secret"), ("bearer_file", "bearer")):
         if named not in entry:
             continue

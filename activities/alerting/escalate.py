@@ -1,7 +1,7 @@
-"""Alert escalation: count up what no one acknowledged in time, and queue a message for every change.
+"""Alert escalation: raise the level of alerts not acknowledged in time, and queue a message for every change.
 
-An alert is opened by whoever finds its condition, in that one's own transaction; the escalation notices by comparing what is
-with what was reported. So no alert is lost between the row and its message, and none is reported twice.
+The code that finds a condition opens the alert in its own transaction. The escalation compares each alert with what was last
+reported. So no alert is lost between the row and its message, and none is reported twice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def work(session: Session, destinations: Destinations, now: datetime, again: tim
 
 
 def change_of(alert: AlertRecord) -> str | None:
-    """What happened to the alert since its last report; None when there is nothing to report."""
+    """Return the change of the alert since its last report; None when there is nothing to report."""
     if alert.state == "resolved":
         return "resolved" if alert.told_state not in ("", "resolved") else None
     if alert.told_state in ("", "resolved"):
@@ -61,7 +61,7 @@ def _queue_changes(session: Session, destinations: Sequence[Destination], now: d
 
 
 def _repeat(session: Session, destination: Destination, now: datetime) -> bool:
-    """Every unresolved alert, reported again; what was not delivered of the last time is replaced."""
+    """Queue every unresolved alert again; it replaces what was not delivered of the last repeat."""
     last = alert_deliveries.last_repeat(session, destination.name)
     if last is not None and now - last < REPEAT_EVERY:
         return False

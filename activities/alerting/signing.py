@@ -14,13 +14,13 @@ VERSION = "v1,"
 
 
 def signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:
-    """The signature of a message, as it stands in the header."""
+    """Return the signature of a message, for the header."""
     signed = hmac.new(secret, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return VERSION + base64.b64encode(signed).decode()
 
 
 def read_secret(text: str) -> bytes:
-    """The secret of a file: base64, with or without `whsec_`.
+    """Return the secret of a file: base64, with or without `whsec_`.
 
     Raises:
         ValueError: not base64, or too short to be a secret.

@@ -1,4 +1,4 @@
-"""A claim as its 837: the document of its version, who it is about from the vault, the numbers from the transmission."""
+"""Render a claim as its 837: the document of its version, identity from the vault, numbers from the transmission."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CannotRender(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What a file is numbered with: ISA13, when it was made, the payer's number of the claim it replaces or voids, ST02."""
+    """The numbers of a file: ISA13, its time, the payer's number of the claim it replaces or voids, ST02."""
 
     interchange: int
     created: datetime
@@ -44,7 +44,7 @@ class Numbers:
 
 
 def payer_of(claim: Claim, site: Site) -> PayerId:
-    """The payer as the site knows it.
+    """Return the payer of the site file.
 
     Raises:
         CannotRender: the site file does not name it.
@@ -56,7 +56,7 @@ def payer_of(claim: Claim, site: Site) -> PayerId:
 
 
 def mode_of(claim: Claim, site: Site) -> Mode:
-    """Whether the claim goes out live or in shadow, as installation, facility and payer decide together.
+    """Return whether the claim goes out live or in shadow, by installation, facility and payer together.
 
     Raises:
         CannotRender: the site file does not name the payer.
@@ -65,7 +65,7 @@ def mode_of(claim: Claim, site: Site) -> Mode:
 
 
 def rendered(parts: Sequence[Part], site: Site, payer: PayerId) -> str:
-    """The parts as one interchange.
+    """Return the parts as one interchange.
 
     Raises:
         CannotRender: a value fits in no file.
@@ -157,12 +157,12 @@ class ClaimFiles:
         return Part(with_reason, self._identity(self.known_at(number)), control)
 
     def known_at(self, number: int) -> int | None:
-        """Up to which facts a file names the patient: a void names who the payer knows the claim by."""
+        """Return up to which facts a file names the patient: a void uses the identity that the payer has."""
         before = self.refers_to(number) if self.report(number).version.frequency == VOID else None
         return before.version.sequence if before else None
 
     def parties(self, claim: Claim, as_of: int | None = None) -> Parties:
-        """Keyed hashes of what a file, written now, would take from beside the claim."""
+        """Return keyed hashes of the parties that a file, written now, would name besides the claim."""
         try:
             who = self._identity(as_of)
         except CannotRender:
@@ -188,7 +188,7 @@ class ClaimFiles:
     def _identity(self, up_to_sequence: int | None) -> Identity:
         who = self.facts.up_to(up_to_sequence).identity
         if who is None:
-            raise CannotRender("no referral has named the patient yet")
+            raise CannotRender("no referral received for this patient")
         if who["erased"]:
             raise CannotRender("the patient was erased")
         patient = who["patient"]

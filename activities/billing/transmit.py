@@ -1,4 +1,4 @@
-"""Sending a claim: its interchange number in the step's own transaction, then its file, whole, once, in the outbox."""
+"""Send a claim: its interchange number in the step's own transaction, then its complete file, once, in the outbox."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from store.tables import Transmission
 Key = tuple[str, str, int, int]
 Loaded = Callable[[Session, claims.ClaimKey], ClaimFiles]
 """Loads the files of a claim; the facts of an encounter are read once."""
-LEFT_OUT = "its batch went out without it, since it could not be written any more; void it and bill again"
-UNKNOWN_NUMBER = "the payer's number of the claim it refers to is not known yet"
+LEFT_OUT = "its batch was sent without this claim, which can no longer be written; void and rebill it"
+UNKNOWN_NUMBER = "the payer claim control number of the claim it refers to is not known yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A version that has its interchange number; `text` is its file, None where it is written already or shares a batch."""
+    """A version with an interchange number; `text` is its file, None if it is written already or shares a batch."""
 
     sent: Transmission
     text: str | None
@@ -36,7 +36,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What sending came to: the interchange, or why there is none; `waits_until` while its batch is open."""
+    """The result of sending: the interchange, or why there is none; `waits_until` while its batch is open."""
 
     interchange: int | None
     obstacle: str | None = None
@@ -110,10 +110,10 @@ def _checked(files: ClaimFiles, sent: Transmission) -> str:
 
 
 def again(session: Session, files: ClaimFiles, sent: Transmission) -> Outgoing:
-    """A version that has its number, and whose file may be missing.
+    """Return a version that has its number and may have no file yet.
 
     Raises:
-        CannotRender, NoRule: the file cannot be made any more.
+        CannotRender, NoRule: the file can no longer be made.
     """
     batched = batches.batch_of(session, sent) is not None
     missing = sent.written_at is None and not batched
@@ -122,12 +122,12 @@ def again(session: Session, files: ClaimFiles, sent: Transmission) -> Outgoing:
 
 
 def write(db: Database, loaded: Loaded, outbox: Path, out: Outgoing, now: datetime) -> Sent:
-    """Write the file of a version that has its number; whatever was done before is not done again.
+    """Write the file of a version that has its number; completed work is not repeated.
 
     Safe to retry at any point and beside another worker: a file is never overwritten.
 
     Raises:
-        OSError: the outbox is full or away; the number is kept, try again.
+        OSError: the outbox is full or unavailable; the number is kept, try again.
     """
     if out.batched:
         return _batched(db, loaded, outbox, out.sent, now)
@@ -139,7 +139,7 @@ def write(db: Database, loaded: Loaded, outbox: Path, out: Outgoing, now: dateti
 
 
 def _batched(db: Database, loaded: Loaded, outbox: Path, sent: Transmission, now: datetime) -> Sent:
-    """Wait while the batch is open; then close it and write its file, whoever of its claims comes first."""
+    """Wait while the batch is open; then close it and write its file, for whichever claim comes first."""
     with db.write() as session:
         batch = batches.batch_of(session, sent)
         assert batch is not None

@@ -12,6 +12,9 @@ from app.api.roles import Right, Role, may
 REQUESTS_PER_SECOND = 500.0
 BURST = 2000.0
 MAX_BODY = 4 * 1024 * 1024
+MAX_FILE = 32 * 1024 * 1024
+"""Of a payer file; a caller whose bodies are limited below `MAX_BODY` keeps that limit for files, too."""
+FILE_PATH = "/v1/replies"
 MAX_EVENTS = 2000
 
 
@@ -23,6 +26,15 @@ class Limits:
     burst: float = BURST
     body: int = MAX_BODY
     events: int = MAX_EVENTS
+
+    def of(self, path: str) -> int:
+        """Bytes of a body sent there."""
+        return min(self.body, largest(path)) if self.body < MAX_BODY else largest(path)
+
+
+def largest(path: str) -> int:
+    """The most that any caller may send there."""
+    return MAX_FILE if path == FILE_PATH else MAX_BODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import Acknowledgement, AlertAnswer, Alerts, CauseAnswer, Causes
 from app.api.bodies import model_from
-from app.api.parts import AlertReader, AlertTaker, OutOfReach, PartsOf
+from app.api.parts import AlertAcknowledger, AlertReader, OutOfReach, PartsOf
 from app.api.problems import Refusal, documented
 from domain.alerts.causes import Group, grouped
 from store.engine import Session
@@ -57,10 +57,10 @@ def list_causes(parts: PartsOf, actor: AlertReader) -> Causes:
     """Returns unresolved alerts by cause: critical first, then by acknowledgment deadline."""
     with parts.db.write() as session:
         audit(session, actor.name, "alerts", "(causes)", "read", parts.clock())
-        return Causes(causes=[cause_answer(group) for group in standing_groups(session, actor)])
+        return Causes(causes=[cause_answer(group) for group in unresolved_groups(session, actor)])
 
 
-def standing_groups(session: Session, actor: Actor) -> tuple[Group, ...]:
+def unresolved_groups(session: Session, actor: Actor) -> tuple[Group, ...]:
     """Returns the causes of unresolved alerts that the caller may see."""
     rows = listing.unresolved_alerts(session)
     if actor.facilities is not None:
@@ -98,7 +98,7 @@ BODY = {
 }
 
 
-async def _taken(request: Request, actor: AlertTaker) -> Acknowledgement:
+async def _taken(request: Request, actor: AlertAcknowledger) -> Acknowledgement:
     return await model_from(request, actor, Acknowledgement, "not a valid acknowledgment")
 
 
@@ -109,7 +109,7 @@ async def _taken(request: Request, actor: AlertTaker) -> Acknowledgement:
     summary="Acknowledge an alert",
 )
 def acknowledge(
-    alert_id: str, body: Annotated[Acknowledgement, Depends(_taken)], parts: PartsOf, actor: AlertTaker
+    alert_id: str, body: Annotated[Acknowledgement, Depends(_taken)], parts: PartsOf, actor: AlertAcknowledger
 ) -> AlertAnswer:
     """Acknowledges an alert, which resolves when its condition ends. Repeating changes nothing."""
     with parts.db.write() as session:

@@ -49,6 +49,7 @@ class ReplyFileAnswer(Answer):
 
     receipts: list[Receipt]
     passed_over: int = Field(description="Responses to claims of other systems")
+    departures: list[str] = Field(default=[], description="Where the file departs from its guide, though it was read")
 
 
 class FhirAnswer(Answer):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from app.api.actors import MAX_BODY, Actor
+from app.api.actors import Actor, largest
 from app.api.problems import FieldProblem, Refusal
 from domain.events import problems_of
 from intake.strict_json import NotJson, read_json
@@ -18,22 +18,32 @@ M = TypeVar("M", bound=BaseModel)
 async def body_of(request: Request) -> bytes:
     """Returns the body, read once and up to the largest limit."""
     known: bytes | None = getattr(request.state, "body", None)
-    if known is not None:
-        return known
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise too_large(MAX_BODY)
-    request.state.body = bytes(body)
-    return bytes(body)
+    if known is None:
+        known = request.state.body = bytes(await _streamed(request, largest(request.url.path)))
+    return known
 
 
 async def body_from(request: Request, actor: Actor) -> bytes:
     """Returns the body, within the limit of its sender."""
-    body = await body_of(request)
-    if len(body) > actor.limits.body:
-        raise too_large(actor.limits.body)
+    body, limit = await body_of(request), actor.limits.of(request.url.path)
+    if len(body) > limit:
+        raise too_large(limit)
+    return body
+
+
+async def file_from(request: Request, actor: Actor) -> bytes | bytearray:
+    """Returns the body, within the limit of its sender; a large one is not copied."""
+    if getattr(request.state, "body", None) is not None:
+        return await body_from(request, actor)
+    return await _streamed(request, actor.limits.of(request.url.path))
+
+
+async def _streamed(request: Request, limit: int) -> bytearray:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise too_large(limit)
     return body
 
 

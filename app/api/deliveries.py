@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from app.api.actors import Actor
 from app.api.answers import Deliveries, DeliveryAnswer
-from app.api.parts import AlertReader, AlertTaker, Parts, PartsOf, whole_house
+from app.api.parts import AlertAcknowledger, AlertReader, Parts, PartsOf, require_all_facilities
 from app.api.problems import Refusal, documented
 from store.queries.alerts import alert_deliveries
 from store.tables import AlertDelivery
@@ -24,7 +24,7 @@ State = Annotated[Literal["waiting", "delivered", "dead"] | None, Query(descript
 @router.get("/v1/alerts/deliveries", responses=documented(422), summary="List alert messages")
 def list_deliveries(parts: PartsOf, actor: AlertReader, state: State = None) -> Deliveries:
     """Returns the newest 1,000 messages; `dead` means no more retries. Requires access to all facilities."""
-    whole_house(actor, "messages about alerts")
+    require_all_facilities(actor, "messages about alerts")
     with parts.db.write() as session:
         audit(session, actor.name, "alert deliveries", "(list)", "read", parts.clock())
         return Deliveries(deliveries=[answer(row) for row in alert_deliveries(session, state, LARGEST_PAGE)])
@@ -33,7 +33,7 @@ def list_deliveries(parts: PartsOf, actor: AlertReader, state: State = None) -> 
 @router.post(
     "/v1/alerts/deliveries/{delivery_id}/retry", responses=documented(404, 409), summary="Retry an alert message"
 )
-def retry(delivery_id: str, parts: PartsOf, actor: AlertTaker) -> DeliveryAnswer:
+def retry(delivery_id: str, parts: PartsOf, actor: AlertAcknowledger) -> DeliveryAnswer:
     """Queues the message again with the current alerts, at once; audited."""
     return try_again(parts, actor, delivery_id)
 
@@ -44,7 +44,7 @@ def try_again(parts: Parts, actor: Actor, delivery_id: str) -> DeliveryAnswer:
     Raises:
         Refusal: unknown message, already delivered, or the caller does not have all facilities.
     """
-    whole_house(actor, "messages about alerts")
+    require_all_facilities(actor, "messages about alerts")
     with parts.db.write() as session:
         row = session.get(AlertDelivery, delivery_id, with_for_update=True)
         if row is None:

@@ -16,7 +16,7 @@ from app.api.query_params import one_of
 from app.api.roles import Right
 from domain.encounter.model import HoldKind
 from domain.events.governance import Layer
-from store.chain import first_break, standing_records
+from store.chain import first_break, records_in_effect
 from store.queries.custody import chain_links
 from store.queries.encounters import encounters
 from store.tables import Encounter
@@ -63,7 +63,7 @@ def list_encounters(
 
 def _holds(row: Encounter, name: str) -> bool:
     fields = ("kind", "layer", "rule", "id")
-    return any(name in (hold.get(field) for field in fields) for hold in reading.standing_holds(row))
+    return any(name in (hold.get(field) for field in fields) for hold in reading.open_holds(row))
 
 
 @router.get("/v1/encounters/{ref:path}/timeline", responses=documented(404, 409), summary="Get the chain of identity")
@@ -78,7 +78,7 @@ def get_timeline(ref: str, parts: PartsOf, actor: TimelineReader) -> Timeline:
         verified=broken is None,
         first_broken=broken.position if broken else None,
         milestones=[MilestoneAnswer(**milestone) for milestone in encounter.view.get("milestones", ())],
-        records=[reading.custody_link(record) for record in standing_records(records)],
+        records=[reading.custody_link(record) for record in records_in_effect(records)],
         links=[reading.custody_link(record) for record in records],
     )
 

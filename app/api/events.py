@@ -18,7 +18,7 @@ from app.api.parts import Parts, PartsOf
 from app.api.problems import FieldProblem, Refusal, documented
 from app.api.senders import Sender
 from domain.events import CATALOGUE, Envelope
-from intake.cloudevents import BATCH, STRUCTURED, NotReadable, NotTaken, Posted, read_http
+from intake.cloudevents import BATCH, STRUCTURED, NotAccepted, NotReadable, Posted, read_http
 from intake.inbox.placement import NotAllowed
 from intake.inbox.receive import Disposition, ReceiptResult, receive
 
@@ -72,7 +72,7 @@ def read_posted(request: Request, body: bytes, actor: Actor) -> Posted:
     """Returns the events of a request, within the limits."""
     try:
         posted = read_http(request.headers.items(), body)
-    except NotTaken as error:
+    except NotAccepted as error:
         raise Refusal(415, str(error), headers={"Accept": f"{STRUCTURED}, {BATCH}, application/json"}) from None
     except NotReadable as error:
         raise Refusal(400, str(error)) from None

@@ -1,4 +1,4 @@
-"""`/v1/fhir`: notifications of a FHIR subscription, or one resource; `PUT` and `DELETE` as a rest-hook of R4 sends them."""
+"""`/v1/fhir`: FHIR subscription notifications or one resource; `PUT` and `DELETE` as an R4 rest-hook sends them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.api.senders import Sender
 from intake.fhir.notification import NAMED as NAMED
 from intake.fhir.notification import RESOURCES as RESOURCES
 from intake.fhir.notification import NotFhir, Notification, deletion, read_notification, reference_of
-from intake.fhir.receiver import FhirDoor
+from intake.fhir.receiver import FhirReceiver
 from intake.inbox.receive import Disposition
 from intake.site_mapping import FhirFeed
 
@@ -37,7 +37,8 @@ MEDPLUM_DELETED = "x-medplum-deleted-resource"
 """A rest-hook of Medplum reports a deletion by this header and an empty body (its subscription extensions)."""
 
 ResourceType = Annotated[
-    Literal["Appointment", "Encounter", "Patient", "Location", "HealthcareService", "ServiceRequest"], Path(alias="type")
+    Literal["Appointment", "Encounter", "Patient", "Location", "HealthcareService", "ServiceRequest"],
+    Path(alias="type"),
 ]
 ResourceId = Annotated[str, Path(alias="id", pattern=r"^[A-Za-z0-9.-]{1,64}$")]
 Format = Annotated[str | None, Query(alias="_format", description="as FHIR clients send it; the answer is JSON")]
@@ -119,7 +120,7 @@ async def _taken(
     request: Request, parts: Parts, actor: Actor, feed: FhirFeed, notification: Notification, resource: Any = None
 ) -> Response:
     assert parts.mapping is not None
-    receiver = FhirDoor(parts.db, parts.keys, parts.mapping)
+    receiver = FhirReceiver(parts.db, parts.keys, parts.mapping)
     receipts, missing = await run_in_threadpool(receiver.take, feed, notification, parts.clock(), actor.facilities)
     if any(receipt.disposition is Disposition.INVALID and receipt.quarantine_id is None for receipt in receipts):
         await run_in_threadpool(parts.record, actor.name, f"{request.method} /v1/fhir", "(event)", "denied")

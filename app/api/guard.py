@@ -8,7 +8,7 @@ from __future__ import annotations
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.actors import MAX_BODY
+from app.api.actors import largest
 from app.api.bodies import too_large
 from app.api.problems import Refusal, answer
 
@@ -25,7 +25,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        counted, started = _Counted(receive), False
+        limit = largest(scope["path"])
+        counted, started = _Counted(receive, limit), False
 
         async def noted(message: Message) -> None:
             nonlocal started
@@ -33,8 +34,8 @@ class Guard:
             await send(message)
 
         try:
-            if _announced(scope) > MAX_BODY:
-                raise too_large(MAX_BODY)
+            if _announced(scope) > limit:
+                raise too_large(limit)
             await self._app(scope, counted, noted)
         except Refusal as refusal:
             outcome = refusal
@@ -50,14 +51,14 @@ class Guard:
 class _Counted:
     """Passes the body on up to the limit."""
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self._read = receive, 0
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._limit, self._read = receive, limit, 0
 
     async def __call__(self) -> Message:
         message = await self._receive()
         self._read += len(message.get("body", b""))
-        if self._read > MAX_BODY:
-            raise too_large(MAX_BODY)
+        if self._read > self._limit:
+            raise too_large(self._limit)
         return message
 
 

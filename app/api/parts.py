@@ -149,7 +149,7 @@ class OutOfReach(Refusal):
         self.actor, self.target = actor, target
 
 
-def whole_house(actor: Actor, what: str) -> None:
+def require_all_facilities(actor: Actor, what: str) -> None:
     """Refuses a caller with some facilities only, for data of all facilities."""
     if actor.facilities is not None:
         raise OutOfReach(
@@ -197,7 +197,7 @@ TimelineReader = Annotated[Actor, allowed(Right.READ_TIMELINE)]
 ClaimReader = Annotated[Actor, allowed(Right.READ_CLAIMS)]
 PacketMaker = Annotated[Actor, allowed(Right.MAKE_PACKETS)]
 AlertReader = Annotated[Actor, allowed(Right.READ_ALERTS)]
-AlertTaker = Annotated[Actor, allowed(Right.TAKE_ALERTS)]
+AlertAcknowledger = Annotated[Actor, allowed(Right.ACKNOWLEDGE_ALERTS)]
 QuarantineReader = Annotated[Actor, allowed(Right.READ_QUARANTINE)]
 Replayer = Annotated[Actor, allowed(Right.REPLAY_QUARANTINE)]
 AuditReader = Annotated[Actor, allowed(Right.READ_AUDIT)]

@@ -10,7 +10,7 @@ from app.api import counters
 from app.api.answers import Closing, QuarantineEntry, QuarantinePage, Receipt
 from app.api.bodies import model_from
 from app.api.events import receipt_of
-from app.api.parts import PartsOf, QuarantineReader, Replayer, whole_house
+from app.api.parts import PartsOf, QuarantineReader, Replayer, require_all_facilities
 from app.api.problems import Refusal, documented
 from intake.inbox import quarantine
 from intake.inbox.closing import ClosingReason, NotOpen, close
@@ -37,7 +37,7 @@ def list_quarantine(parts: PartsOf, actor: QuarantineReader, state: State = None
 
     Requires access to all facilities, since the facility of an entry is not known.
     """
-    whole_house(actor, "entries of the quarantine")
+    require_all_facilities(actor, "entries of the quarantine")
     with parts.db.write() as session:
         rows = newest_entries(session, LARGEST_PAGE, state, but=quarantine.ASIDE)
         audit(session, actor.name, "quarantine", "(list)", "read", parts.clock())
@@ -51,7 +51,7 @@ def _entry(row: Quarantine) -> QuarantineEntry:
 @router.post("/v1/quarantine/{quarantine_id}/replay", responses=documented(404, 409), summary="Replay an entry")
 def replay_entry(quarantine_id: str, parts: PartsOf, actor: Replayer) -> Receipt:
     """Processes the message again; audited. A released entry returns `duplicate`."""
-    whole_house(actor, "entries of the quarantine")
+    require_all_facilities(actor, "entries of the quarantine")
     try:
         result = replay(parts.db, parts.keys, quarantine_id, parts.clock(), actor.name, parts.reader)
     except quarantine.UnknownEntry:
@@ -83,7 +83,7 @@ def close_entry(
     quarantine_id: str, body: Annotated[Closing, Depends(_decided)], parts: PartsOf, actor: Replayer
 ) -> QuarantineEntry:
     """Closes an entry that will never be released: it no longer counts or alerts. A replay opens it again."""
-    whole_house(actor, "entries of the quarantine")
+    require_all_facilities(actor, "entries of the quarantine")
     reason = ClosingReason(body.by, body.because, body.note, actor.name)
     try:
         with parts.db.write() as session:

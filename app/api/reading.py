@@ -70,7 +70,7 @@ def read_encounter(parts: Parts, actor: Actor, action: str, reference: str) -> E
     raise outcome
 
 
-def standing_holds(encounter: Encounter) -> list[Json]:
+def open_holds(encounter: Encounter) -> list[Json]:
     return [hold for hold in encounter.view.get("holds", ()) if not hold.get("override")]
 
 
@@ -89,7 +89,7 @@ def _summary(encounter: Encounter) -> Json:
         "payer": encounter.payer,
         "payer_class": encounter.payer_class,
         "holds_open": encounter.holds_open,
-        "hold_kinds": sorted({hold["kind"] for hold in standing_holds(encounter)}),
+        "hold_kinds": sorted({hold["kind"] for hold in open_holds(encounter)}),
         "next_due": encounter.next_due,
         "created_at": encounter.created_at,
         "last_sequence": last,

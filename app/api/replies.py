@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from app.api import counters
 from app.api.actors import Actor
 from app.api.answers import ReplyFileAnswer
-from app.api.bodies import body_from
+from app.api.bodies import file_from
 from app.api.events import receipt_of
 from app.api.parts import Parts, PartsOf
 from app.api.problems import Refusal, documented
@@ -17,8 +17,7 @@ from domain.billing.x12.entries import NotUsable
 from intake import alerts
 from intake.inbox import quarantine
 from intake.payer_files.directory import FILES
-from intake.payer_files.importer import REPEATED, PayerFileImporter, Taken
-from intake.replay import X12
+from intake.payer_files.importer import REPEATED, X12, PayerFileImporter, Taken
 from store.alerts import open_once
 from store.engine import serialize
 
@@ -40,14 +39,18 @@ async def post_replies(request: Request, parts: PartsOf, actor: Sender) -> Reply
     """Returns a receipt per response. An invalid file gives 422 and is quarantined; a duplicate gives 409."""
     if parts.site is None:
         raise Refusal(501, "this gateway has no site file, whose time zone response files require; set CART_SITE_FILE")
-    body = await body_from(request, actor)
-    result = await run_in_threadpool(_take, parts, actor, body)
+    body = await file_from(request, actor)
+    taken = await run_in_threadpool(_take, parts, actor, body)
     if parts.deliverer is not None:
         parts.deliverer.wake()
-    return ReplyFileAnswer(receipts=[receipt_of(one) for one in result.receipts], passed_over=result.passed_over)
+    return ReplyFileAnswer(
+        receipts=[receipt_of(one) for one in taken.receipts],
+        passed_over=taken.passed_over,
+        departures=list(taken.departures),
+    )
 
 
-def _take(parts: Parts, actor: Actor, body: bytes) -> Taken:
+def _take(parts: Parts, actor: Actor, body: bytes | bytearray) -> Taken:
     site = parts.site
     assert site is not None
     importer, now = PayerFileImporter(parts.db, parts.keys, lambda: site), parts.clock()
@@ -69,7 +72,7 @@ def _take(parts: Parts, actor: Actor, body: bytes) -> Taken:
     return result
 
 
-def _keep(parts: Parts, actor: Actor, body: bytes, reason: str) -> str:
+def _keep(parts: Parts, actor: Actor, body: bytes | bytearray, reason: str) -> str:
     """Quarantines the file, encrypted, with an alert; the same file is kept once."""
     now = parts.clock()
     with parts.db.write() as session:

@@ -28,7 +28,7 @@ class Right(StrEnum):
     READ_CLAIMS = "read_claims"
     MAKE_PACKETS = "make_packets"
     READ_ALERTS = "read_alerts"
-    TAKE_ALERTS = "take_alerts"
+    ACKNOWLEDGE_ALERTS = "acknowledge_alerts"
     READ_QUARANTINE = "read_quarantine"
     REPLAY_QUARANTINE = "replay_quarantine"
     READ_AUDIT = "read_audit"
@@ -45,7 +45,7 @@ TABLE: Final[Mapping[Right, frozenset[Role]]] = {
     Right.READ_CLAIMS: frozenset({Role.COORDINATOR, Role.BILLER, Role.AUDITOR, Role.ADMIN}),
     Right.MAKE_PACKETS: frozenset({Role.COORDINATOR, Role.BILLER, Role.AUDITOR, Role.ADMIN}),
     Right.READ_ALERTS: _READERS,
-    Right.TAKE_ALERTS: _STAFF,
+    Right.ACKNOWLEDGE_ALERTS: _STAFF,
     Right.READ_QUARANTINE: frozenset({Role.COORDINATOR, Role.AUDITOR, Role.ADMIN}),
     Right.REPLAY_QUARANTINE: frozenset({Role.COORDINATOR, Role.ADMIN}),
     Right.READ_AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
-from app.api.alerts import acknowledge, standing_groups
+from app.api.alerts import acknowledge, unresolved_groups
 from app.api.answers import Acknowledgement
 from app.api.deliveries import LARGEST_PAGE, try_again
 from app.api.problems import Refusal
@@ -21,7 +21,7 @@ from store.queries.alerts import alert_deliveries
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
 Reading = Annotated[Session, reader(Right.READ_ALERTS)]
-Taking = Annotated[Session, reader(Right.TAKE_ALERTS)]
+Taking = Annotated[Session, reader(Right.ACKNOWLEDGE_ALERTS)]
 
 PAGE = "/alerts"
 
@@ -31,9 +31,9 @@ def by_cause(request: Request, parts: PartsHere, session: Reading) -> Response:
     """Returns every cause, the most severe first; messages only for callers of all facilities."""
     on_record(request, session, "board alerts")
     with parts.db.read() as store:
-        groups = standing_groups(store, session.actor)
-        whole_house = session.actor.facilities is None
-        states = ("dead", "waiting") if whole_house else ()
+        groups = unresolved_groups(store, session.actor)
+        all_facilities = session.actor.facilities is None
+        states = ("dead", "waiting") if all_facilities else ()
         lost = [one for state in states for one in alert_deliveries(store, state, LARGEST_PAGE)]
     undelivered = [one for one in lost if one.state == "dead" or one.attempts]
     return page(request, "alerts.html", groups=groups, undelivered=undelivered, names=names_of(parts))
@@ -43,7 +43,7 @@ def by_cause(request: Request, parts: PartsHere, session: Reading) -> Response:
 def acknowledge_cause(parts: PartsHere, session: Taking, given: Posted) -> Response:
     """Acknowledges every open alert of a cause for the caller's roles."""
     with parts.db.read() as store:
-        groups = {group.cause: group for group in standing_groups(store, session.actor)}
+        groups = {group.cause: group for group in unresolved_groups(store, session.actor)}
     group = groups.get(given.get("cause", ""))
     if group is None:
         raise Refusal(404, "no open alert has this cause any more; reload the page")

@@ -91,5 +91,5 @@ def _claims(session: Session, encounter_id: str) -> list[ClaimAnswer]:
 
 
 def _custody(records: list[CustodyRecord], broken: Break | None) -> Custody:
-    standing = [reading.custody_link(record) for record in chain.standing_records(records)]
-    return Custody(standing, len(records), broken.position if broken else None)
+    in_effect = [reading.custody_link(record) for record in chain.records_in_effect(records)]
+    return Custody(in_effect, len(records), broken.position if broken else None)

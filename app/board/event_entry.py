@@ -208,7 +208,7 @@ def _choice(one: Field, options: Sequence[tuple[str, str]]) -> Field:
 
 def overridable(encounter: Encounter | None) -> list[tuple[str, str]]:
     """Returns the holds of an encounter that may be overridden, by ID and title."""
-    holds = reading.standing_holds(encounter) if encounter else []
+    holds = reading.open_holds(encounter) if encounter else []
     return [(hold["id"], f"{hold['title']} ({hold['gate']})") for hold in holds if hold["overridable"]]
 
 

@@ -20,7 +20,7 @@ from app.board.forms import FORMS
 from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, on_record, page, reader, with_board_right
-from app.board.worklists import DESKS, cells, concerned, tasks
+from app.board.worklists import WORKLISTS, cells, concerned, tasks
 from store.facts import identity_of
 from store.vault import audit
 
@@ -99,8 +99,8 @@ def closed(request: Request, parts: PartsHere, session: Reading) -> Response:
 @router.get("/work/{key}")
 def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> Response:
     """Returns a worklist."""
-    desk = DESKS.get(key)
-    if desk is None:
+    shown = WORKLISTS.get(key)
+    if shown is None:
         raise Refusal(404, "worklist not found")
     names, views, now = names_of(parts), _views(request), parts.clock()
     on_record(request, session, f"board work {key}")
@@ -109,16 +109,16 @@ def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> 
         found = cards(store, rows, views, names, now)
         todo = tasks(
             store,
-            desk,
+            shown,
             found,
             views.of(store, rows),
             now,
-            whole_house=session.actor.facilities is None,
+            all_facilities=session.actor.facilities is None,
             claims_shown=session.actor.may(Right.READ_CLAIMS),
         )
         under_way = [card for card in found if card.stage != "closed"]
-        where = cells(store, under_way) if desk.custody and session.actor.may(Right.READ_TIMELINE) else []
-    return page(request, "worklist.html", desk=desk, tasks=todo, cells=where, names=names)
+        where = cells(store, under_way) if shown.custody and session.actor.may(Right.READ_TIMELINE) else []
+    return page(request, "worklist.html", shown=shown, tasks=todo, cells=where, names=names)
 
 
 @router.post("/find")

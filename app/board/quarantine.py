@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
 from app.api.answers import Closing
-from app.api.parts import whole_house
+from app.api.parts import require_all_facilities
 from app.api.problems import Refusal
 from app.api.quarantine import close_entry, replay_entry
 from app.api.roles import Right
@@ -40,16 +40,16 @@ WHY: Final = {
 @router.get(PAGE)
 def entries(request: Request, parts: PartsHere, session: Reading) -> Response:
     """Returns entries that need work, the oldest first; the number of retained messages; recently closed entries."""
-    whole_house(session.actor, "entries of the quarantine")
+    require_all_facilities(session.actor, "entries of the quarantine")
     on_record(request, session, "board quarantine")
     with parts.db.read() as here:
-        standing = oldest_entries(here, CLOSABLE, MOST_SHOWN)
+        oldest = oldest_entries(here, CLOSABLE, MOST_SHOWN)
         closed = last_resolved(here, store.CLOSED, LAST_CLOSED)
         counts = entries_by_state(here)
     return page(
         request,
         "quarantine.html",
-        standing=standing,
+        oldest=oldest,
         total=sum(counts.get(state, 0) for state in CLOSABLE),
         retained=counts.get(store.ASIDE, 0),
         closed=closed,

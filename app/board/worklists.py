@@ -38,9 +38,9 @@ class Worklist:
     custody: bool = False
 
 
-DESKS: Final[Mapping[str, Worklist]] = {
-    desk.key: desk
-    for desk in (
+WORKLISTS: Final[Mapping[str, Worklist]] = {
+    worklist.key: worklist
+    for worklist in (
         Worklist(
             "coordinator",
             "Coordinator",
@@ -93,23 +93,23 @@ class Task:
 
 def tasks(
     session: Session,
-    desk: Worklist,
+    worklist: Worklist,
     cards: Sequence[Card],
     views: Mapping[str, Mapping[str, Any]],
     now: datetime,
-    whole_house: bool,
+    all_facilities: bool,
     claims_shown: bool,
 ) -> list[Task]:
     """Returns the tasks of a worklist for these encounters.
 
     Args:
-        whole_house: include tasks that concern all facilities.
+        all_facilities: include tasks that concern all facilities.
         claims_shown: the caller may read claims.
     """
-    alerts = _alerts(session, desk)
-    claims = _claims(session, now) if desk.claims and claims_shown else {}
+    alerts = _alerts(session, worklist)
+    claims = _claims(session, now) if worklist.claims and claims_shown else {}
     found = []
-    if whole_house and "" in alerts:
+    if all_facilities and "" in alerts:
         found.append(Task(None, tuple(_of_alert(alert, None, now) for alert in alerts[""])))
     for card in cards:
         mine = alerts.get(card.encounter_id, [])
@@ -118,7 +118,7 @@ def tasks(
         reported = [hold for hold in causes.values() if hold]
         items = [
             *(_of_alert(alert, causes[alert.alert_id], now) for alert in mine),
-            *(_of_hold(hold) for hold in holds if hold["owner"] in desk.owners and hold not in reported),
+            *(_of_hold(hold) for hold in holds if hold["owner"] in worklist.owners and hold not in reported),
             *claims.get(card.encounter_id, ()),
         ]
         if items:
@@ -126,9 +126,9 @@ def tasks(
     return sorted(found, key=lambda task: task.rank)
 
 
-def _alerts(session: Session, desk: Worklist) -> dict[str, list[AlertRecord]]:
+def _alerts(session: Session, worklist: Worklist) -> dict[str, list[AlertRecord]]:
     found: dict[str, list[AlertRecord]] = {}
-    for alert in unresolved_of_owners(session, desk.owners):
+    for alert in unresolved_of_owners(session, worklist.owners):
         found.setdefault(alert.encounter_id or "", []).append(alert)
     return found
 

@@ -23,11 +23,11 @@ from intake.delivery import Deliverer
 from intake.feed_health import FeedWatch
 from intake.fhir.missed_notifications import Asker
 from intake.hl7.mllp import MllpServer, tls_context
-from intake.hl7.receiver import Hl7Door
+from intake.hl7.receiver import Hl7Receiver
 from intake.payer_files.importer import PayerFileImporter
 from intake.replay import reader_of
 from intake.site_mapping import MappingError, SiteMapping, parse_mapping, unknown_facilities
-from intake.workflow_client import TemporalDoor
+from intake.workflow_client import WorkflowClient
 
 GRACE_SECONDS = 3
 PATIENCE = 4.0
@@ -57,7 +57,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
     access, mapping, site = access_of(settings), mapping_of(settings), home.config.site()
     if "mapping_file" in settings.model_fields_set:  # the packaged file is only an example
         check_facilities(site, mapping)
-    workflows = TemporalDoor(lambda: connect_temporal(settings, home.keys))
+    workflows = WorkflowClient(lambda: connect_temporal(settings, home.keys))
     deliverer = Deliverer(home.db, workflows.deliver, keys=home.keys)
     api = create_gateway(
         db=home.db,
@@ -162,7 +162,7 @@ def _mllp(settings: GatewaySettings, home: Home, mapping: SiteMapping, deliverer
             f"CART_MLLP_HOST={settings.mllp_host} is reachable from other machines: set CART_MLLP_CERTIFICATE, CART_MLLP_KEY and "
             "CART_MLLP_CLIENT_AUTHORITY, or use 127.0.0.1"
         )
-    receiver = Hl7Door(home.db, home.keys, mapping, utc_now, deliverer.wake)
+    receiver = Hl7Receiver(home.db, home.keys, mapping, utc_now, deliverer.wake)
     return MllpServer(receiver, settings.mllp_host, settings.mllp_port, tls)
 
 

@@ -1,7 +1,7 @@
-"""What alerts are about at bottom: many alerts of one cause are told, shown and worked together.
+"""The shared cause of alerts: alerts with one cause are reported, shown and worked together.
 
-One certificate that ended holds every encounter of a centre, and each encounter says so several times: the paper is missing,
-the booking is not cleared, the claim is held. Whoever files the paper ends all of them.
+One expired certificate holds every encounter of a center and opens several alerts in each: the certificate is missing, the
+booking is not cleared, the claim is held. Filing the new certificate resolves all of them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ CERTIFICATE: Final = "certificate."
 CONSEQUENCES: Final = frozenset(
     {"uncleared_collection_booked", "uncleared_service_booked", "performed_uncleared", "claim_held"}
 )
-"""Alerts that another one of the same encounter explains: they end with it."""
+"""Alerts that another alert of the same encounter explains: they are resolved with it."""
 
 GRAVE: Final = (Severity.CRITICAL.value, Severity.WARNING.value, Severity.INFO.value)
 OPEN: Final = "open"
 
 
 class CausedAlert(Protocol):
-    """An alert as far as its cause needs it."""
+    """The fields of an alert that its cause depends on."""
 
     alert_id: str
     encounter_id: str | None
@@ -44,7 +44,7 @@ class CausedAlert(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Alerts of one cause, the gravest first. The first of them speaks for all."""
+    """Alerts of one cause, the most severe first. The first alert represents all."""
 
     cause: str
     alerts: tuple[CausedAlert, ...]
@@ -71,12 +71,12 @@ class Group:
 
     @property
     def acknowledge_by(self) -> datetime | None:
-        """The earliest time by which somebody must take one of them; None when all are taken."""
+        """The earliest time by which a role must acknowledge one of them; None when all are acknowledged."""
         return min((alert.acknowledge_by for alert in self.alerts if alert.state == OPEN), default=None)
 
 
 def grouped(alerts: Iterable[CausedAlert]) -> tuple[Group, ...]:
-    """The alerts by cause: critical before warning before info, then what must be taken first."""
+    """Return the alerts by cause: critical before warning before info, then by the time to acknowledge."""
     every = tuple(alerts)
     causes = causes_of(every)
     found: dict[str, list[CausedAlert]] = {}
@@ -87,7 +87,7 @@ def grouped(alerts: Iterable[CausedAlert]) -> tuple[Group, ...]:
 
 
 def causes_of(alerts: Sequence[CausedAlert]) -> Mapping[str, str]:
-    """The cause of every alert, by its id. A consequence has the cause of what it follows from, where that stands too."""
+    """Return the cause of every alert, by its id. A consequence has the cause of its origin, while that is open."""
     roots: dict[tuple[str, int], str] = {}
     for alert in sorted(alerts, key=lambda one: one.alert_id):
         if alert.kind not in CONSEQUENCES and alert.encounter_id and alert.denial is not None:

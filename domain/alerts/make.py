@@ -1,4 +1,4 @@
-"""The one maker of alerts: a finding and the rulebook row of its kind in, an alert out."""
+"""Make alerts: a finding and the rulebook row of its kind become an alert."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from domain.rulebook.rows import AlertKind
 
 
 def alert(rules: Rulebook, finding: Finding, on: date, since: datetime) -> Alert:
-    """The alert of a finding, by the row of its kind in effect on a day.
+    """Return the alert of a finding, by the row of its kind in effect on a day.
 
     Args:
         since: when the condition became true, for a finding that does not state it.
@@ -46,7 +46,7 @@ def _denial(row: AlertKind, finding: Finding) -> int | None:
 
 
 def _text(row: AlertKind, finding: Finding) -> str:
-    """Details, possible causes, what to do, and by when."""
+    """Return details, possible causes, what to do, and by when."""
     parts = [sentence(finding.detail)]
     if len(finding.causes) == 1:
         only = finding.causes[0]
@@ -58,5 +58,5 @@ def _text(row: AlertKind, finding: Finding) -> str:
 
 
 def sentence(text: str) -> str:
-    """A noun phrase or clause as a sentence of its own."""
+    """Return a noun phrase or clause as a sentence."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?')) else '.'}" if text else ""

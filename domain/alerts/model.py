@@ -43,7 +43,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One possible cause of a finding, with what corrects it: a denial that the codes of a remittance fit."""
+    """One possible cause of a finding, with its fix: a denial that the codes of a remittance fit."""
 
     title: str
     fix: str

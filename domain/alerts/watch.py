@@ -1,7 +1,7 @@
-"""What no encounter's decision finds: certificates that end soon and the encounters that need them, rulebook rows past
+"""Findings outside encounters: certificates that expire soon and the encounters that need them, rulebook rows past
 their review date, and deadlines of authorizations and claims that are near.
 
-Pure: what is on file, rulebook and a day in, findings out. The schedule that asks is `CertificationWatch`.
+Pure: certificates, rulebook and a day in, findings out. `CertificationWatch` runs it on a schedule.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from domain.rulebook.stale import stale
 
 SCOPE = "watch"
 PREFIX = f"{SCOPE}."
-"""Keys of the watch's alerts begin with it: no encounter's decision opens or resolves them."""
+"""Keys of the watch's alerts start with this: an encounter's decision never opens or resolves them."""
 
 BAND = "certificate_band"
 NEAR = {"authorization": "authorization_deadline_near", "claim": "claim_deadline_near"}
-"""By topic the rule that says how many days are near, and the alert."""
+"""By topic, the rule with the number of days that are near, and the alert."""
 
 NAMED = 5
 """How many encounters an alert names."""
@@ -39,12 +39,12 @@ class WatchedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """An encounter before its infusion, as far as certificates concern it.
+    """An encounter before its infusion, with the facts that certificates matter for.
 
     Attributes:
         holders: keyed hashes of the facilities and pharmacies it plans with.
         planned: the last planned day of a service; None when none is planned yet.
-        lacking: layers of which its own decision says that a certificate is missing or ends before the service.
+        missing_layers: layers whose certificate is missing or expires before the service, by its own decision.
     """
 
     encounter: str
@@ -54,7 +54,7 @@ class UnderWay:
     missing_layers: frozenset[str] = frozenset()
 
     def needs(self, certificate: WatchedCertificate) -> bool:
-        """Its place holds the certificate; of a person's or a maker's, its own decision must have said so."""
+        """Whether its center holds the certificate; for a person or a manufacturer, whether its own decision reports it."""
         of_its_product = certificate.product in (None, self.product)
         return of_its_product and (certificate.holder_key in self.holders or certificate.layer in self.missing_layers)
 
@@ -72,16 +72,16 @@ class Deadline:
 def watch_findings(
     certificates: Iterable[WatchedCertificate], rules: Rulebook, now: datetime, under_way: Sequence[UnderWay] = ()
 ) -> tuple[Finding, ...]:
-    """One finding per certificate in its tightest band, one for all rows past review."""
+    """Return one finding per certificate in its narrowest range of days, one for all rows past review."""
     today = now.astimezone(UTC).date()
     return (*_ending(certificates, rules, today, under_way), *_overdue_rows(rules, today, now))
 
 
 def near(deadlines: Iterable[Deadline], rules: Rulebook, now: datetime) -> tuple[Finding, ...]:
-    """One finding for each deadline of an encounter that is not over and lies within the days of its topic.
+    """Return one finding for each deadline of an open encounter within the days of its topic.
 
     Raises:
-        NoRule: the rulebook has no span for the topic.
+        NoRule: the rulebook has no number of days for the topic.
     """
     today = now.astimezone(UTC).date()
     return tuple(
@@ -92,15 +92,15 @@ def near(deadlines: Iterable[Deadline], rules: Rulebook, now: datetime) -> tuple
 
 
 def bands(rules: Rulebook, on: date) -> tuple[int, ...]:
-    """Days before the end of a certificate at which an alert opens, tightest first."""
+    """Days before the end of a certificate at which an alert opens, smallest first."""
     return tuple(sorted({row.days for row in rules.find(Window, on) if row.key.startswith(BAND) and row.days}))
 
 
 def again_after(rules: Rulebook, now: datetime) -> timedelta:
-    """How long after one escalation the next one comes.
+    """Return the time from one escalation to the next.
 
     Raises:
-        NoRule: the rulebook has no such span.
+        NoRule: the rulebook has no such time.
     """
     return timedelta(hours=rules.one(Window, now.astimezone(UTC).date(), key="escalation_again").hours or 0)
 
@@ -140,7 +140,7 @@ def _affected(concerned: Sequence[UnderWay], beyond: Sequence[UnderWay]) -> str:
 
 
 def _first(beyond: Sequence[UnderWay]) -> str:
-    """The first encounters planned after the last day: where to begin."""
+    """Return the first encounters planned after the last day, to work first."""
     named = ", ".join(f"{one.encounter} ({one.planned})" for one in beyond[:NAMED])
     more = f" and {len(beyond) - NAMED} more" if len(beyond) > NAMED else ""
     return f"Planned after the last day: {named}{more}."

@@ -1,7 +1,7 @@
 """When an encounter is over, and how it ended.
 
-After an infusion: the readmission window is over, nobody is in hospital, every claim is ready and clean. After a
-withdrawal: the same without the window. A late document opens it again, because closure too is a function of the facts.
+After an infusion: the readmission window is over, the patient is not in the hospital, every claim is ready without errors.
+After a withdrawal: the same without the window. A late document reopens the encounter, because closure depends on the facts.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ ENDS = frozenset(
         "appointment_missed",
     }
 )
-"""Alerts that ask for something to be done while the encounter is open; questions to the record stay."""
+"""Alerts that require work while the encounter is open; questions about the record stay open."""
 
 OUTCOMES = {"death": Outcome.DECEASED, "product_unusable": Outcome.PRODUCT_LOST}
 
 
 def outcome(context: EncounterContext, claims: Iterable[Claim]) -> Outcome | None:
-    """How the encounter ended; None while something is still due."""
+    """Return how the encounter ended; None while something is still due."""
     end = closes_at(context)
     if end is None or end > context.now or monitoring.open_stays(context):
         return None
@@ -45,7 +45,7 @@ def outcome(context: EncounterContext, claims: Iterable[Claim]) -> Outcome | Non
 
 
 def ending(context: EncounterContext) -> Outcome:
-    """Completed after an infusion, unless the patient died; else what the withdrawal says."""
+    """Return completed after an infusion, unless the patient died; else the reason of the withdrawal."""
     left = context.record.withdrawal
     if left is not None and left.data.reason == "death":
         return Outcome.DECEASED
@@ -55,7 +55,7 @@ def ending(context: EncounterContext) -> Outcome:
 
 
 def closes_at(context: EncounterContext) -> datetime | None:
-    """The earliest moment of closure by the clock; None while the encounter is under way."""
+    """The earliest moment of closure by the clock; None while the encounter is in progress."""
     left = context.record.withdrawal
     if left is not None and (left.data.reason == "death" or not context.record.given):
         return max(left.occurred + context.span("withdrawal"), left.received_at + context.grace)
@@ -63,7 +63,7 @@ def closes_at(context: EncounterContext) -> datetime | None:
 
 
 def waits(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Wait]:
-    """Closure itself, and the documents of each claim that is not ready."""
+    """Yield the wait for closure, and for the documents of each claim that is not ready."""
     end = closes_at(context)
     if end is not None:
         yield Wait("wake:closure", None, end, Stage.MONITORING, "closure of the encounter")
@@ -73,7 +73,7 @@ def waits(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Wait]:
 
 
 def findings(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Finding]:
-    """Charges that no service explains, bags that are left over, the withdrawal, and what is still booked after it."""
+    """Yield charges without a service, unused bags, the withdrawal, and bookings after it."""
     claimed = {event for claim in claims for line in claim.lines for event in line.reason.events}
     for charge in context.record.charges if not claimed else ():
         yield Finding("charge_unclaimed", events=(charge.event_id,))

@@ -1,4 +1,4 @@
-"""The one question the workflow asks of the domain: given the facts, the rules and the moment, what should be?"""
+"""The decision for a workflow: what should exist, by the facts, the rules and the moment."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def decide(
     holders: Sequence[Fact[EventData]] = (),
     shared: frozenset[tuple[str, str]] = frozenset(),
 ) -> Decision:
-    """What should be: stage, gates, holds, alerts, deadlines, claims, custody chain, milestones, outcome.
+    """Return stage, gates, holds, alerts, deadlines, claims, custody chain, milestones and outcome.
 
     Args:
         facts: the encounter's facts, folded.
         site: the installation.
         rules: one edition of the rulebook.
-        now: the workflow's time, zoned; the only clock there is.
+        now: the workflow's time, zoned; no other clock is read.
         holders: changes of certificates and readiness of any holder, besides those of the site file.
-        shared: cell identifiers, by kind and value, that another patient's encounter carries, too.
+        shared: cell identifiers, by kind and value, that also appear in another patient's encounter.
 
     Raises:
-        NoRule: the rulebook lacks a window or an alert kind that the stages need.
+        NoRule: the rulebook has no row for a window or an alert kind that the stages need.
     """
     context = EncounterContext(Record(facts), site, rules, now, tuple(holders), shared)
     gates = Gates(context)
@@ -96,7 +96,7 @@ def services(context: EncounterContext) -> Iterator[tuple[StageModule, Service]]
 
 
 def stage_of(context: EncounterContext) -> Stage:
-    """The first stage that has not happened; what was performed behind a closed gate has happened all the same."""
+    """The first stage that has not happened; a service performed without clearance has happened."""
     if context.record.given or cutover.stage_over(context, Stage.INFUSION):
         return Stage.MONITORING
     if context.record.infusions:
@@ -122,14 +122,14 @@ def performed(context: EncounterContext) -> Iterator[tuple[StageModule, Service]
 
 
 class Gates:
-    """The gates of one decision: each service of a stage is judged once, whoever requires the answer."""
+    """The gates of one decision: each service of a stage is judged once, however many parts need it."""
 
     def __init__(self, context: EncounterContext) -> None:
         self._context = context
         self._judged: dict[tuple[Stage, Service], Gate] = {}
 
     def of(self, module: StageModule, service: Service) -> Gate:
-        """The gate of a stage for a service, as the case stood then; of one before the cutover nothing is required."""
+        """Return the gate of a stage for a service, at the time of the service; before the cutover nothing is required."""
         key = (module.STAGE, service)
         if key not in self._judged:
             gate = judge(self._context, module, service)
@@ -138,7 +138,7 @@ class Gates:
 
 
 def uncleared(context: EncounterContext, done: Sequence[Judged]) -> dict[str, tuple[Requirement, ...]]:
-    """By event, what held when a service was performed behind a closed gate: its claim is held (G47)."""
+    """By event, the unmet requirements of a service performed without clearance: its claim is held (G47)."""
     return {event: gate.holding for gate, service in done if not gate.open for event in _events_of(context, service)}
 
 
@@ -153,7 +153,7 @@ def _events_of(context: EncounterContext, service: Service) -> tuple[str, ...]:
 
 
 def _matters(context: EncounterContext, stage: Stage, of: Stage, service: Service) -> bool:
-    """A gate speaks when its stage is the current one, its service is booked, or it was performed."""
+    """Whether the gate matters: its stage is the current one, its service is booked, or it was performed."""
     if of is Stage.MONITORING:
         return False
     if context.record.withdrawal is not None:
@@ -162,7 +162,7 @@ def _matters(context: EncounterContext, stage: Stage, of: Stage, service: Servic
 
 
 def _waits(context: EncounterContext, claims: Sequence[Claim]) -> Iterator[Wait]:
-    """Every wait of every stage; after a withdrawal only stays and money are waited for."""
+    """Yield every wait of every stage; after a withdrawal only waits for stays and payments."""
     if context.record.withdrawal is None:
         yield from chain.from_iterable(module.waits(context) for module in _remaining_stages(context))
         yield from lapses(context, [service for _, service in services(context)])
@@ -172,19 +172,19 @@ def _waits(context: EncounterContext, claims: Sequence[Claim]) -> Iterator[Wait]
 
 
 def _future_services(context: EncounterContext) -> Iterator[str]:
-    """Services that are written down for a time to come: taken as they are, and asked about until then."""
+    """Yield advice about services documented for a future time, until that time."""
     for event in context.future_services:
         what = context.by_event[event].type.removeprefix("cart.").replace(".", " ")
         yield f"{what} ({event}) is documented for a time that has not come yet; compare its date with the record"
 
 
 def _remaining_stages(context: EncounterContext) -> Iterator[StageModule]:
-    """The stages that are not behind a cutover."""
+    """The stages that were not over before the cutover."""
     return (module for module in STAGES if not cutover.stage_over(context, module.STAGE))
 
 
 def _findings(context: EncounterContext, claims: Sequence[Claim]) -> Iterator[Finding]:
-    """What every stage, the claims and the end of the encounter find; after a withdrawal only what was done matters."""
+    """Yield the findings of stages, claims and closure; after a withdrawal only those about performed services."""
     if context.record.withdrawal is None:
         yield from outlook(context)
         yield from implausible(context)

@@ -1,4 +1,4 @@
-"""From findings, closed gates and passed deadlines to alerts. Escalation is the workflow's."""
+"""Findings, closed gates and passed deadlines become alerts. The workflow escalates them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from domain.events.base import Stage
 
 Judged = tuple[Gate, Service]
 ONCE_BOOKED = frozenset({"authorization_missing"})
-"""Requirements whose absence is ordinary until a day is booked; before that a deadline watches them."""
+"""Requirements that are normally missing until a day is booked; until then a deadline covers them."""
 
 
 def alerts(context: EncounterContext, findings: Iterable[Finding]) -> tuple[Alert, ...]:
-    """One alert for each key; of several findings under one key the first in order, with all their events."""
+    """Return one alert for each key; of several findings under one key the first in order, with all their events."""
     merged: dict[str, Finding] = {}
     for finding in findings:
         known = merged.get(finding.key)
@@ -33,7 +33,7 @@ def alerts(context: EncounterContext, findings: Iterable[Finding]) -> tuple[Aler
 
 
 def deadlines(context: EncounterContext, waits: Iterable[Wait]) -> tuple[tuple[Deadline, ...], list[Finding]]:
-    """What is still to come, and a finding for each wait whose time has passed."""
+    """Return the deadlines in the future, and a finding for each wait whose time has passed."""
     pending: dict[str, Deadline] = {}
     passed: list[Finding] = []
     for each in waits:
@@ -47,7 +47,7 @@ def deadlines(context: EncounterContext, waits: Iterable[Wait]) -> tuple[tuple[D
 
 
 def of_gates(context: EncounterContext, judged: Iterable[Judged]) -> Iterator[Finding]:
-    """What unmet requirements, uncleared bookings and overrides of the gates that matter now say."""
+    """Yield findings of unmet requirements, uncleared bookings and overrides of the gates that matter now."""
     for gate, service in judged:
         for requirement in gate.unmet:
             yield from _of_requirement(context, gate, service, requirement)
@@ -56,7 +56,7 @@ def of_gates(context: EncounterContext, judged: Iterable[Judged]) -> Iterator[Fi
 
 
 def performed_uncleared(judged: Iterable[Judged]) -> Iterator[Finding]:
-    """Services that were performed behind a closed gate; never shown as cleared."""
+    """Yield services that were performed without clearance; they are never shown as cleared."""
     for gate, service in judged:
         if not gate.open:
             what = "not met: " + "; ".join(dict.fromkeys(r.title for r in gate.holding))
@@ -64,7 +64,7 @@ def performed_uncleared(judged: Iterable[Judged]) -> Iterator[Finding]:
 
 
 def of_claims(context: EncounterContext, claims: Iterable[Claim]) -> Iterator[Finding]:
-    """Claims that an error holds."""
+    """Yield claims that an error holds."""
     for claim in claims:
         if claim.ready and claim.errors:
             events = tuple(sorted({event for line in claim.lines for event in line.reason.events}))
@@ -89,7 +89,7 @@ def _of_requirement(context: EncounterContext, gate: Gate, service: Service, ask
 
 
 def _due(context: EncounterContext, service: Service, asked: Requirement) -> bool:
-    """Whether its absence is remarkable yet: cells and doses that come later in the ordinary course are not."""
+    """Whether a missing requirement is reported now: cells and doses that come later as planned are not."""
     if asked.kind == "product":
         return service.performed or (service.booked and service.on <= context.today)
     return asked.alert not in ONCE_BOOKED or service.booked or service.performed
@@ -107,7 +107,7 @@ def _uncleared_booking(context: EncounterContext, gate: Gate, service: Service) 
 
 
 def _merged(one: Finding, other: Finding) -> Finding:
-    """Two findings under one key: the graver severity, the earlier moment, all events."""
+    """Return one finding for two with the same key: the higher severity, the earlier moment, all events."""
     order = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
     grave = [s for s in (one.severity, other.severity) if s is not None]
     moments: list[datetime] = [m for m in (one.since, other.since) if m is not None]

@@ -1,7 +1,7 @@
-"""From requirements to gates and holds, with the overrides that stand.
+"""Requirements become gates and holds, with the overrides in effect.
 
-An override stands while it has not run out and no fact that the judgement rests on came after it; of a service that was
-performed, both are asked for the moment of the service. Where the rulebook forbids an override, it changes nothing.
+An override is in effect until it expires or a newer fact about the requirement arrives. For a performed service, both are judged
+at the moment of the service. Where the rulebook forbids an override, it has no effect.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ FUTURE_DATED: Final = "the record for this is future dated and counts from its d
 
 
 def hold_id(stage: Stage, requirement: Requirement) -> str:
-    """The stable id that an override names."""
+    """Return the stable id that an override names."""
     return f"{stage.value}.{requirement.key}"
 
 
 def judge(context: EncounterContext, module: StageModule, service: Service) -> Gate:
-    """A stage's gate for the day of a service, as the case stood then."""
+    """Return a stage's gate for the day of a service, judged at the time of the service."""
     asked = tuple(module.gate_requirements(context.as_of(service), service))
     if context.future_records and not service.performed:
         asked = tuple(_by_now(asked, module.gate_requirements(context.by_now, service)))
@@ -37,7 +37,7 @@ def judge(context: EncounterContext, module: StageModule, service: Service) -> G
 
 
 def _by_now(asked: Iterable[Requirement], now: Iterable[Requirement]) -> Iterator[Requirement]:
-    """What is dated ahead opens nothing yet, and hides nothing that speaks against the service."""
+    """Yield requirements without future dated records: these open nothing yet, but evidence against the service counts."""
     today = {requirement.key: requirement for requirement in now}
     for requirement in asked:
         without = today.pop(requirement.key, requirement)
@@ -50,7 +50,7 @@ def _by_now(asked: Iterable[Requirement], now: Iterable[Requirement]) -> Iterato
 
 
 def override_of(context: EncounterContext, service: Service, requirement: Requirement) -> Override | None:
-    """The override that stands for a requirement; None when there is none, it fell, or nobody may override it."""
+    """Return the override in effect for a requirement; None if there is none, it expired, or the rulebook forbids it."""
     signed = signed_for(context, service.stage, requirement)
     if signed is None or not requirement.overridable or override_expired(context, service, requirement, signed):
         return None
@@ -58,7 +58,7 @@ def override_of(context: EncounterContext, service: Service, requirement: Requir
 
 
 def signed_for(context: EncounterContext, stage: Stage, requirement: Requirement) -> Fact[HoldOverridden] | None:
-    """The last override that names the hold."""
+    """Return the last override that names the hold."""
     mine = [fact for fact in context.record.overrides if fact.data.hold == hold_id(stage, requirement)]
     return mine[-1] if mine else None
 
@@ -66,7 +66,7 @@ def signed_for(context: EncounterContext, stage: Stage, requirement: Requirement
 def override_expired(
     context: EncounterContext, service: Service, requirement: Requirement, signed: Fact[HoldOverridden]
 ) -> bool:
-    """It has run out, or a fact that the judgement rests on came after it."""
+    """Whether the override has passed its end, or a newer fact about the requirement arrived after it."""
     moment = service.moment if service.performed and service.moment else context.now
     if signed.data.expires <= moment:
         return True
@@ -80,10 +80,10 @@ def override_expired(
 
 
 def holds(context: EncounterContext, gates: Iterable[tuple[Gate, Service]], current: Stage) -> Iterator[Hold]:
-    """One hold for each unmet requirement that holds.
+    """Yield one hold for each unmet requirement that holds.
 
-    The same thing missing for a later plan is said once. Cells and doses that come later in the ordinary course are no
-    hold of a stage that is only booked.
+    A requirement missing for several services is reported once. Cells and doses that come later as planned are no hold of a
+    stage that is only booked.
     """
     reported: set[str] = set()
     for gate, service in gates:
@@ -98,7 +98,7 @@ def holds(context: EncounterContext, gates: Iterable[tuple[Gate, Service]], curr
 
 
 def claim_holds(claims: Iterable[Claim]) -> Iterator[Hold]:
-    """One hold for each error edit of a claim that is ready."""
+    """Yield one hold for each error edit of a claim that is ready."""
     for claim in claims:
         for edit in {edit.id: edit for edit in claim.errors}.values() if claim.ready else ():
             required = _of_edit(f"{claim.letter}.{claim.ordinal}.{edit.id}", edit)
@@ -106,7 +106,7 @@ def claim_holds(claims: Iterable[Claim]) -> Iterator[Hold]:
 
 
 def _of_edit(key: str, edit: Edit) -> Requirement:
-    """What an edit requires of a claim."""
+    """Return the requirement of an edit of a claim."""
     return Requirement(
         key=key,
         kind="claim",
@@ -125,7 +125,7 @@ def _of_edit(key: str, edit: Edit) -> Requirement:
 
 
 def reports(alert_key: str, hold: str) -> bool:
-    """The alert with that key reports the hold with that id: both name the requirement."""
+    """Whether the alert reports the hold: both keys name the requirement."""
     return bool(key := hold.partition(".")[2]) and alert_key.partition(":")[2] == key
 
 

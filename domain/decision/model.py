@@ -1,6 +1,6 @@
-"""What should be: the answer of the domain to the facts, as plain data.
+"""The decision: the domain's answer to the facts, as plain data.
 
-`Decision` is whole and stays in the activities; `workflows.messages` holds the few keys of it that a workflow sees.
+A `Decision` stays in the activities; `workflows.messages` has the few keys of it that a workflow sees.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from domain.events.base import Stage
 
 @dataclass(frozen=True)
 class Decision:
-    """The whole answer for one set of facts, one rulebook and one moment.
+    """The complete answer for one set of facts, one rulebook and one moment.
 
-    `toxicity` is the highest documented grade of each syndrome after the infusion, None where it was not assessed; for counting.
+    `toxicity` is the highest documented grade of each syndrome after the infusion, None if not assessed; for counting.
     """
 
     stage: Stage
@@ -46,7 +46,7 @@ class Decision:
 
     @property
     def cleared(self) -> frozenset[Stage]:
-        """The stages whose gate is open, and that of every stage before them: nothing is cleared behind a closed gate."""
+        """The stages whose gate and all earlier gates are open."""
         order = tuple(Stage)
         closed = min((order.index(gate.stage) for gate in self.gates if not gate.open), default=len(order))
         return frozenset(gate.stage for gate in self.gates if order.index(gate.stage) < closed)

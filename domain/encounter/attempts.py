@@ -1,4 +1,4 @@
-"""Attempts at a product: a failed manufacture or a destroyed bag ends one, a fresh collection begins the next (G505)."""
+"""Attempts at a product: failed manufacturing or a destroyed bag ends one, a new collection starts the next (G505)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The attempt that stands.
+    """The current attempt.
 
     Attributes:
         number: counted from 1.
-        since: the moment the attempt before it ended; the beginning of time for the first.
-        lost: the events that ended the attempts before, in order.
+        since: the moment the previous attempt ended; the beginning of time for the first.
+        lost: the events that ended previous attempts, in order.
         ends: when they ended, in order.
         collections: the collections of this attempt.
-        release: the release of the bag of this attempt, where there is one.
+        release: the release of the bag of this attempt, if there is one.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Attempt:
 
 
 def attempt(record: Record) -> Attempt:
-    """The attempt that stands: what was collected and released since the last loss."""
+    """Return the current attempt: what was collected and released since the last loss."""
     ends = _ends(record)
     release = _release(record, ends)
     passed = [end for end in ends if release is None or end[0] < release.occurred]
@@ -60,7 +60,7 @@ def attempt(record: Record) -> Attempt:
 
 
 def ends_attempt(data: EventData) -> bool:
-    """The event gives up what an attempt made: a failure, or a disposition that destroys or returns the bag."""
+    """Whether the event ends an attempt: a failure, or a disposition that destroys or returns the bag."""
     match data:
         case cells.ManufacturingFailed():
             return True
@@ -72,18 +72,18 @@ def ends_attempt(data: EventData) -> bool:
 
 
 def failed(record: Record) -> tuple[Fact[cells.ManufacturingFailed], ...]:
-    """The manufactures that ended without a usable product: no disposition accepts what they made."""
+    """Manufacturing runs that ended without a usable product: no disposition accepts the result."""
     return tuple(fact for fact in record.failures if not _rescued(record, fact))
 
 
 def disposition_of(record: Record, bag_id: str) -> Fact[cells.DispositionSigned] | None:
-    """The last signed decision on a bag."""
+    """The last signed disposition of a bag."""
     signed = [fact for fact in record.dispositions if fact.data.bag_id == bag_id]
     return signed[-1] if signed else None
 
 
 def _rescued(record: Record, failure: Fact[cells.ManufacturingFailed]) -> bool:
-    """Out of specification, but a signed disposition accepts the bag (expanded access)."""
+    """Whether the bag is out of specification and a signed disposition accepts it (expanded access)."""
     return failure.data.out_of_specification and any(
         signed.data.disposition in RESCUED
         and signed.occurred >= failure.occurred
@@ -93,9 +93,9 @@ def _rescued(record: Record, failure: Fact[cells.ManufacturingFailed]) -> bool:
 
 
 def _ends(record: Record) -> list[tuple[datetime, str, str | None]]:
-    """When attempts ended: failures, bags that a disposition gave up, and cells collected for a product that was given up.
+    """When attempts ended: by failure, by disposition of the bag, or by a change of product.
 
-    A disposition signed after the next collection has begun takes that collection not with it.
+    A disposition signed after the next collection does not end the attempt of that collection.
     """
     ends: list[tuple[datetime, str, str | None]] = [(fact.occurred, fact.event_id, None) for fact in failed(record)]
     known = {fact.data.coi_id for fact in record.failures}
@@ -114,12 +114,12 @@ def _ends(record: Record) -> list[tuple[datetime, str, str | None]]:
 
 
 def _has_cells(record: Record, before: datetime) -> bool:
-    """Something was collected or released before a moment."""
+    """Whether anything was collected or released before a moment."""
     return any(fact.occurred < before for fact in (*record.collections, *record.releases))
 
 
 def _release(record: Record, ends: list[tuple[datetime, str, str | None]]) -> Fact[cells.ProductReleased] | None:
-    """The release of the bag that is infused or waits for it; None when none is usable."""
+    """The release of the bag that is infused or due to be infused; None when no bag is usable."""
     at_bedside = [infusion.bag_id for infusion in record.infusions]
     infused = [fact for fact in record.releases if fact.data.bag_id in at_bedside]
     if infused:

@@ -1,4 +1,4 @@
-"""The case: one encounter's record, seen with a site, a rulebook and a moment. Everything the stages ask is asked here."""
+"""The context: one encounter's record with a site, a rulebook and a moment. Stages read everything from it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Dose = Fact[care.LymphodepletionAdministered]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A stage's service: performed, booked, or only due.
+    """A service of a stage: performed, booked, or only due.
 
     Attributes:
         on: the day its gate is judged for: performed, else booked, else today, at the place of care.
         moment: when it was performed; None before.
-        after: the moment the attempt before this one ended; the beginning of time for the first.
+        after: the moment the previous attempt ended; the beginning of time for the first.
     """
 
     stage: Stage
@@ -50,7 +50,7 @@ class Service:
 class EncounterContext:
     """One encounter to be judged at `now`. Pure; every property is computed once.
 
-    `shared` are the identifiers of its cells, by kind and value, that another patient's encounter carries, too.
+    `shared` are identifiers of its cells, by kind and value, that also appear in another patient's encounter.
     """
 
     record: Record
@@ -62,7 +62,7 @@ class EncounterContext:
 
     @cached_property
     def _earlier(self) -> dict[frozenset[str], EncounterContext]:
-        """The case without some later events, by these: services of one time see the same case."""
+        """Contexts without some later events, by those events: services of one time share a context."""
         return {}
 
     @cached_property
@@ -110,17 +110,17 @@ class EncounterContext:
         return self.rules.maybe(Regimen, on, key=row.regimen) if row and row.regimen else None
 
     def window(self, key: str, on: date | None = None) -> Window:
-        """The span of a key for this product and indication.
+        """Return the duration of a key for this product and indication.
 
         Raises:
-            NoRule: the rulebook has no such span on that day.
+            NoRule: the rulebook has no such duration on that day.
         """
         return self.rules.one(
             Window, on or self.today, key=key, product=self.product, indication=self.indication, hospital_class="*"
         )
 
     def span(self, key: str) -> timedelta:
-        """The length of a window, days and hours together."""
+        """Return the length of a window, days and hours together."""
         return self.window(key).span
 
     @cached_property
@@ -129,7 +129,7 @@ class EncounterContext:
 
     @cached_property
     def home(self) -> tzinfo:
-        """The time zone of the infusion centre; of the site's first facility while it is unknown."""
+        """The time zone of the infusion center; of the site's first facility while the center is unknown."""
         known = self.site.facility(self.infusion_facility or "")
         if known is None and self.site.facilities:
             known = self.site.facilities[0]
@@ -150,27 +150,27 @@ class EncounterContext:
         return end_of_day(day, self.zone(facility))
 
     def midnight(self, day: date) -> datetime:
-        """The beginning of a day at the infusion centre."""
+        """Return the beginning of a day at the infusion center."""
         return end_of_day(day - timedelta(days=1), self.home)
 
     @cached_property
     def latest(self) -> datetime:
-        """Now, by the clock that runs fastest among those who send."""
+        """Now, by the fastest clock among the senders."""
         return self.now + self.span("sender_clock_skew")
 
     @cached_property
     def future_records(self) -> tuple[tuple[str, datetime], ...]:
-        """What is dated later than now, with the moment it counts from."""
+        """Events dated later than now, with the moment from which each counts."""
         return tuple(future_dated.future_records((*self.holders, *self.record.facts.all), self.latest, self.midnight))
 
     @property
     def future_services(self) -> tuple[str, ...]:
-        """The events of services that are documented for a time that has not come."""
+        """The events of services that are documented for a time in the future."""
         return tuple(event for event, _ in self.future_records if future_dated.performed(self.by_event[event]))
 
     @cached_property
     def by_now(self) -> EncounterContext:
-        """The case without what opens gates only later."""
+        """The context without the records that open gates only later."""
         if not self.future_records:
             return self
         facts = self.record.facts
@@ -198,7 +198,7 @@ class EncounterContext:
 
     @cached_property
     def all_courses(self) -> tuple[tuple[Dose, ...], ...]:
-        """Lymphodepletion in courses: a long gap, or the end of an attempt, begins a new one (corrections E)."""
+        """Courses of lymphodepletion: a long gap, or the end of an attempt, starts a new one (corrections E)."""
         gap = self.window("lymphodepletion_course_gap").days or 0
         courses: list[list[Dose]] = []
         for dose in sorted(self.record.lymphodepletion, key=lambda fact: (fact.data.date, *fact.order)):
@@ -221,28 +221,28 @@ class EncounterContext:
         return self.courses[-1] if self.courses else ()
 
     def bookings(self, stage: BookableStage) -> tuple[Appointment, ...]:
-        """The standing bookings of a stage in this attempt."""
+        """The open bookings of a stage in this attempt."""
         return tuple(a for a in self.record.booked(stage) if a.starts_at > self.attempt.since)
 
     def due(self, stage: Stage, facility: str | None, setting: Setting | None) -> Service:
-        """A service nobody booked yet: its gate is judged for today."""
+        """Return a service that is not booked yet: its gate is judged for today."""
         return Service(stage, self.today, False, False, facility, setting, None, (), self.attempt.since)
 
     def booked(self, stage: Stage, booking: Appointment) -> Service:
-        """A service that is booked: its gate is judged for the booked day."""
+        """Return a service that is booked: its gate is judged for the booked day."""
         on = self.day(booking.starts_at, booking.facility)
         return Service(
             stage, on, False, True, booking.facility, booking.setting, None, booking.events, self.attempt.since
         )
 
     def performed(self, stage: Stage, fact: Fact[EventData], facility: str, setting: Setting) -> Service:
-        """A service that was performed: its gate is judged for its day."""
+        """Return a service that was performed: its gate is judged for its day."""
         after = max((end for end in self.attempt.ends if end < fact.occurred), default=BEGINNING)
         on = self.day(fact.occurred, facility)
         return Service(stage, on, True, True, facility, setting, fact.occurred, (fact.event_id,), after)
 
     def as_of(self, service: Service) -> EncounterContext:
-        """The case as it stood when a service was performed: later plans, losses and products do not touch it."""
+        """Return the context at the time a service was performed: later plans, losses and products do not affect it."""
         moment = service.moment
         if moment is None:
             return self
@@ -267,6 +267,6 @@ class EncounterContext:
 
 
 def _moves_on(fact: Fact[EventData], stage: Stage) -> bool:
-    """What changes the plan or the attempt of later services and says nothing of one that is done."""
+    """Events that change the plan or the attempt of later services and do not affect a completed one."""
     released = isinstance(fact.data, ProductReleased) and stage is not Stage.INFUSION
     return released or isinstance(fact.data, PlanChanged) or ends_attempt(fact.data)

@@ -1,8 +1,8 @@
-"""Cutover: what lay before it is attested, not judged; nothing of it is asked for again.
+"""Cutover: earlier care is attested, not judged, and requires nothing.
 
-Attested are the events that came under the source of `cart.encounter.imported` and happened by its moment. A stage is
-behind the cutover when the import names a later one and no attempt has failed since: a fresh collection after the cutover
-is judged like any other.
+Attested events came under the source of `cart.encounter.imported` and happened by its moment. A stage was over before the
+cutover when the import names a later stage and no attempt has failed since. A new collection after the cutover is judged like
+any other.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ORDER = tuple(Stage)
 PRESENT = frozenset(
     {"readmission", "readmission_elsewhere", "quarantined_bag", "manufacturing_failed", "product_delayed"}
 )
-"""Findings that speak of how things stand, so that they count although their events came with the import."""
+"""Findings about the current state, so that they count although their events were imported."""
 AGE = "eligibility.adult_age"
-"""No paper that may be lacking: the referral itself says it."""
+"""Not a missing document: the referral itself states the age."""
 
 
 def stage_over(context: EncounterContext, stage: Stage) -> bool:
-    """The stage was over when the encounter was taken over, and still is."""
+    """Whether the stage was over when the encounter was imported, and still is."""
     cutover = context.record.cutover
     if cutover is None or ORDER.index(stage) >= ORDER.index(cutover.data.stage):
         return False
@@ -34,13 +34,13 @@ def stage_over(context: EncounterContext, stage: Stage) -> bool:
 
 
 def attested(context: EncounterContext, event: str) -> bool:
-    """The event came with the import and happened before it."""
+    """Whether the event was imported and happened before the cutover."""
     cutover, fact = context.record.cutover, context.by_event.get(event)
     return cutover is not None and fact is not None and fact.event_id in context.record.attested
 
 
 def before(context: EncounterContext, service: Service) -> bool:
-    """The service was performed before the cutover, or its stage was over by then."""
+    """Whether the service was performed before the cutover, or its stage was over by then."""
     cutover = context.record.cutover
     if cutover is None:
         return False
@@ -50,13 +50,13 @@ def before(context: EncounterContext, service: Service) -> bool:
 
 
 def announced(context: EncounterContext) -> bool:
-    """The takeover is known and its referral is still on the way: nothing is asked for until its grace is over."""
+    """Whether the import arrived and its referral has not: nothing is required until its grace period ends."""
     cutover = context.record.cutover
     return cutover is not None and context.record.referral is None and context.now < cutover.received_at + context.grace
 
 
 def judged(context: EncounterContext, gate: Gate, service: Service) -> Gate:
-    """The gate of a service before the cutover asks for nothing; one after it asks for nothing that belongs before."""
+    """Return the requirements of a gate: none for a service before the cutover; after it, none from before."""
     if before(context, service):
         return Gate(gate.stage, gate.on, (_attested_requirement(context),))
     if context.record.cutover is None:
@@ -65,7 +65,7 @@ def judged(context: EncounterContext, gate: Gate, service: Service) -> Gate:
 
 
 def findings(context: EncounterContext, found: Iterable[Finding]) -> Iterator[Finding]:
-    """Without those that rest on attested events alone and speak of the past."""
+    """Return the findings without those about the past that rest on attested events alone."""
     for finding in found:
         past = finding.events and all(attested(context, event) for event in finding.events)
         if not past or finding.kind in PRESENT:
@@ -73,9 +73,9 @@ def findings(context: EncounterContext, found: Iterable[Finding]) -> Iterator[Fi
 
 
 def _softened(context: EncounterContext, asked: Requirement) -> Requirement:
-    """A paper, certificate or hand-over of a stage behind the cutover that nobody imported is not asked for again.
+    """Whether a document, certificate or transfer from before the cutover was not imported and is not required.
 
-    What was imported and speaks against the service still does.
+    An imported record that argues against the service still counts.
     """
     referral = context.record.referral
     evidence = set(asked.evidence) - ({referral.event_id} if referral else set())

@@ -1,7 +1,7 @@
-"""What holds today and will not hold on the day of the infusion: certificates and approvals that end in between (G195).
+"""Certificates and approvals that are valid today and expire before the infusion (G195).
 
-Before the infusion is booked its day is expected by the product's window; once it is booked the infusion's own gate asks
-for that very day.
+Before the infusion is booked, the product's window gives the expected day. Once it is booked, the gate of the infusion judges
+that day.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from domain.events.base import Stage
 
 
 def outlook(context: EncounterContext) -> Iterator[Finding]:
-    """Certificates and approvals that end before the expected infusion."""
+    """Return the certificates and approvals that expire before the expected infusion."""
     expected = expected_infusion(context)
     if context.record.referral is None or context.record.infusions or infusion_day(context) or expected is None:
         return

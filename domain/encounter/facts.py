@@ -1,6 +1,6 @@
 """Facts: the set of an encounter's events, corrected and put in clinical order.
 
-Arrival order and repetition cannot matter: the order is (clinical time, `time`, source, id), all of them the data's own.
+Order of arrival and repetition have no effect: facts are sorted by (clinical time, `time`, source, id), all of them data.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ T_co = TypeVar("T_co", bound=EventData, covariant=True)
 class Fact(Generic[T_co]):
     """One event of the inbox as the domain sees it.
 
-    `event_id` is the opaque id of the inbox row; `source` and `id` are the sender's and may identify a person, so they
-    serve for ordering and corrections only and never leave the domain in an answer.
+    `event_id` is the opaque id of the inbox row. `source` and `id` are the sender's and may identify a person, so they are
+    used for ordering and corrections only and are never part of an answer.
     """
 
     event_id: str
@@ -71,7 +71,7 @@ class Facts:
 
 
 def fold(events: Iterable[Fact[EventData]]) -> Facts:
-    """Apply every correction and sort. Duplicates by (source, id) count once."""
+    """Apply every correction and sort the facts. Duplicates by (source, id) count once."""
     unique = {(event.source, event.id): event for event in sorted(events, key=lambda e: e.event_id, reverse=True)}
     ordered = sorted(unique.values(), key=lambda fact: fact.order)
     corrections = [fact for fact in ordered if isinstance(fact.data, CorrectionMade)]
@@ -92,7 +92,7 @@ def fold(events: Iterable[Fact[EventData]]) -> Facts:
 def _corrected(
     fact: Fact[EventData], corrections: Sequence[Fact[EventData]]
 ) -> tuple[Fact[EventData], bool, list[str]]:
-    """The fact as its corrections leave it; the latest valid one wins."""
+    """Return the fact with its corrections applied; the latest valid correction counts."""
     data, gone, by, broken = fact.data, False, [], []
     for correction in corrections:
         change = correction.data

@@ -1,10 +1,10 @@
-"""What lies ahead: papers and records that are dated later than now. They are kept, and count from their date.
+"""Documents and records that are dated later than now. They are kept, and count from their date.
 
-A gate that opens today rests on what exists today. Of a service that was performed the papers of its own day decide, so
-this asks about services that are still to come only; plans (bookings, changes of the plan) may speak of the future.
+A gate that opens today uses what exists today. A performed service is judged by the documents of its own day, so this applies
+only to services in the future. Plans (bookings, changes of the plan) may refer to the future.
 
-An event may be of a time to come as a whole (`time`, design section 4): a rehearsal of an encounter, say. It is taken at
-its word then, and only what it dates later than itself lies ahead.
+An event may be in the future as a whole (`time`, design section 4), for example in a rehearsal of an encounter. It is then
+accepted as it is, and only what it dates later than itself is future dated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from domain.events.care import InfusionCompleted, InfusionStarted, InfusionStopp
 from domain.events.cells import ApheresisCompleted, CustodyRecorded, ProductReleased
 
 OPENING: Final = (CustodyRecorded, ProductReleased, EvidenceAdded)
-"""What opens gates by being there and is dated by itself; others that do (approvals, certificates) have their event's time."""
+"""Records that open gates and carry their own date; for others (approvals, certificates) the event's time counts."""
 
 PERFORMED: Final = (
     ApheresisCompleted,
@@ -30,13 +30,13 @@ PERFORMED: Final = (
     InfusionStopped,
     InfusionCompleted,
 )
-"""What is written down when it was done."""
+"""Services that are documented when they are performed."""
 
 Midnight = Callable[[date], datetime]
 
 
 def counts_from(fact: Fact[EventData], midnight: Midnight) -> datetime:
-    """The moment from which a fact that opens gates counts: its own, of a paper the beginning of the day it is dated.
+    """Return the moment from which a fact that opens gates counts; for a document, the beginning of its day.
 
     Args:
         midnight: the beginning of a day at the place of care.
@@ -47,8 +47,8 @@ def counts_from(fact: Fact[EventData], midnight: Midnight) -> datetime:
 def future_records(
     facts: Iterable[Fact[EventData]], limit: datetime, midnight: Midnight
 ) -> Iterator[tuple[str, datetime]]:
-    """The event of what opens gates and counts neither by the limit nor by its own time, with the moment it counts from;
-    and of services documented for after the limit.
+    """Yield each event that opens gates later than the limit and its own time, with the moment from which it counts;
+    and each service documented for after the limit.
     """
     for fact in facts:
         moments = [midnight(document.dated) for document in _documents(fact)]
@@ -60,12 +60,12 @@ def future_records(
 
 
 def performed(fact: Fact[EventData]) -> bool:
-    """Whether the fact says that a service was given."""
+    """Whether the fact documents a service as given."""
     return isinstance(fact.data, PERFORMED)
 
 
 def by(facts: Iterable[Fact[EventData]], limit: datetime, midnight: Midnight) -> tuple[Fact[EventData], ...]:
-    """The facts without what opens gates only after the limit, and without the later papers of a referral."""
+    """Return the facts without those that open gates after the limit, and without later documents of a referral."""
     return tuple(
         _with_documents_by(fact, limit, midnight)
         for fact in facts

@@ -1,4 +1,4 @@
-"""What gates and stages answer with: requirements, gates, holds, deadlines, milestones, outcomes."""
+"""What gates and stages return: requirements, gates, holds, deadlines, milestones, outcomes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from domain.events.base import Stage
 
 HoldKind = Literal["authorization", "claim", "data", "eligibility", "identity", "product", "readiness", "site_of_care"]
-"""What a hold is about; of a gate's requirement any but `claim`."""
+"""The subject of a hold; of a gate's requirement any but `claim`."""
 
 
 class Enforcement(StrEnum):
@@ -23,7 +23,7 @@ class Enforcement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A signed decision to go on in spite of a hold. The signer is named by the event, never here."""
+    """A signed exception to a hold. The event names the signer; this does not."""
 
     role: str
     event: str
@@ -62,7 +62,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A stage's entry, judged for the day of its service. Open only when nothing that holds is unmet."""
+    """A stage's entry, judged for the day of its service. Open only when every requirement that holds is met."""
 
     stage: Stage
     on: date
@@ -106,7 +106,7 @@ class Hold:
 class Deadline:
     """A moment by which something should have happened. When it passes unmet, the alert `kind` opens.
 
-    `due` already contains the grace that a late feed has (design section 3).
+    `due` includes the grace period of late feeds (design section 3).
     """
 
     key: str
@@ -119,7 +119,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """A dated step on the timeline that people look at: `name` is a stage event, `on` its moment."""
+    """A dated step on the timeline: `name` is a stage event, `on` its moment."""
 
     name: str
     at: datetime

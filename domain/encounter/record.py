@@ -1,4 +1,4 @@
-"""The encounter's record: facts folded into the things people speak of (stays, collections, authorizations)."""
+"""The encounter's record: facts folded into stays, collections, authorizations and other records."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from domain.events.access import BookableStage
 from domain.events.base import Setting
 
 PRODUCT_PLAN = frozenset({"product", "indication"})
-"""What of a plan says which product is given to whom."""
+"""The fields of a plan that state which product is given to whom."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """A prior authorization with the payer's last word on it."""
+    """A prior authorization with the payer's last decision on it."""
 
     number: str
     decision: access.AuthorizationDecision | None
@@ -34,7 +34,7 @@ class Authorization:
     events: tuple[str, ...]
 
     def covers(self, on: date) -> bool:
-        """Approved and valid on the day; first and last day inclusive."""
+        """Whether it is approved and valid on the day; first and last day included."""
         return (
             self.decision is access.AuthorizationDecision.APPROVED
             and self.valid_from is not None
@@ -45,7 +45,7 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Infusion:
-    """What happened to one bag at the bedside. `outcome` is started, stopped or completed."""
+    """The course of one bag at the bedside. `outcome` is started, stopped or completed."""
 
     bag_id: str
     outcome: str
@@ -59,13 +59,13 @@ class Infusion:
 
     @property
     def given(self) -> bool:
-        """Cells went into the patient: completed, or stopped after the start."""
+        """Whether cells were infused: completed, or stopped after the start."""
         return self.outcome in ("completed", "stopped")
 
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that is known of one encounter. Pure view of `facts`; every property is computed once."""
+    """Everything known about one encounter. Pure view of `facts`; every property is computed once."""
 
     facts: Facts
 
@@ -76,12 +76,12 @@ class Record:
 
     @cached_property
     def cutover(self) -> Fact[cutover.EncounterImported] | None:
-        """The takeover of an encounter that was under way elsewhere; None where it began here."""
+        """The import of an encounter from another system; None if the encounter began here."""
         return self.facts.last(cutover.EncounterImported)
 
     @cached_property
     def attested(self) -> frozenset[str]:
-        """The events of before the takeover that came with it: attested, not observed."""
+        """The imported events from before the cutover: attested, not observed."""
         return attested(self.facts)
 
     @cached_property
@@ -118,7 +118,7 @@ class Record:
 
     @cached_property
     def late_plans(self) -> tuple[Fact[governance.PlanChanged], ...]:
-        """Plans for a product or indication made after cells were given: what was given stays what it was."""
+        """Plans for a product or indication made after cells were infused: what was infused does not change."""
         given = min((infusion.started_at for infusion in self.given), default=None)
         return tuple(
             fact
@@ -141,17 +141,17 @@ class Record:
 
     @cached_property
     def transfer(self) -> Fact[governance.PlanChanged] | None:
-        """The last plan that moved the infusion to another centre; None while it stays where the referral wanted it."""
-        centre = self.referral.data.facilities.infusion if self.referral else None
+        """The last plan that moved the infusion to another center; None while the center of the referral is planned."""
+        center = self.referral.data.facilities.infusion if self.referral else None
         moved = None
         for fact in self.facts.of(governance.PlanChanged):
-            if fact.data.facilities is not None and fact.data.facilities.infusion != centre:
-                moved, centre = fact, fact.data.facilities.infusion
+            if fact.data.facilities is not None and fact.data.facilities.infusion != center:
+                moved, center = fact, fact.data.facilities.infusion
         return moved
 
     @cached_property
     def evidence(self) -> tuple[tuple[access.EvidenceAdded, str], ...]:
-        """Every paper with the event it came in, oldest first by its own date."""
+        """Every document with its event, oldest first by the document's date."""
         found: list[tuple[access.EvidenceAdded, str]] = [
             (document, fact.event_id)
             for fact in self.facts.of(access.ReferralReceived)
@@ -161,16 +161,16 @@ class Record:
         return tuple(sorted(found, key=lambda item: (item[0].dated, item[1])))
 
     def documents(self, *kinds: str) -> tuple[tuple[access.EvidenceAdded, str], ...]:
-        """The papers of the given kinds, oldest first."""
+        """The documents of the given kinds, oldest first."""
         return tuple(item for item in self.evidence if getattr(item[0], "kind", None) in kinds)
 
     @cached_property
     def appointments(self) -> tuple[Appointment, ...]:
-        """Every booking, in order of its time. A move or cancellation that comes before its booking waits for it."""
+        """Every booking, in order of its time. A move or cancellation that arrives before its booking waits for it."""
         return tuple(sorted(appointments(self.facts), key=lambda a: (a.starts_at, a.id)))
 
     def booked(self, stage: BookableStage) -> tuple[Appointment, ...]:
-        """The standing bookings of a stage."""
+        """The open bookings of a stage."""
         return tuple(a for a in self.appointments if a.stage is stage and a.status == "booked")
 
     @cached_property
@@ -180,7 +180,7 @@ class Record:
 
     @cached_property
     def unbegun(self) -> tuple[str, ...]:
-        """Events that change or end a booking or a stay of which no beginning was ever reported."""
+        """Events that change or end a booking or a stay whose beginning was never reported."""
         return unbegun(self.facts)
 
     @cached_property
@@ -226,7 +226,7 @@ class Record:
 
     @cached_property
     def charges(self) -> tuple[Fact[revenue.ChargePosted], ...]:
-        """The standing charges: the latest event of each charge_id."""
+        """The current charges: the latest event of each charge_id."""
         latest = {fact.data.charge_id: fact for fact in self.facts.of(revenue.ChargePosted)}
         return tuple(latest.values())
 
@@ -248,7 +248,7 @@ class Record:
 
     @cached_property
     def aliases(self) -> frozenset[tuple[str, str]]:
-        """Typed identifiers that the facts themselves give the encounter: COI, DIN, bag, lot, admission, appointment."""
+        """Typed identifiers of the encounter that come from the facts: COI, DIN, bag, lot, admission, appointment."""
         return frozenset(_aliases(self.facts))
 
 
@@ -336,7 +336,7 @@ def aliases_of(data: object) -> list[tuple[str, str]]:
 
 
 def attested(facts: Facts) -> frozenset[str]:
-    """The events that came under the source of a takeover and happened by its moment."""
+    """The events that came under the source of an import and happened by its moment."""
     taken = facts.last(cutover.EncounterImported)
     if taken is None:
         return frozenset()

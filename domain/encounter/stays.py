@@ -1,6 +1,6 @@
-"""Bookings and stays: each is what was said of it last, whatever came first.
+"""Bookings and stays: each has its last reported state, whatever arrived first.
 
-Scheduling and registration move, cancel, undo and begin anew; each message names the booking or the visit it is about.
+Scheduling and registration move, cancel, reverse and restart; each message names its booking or visit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _Admission = care.AdmissionStarted | care.AdmissionChanged | care.AdmissionEnded
 
 @dataclass(frozen=True, slots=True)
 class Appointment:
-    """A booking as it stands after every move. `status` is booked, cancelled or missed."""
+    """A booking after every move. `status` is booked, cancelled or missed."""
 
     id: str
     stage: BookableStage
@@ -40,10 +40,10 @@ class Appointment:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """An admission as it stands. `inpatient_from` is the moment of the inpatient order, None while outpatient.
+    """The current state of an admission. `inpatient_from` is the moment of the inpatient order, None while outpatient.
 
-    `visit` is true of a plain outpatient visit: registration seldom tells its end, and nobody waits for it. `payer` is who
-    pays as registration has it, None where it does not say.
+    `visit` is true of a plain outpatient visit: registration seldom reports its end, and nothing waits for the end. `payer` is
+    the payer that registration reports, or None.
     """
 
     id: str
@@ -64,7 +64,7 @@ class Stay:
         return self.inpatient_from is not None
 
     def covers(self, moment: datetime) -> bool:
-        """True while the patient is in this stay as an inpatient."""
+        """Whether the patient is in this stay as an inpatient now."""
         return (
             self.inpatient_from is not None
             and self.inpatient_from <= moment
@@ -73,7 +73,7 @@ class Stay:
 
 
 def appointments(facts: Facts) -> list[Appointment]:
-    """Each booking as what was said of it leaves it: booked again after its cancellation, it is booked."""
+    """Return each booking after all reports on it: booked again after its cancellation, it is booked."""
     reported: dict[str, list[Fact[_Booking]]] = {}
     every: tuple[Fact[_Booking], ...] = (
         *facts.of(access.AppointmentBooked),
@@ -88,7 +88,7 @@ def appointments(facts: Facts) -> list[Appointment]:
 
 
 def _books(data: object) -> bool:
-    """A booking, or failing one a move that says all that a booking does: its system began to report after it."""
+    """Whether the fact is a booking, or a move complete enough to replace a booking that was not reported."""
     return isinstance(data, access.AppointmentBooked) or (
         isinstance(data, access.AppointmentRescheduled) and None not in (data.stage, data.facility, data.setting)
     )
@@ -125,10 +125,10 @@ def _appointment(ordered: list[Fact[_Booking]]) -> Appointment | None:
 
 
 def _from_the_beginning(facts: list[Fact[T]], begins: Callable[[object], bool]) -> list[Fact[T]]:
-    """The facts of one thing in the order they were said, its beginning first; empty where it was never begun.
+    """Return the facts of one booking or stay in the order of reporting, its beginning first; empty without a beginning.
 
-    What is dated before the beginning applies to it all the same: a beginning may be told with a date to come. A move
-    that stands for the beginning says itself what came of all before it.
+    A fact dated before the beginning still applies, since a beginning may be reported with a future date. A move that
+    replaces the beginning already includes what came before it.
     """
     ordered = sorted(facts, key=lambda fact: (fact.time, fact.order))
     beginnings = [fact for fact in ordered if begins(fact.data)]
@@ -158,7 +158,7 @@ def _admissions(facts: Facts) -> dict[str, list[Fact[_Admission]]]:
 
 
 def stays(facts: Facts) -> list[Stay]:
-    """Each stay as what was said of it leaves it. One that begins anew after its cancellation stands."""
+    """Return each stay after all reports on it. A stay that begins again after its cancellation exists."""
     current: list[Stay] = []
     for reported in _admissions(facts).values():
         stay: Stay | None = None
@@ -174,7 +174,7 @@ def stays(facts: Facts) -> list[Stay]:
 
 
 def _started(before: Stay | None, s: care.AdmissionStarted, event: str) -> Stay:
-    """A stay that begins, or whose beginning is told again. An end that lies before it belongs to what was before."""
+    """Return a stay that begins, or whose beginning is reported again. An earlier end belongs to the stay before."""
     ended = before is not None and before.ended_at is not None and before.ended_at >= s.at
     return Stay(
         id=s.admission_id,
@@ -193,7 +193,7 @@ def _started(before: Stay | None, s: care.AdmissionStarted, event: str) -> Stay:
 
 
 def _changed(stay: Stay, change: object) -> Stay | None:
-    """The stay after one change; None when the admission itself was cancelled (ADT A11)."""
+    """Return the stay after one change; None when the admission itself was canceled (ADT A11)."""
     match change:
         case care.AdmissionEnded():
             return replace(stay, ended_at=change.at, discharge_status=change.discharge_status)
@@ -219,7 +219,7 @@ def _changed(stay: Stay, change: object) -> Stay | None:
 
 
 def unbegun(facts: Facts) -> tuple[str, ...]:
-    """Events that change or end a booking or a stay of which no beginning was ever reported."""
+    """Events that change or end a booking or a stay whose beginning was never reported."""
     lost = [
         fact.event_id
         for reported in _admissions(facts).values()

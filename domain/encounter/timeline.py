@@ -1,4 +1,4 @@
-"""Dated steps that people look at, and the vein-to-vein time."""
+"""Dated steps of the timeline, and the vein-to-vein time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def in_order(milestones: Iterable[Milestone]) -> tuple[Milestone, ...]:
 
 
 def vein_to_vein_days(record: Record, site: Site | None = None) -> int | None:
-    """Calendar days from the collection that made the product to its infusion; to the centre's receipt before that.
+    """Calendar days from the collection that made the product to its infusion; before that, to receipt at the center.
 
     G60 and G437 measure from leukapheresis to the dose being back for infusion. A failed attempt does not count: the
     collection is the last one before the product's release. Days are those of the place of care; without a site file,
-    those of the times as sent. None until cells are back.
+    those of the times as sent. None until the cells are back.
     """
     back = _back(record)
     if back is None:
@@ -40,7 +40,7 @@ def vein_to_vein_days(record: Record, site: Site | None = None) -> int | None:
 
 
 def _back(record: Record) -> tuple[datetime, str | None] | None:
-    """When cells were infused, else received, and where."""
+    """When and where cells were infused, else received."""
     if record.given:
         return record.given[0].started_at, record.given[0].facility
     received = [fact for fact in record.custody if fact.data.step is CustodyStep.SITE_RECEIPT]

@@ -1,4 +1,4 @@
-"""Moments at which something that holds today ends, or begins: certificates, papers, overrides. They wake the encounter."""
+"""Moments at which something valid today ends, or begins: certificates, documents, overrides. They wake the encounter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from domain.events.base import Stage
 
 
 def lapses(context: EncounterContext, services: Sequence[Service]) -> Iterator[Wait]:
-    """The ends of what the gates of services not yet performed rest on."""
+    """Yield the ends of everything that gates of services not yet performed rely on."""
     for service in services:
         if not service.performed and not service.booked:
             for name, day in _ends(context, service):
@@ -29,7 +29,7 @@ def lapses(context: EncounterContext, services: Sequence[Service]) -> Iterator[W
         yield Wait("wake:expiry", None, end, Stage.INFUSION, "the expiry of the product", (release.event_id,))
     for event, moment in context.future_records:
         key = f"wake:ahead:{event}:{moment.isoformat()}"
-        yield Wait(key, None, moment, Stage.APHERESIS, "the day of a paper that is dated ahead", (event,))
+        yield Wait(key, None, moment, Stage.APHERESIS, "the day of a future dated document", (event,))
     for fact in context.record.overrides:
         yield Wait(f"wake:override:{fact.event_id}", None, fact.data.expires, Stage.APHERESIS, "the end of an override")
     for signed in context.record.dispositions:

@@ -1,4 +1,4 @@
-"""The event catalogue: CloudEvents 1.0 envelopes and one strict model per type (design section 4)."""
+"""The event catalog: CloudEvents 1.0 envelopes and one strict model per type (design section 4)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ MODELS: Final[tuple[type[EventData], ...]] = (
 CATALOGUE: Final[Mapping[str, TypeAdapter[Any]]] = {
     model.event_type: TypeAdapter(access.Evidence if model is access.EvidenceAdded else model) for model in MODELS
 }
-"""Every event type with what checks its `data`."""
+"""Every event type with the check of its `data`."""
 
 _EVIDENCE_KINDS: Final = frozenset(
     kind
@@ -72,7 +72,7 @@ HOLDER_TYPES: Final = frozenset({care.FacilityReadiness.event_type, governance.C
 OPENING_TYPES: Final = frozenset(
     {access.ReferralReceived.event_type, access.AppointmentBooked.event_type, cutover.EncounterImported.event_type}
 )
-"""Events that open an encounter for a subject nobody has named before."""
+"""Events that open an encounter for a new subject."""
 
 BOUNDS: Final[Mapping[str, str]] = {
     "less_than_equal": "must be at most {le}",
@@ -106,7 +106,7 @@ class Problem(Strict):
 
 
 class InvalidEvent(ValueError):
-    """The envelope or its data does not fit the catalogue; `problems` names each field."""
+    """The envelope or its data does not fit the catalog; `problems` names each field."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
@@ -114,28 +114,27 @@ class InvalidEvent(ValueError):
 
 
 class UnknownType(InvalidEvent):
-    """The type is not in the catalogue."""
+    """The type is not in the catalog."""
 
 
 UNKNOWN_FIELD: Final = "(unknown field)"
-"""Stands in a path for a name that does not read like a field's: who builds names from data may have put an identifier
-there."""
+"""Replaces a name in a path that does not look like a field name, since such a name may contain an identifier."""
 
 LIKE_A_FIELD: Final = re.compile(r"[a-z]{1,20}(_[a-z]{1,20}){0,4}")
-"""How the catalogue writes names: a slip of the pen is named to its sender, a number or a proper name is not repeated."""
+"""The form of names in the catalog: a misspelled name is reported to its sender, a number or a proper name is not."""
 
 FORBIDDEN: Final = "{}: a control character or a mark of writing direction; send it without"
 FREE_TEXT: Final = frozenset({"reason", "regimen", "response"})
 """Fields that people write sentences in, and so lines."""
 
 MOST_PROBLEMS: Final = 100
-"""An event with more is not helped by more; nor is whoever must keep and read them."""
+"""More problems than this do not help the sender or the reader."""
 
 LONGEST_NAME: Final = 40
 
 
 def problems_of(error: ValidationError, prefix: str = "") -> tuple[Problem, ...]:
-    """Field paths and messages of a validation error, without refused values and without names that nobody knows."""
+    """Return field paths and messages of a validation error, without values and without unknown names."""
     return tuple(
         Problem(path=_path(prefix, _known(entry)), message=_plain(entry))
         for entry in error.errors(include_input=False, include_url=False)[:MOST_PROBLEMS]
@@ -151,7 +150,7 @@ def _known(entry: Mapping[str, Any]) -> tuple[int | str, ...]:
 
 @cache
 def _names() -> frozenset[str]:
-    """Every name that a field of the catalogue has."""
+    """Return every field name of the catalog."""
     found: set[str] = set()
     schemas = [adapter.json_schema() for adapter in CATALOGUE.values()]
     for schema in (Envelope.model_json_schema(), *schemas):
@@ -172,7 +171,7 @@ def _plain_steps(path: tuple[int | str, ...]) -> tuple[int | str, ...]:
 
 
 def _path(prefix: str, location: tuple[int | str, ...]) -> str:
-    """The dotted path in the sender's own terms: the tag of the evidence union is not a field of theirs."""
+    """Return the dotted path in the sender's terms, without the tag of the evidence union."""
     steps = [str(step) for step in location if step not in _EVIDENCE_KINDS]
     return ".".join(filter(None, (prefix, *steps))) or "(event)"
 
@@ -196,12 +195,12 @@ def _unknown(name: str) -> str:
 
 
 def parse(body: Mapping[str, Any]) -> tuple[Envelope, EventData]:
-    """Check an event against the catalogue.
+    """Check an event against the catalog.
 
     CloudEvents extension attributes are allowed by that standard and ignored here; unknown fields in `data` are refused.
 
     Raises:
-        InvalidEvent: with the path of every field at fault.
+        InvalidEvent: with the path of every invalid field.
     """
     known = {key: value for key, value in body.items() if key in Envelope.model_fields or not _is_extension(key)}
     try:
@@ -220,15 +219,15 @@ def parse_data(event_type: str, data: Mapping[str, Any], *, kept: bool = False) 
     """Check the `data` of one type.
 
     Args:
-        kept: it was taken in before, so that a check which came since must not lock its encounter.
+        kept: the event was received before, so a newer check must not block its encounter.
 
     Raises:
-        UnknownType: the type is not in the catalogue.
-        InvalidEvent: with the path of every field at fault.
+        UnknownType: the type is not in the catalog.
+        InvalidEvent: with the path of every invalid field.
     """
     adapter = CATALOGUE.get(event_type)
     if adapter is None:
-        raise UnknownType((Problem(path="type", message="not a type of the event catalogue"),))
+        raise UnknownType((Problem(path="type", message="not a type of the event catalog"),))
     try:
         return cast(EventData, adapter.validate_json(json.dumps(data), context={KEPT: kept}))
     except ValidationError as error:

@@ -43,7 +43,7 @@ class Address(Strict):
 
 
 class Patient(Strict):
-    """Identity. It goes to the vault at the door and nowhere else."""
+    """Identity. The receiver stores it in the vault and nowhere else."""
 
     mrn: Reference
     name: PersonName
@@ -66,7 +66,7 @@ class Facilities(Strict):
 
 
 class StopReason(StrEnum):
-    """Why a regimen ended; G277 asks for progression or intolerance after a BTK inhibitor."""
+    """Why a regimen ended; G277 requires progression or intolerance after a BTK inhibitor."""
 
     PROGRESSION = "progression"
     INTOLERANCE = "intolerance"
@@ -89,7 +89,7 @@ class PriorTherapy(Strict):
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> PriorTherapy:
         if self.started and self.stopped and self.stopped < self.started:
-            raise ValueError("stopped lies before started")
+            raise ValueError("stopped is before started")
         return self
 
 
@@ -152,7 +152,7 @@ class CertificateValues(Strict):
 
 
 class EvidenceAdded(EventData):
-    """A paper: in the referral, or added after it. `kind` decides which dated values it carries."""
+    """A document: in the referral, or added after it. `kind` decides which dated values it carries."""
 
     event_type: ClassVar[str] = "cart.evidence.added"
 
@@ -216,7 +216,7 @@ class CertificateEvidence(EvidenceAdded):
 
 
 class PlainEvidence(EvidenceAdded):
-    """Papers whose presence and date are what counts."""
+    """Documents of which only presence and date count."""
 
     kind: Literal[
         "imaging",
@@ -246,7 +246,7 @@ Evidence = Annotated[
     | PlainEvidence,
     Field(discriminator="kind"),
 ]
-"""One paper of the authorization checklist (G371-381) or of the eligibility gate (G277)."""
+"""One document of the authorization checklist (G371-381) or of the eligibility gate (G277)."""
 
 
 class ReferralReceived(EventData):
@@ -349,5 +349,5 @@ class AuthorizationDecided(EventData):
         if self.decision is AuthorizationDecision.APPROVED and not (self.valid_from and self.valid_to):
             raise ValueError("an approval needs valid_from and valid_to")
         if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
-            raise ValueError("valid_to lies before valid_from")
+            raise ValueError("valid_to is before valid_from")
         return self

@@ -1,4 +1,4 @@
-"""Field types that every event of the catalogue shares."""
+"""Field types that every event of the catalog shares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-"""An identifier that another system made: order, document, bag, charge. Never shown outside the vault when it names a person."""
+"""An identifier from another system: order, document, bag, charge. Shown only from the vault when it names a person."""
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """A key of the rulebook or of the site file: lower case, digits and underscores."""
@@ -56,17 +56,17 @@ Cells = Annotated[int, Field(ge=0, le=10**12)]
 
 
 KEPT = "kept"
-"""In the context of a validation: what is read was taken in before."""
+"""In the context of a validation: the event was received before."""
 
 
 class Strict(BaseModel):
-    """Refuses unknown fields and coerces nothing that JSON itself keeps apart."""
+    """Refuses unknown fields and converts no JSON type to another."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, ser_json_inf_nan="strings")
 
 
 class EventData(Strict):
-    """The `data` of one event type. `occurred` names the field that carries the clinical time, where there is one."""
+    """The `data` of one event type. `occurred` names the field that carries the clinical time, if there is one."""
 
     event_type: ClassVar[str]
     occurred_field: ClassVar[str | None] = None

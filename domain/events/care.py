@@ -28,7 +28,7 @@ from domain.events.cells import Lot
 
 
 class LymphodepletionAdministered(EventData):
-    """One drug on one day, as the medication administration record says (corrections A1: never computed)."""
+    """One drug on one day, as in the medication administration record (corrections A1: never computed)."""
 
     event_type: ClassVar[str] = "cart.lymphodepletion.administered"
     occurred_field: ClassVar[str] = "started_at"
@@ -48,7 +48,7 @@ class LymphodepletionAdministered(EventData):
     @model_validator(mode="after")
     def _times_agree(self) -> LymphodepletionAdministered:
         if self.ended_at < self.started_at:
-            raise ValueError("ended_at lies before started_at")
+            raise ValueError("ended_at is before started_at")
         if abs((self.started_at.date() - self.date).days) > 1:
             raise ValueError("date is not the day of started_at in any time zone")
         return self
@@ -61,7 +61,7 @@ class AdmissionClass(StrEnum):
 
 
 class StayCoverage(Strict):
-    """Who pays for a stay, as registration has it: keys of the rulebook, without the member's number."""
+    """The payers of a stay, as registered: keys of the rulebook, without the member's number."""
 
     payer: Key
     plan: Prose | None = None
@@ -156,10 +156,10 @@ class InfusionCompleted(_Infusion):
 
 
 class Findings(Strict):
-    """What was seen, for comparison with the documented grade only (corrections A2, F).
+    """Findings, for comparison with the documented grade only (corrections A2, F).
 
     `fever_masked`: antipyretic or anticytokine therapy took the fever away; `fever_explained`: it has another cause.
-    `oxygen` is the device; a nasal cannula says with `oxygen_l_min` how much it gives. `vasopressors` does not count
+    `oxygen` is the device; for a nasal cannula, `oxygen_l_min` is its flow. `vasopressors` does not count
     vasopressin. `arousal` unarousable: not even to vigorous stimuli.
     """
 
@@ -230,7 +230,7 @@ class MedicationAdministered(EventData):
 
 
 class FacilityReadiness(EventData):
-    """What an infusion centre has at hand (G186). The envelope's subject is the facility key."""
+    """The stock on hand of an infusion center (G186). The envelope's subject is the facility key."""
 
     event_type: ClassVar[str] = "cart.readiness.changed"
 

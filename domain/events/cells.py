@@ -1,4 +1,4 @@
-"""The cells: collection, custody, manufacture, release, disposition."""
+"""The cells: collection, custody, manufacturing, release, disposition."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class ApheresisCompleted(EventData):
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> ApheresisCompleted:
         if self.ended_at < self.started_at:
-            raise ValueError("ended_at lies before started_at")
+            raise ValueError("ended_at is before started_at")
         return self
 
 
 class CustodyStep(StrEnum):
-    """The hand-overs of corrections G, in their order."""
+    """The transfers of corrections G, in their order."""
 
     COI_ISSUED = "coi_issued"
     BEDSIDE_IDENTITY = "bedside_identity"
@@ -94,12 +94,12 @@ class Temperature(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Temperature:
         if self.max < self.min:
-            raise ValueError("max lies below min")
+            raise ValueError("max is below min")
         return self
 
 
 class CustodyRecorded(EventData):
-    """One hand-over: who, when, where, which identifiers were scanned, in which condition."""
+    """One transfer: who, when, where, which identifiers were scanned, in which condition."""
 
     event_type: ClassVar[str] = "cart.custody.recorded"
     occurred_field: ClassVar[str] = "at"
@@ -111,7 +111,7 @@ class CustodyRecorded(EventData):
     by: Reference
     second_verifier: Reference | None = None
     location: Prose
-    facility: Annotated[FacilityKey | None, Field(description="the centre of the site file that holds the cells")] = (
+    facility: Annotated[FacilityKey | None, Field(description="the center of the site file that holds the cells")] = (
         None
     )
     lot: Lot | None = None
@@ -128,7 +128,7 @@ class CustodyRecorded(EventData):
 
 
 class ManufacturingFailed(EventData):
-    """The manufacture ended without a conforming product (G505)."""
+    """Manufacturing ended without a conforming product (G505)."""
 
     event_type: ClassVar[str] = "cart.manufacturing.failed"
     occurred_field: ClassVar[str] = "at"

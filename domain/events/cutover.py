@@ -1,4 +1,4 @@
-"""Cutover: an encounter that was under way elsewhere is taken over, with what was billed elsewhere."""
+"""Cutover: an encounter that began in another system is imported, with the claims billed there."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class BilledElsewhere(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> BilledElsewhere:
         if self.statement_through < self.statement_from:
-            raise ValueError("statement_through lies before statement_from")
+            raise ValueError("statement_through is before statement_from")
         return self
 
     def bills(self, day: date) -> bool:
-        """Its statement holds the day; a voided claim bills nothing."""
+        """Whether its statement includes the day; a voided claim bills nothing."""
         return self.state != "voided" and self.statement_from <= day <= self.statement_through
 
 
 class EncounterImported(EventData):
-    """This system takes the encounter over at `at`.
+    """The encounter is imported to this system at `at`.
 
     What happened before is attested by `attested_by` and comes as ordinary events under the same `source` as this one.
-    Stages before `stage` are over: nothing of them is asked for. `billed` lists every claim that was sent elsewhere;
-    `not_billed` the letters whose earlier services nobody billed, so that they are billed here. A service before the
+    Stages before `stage` are over: nothing of them is required. `billed` lists every claim sent by another system;
+    `not_billed` the letters whose earlier services were not billed, so that they are billed here. A service before the
     cutover that neither covers holds its claim.
     """
 

@@ -49,12 +49,12 @@ class CertificationChanged(EventData):
     @model_validator(mode="after")
     def _ordered(self) -> CertificationChanged:
         if self.valid_to and self.valid_to < self.valid_from:
-            raise ValueError("valid_to lies before valid_from")
+            raise ValueError("valid_to is before valid_from")
         return self
 
 
 class PlanChanged(EventData):
-    """The plan, not the past: another infusion centre, product or setting."""
+    """The plan, not the past: another infusion center, product or setting."""
 
     event_type: ClassVar[str] = "cart.plan.changed"
 
@@ -72,7 +72,7 @@ class PlanChanged(EventData):
 
 
 class HoldOverridden(EventData):
-    """A signed decision to go on in spite of a hold; it falls when the facts it was given for change."""
+    """A signed exception to a hold; it expires when the facts it was given for change."""
 
     event_type: ClassVar[str] = "cart.hold.overridden"
 

@@ -11,6 +11,7 @@ from domain.events.base import DiagnosisCode, EventData, Money, ProcedureCode, R
 
 ClaimLetter = Literal["A", "B", "C", "D"]
 Poa = Literal["Y", "N", "U", "W"]
+STATUS_CODE_LENGTH = 60
 
 
 class CodedDiagnosis(Strict):
@@ -62,14 +63,18 @@ class ChargePosted(EventData):
 
 
 class ClaimAcknowledged(EventData):
-    """A 999 or 277CA as a fact: the claim's control number and the status codes it carries."""
+    """A 999, 277CA or accepting TA1 as a fact: the claim's control number and the status codes it carries.
+
+    Codes of a 277CA are category, status and entity (`A7:562:85`). Of a 999: `IK3:segment:position:loop:error`,
+    `IK4:element-component:error`, `CTX:segment:position:loop`, and `IK5:E` where it accepts with errors.
+    """
 
     event_type: ClassVar[str] = "cart.claim.acknowledged"
 
     control_number: Reference
-    kind: Literal["999", "277CA"]
+    kind: Literal["999", "277CA", "TA1"]
     accepted: bool
-    status_codes: tuple[Annotated[str, Field(max_length=20)], ...] = ()
+    status_codes: tuple[Annotated[str, Field(max_length=STATUS_CODE_LENGTH)], ...] = ()
     payer_claim_number: Reference | None = None
 
 
@@ -82,7 +87,7 @@ class Adjustment(Strict):
 
 
 class RemittedLine(Strict):
-    """What an 835 says of one service line (SVC): what was charged and paid, and why they differ."""
+    """One service line of an 835 (SVC): what was charged and paid, and why they differ."""
 
     revenue_code: Annotated[str, Field(pattern=r"^\d{4}$")] | None = None
     hcpcs: ServiceCode | None = None
@@ -92,10 +97,10 @@ class RemittedLine(Strict):
 
 
 class ClaimRemitted(EventData):
-    """An 835 as a fact. `adjustments` are those of the claim and of all its lines; `lines` say which are whose.
+    """An 835 as a fact. `adjustments` are those of the claim and of all its lines; `lines` assign them to service lines.
 
     `trace_number` is the check or transfer it came with (TRN02): the parts of one claim in one transfer are one adjudication.
-    `status` is CLP02; `crossover` the further payer the claim was passed on to (NM1*TT), where the payer names it.
+    `status` is CLP02; `crossover` the secondary payer the claim was passed on to (NM1*TT), where the payer names it.
     """
 
     event_type: ClassVar[str] = "cart.claim.remitted"

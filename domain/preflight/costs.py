@@ -195,7 +195,7 @@ def _drug(
 def _rows(
     context: EncounterContext, kind: str, day0: date, today: date, code: str | None = None
 ) -> tuple[tuple[Payment, ...], date, str]:
-    """The rows of the planned day; else those of the judged day with a note that says so."""
+    """The rows of the planned day; else those of the judged day, with a note."""
     narrow = {"kind": kind} | ({"code": code} if code else {})
     found = context.rules.find(Payment, day0, **narrow)
     if found or day0 == today:

@@ -69,7 +69,7 @@ def preflight(
         assistance=assistance(context, on),
         costs=costs(context, plan.infusion or on, on),
         assumptions=tuple(_assumptions(context, plan)),
-        advisories=(*overlap(context, on), *(f"{text}: ask which is right" for text in questions(context))),
+        advisories=(*overlap(context, on), *(f"{text}: verify which is correct" for text in questions(context))),
         edition=rules.edition,
         rulebook_digest=rules.digest,
     )

@@ -223,6 +223,21 @@ class AdjustmentReason(Row):
     title: str
 
 
+class ResponseCode(Row):
+    """What a code of a 999 or 277CA means, in words; for a claim status category, whether the payer has the claim.
+
+    receipt: received or forwarded, which is no acceptance; accepted: ends the filing watch; rejected: the payer has no claim.
+    """
+
+    table = "response_codes"
+    match_on = ("list", "code")
+
+    list: Literal["category", "status", "entity", "segment_error", "element_error"]
+    code: str
+    title: str
+    meaning: Literal["receipt", "accepted", "rejected"] | None = None
+
+
 class Payment(Row):
     """An amount, weight or rate that a payment is made of, in United States dollars.
 

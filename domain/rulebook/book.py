@@ -18,7 +18,7 @@ from domain.rulebook.rows import ANY, TABLES, Edition, Row
 R = TypeVar("R", bound=Row)
 
 REMEMBERED = 20_000
-"""Answers kept: an encounter asks the same few hundred questions at every decision, and the rows do not change."""
+"""Look-ups kept in memory: every decision repeats the same few hundred, and the rows do not change."""
 
 
 class RulebookError(ValueError):

@@ -15,6 +15,7 @@ from domain.rulebook.billing_rows import (
     Payment,
     PlaceOfService,
     Policy,
+    ResponseCode,
     SiteOfCare,
 )
 from domain.rulebook.packet_rows import Submission
@@ -63,6 +64,7 @@ __all__ = [
     "Refresh",
     "Regimen",
     "RegimenDose",
+    "ResponseCode",
     "Row",
     "SiteOfCare",
     "Status",
@@ -91,6 +93,7 @@ TABLES: tuple[type[Row], ...] = (
     EditRule,
     Denial,
     AdjustmentReason,
+    ResponseCode,
     Payment,
     Assistance,
     Guideline,

@@ -25,7 +25,7 @@ UNREADABLE = "it cannot be read"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one resource would become. `outcome` is event types, or a word: ignored, set aside, refused, quarantined."""
+    """What one resource would become. `outcome` is event types, or a word: ignored, retained, refused, quarantined."""
 
     number: int
     kind: str

@@ -19,7 +19,7 @@ import structlog
 from intake.fhir.authorization import NotAuthorized, Tokens
 from intake.fhir.notification import NAMED, NotFhir, Notification, deletion, read_notification
 from intake.fhir.notification_gaps import ASK_AFTER
-from intake.fhir.receiver import FhirDoor
+from intake.fhir.receiver import FhirReceiver
 from intake.site_mapping import FhirFeed
 from intake.site_mapping import SiteMapping as SiteMapping
 from store import fhir
@@ -65,7 +65,7 @@ class Asker:
     ) -> None:
         self._db, self._mapping, self._clock, self._wake = db, mapping, clock, wake
         self._keys = keys
-        self._door = FhirDoor(db, keys, mapping)
+        self._door = FhirReceiver(db, keys, mapping)
         self._tokens = Tokens()
 
     async def run(self) -> None:

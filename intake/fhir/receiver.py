@@ -50,7 +50,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class FhirDoor:
+class FhirReceiver:
     """Reads FHIR notifications by the site's mapping."""
 
     db: Database

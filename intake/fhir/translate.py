@@ -304,7 +304,7 @@ def _type_codes(resource: Json) -> list[str]:
 def _encounter(reading: _Reading) -> Translation:
     resource, mapping_file = reading.resource, reading.mapping
     said, visit = _status(resource, ENCOUNTER), _required(resource, "id")
-    retain = mapping_file.aside if mapping_file.whole_hospital else None
+    retain = mapping_file.retain_for if mapping_file.whole_hospital else None
     if said is None:
         return Translation(departures=frozenset(reading.departures))
     if said == "cancelled":

@@ -22,7 +22,7 @@ def traces_of(resource: Json, others: Mapping[str, Json], feed: FhirFeed, mappin
     if place_of(resource, others, feed, mapping) is None:
         return Traces(numbers, None, REORDERED)
     record = record_of(resource, others, feed)
-    return Traces(numbers, Hint(record, feed.record_facility) if record else None, mapping.aside)
+    return Traces(numbers, Hint(record, feed.record_facility) if record else None, mapping.retain_for)
 
 
 def traces_by_name(resource: Json, others: Mapping[str, Json], feed: FhirFeed) -> Traces:

@@ -22,7 +22,7 @@ from store.identifiers import Hint
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one message would become. `outcome` is an event type, merge, ignored, set aside, refused or quarantined."""
+    """What one message would become. `outcome` is an event type, merge, ignored, retained, refused or quarantined."""
 
     number: int
     trigger: str
@@ -53,7 +53,7 @@ class Seen:
         return Known(frozenset(named.orders) & self.orders, own, frozenset(named.visits) & self.visits)
 
     def note(self, translated: Translation) -> None:
-        if translated.aside is not None and translated.hint not in self.records:
+        if translated.retain_for is not None and translated.hint not in self.records:
             return
         self.records |= {translated.hint} if translated.hint else set()
         for event in translated.events:
@@ -108,7 +108,7 @@ def _outcome(message: Message, feed: Feed, mapping: SiteMapping, seen: Seen) -> 
         return "ignored", feed.name
     outcome = " + ".join(event["type"] for event in translated.events)
     known = _known(translated.events[0]["data"])
-    quiet = [_aside(translated.aside)] if translated.aside else []
+    quiet = [_retained(translated.retain_for)] if translated.retain_for else []
     return outcome, "; ".join([known, *quiet] if known else quiet)
 
 
@@ -118,11 +118,11 @@ def _unusable(message: Message, feed: Feed, mapping: SiteMapping, error: NotUsab
         return "quarantined", str(error)
     if traces.keep is None:
         return "ignored", f"{error}; quarantined if its visit is known here"
-    return "set aside", f"{error}; quarantined if it is about a known patient"
+    return "retained", f"{error}; quarantined if it is about a known patient"
 
 
-def _aside(time: timedelta) -> str:
-    return f"set aside for {time.days} days if nobody is known by it"
+def _retained(time: timedelta) -> str:
+    return f"retained for {time.days} days if it matches no encounter"
 
 
 def _known(data: dict[str, Any]) -> str:

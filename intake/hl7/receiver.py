@@ -9,7 +9,7 @@ import structlog
 
 from intake.counters import IGNORED, count_departures
 from intake.faults import Fault, NotHl7, NotUsable, Unsupported
-from intake.feed_last_seen import Hearing
+from intake.feed_last_seen import FeedLastSeen
 from intake.hl7.acks import Code, Verdict, acknowledge, acknowledge_batch
 from intake.hl7.batch import batch, is_batch
 from intake.hl7.departures import departures_in
@@ -35,7 +35,7 @@ NAMES_KNOWN = (
 log = structlog.get_logger(__name__)
 
 
-class Hl7Door:
+class Hl7Receiver:
     """Takes HL7 v2 messages in by the site's mapping.
 
     Args:
@@ -46,7 +46,7 @@ class Hl7Door:
         self, db: Database, keys: Keyring, mapping: SiteMapping, clock: Callable[[], datetime], wake: Callable[[], None]
     ) -> None:
         self._db, self._keys, self.mapping, self._clock, self._wake = db, keys, mapping, clock, wake
-        self._hearing = Hearing(db)
+        self._feed_last_seen = FeedLastSeen(db)
 
     def take(self, data: bytes, names: frozenset[str] | None = None) -> bytes:
         """Take a message or a batch in; the answer is given when it is durable, or tells why it is not. Never raises.
@@ -98,7 +98,7 @@ class Hl7Door:
             return self._refused(data, names, Unsupported(NO_FEED, Fault.TABLE))
         if not _certified(feed, names):
             return Verdict(Code.REJECT, "MSH-3: this sender's certificate is not that of the feed", Fault.TABLE)
-        self._hearing.heard(feed.name, self._clock())
+        self._feed_last_seen.note(feed.name, self._clock())
         if not message.control_id:
             return self._refused(data, names, Unsupported("MSH-10: the control id is missing", Fault.MISSING))
         with self._db.read() as session:
@@ -127,14 +127,14 @@ class Hl7Door:
                 feed.name,
                 translated.hint,
                 feed.facilities,
-                translated.aside,
+                translated.retain_for,
                 translated.also,
             )
         except NotAllowed as error:
             reason = str(error).replace("data.facility", feed.location[0])
             return self._refused(data, names, Unsupported(reason, Fault.FIELD))
         self._wake()
-        return _worst([_verdict(result, translated.aside is not None) for result in results])
+        return _worst([_verdict(result, translated.retain_for is not None) for result in results])
 
     def _merged(self, feed: Feed, translated: Translation, data: bytes, names: frozenset[str] | None) -> Verdict:
         if any(merge.facility not in feed.facilities for merge in translated.merges):
@@ -149,18 +149,18 @@ class Hl7Door:
         return Verdict(Code.ACCEPT)
 
     def _unusable(self, message: Message, feed: Feed, text: str, error: NotUsable) -> Verdict:
-        """Kept as it came, for a person to correct; what may be a stranger's is set aside or let pass."""
+        """Kept as it came, for a person to correct; what may concern an unmatched patient is retained or let pass."""
         traces = traces_of(message, feed, self.mapping, error)
         match self._keep_or_pass(message, feed, text, str(error), traces):
             case Became.WORK:
                 return Verdict(Code.ERROR, str(error), error.fault)
             case Became.ASIDE:
-                return Verdict(Code.ACCEPT, f"set aside: {matching.NO_SUBJECT}, and {error}")
+                return Verdict(Code.ACCEPT, f"retained: {matching.NO_SUBJECT}, and {error}")
             case Became.PASSED:
                 return _let_pass(feed)
 
     def _without_meaning(self, message: Message, feed: Feed, text: str) -> Verdict:
-        """What has nothing to do with CAR-T passes, unless it names what is known or set aside here."""
+        """What has nothing to do with CAR-T passes, unless it names what is known or retained here."""
         traces = traces_by_name(message, feed)
         with self._db.read() as session:
             ours = concerns_us(session, self._keys, traces)
@@ -169,7 +169,7 @@ class Hl7Door:
             case Became.WORK:
                 return Verdict(Code.ERROR, NAMES_KNOWN, Fault.EVENT)
             case Became.ASIDE:
-                return Verdict(Code.ACCEPT, f"set aside: {matching.NO_SUBJECT}, and {NAMES_KNOWN}")
+                return Verdict(Code.ACCEPT, f"retained: {matching.NO_SUBJECT}, and {NAMES_KNOWN}")
             case Became.PASSED:
                 return _let_pass(feed)
 
@@ -190,7 +190,7 @@ class Hl7Door:
                 return Verdict(code, f"{error}; {NAMES_KNOWN}", error.fault)
             else:
                 found_by = matching.keys_of(self._keys, traces.numbers, traces.record, traces.records)
-                until = now + self.mapping.aside
+                until = now + self.mapping.retain_for
                 keep_refused(session, self._keys, original, now, until, found_by)
         return Verdict(Code.REJECT, str(error), error.fault)
 
@@ -237,12 +237,12 @@ def _worst(verdicts: list[Verdict]) -> Verdict:
     return (refused or said or verdicts)[0]
 
 
-def _verdict(result: ReceiptResult, aside: bool) -> Verdict:
+def _verdict(result: ReceiptResult, retain_for: bool) -> Verdict:
     reasons = "; ".join(result.reasons)
     if result.disposition is Disposition.INVALID:
         return Verdict(Code.ERROR, reasons, Fault.FIELD)
     if result.disposition is Disposition.CONFLICT:
         return Verdict(Code.ERROR, reasons, Fault.DUPLICATE)
-    if aside and matching.NO_SUBJECT in result.reasons:
-        return Verdict(Code.ACCEPT, f"set aside: {matching.NO_SUBJECT}")
+    if retain_for and matching.NO_SUBJECT in result.reasons:
+        return Verdict(Code.ACCEPT, f"retained: {matching.NO_SUBJECT}")
     return Verdict(Code.ACCEPT, f"kept in quarantine: {reasons}" if result.quarantine_id and reasons else "")

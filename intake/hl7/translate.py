@@ -44,15 +44,15 @@ class Translation:
 
     Attributes:
         merges: of an A40, in their order.
-        aside: how long its events are kept when nobody is known by them, on a feed of the whole hospital; None where that
-            is a person's work.
+        retain_for: how long its events are retained when they match no encounter, on a feed of the whole hospital; None
+            where they need work.
         also: other numbers under which later messages may name the appointment.
     """
 
     events: tuple[Json, ...] = ()
     hint: Hint | None = None
     merges: tuple[Merge, ...] = ()
-    aside: timedelta | None = None
+    retain_for: timedelta | None = None
     also: tuple[str, ...] = ()
 
 
@@ -107,8 +107,8 @@ def _stay_of(message: Message, feed: Feed, mapping: SiteMapping) -> Translation:
     steps = STAYS[trigger](message, feed, mapping)
     # At a place that is not listed only the stay itself tells whether it is ours, not whose it is.
     record = record_number(message, feed) if listed else None
-    aside = (mapping.aside if listed else REORDERED) if mapping.whole_hospital else None
-    return Translation(_envelopes(message, feed, steps), record, aside=aside)
+    retain_for = (mapping.retain_for if listed else REORDERED) if mapping.whole_hospital else None
+    return Translation(_envelopes(message, feed, steps), record, retain_for=retain_for)
 
 
 def _scheduling(message: Message, feed: Feed, mapping: SiteMapping, known: Known) -> Translation:
@@ -150,7 +150,7 @@ def _ended(
     if own is not None:
         return Translation(events)
     if stage is None:  # of no stated type: the appointment alone tells whether it is ours, not whose it is
-        return Translation(events, aside=REORDERED if mapping.whole_hospital else None)
+        return Translation(events, retain_for=REORDERED if mapping.whole_hospital else None)
     return Translation(events, record_number(message, feed))
 
 

@@ -48,7 +48,7 @@ def named_in(message: Message, feed: Feed) -> Named:
 
 
 def traces_by_name(message: Message, feed: Feed) -> Traces:
-    """The traces of a message that means nothing here, unless what it names is known or set aside."""
+    """The traces of a message that means nothing here, unless what it names is known or retained."""
     joins = message.trigger in IDENTITY or message.trigger == MERGE
     records = record_numbers(message, feed) if joins else ()
     return Traces(named_in(message, feed).numbers, None, None, records)
@@ -70,7 +70,7 @@ def traces_of(message: Message, feed: Feed, mapping: SiteMapping, error: NotUsab
     listed = place_of(message, feed, mapping) is not None
     if message.trigger in STAYS and not listed:
         return Traces(numbers, None, REORDERED)
-    keep = mapping.aside if listed else REORDERED
+    keep = mapping.retain_for if listed else REORDERED
     if message.trigger == MERGE:
         return Traces(numbers, None, keep, record_numbers(message, feed))
     record = None

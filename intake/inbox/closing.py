@@ -1,4 +1,4 @@
-"""Closing what will never be released: who said so and why stays with the entry, and so does its original."""
+"""Closes quarantine entries that will never be released; role, reason and original are kept."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from store.keys import Keyring
 from store.tables import Inbox, Quarantine, sealed_for
 from store.vault import audit
 
-REASON = "closed by hand; only a replay applies it"
+REASON = "closed in quarantine; only a replay applies it"
 CLOSABLE = (quarantine.WAITING, quarantine.INVALID, quarantine.CONFLICT, quarantine.UNMAPPED)
 
 
 class NotOpen(ValueError):
-    """The entry asks nobody for anything: released, erased or closed already, or set aside and gone by itself."""
+    """The entry needs no work: released, erased or closed already, or a retained message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClosingReason:
-    """That an entry will never be released.
+    """Who closed an entry, and why.
 
     Attributes:
-        by: the role in which somebody decided it.
-        because: corrected (it came anew, as it should be), duplicate, not_ours, other.
-        note: what else there is to say; kept sealed, for it may name a patient.
+        by: the role that decided it.
+        because: corrected (sent again with correct content), duplicate, not_ours, other.
+        note: further explanation; kept sealed, because it may name a patient.
         actor: the authenticated caller, for the audit.
     """
 
@@ -40,12 +40,12 @@ class ClosingReason:
     actor: str
 
 
-def close(session: Session, keys: Keyring, quarantine_id: str, said: ClosingReason, now: datetime) -> Quarantine:
-    """Close an entry: it is counted and alerted no more, and a copy of it that comes again stays closed, too.
+def close(session: Session, keys: Keyring, quarantine_id: str, reason: ClosingReason, now: datetime) -> Quarantine:
+    """Close an entry: it is no longer counted or alerted, and a copy received later stays closed, too.
 
     Raises:
         UnknownEntry: no entry has this id.
-        NotOpen: there is nothing to close.
+        NotOpen: the entry needs no work.
     """
     row = session.get(Quarantine, quarantine_id)
     if row is None:
@@ -53,38 +53,38 @@ def close(session: Session, keys: Keyring, quarantine_id: str, said: ClosingReas
     if row.state not in CLOSABLE:
         raise NotOpen(quarantine_id)
     row.closed_from, row.state, row.resolved_at = row.state, quarantine.CLOSED, now
-    row.closed_by, row.closed_because, row.closed_note = said.by, said.because, None
-    if said.note:
-        row.closed_note = keys.seal(said.note.encode(), sealed_for("quarantine.closed_note", quarantine_id))
+    row.closed_by, row.closed_because, row.closed_note = reason.by, reason.because, None
+    if reason.note:
+        row.closed_note = keys.seal(reason.note.encode(), sealed_for("quarantine.closed_note", quarantine_id))
     session.add(row)
     session.flush()
     for key in _alerts_of(session, row):
         resolve(session, key, now)
-    audit(session, said.actor, "close", quarantine_id, quarantine.CLOSED, now)
+    audit(session, reason.actor, "close", quarantine_id, quarantine.CLOSED, now)
     return row
 
 
 def note_of(keys: Keyring, row: Quarantine) -> str:
-    """Returns the note of the last closing of an entry; it may name a patient."""
+    """The note of the last closing of an entry; it may name a patient."""
     if row.closed_note is None:
         return ""
     return keys.open(row.closed_note, sealed_for("quarantine.closed_note", row.quarantine_id)).decode()
 
 
 def reopen(row: Quarantine) -> None:
-    """Give a closed entry the state it had; who closed it last and why stays with it."""
+    """Restore the state of a closed entry; the last closing stays on record."""
     if row.state == quarantine.CLOSED and row.closed_from is not None:
         row.state, row.resolved_at = row.closed_from, None
 
 
 def closed_one(session: Session, dedupe_key: str, body_hash: str) -> Quarantine | None:
-    """The closed entry that is this very event."""
+    """The closed entry of the same event and content."""
     query = select(Quarantine).where(Quarantine.dedupe_key == dedupe_key, Quarantine.body_hash == body_hash)
     return session.exec(query.where(Quarantine.state == quarantine.CLOSED)).first()
 
 
 def _alerts_of(session: Session, row: Quarantine) -> Iterator[str]:
-    """Keys of the alerts that stood because of the entry alone."""
+    """Keys of the alerts that were open because of the entry alone."""
     yield alerts.reply_file_refused(row.quarantine_id).key
     if row.closed_from == quarantine.WAITING:
         yield alerts.other_patient(row.dedupe_key).key

@@ -1,4 +1,4 @@
-"""Which encounter an event belongs to: by what it corrects, by alias, by record number and facility. Never a guess."""
+"""Matches an event to its encounter: by what it corrects, by alias, by record number and facility. Never a guess."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from store.vault import mrn_key
 PAYER_CLAIM = "payer_claim"
 UNKNOWN = "unknown"
 NEVER_ALONE = frozenset({"lot", "maker"})
-"""Kinds that collide across makers (corrections G): they find no encounter."""
+"""Kinds of identifiers that collide across manufacturers (corrections G): they match no encounter."""
 APPOINTMENT, ADMISSION = "appointment", "admission"
 BOOKING_KINDS = frozenset({APPOINTMENT, ADMISSION})
 APPOINTMENT_NUMBER = "appointment_number"
@@ -41,7 +41,7 @@ SEVERAL = "its identifiers name different encounters; correct the subject at the
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The answer of the look-up: an encounter, a new one to open, or the reason why it must wait."""
+    """The result of matching: an encounter, a new one to open, or the reason why the event must wait."""
 
     encounter_id: str | None = None
     opens: bool = False
@@ -57,7 +57,7 @@ def referral_key(keys: Keyring, data: EventData) -> str | None:
 
 
 def waiting_keys(keys: Keyring, envelope: Envelope, data: EventData, hint: Hint | None) -> set[str]:
-    """Every key that, once known, may tell where a waiting event belongs."""
+    """Every key that, once known, may match a waiting event."""
     if isinstance(data, ClaimRecouped):
         return {claim_key(keys, data.control_number), alias_key(keys, data.control_number)}
     if isinstance(data, ClaimAcknowledged | ClaimRemitted):
@@ -73,7 +73,7 @@ def waiting_keys(keys: Keyring, envelope: Envelope, data: EventData, hint: Hint 
 
 
 def find(session: Session, keys: Keyring, envelope: Envelope, data: EventData, hint: Hint | None) -> Match:
-    """Where an event belongs, by the rules of design section 4."""
+    """Match an event by the rules of design section 4."""
     if isinstance(data, ClaimRecouped):
         return _by_payer_number(session, keys, data.control_number)
     if isinstance(data, ClaimAcknowledged | ClaimRemitted):
@@ -91,7 +91,7 @@ def find(session: Session, keys: Keyring, envelope: Envelope, data: EventData, h
 
 
 def _of_the_same_patient(session: Session, keys: Keyring, encounter_id: str, data: EventData) -> Match:
-    """An order number that comes again with another patient's record number joins nobody; a merged number is the same."""
+    """Match an encounter, unless a referral for its order has another patient's record number; merged numbers are the same."""
     own = referral_key(keys, data)
     if isinstance(data, ReferralReceived) and own and not _has_number(session, encounter_id, own):
         known = identity_of(session, keys, encounter_id)
@@ -110,7 +110,7 @@ def _candidates(
     session: Session, keys: Keyring, envelope: Envelope, data: EventData, hint: Hint | None
 ) -> Sequence[set[str]]:
     """The encounters each rule names, the strongest rule first."""
-    # Appointment and admission numbers repeat from system to system: alone they do not join a new order to an encounter.
+    # Appointment and admission numbers repeat from system to system: alone they do not match a new order to an encounter.
     weak = BOOKING_KINDS if envelope.type in OPENING_TYPES else frozenset()
     product = data.product if isinstance(data, ReferralReceived) else None
     by_mrn = referral_key(keys, data) or (mrn_key(keys, hint.mrn, hint.facility) if hint else None)
@@ -143,19 +143,28 @@ def _by_control_number(session: Session, control_number: str) -> Match:
 
 
 def _by_payer_number(session: Session, keys: Keyring, number: str) -> Match:
-    """By our number of a claim, else by the payer's, as an earlier answer named it."""
+    """Match by control number, else by payer claim control number of an earlier response."""
     own = _by_control_number(session, number)
     found = named(session, alias_key(keys, number), PAYER_CLAIM)
     return own if own.encounter_id or len(found) != 1 else Match(found.pop())
 
 
-def knows_claim(session: Session, keys: Keyring, number: str) -> bool:
-    """True when a claim of this store has the number, ours or the payer's."""
-    return _by_payer_number(session, keys, number).encounter_id is not None
+def known_claims(session: Session, keys: Keyring, numbers: Collection[str]) -> set[str]:
+    """Those of the numbers that a claim has, as control number or payer claim control number."""
+    own = set(session.exec(select(ClaimVersion.control_number).where(col(ClaimVersion.control_number).in_(numbers))))
+    by_key = {alias_key(keys, number): number for number in numbers}
+    aliases = select(Alias.alias_key, Alias.encounter_id).where(
+        col(Alias.alias_key).in_(by_key), Alias.kind == PAYER_CLAIM
+    )
+    holders: dict[str, set[str]] = {}
+    for key, encounter in session.exec(aliases):
+        holders.setdefault(key, set()).add(encounter)
+    named_by_payer = {by_key[key] for key, encounters in holders.items() if len(encounters) == 1}
+    return {number for number in own if number} | named_by_payer
 
 
 def _home_of(session: Session, keys: Keyring, correction: CorrectionMade) -> str | None:
-    """The encounter of the event that is corrected; corrections of holder events are not looked for here."""
+    """The encounter of the event that is corrected; None for a holder event."""
     key = event_key(keys, correction.of.source, correction.of.id)
     return session.exec(
         select(EncounterEvent.encounter_id)
@@ -174,7 +183,7 @@ def add_aliases(
     now: datetime,
     also: Sequence[str] = (),
 ) -> set[str]:
-    """Register what an attached event calls its encounter; returns the keys that became known by it.
+    """Register the identifiers of an attached event; returns the keys that became known.
 
     Args:
         also: other numbers of the appointment that it books.
@@ -257,7 +266,7 @@ def recognize(session: Session, keys: Keyring, named_by: Named) -> Known:
 
 
 def keys_of(keys: Keyring, identifiers: Iterable[str], hint: Hint | None, records: Iterable[Hint] = ()) -> set[str]:
-    """The keys under which what carries these waits."""
+    """The keys of identifiers, a hint and record numbers, under which a message waits."""
     found = {alias_key(keys, value) for value in identifiers}
     return found | {mrn_key(keys, one.mrn, one.facility) for one in (*filter(None, [hint]), *records)}
 

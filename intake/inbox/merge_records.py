@@ -1,4 +1,4 @@
-"""Two record numbers that turn out to be one patient: what is known by the old one is known by the new one, too."""
+"""Merges two record numbers of one patient: encounters are found by both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from intake import alerts
 from intake.inbox import quarantine
 from intake.inbox.matching import UNKNOWN
-from intake.inbox.notices import tell_of_merge
+from intake.inbox.notices import notify_of_merge
 from store.alerts import open_once
 from store.engine import Database, serialize
 from store.identifiers import MRN
@@ -20,12 +20,11 @@ from store.vault import audit, mrn_key
 
 
 def merge_records(db: Database, keys: Keyring, old: str, new: str, facility: str, actor: str, now: datetime) -> int:
-    """Let encounters of either record number be found by both; returns how many there are now. Again changes nothing.
+    """Merge two record numbers, so that encounters are found by both; returns how many. Repeating it changes nothing.
 
-    The merge itself is kept, so that it counts for encounters that become known after it. Encounters are not joined: two
-    products stay two encounters, and what stands in one stays there. Those that carry one cell identifier decide anew: it is the
-    same patient's cells. Two open ones of one product are alerted: events
-    that name the patient alone belong to neither.
+    The merge itself is kept, so that it counts for later encounters. Encounters are not joined: two products stay two
+    encounters with their own events. Those with the same cell identifier decide again: the cells are the same patient's.
+    Two open ones of one product are alerted: events that name the patient alone match neither.
     """
     with db.write() as session:
         serialize(session)
@@ -33,7 +32,7 @@ def merge_records(db: Database, keys: Keyring, old: str, new: str, facility: str
 
 
 def merge_in(session: Session, keys: Keyring, old: str, new: str, facility: str, actor: str, now: datetime) -> int:
-    """`merge_records` inside a transaction that is already serialised."""
+    """`merge_records` inside a transaction that is already serialized."""
     old_key, new_key = mrn_key(keys, old, facility), mrn_key(keys, new, facility)
     is_new = old_key != new_key and session.get(RecordMerge, (old_key, new_key)) is None
     if is_new:
@@ -43,7 +42,7 @@ def merge_in(session: Session, keys: Keyring, old: str, new: str, facility: str,
     known = _encounters(session, numbers)
     quarantine.release(session, keys, numbers, now)
     if is_new:
-        tell_of_merge(session, keys, [one.encounter_id for one in known], f"merge {old_key} {new_key}")
+        notify_of_merge(session, keys, [one.encounter_id for one in known], f"merge {old_key} {new_key}")
     _alert_doubles(session, [one for one in known if one.status == "open"], now)
     audit(session, actor, "merge", f"{len(known)} encounters", "merged", now)
     return len(known)

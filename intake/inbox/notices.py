@@ -1,7 +1,7 @@
-"""What patients share, and who is told of it: cell identifiers that two encounters carry, the stock of a centre.
+"""Notices to other encounters about what patients share: cell identifiers and the stock of a center.
 
-Of two encounters with one identifier both are held (corrections G). The first keeps it for look-ups; a later one is registered
-beside it. Whether both still carry it is asked of their facts, so that a correction of either settles it for both.
+Two encounters with the same identifier are both held (corrections G). The first keeps the identifier for look-ups; a later
+one is registered beside it. Their facts decide whether both still have it, so a correction of either resolves both.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from store.shared_identifiers import others, sharing
 from store.tables import NOTICE, NOTICES, STOCK_NOTICE, Encounter, EncounterEvent, Inbox
 
 
-def tell_others(session: Session, keys: Keyring, encounter_id: str, event_id: str, note_key: str) -> None:
-    """Give every encounter that shares an identifier a notice, so that it decides anew; one for each event."""
+def notify_sharing(session: Session, keys: Keyring, encounter_id: str, event_id: str, note_key: str) -> None:
+    """Give every encounter that shares an identifier a notice, so that it decides again; one for each event."""
     for other in others(session, encounter_id):
-        _tell(session, keys, other, event_id, note_key, NOTICE)
+        _notify(session, keys, other, event_id, note_key, NOTICE)
 
 
-def tell_of_merge(session: Session, keys: Keyring, encounters: Iterable[str], merge: str) -> None:
-    """Give encounters that turned out to be one patient's a notice, where they share an identifier: it holds them no more.
+def notify_of_merge(session: Session, keys: Keyring, encounters: Iterable[str], merge: str) -> None:
+    """Give encounters of merged record numbers a notice where they share an identifier: it no longer holds them.
 
-    A notice names an event of the other encounter, one that this encounter was not told of yet.
+    A notice names an event of the other encounter, of which this encounter has no notice yet.
     """
     every = list(encounters)
     for one, other in ((a, b) for a in every for b in every if a != b and b in sharing(session, a)):
-        told = select(EncounterEvent.event_id).where(EncounterEvent.encounter_id == one)
+        notified = select(EncounterEvent.event_id).where(EncounterEvent.encounter_id == one)
         of_other = (
             select(EncounterEvent.event_id)
             .where(EncounterEvent.encounter_id == other, col(EncounterEvent.type).not_in(NOTICES))
-            .where(col(EncounterEvent.event_id).not_in(told))
+            .where(col(EncounterEvent.event_id).not_in(notified))
             .order_by(col(EncounterEvent.sequence).desc())
         )
         if event_id := session.exec(of_other).first():
-            _tell(session, keys, one, event_id, f"{merge} {other}", NOTICE)
+            _notify(session, keys, one, event_id, f"{merge} {other}", NOTICE)
 
 
-def tell_of_stock(
+def notify_of_stock(
     session: Session, keys: Keyring, encounter: Encounter, data: EventData, event_id: str, note_key: str
 ) -> None:
-    """Give every other open encounter of the centre a notice of a dose that counts against its stock, or of its correction."""
-    centres = _centres_of_dose(session, keys, encounter, data)
-    if not centres:
+    """Give every other open encounter of the center a notice of a dose from its stock, or of a correction."""
+    centers = _centers_of_dose(session, keys, encounter, data)
+    if not centers:
         return
     open_ones = session.exec(
         select(Encounter.encounter_id, Encounter.facilities)
@@ -57,12 +57,12 @@ def tell_of_stock(
         .order_by(Encounter.encounter_id)
     ).all()
     for other, facilities in open_ones:
-        if centres & set(facilities):
-            _tell(session, keys, other, event_id, note_key, STOCK_NOTICE)
+        if centers & set(facilities):
+            _notify(session, keys, other, event_id, note_key, STOCK_NOTICE)
 
 
-def _centres_of_dose(session: Session, keys: Keyring, encounter: Encounter, data: EventData) -> set[str]:
-    """The centres whose stock an event changes; a correction may have moved the dose from any centre of its encounter."""
+def _centers_of_dose(session: Session, keys: Keyring, encounter: Encounter, data: EventData) -> set[str]:
+    """The centers whose stock an event changes; a correction may have moved the dose from any center of its encounter."""
     if isinstance(data, MedicationAdministered):
         return {data.facility} if data.facility and data.drug == COUNTED else set()
     if not isinstance(data, CorrectionMade):
@@ -73,7 +73,7 @@ def _centres_of_dose(session: Session, keys: Keyring, encounter: Encounter, data
     return {*encounter.facilities, str((data.replacement or {}).get("facility", ""))}
 
 
-def _tell(session: Session, keys: Keyring, other: str, event_id: str, note_key: str, kind: str) -> None:
+def _notify(session: Session, keys: Keyring, other: str, event_id: str, note_key: str, kind: str) -> None:
     known = select(EncounterEvent).where(EncounterEvent.encounter_id == other, EncounterEvent.event_id == event_id)
     if session.exec(known).first() is not None:
         return

@@ -1,4 +1,4 @@
-"""An event's place: found or opened, identity put into the vault, the row written, the sequence taken."""
+"""Places an event: matches or opens its encounter, moves identity to the vault, writes the row, assigns the sequence."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class NotAllowed(PermissionError):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A checked event on its way in.
+    """A checked event before it is placed.
 
     Attributes:
-        event_id: the opaque id it will keep.
+        event_id: the opaque id of the event.
         allowed: the facilities its sender may write for; None means all of them.
         also: other numbers of the appointment that it books.
     """
@@ -55,7 +55,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where an event came to stand, and the keys that became known by it; or the reason why it must wait."""
+    """The encounter of a placed event and the keys that became known; or the reason why it must wait."""
 
     encounter_id: str | None = None
     known: frozenset[str] = frozenset()
@@ -63,7 +63,7 @@ class Placed:
 
 
 def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
-    """Put an event into the encounter it belongs to, opening one where its type may.
+    """Place an event in its encounter; opens one where its type may.
 
     Raises:
         NotAllowed: its sender may not write there.
@@ -101,13 +101,13 @@ def attach(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
         arrival.received_at,
         arrival.also,
     )
-    notices.tell_others(session, keys, encounter_id, arrival.event_id, own_key)
-    notices.tell_of_stock(session, keys, encounter, arrival.data, arrival.event_id, own_key)
+    notices.notify_sharing(session, keys, encounter_id, arrival.event_id, own_key)
+    notices.notify_of_stock(session, keys, encounter, arrival.data, arrival.event_id, own_key)
     return Placed(encounter_id, frozenset(known | {own_key}))
 
 
 def facilities_of(data: EventData) -> frozenset[str]:
-    """The facilities an event names: where something is planned or was done, or whose readiness or certificate it is."""
+    """The facilities an event names: of a plan, a service, a readiness report or a certificate."""
     return frozenset(_named(data).values())
 
 
@@ -123,8 +123,8 @@ def _named(data: EventData) -> dict[str, str]:
     return {path: name for path, name in named.items() if name}
 
 
-def may_hear_of(session: Session, arrival: Arrival, encounter_id: str | None) -> None:
-    """A sender that may not write into an encounter learns nothing of its events and leaves nothing beside them.
+def check_sender(session: Session, arrival: Arrival, encounter_id: str | None) -> None:
+    """Refuse a sender that may not write into an encounter: it learns nothing and stores nothing.
 
     Raises:
         NotAllowed: the encounter, or what the event names, is of other facilities.
@@ -136,7 +136,7 @@ def may_hear_of(session: Session, arrival: Arrival, encounter_id: str | None) ->
 
 
 def _may_name(arrival: Arrival) -> None:
-    """A sender names its own facilities only."""
+    """Refuse an event that names facilities its sender may not write for."""
     if arrival.allowed is None:
         return
     foreign = [path for path, name in _named(arrival.data).items() if name not in arrival.allowed]
@@ -145,7 +145,7 @@ def _may_name(arrival: Arrival) -> None:
 
 
 def _may_write_into(arrival: Arrival, facilities: Iterable[str]) -> None:
-    """A sender writes into encounters of its own facilities only; whose this one is, it is not told."""
+    """Refuse a sender without a right for the facilities of the encounter; the refusal does not name them."""
     if arrival.allowed is not None and not arrival.allowed & set(facilities):
         raise NotAllowed(
             f"subject: its sender may not write for the facility of its encounter; {_own(arrival.allowed)}"
@@ -167,7 +167,7 @@ def _concerns_holders(session: Session, keys: Keyring, arrival: Arrival) -> bool
 
 
 def _attach_to_all_open(session: Session, keys: Keyring, arrival: Arrival) -> Placed:
-    """A holder event stands in every open encounter; those opened later read it with all other holder events."""
+    """Place a holder event in every open encounter; those opened later read it with all other holder events."""
     own_key = arrival.dedupe_key(keys)
     _write_inbox(session, keys, arrival, holder=True)
     if isinstance(arrival.data, CertificationChanged):
@@ -247,7 +247,7 @@ def _write_inbox(session: Session, keys: Keyring, arrival: Arrival, holder: bool
 
 
 def _patient_key(keys: Keyring, arrival: Arrival) -> str:
-    """By record number and infusion facility; a correction that names neither keeps its identity under its own key."""
+    """The patient key: by record number and infusion facility; of a correction with neither, a key of its own."""
     data: Mapping[str, Any] = arrival.body["data"]
     if isinstance(arrival.data, CorrectionMade):
         data = data["replacement"]

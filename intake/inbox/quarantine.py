@@ -1,4 +1,4 @@
-"""What could not be matched or believed: kept whole and encrypted, tried again when its subject is known or by hand."""
+"""Message quarantine: keeps unmatched and invalid messages encrypted, and tries them again, also by a replay."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UnknownEntry(LookupError):
 
 
 class NeverApplied(ValueError):
-    """The entry is a second body of an event: it is kept, and never applied."""
+    """The entry is a second body of an event: kept, and never applied."""
 
 
 WAITING = "waiting"
@@ -38,9 +38,9 @@ UNMAPPED = "unmapped"
 ASIDE = "aside"
 CLOSED = "closed"
 PENDING = (WAITING, ASIDE)
-"""States of what is released by itself."""
+"""States of entries that are released without a replay."""
 NO_TYPE, UNKNOWN_TYPE = "(none)", "(unknown)"
-"""Shown for what states no type, or one outside the catalogue, which may be anything."""
+"""Shown for an event without a type, or with one outside the catalog."""
 
 
 def keep(
@@ -51,12 +51,12 @@ def keep(
     state: str = WAITING,
     until: datetime | None = None,
 ) -> Quarantine:
-    """Keep a checked event that has no place yet, with every key that may tell its place.
+    """Keep a checked event without a match, with every key that may match it.
 
-    One that was kept as the second body of an event that is here no more is itself the one that waits.
+    A second body waits itself when the first one is no longer kept.
 
     Args:
-        until: for one that is set aside, when it goes.
+        until: when a retained event is deleted.
     """
     row = _row(session, arrival.dedupe_key(keys), arrival.body_hash)
     if row is not None and not (row.state == CONFLICT and state in PENDING):
@@ -89,7 +89,7 @@ def keep_invalid(
     received_at: datetime,
     feed: str,
 ) -> Quarantine:
-    """Keep an event that does not fit the catalogue; the same one again is kept once."""
+    """Keep an event that does not fit the catalog; a duplicate is kept once."""
     dedupe_key = identifiers.event_key(keys, *(json.dumps(body.get(name)) for name in ("source", "id")))
     row = _row(session, dedupe_key, body_hash)
     if row is not None:
@@ -112,18 +112,18 @@ def keep_raw(
     found_by: Collection[str] = (),
     until: datetime | None = None,
 ) -> Quarantine:
-    """Keep a message that could not be translated, as it came; the same one again is kept once.
+    """Keep a message that could not be translated, as received; a duplicate is kept once.
 
     Args:
         kind: format and trigger, for example `hl7v2:SIU^S12`.
-        until: given, the message is set aside and goes then; without it, it is somebody's work.
-        found_by: keys of `matching`: what is set aside becomes somebody's work when one of them is known.
+        until: where given, the message is retained and deleted then; without it, it needs work.
+        found_by: keys of `matching`; a retained message needs work when one becomes known.
     """
     key = keys.digest("raw", feed, raw)
     row = _row(session, key, key)
     if row is not None:
         if row.state == ASIDE and until is None:
-            retention.bring_in(session, row)
+            retention.require_work(session, row)
         return row
     quarantine_id = new_id("qua")
     kept: dict[str, Any] = {"event": {}, "hint": None, "allowed": None, "raw": raw}
@@ -198,7 +198,7 @@ def _type_of(body: Mapping[str, Any]) -> str:
 
 
 def original(session: Session, keys: Keyring, quarantine_id: str, actor: str, now: datetime) -> str:
-    """What came, as it came: the message, or the event as JSON. It names the patient; reading it is on record.
+    """The original as received: the message, or the event as JSON. It names the patient; reading it is in the audit.
 
     Raises:
         UnknownEntry: no entry has this id.
@@ -212,7 +212,7 @@ def original(session: Session, keys: Keyring, quarantine_id: str, actor: str, no
 
 
 def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime) -> int:
-    """Attach every waiting event that the known keys give a place, then those that these give one, until none is left.
+    """Attach every waiting event that the known keys match, then those that match by these, until none is left.
 
     Args:
         known: keys of `matching` (aliases, claims, events) that became known.
@@ -237,12 +237,12 @@ def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime
 
 
 def claim_numbers(session: Session) -> int:
-    """How many claims have a control number. While it stays the same, no answer that waits can find its claim."""
+    """How many claims have a control number. While it stays the same, no waiting response can match."""
     return session.exec(select(Counter.value).where(Counter.name == CONTROL_COUNTER)).first() or 0
 
 
 def release_claims(session: Session, keys: Keyring, now: datetime) -> int:
-    """Try the acknowledgements and remittances that came before their claim had its control number."""
+    """Try payer responses that were received before their claim had its control number."""
     types = [model.event_type for model in RESPONSES]
     waiting = session.exec(select(Quarantine).where(Quarantine.state == WAITING, col(Quarantine.type).in_(types))).all()
     placed = [_tried(session, keys, row, now) for row in waiting]
@@ -253,10 +253,10 @@ def release_claims(session: Session, keys: Keyring, now: datetime) -> int:
 def _tried(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> Placed:
     """`try_again`, where one bad entry must not undo the transaction of others.
 
-    A message that could not be translated cannot be placed by itself: now that it is somebody's, it is to be cured.
+    A message that could not be translated cannot be placed by itself: now that its patient is known, it needs work.
     """
     if row.state == ASIDE and not row.event_id:
-        retention.bring_in(session, row)
+        retention.require_work(session, row)
         return Placed(reason=row.reasons[0])
     try:
         return try_again(session, keys, row, now)
@@ -268,12 +268,12 @@ def _tried(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> P
 
 
 def try_again(session: Session, keys: Keyring, row: Quarantine, now: datetime) -> Placed:
-    """Look for the place of a kept event once more; on success it is released and counted in its encounter.
+    """Match a kept event again; on success it is released into its encounter.
 
-    One that was set aside and turns out to be of somebody known waits from then on, and does not go by itself.
+    A retained event of a patient known by now waits from then on and is not deleted.
 
     Raises:
-        InvalidEvent: it still does not fit the catalogue.
+        InvalidEvent: it still does not fit the catalog.
         NeverApplied: an event of the same source and id has been applied since.
     """
     kept = open_body(keys, row)

@@ -1,7 +1,7 @@
 """The inbox transaction: one event in, one receipt out, decided by the database alone.
 
-Everything that becomes known by an event (its place, its aliases, the waiting events it releases) commits with it or
-not at all. Transactions are serialised: by SQLite's write lock, on PostgreSQL by an advisory lock.
+Everything that follows from an event (its place, its aliases, the waiting events it releases) commits with it or not at
+all. Transactions are serialized: by SQLite's write lock, on PostgreSQL by an advisory lock.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from domain.events import Envelope, InvalidEvent, Problem, parse, parse_data
 from domain.events.governance import CorrectionMade
 from intake import alerts
 from intake.inbox import closing, matching, quarantine
-from intake.inbox.placement import Arrival, NotAllowed, attach, may_hear_of
+from intake.inbox.placement import Arrival, NotAllowed, attach, check_sender
 from store import identifiers, originals
 from store.alerts import open_once, resolve
 from store.engine import Database, serialize
@@ -61,12 +61,12 @@ def receive(
     hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
 ) -> ReceiptResult:
-    """Take one event in, durably. The same event again changes nothing; whatever cannot be used is kept in quarantine.
+    """Receive one event, durably. A duplicate changes nothing; an event that cannot be used is kept in quarantine.
 
     Args:
         envelope_body: the CloudEvents JSON object.
         feed: the authenticated sender, for feed health.
-        hint: who the message says the patient is, where the format carries that beside the event.
+        hint: the patient named by the message, where the format states that beside the event.
         allowed: the facilities the sender may write for; None means all of them.
 
     Raises:
@@ -83,14 +83,14 @@ def receive_all(
     feed: str,
     hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
-    aside: timedelta | None = None,
+    retain_for: timedelta | None = None,
     also: tuple[str, ...] = (),
 ) -> list[ReceiptResult]:
     """`receive` for the events of one message: all of them in one transaction, or none.
 
     Args:
-        aside: for how long what names nobody known is set aside, where a feed speaks of a whole hospital; None where
-            somebody must see to it.
+        retain_for: how long an unmatched event is retained, where a feed carries the whole hospital; None where it needs
+            work.
         also: other numbers under which later messages may name the appointment that is booked.
 
     Raises:
@@ -98,7 +98,9 @@ def receive_all(
     """
     with db.write() as session:
         serialize(session)
-        results = [receive_in(session, keys, body, received_at, feed, hint, allowed, aside, also) for body in bodies]
+        results = [
+            receive_in(session, keys, body, received_at, feed, hint, allowed, retain_for, also) for body in bodies
+        ]
     for result in results:
         if result.disposition is Disposition.DUPLICATE:
             log_step("event.duplicate", event_id=result.event_id, encounter=result.encounter_id, feed=feed)
@@ -107,10 +109,10 @@ def receive_all(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A kept message read again: its events, and what its message and its sender say beside them.
+    """A kept message read again: its events, the patient it names, the facilities of its sender.
 
     Attributes:
-        merge: what joins two record numbers, in the transaction of the replay, where the message does that.
+        merge: merges two record numbers in the transaction of the replay, for a message that requires it.
     """
 
     events: tuple[Mapping[str, Any], ...]
@@ -121,19 +123,19 @@ class Reading:
 
 
 Reader = Callable[[str, str, str], Reading]
-"""Translates a kept original (its text, its kind, its feed) with the mapping of today.
+"""Translates a kept original (text, kind, feed) with the current mapping.
 
-Raises InvalidEvent where it still cannot; gives at least one event, or a merge.
+Returns at least one event or a merge; raises InvalidEvent where it still cannot.
 """
 
 
 def replay(
     db: Database, keys: Keyring, quarantine_id: str, now: datetime, actor: str, reader: Reader | None = None
 ) -> ReceiptResult:
-    """Try a kept event again, by hand; the replay is on record. One that was closed is open again by it.
+    """Replay a kept event; the replay is in the audit. A closed entry is reopened.
 
     Args:
-        reader: for messages that could not be translated when they came.
+        reader: for messages that could not be translated when received.
 
     Raises:
         UnknownEntry: no entry has this id.
@@ -225,10 +227,10 @@ def receive_in(
     feed: str,
     hint: identifiers.Hint | None = None,
     allowed: frozenset[str] | None = None,
-    aside: timedelta | None = None,
+    retain_for: timedelta | None = None,
     also: tuple[str, ...] = (),
 ) -> ReceiptResult:
-    """`receive` inside a transaction that is already serialized; `aside` and `also` as of `receive_all`."""
+    """`receive` inside a transaction that is already serialized; `retain_for` and `also` as in `receive_all`."""
     try:
         envelope, data = parse(body)
         _check_correction(session, keys, data)
@@ -242,8 +244,8 @@ def receive_in(
         return seen
     placed = attach(session, keys, arrival)
     if placed.reason:
-        quiet = aside if placed.reason == matching.NO_SUBJECT else None
-        state, until = (quarantine.ASIDE, received_at + quiet) if quiet else (quarantine.WAITING, None)
+        retained = retain_for if placed.reason == matching.NO_SUBJECT else None
+        state, until = (quarantine.ASIDE, received_at + retained) if retained else (quarantine.WAITING, None)
         kept = quarantine.keep(session, keys, arrival, placed.reason, state, until)
         return ReceiptResult(
             arrival.event_id, None, Disposition.QUARANTINED, (placed.reason,), quarantine_id=kept.quarantine_id
@@ -265,7 +267,7 @@ def _seen_before(session: Session, keys: Keyring, arrival: Arrival) -> ReceiptRe
     first = session.exec(select(Inbox).where(Inbox.dedupe_key == arrival.dedupe_key(keys))).first()
     if first is not None:
         encounter = _encounter_of(session, first.event_id)
-        may_hear_of(session, arrival, encounter)
+        check_sender(session, arrival, encounter)
         if first.body_hash == arrival.body_hash:
             return ReceiptResult(first.event_id, encounter, Disposition.DUPLICATE)
         return _conflict(session, keys, arrival, first, encounter)
@@ -283,7 +285,7 @@ def _seen_before(session: Session, keys: Keyring, arrival: Arrival) -> ReceiptRe
 
 
 def _encounter_of(session: Session, event_id: str) -> str | None:
-    """The encounter of an event; none for a holder event, which may stand in many."""
+    """The encounter of an event; None for a holder event, which may be in many."""
     found = session.exec(
         select(EncounterEvent.encounter_id)
         .where(EncounterEvent.event_id == event_id, col(EncounterEvent.type).not_in(NOTICES))
@@ -293,16 +295,16 @@ def _encounter_of(session: Session, event_id: str) -> str | None:
 
 
 def _seen_waiting(session: Session, keys: Keyring, arrival: Arrival, waiting: Quarantine) -> ReceiptResult:
-    """The first of its id still waits: the same body is a duplicate, another one a conflict that is not applied while it does.
+    """The first body still waits: the same body is a duplicate, another one a conflict, not applied while the first waits.
 
-    Two bodies of a stranger's event ask nobody for anything.
+    Two bodies of a retained event need no work.
     """
     if waiting.body_hash == arrival.body_hash:
         reasons = ("waiting in quarantine", *waiting.reasons)
         return ReceiptResult(
             waiting.event_id, None, Disposition.DUPLICATE, reasons, quarantine_id=waiting.quarantine_id
         )
-    reason = "another body of an event that waits in quarantine"
+    reason = "event ID reused with different content while the first event waits in quarantine"
     kept = quarantine.keep(session, keys, arrival, reason, quarantine.CONFLICT)
     if waiting.state != quarantine.ASIDE:
         open_once(session, None, alerts.event_conflict(str(waiting.event_id)), arrival.received_at)
@@ -326,12 +328,12 @@ def _conflict(session: Session, keys: Keyring, arrival: Arrival, first: Inbox, e
             )
         )
         open_once(session, encounter, alerts.event_conflict(first.event_id), arrival.received_at)
-    reason = "this source and id came before with other content; the first stands, this one is kept beside it"
+    reason = "event ID reused with different content; the first content applies, this one is kept"
     return ReceiptResult(first.event_id, encounter, Disposition.CONFLICT, (reason,))
 
 
 def _check_correction(session: Session, keys: Keyring, data: object) -> None:
-    """A replacement must fit the type of the event it replaces, where that event has come already."""
+    """Refuse a replacement that does not fit the type of the event it replaces, where that event was received."""
     if not isinstance(data, CorrectionMade) or data.replacement is None:
         return
     key = identifiers.event_key(keys, data.of.source, data.of.id)

@@ -1,7 +1,7 @@
-"""What is set aside: traffic of a whole hospital about people of whom nothing is known here.
+"""Retained messages: traffic of a whole hospital about unmatched patients.
 
-It raises no alert and asks nobody. It is released like everything that waits when its referral, stay or merge comes, and
-goes by itself when its time is over.
+They open no alert and need no work. They are released like everything that waits when their referral, stay or merge is
+received, and deleted when their time is over.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MOST_AT_ONCE = 2000
 
 
 def note(session: Session, row: Quarantine, found_by: Collection[str], until: datetime | None) -> None:
-    """Note by which keys an entry is found, and when it goes.
+    """Note the keys that match an entry, and when it is deleted.
 
-    Entries that are found by one key are one stay's or one patient's: they go together, with the last of them.
+    Entries with the same key are of one stay or one patient: they are deleted together, with the last of them.
     """
     for key in sorted(found_by):
         session.add(QuarantineKey(match_key=key, quarantine_id=row.quarantine_id))
@@ -36,15 +36,15 @@ def note(session: Session, row: Quarantine, found_by: Collection[str], until: da
     session.flush()
 
 
-def bring_in(session: Session, row: Quarantine) -> None:
-    """Make a message that was set aside, and cannot be translated, somebody's work."""
+def require_work(session: Session, row: Quarantine) -> None:
+    """Change a retained message that cannot be translated to one that needs work."""
     row.state, row.expires_at = UNMAPPED, None
     session.add(row)
     session.flush()
 
 
 def waits(session: Session, keys: Collection[str]) -> bool:
-    """True when something is set aside under one of the keys."""
+    """True when a message is retained under one of the keys."""
     named = select(QuarantineKey.quarantine_id).where(col(QuarantineKey.match_key).in_(sorted(keys)))
     query = select(Quarantine.quarantine_id).where(col(Quarantine.quarantine_id).in_(named), Quarantine.state == ASIDE)
     return session.exec(query.limit(1)).first() is not None

@@ -1,7 +1,7 @@
-"""A message that cannot be used, or that is not about CAR-T: a person's work, set aside, or let pass.
+"""Messages that cannot be used, or are unrelated to CAR-T: kept for work, retained, or ignored.
 
-What names something that is known here is never let pass, and neither is what names something that is set aside here: that
-may turn out to be a patient's, and then all of it is.
+A message with a known identifier is never ignored, nor is one with an identifier of a retained message: that one may be
+matched to a patient later, and then all of them are.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from store.tables import Quarantine
 
 UNKNOWN_SENDER = "(unknown sender)"
 MOST_OF_UNKNOWN = 200
-"""Of senders that no feed stands for: one that is not ours cannot fill the store."""
+"""Limit of entries from senders without a feed: they cannot fill the store."""
 
 
 class Became(StrEnum):
-    """What became of such a message."""
+    """The disposition of such a message."""
 
     WORK = "work"
     ASIDE = "aside"
@@ -33,7 +33,7 @@ class Became(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A message as it came, what is wrong with it, and `format:trigger` as its kind."""
+    """A message as received, the reason why it cannot be used, and `format:trigger` as its kind."""
 
     raw: str
     kind: str
@@ -42,10 +42,10 @@ class Original:
 
 
 def keep_or_pass(session: Session, keys: Keyring, original: Original, traces: Traces | None, now: datetime) -> Became:
-    """Keep a message in a transaction that is already serialized, or let it pass.
+    """Keep or ignore a message, in a transaction that is already serialized.
 
     Args:
-        traces: by what it may be found to be about a patient of ours; None where it is a person's work for sure.
+        traces: identifiers that may match the message to a known patient; None where it needs work in any case.
     """
     if traces is None or matching.knows(session, keys, traces.numbers, traces.record, traces.records):
         _keep(session, keys, original, now)
@@ -59,7 +59,7 @@ def keep_or_pass(session: Session, keys: Keyring, original: Original, traces: Tr
 
 
 def concerns_us(session: Session, keys: Keyring, traces: Traces) -> bool:
-    """True when what a message names is known or set aside here. Takes no write lock: most messages of a hospital pass."""
+    """True when an identifier of a message is known, or a message with it is retained. Takes no write lock: most are ignored."""
     found_by = matching.keys_of(keys, traces.numbers, traces.record, traces.records)
     if not found_by:
         return False
@@ -75,11 +75,11 @@ def keep_refused(
     until: datetime | None,
     found_by: Collection[str] = (),
 ) -> bool:
-    """Keep a message that was refused; returns whether there was room, which a sender that no feed stands for may lack.
+    """Keep a message that was refused; returns False where the limit for senders without a feed is reached.
 
     Args:
-        until: when it goes by itself; None where it is a person's work.
-        found_by: what makes it a person's work before that, once it is known.
+        until: when it is deleted; None where it needs work.
+        found_by: keys of `matching`; when one becomes known, the message needs work.
     """
     if original.feed == UNKNOWN_SENDER:
         held = select(func.count()).select_from(Quarantine).where(Quarantine.feed == UNKNOWN_SENDER)

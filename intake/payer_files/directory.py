@@ -1,4 +1,4 @@
-"""The inbox directory: every file is taken in once, or put aside with a reason and an alert."""
+"""The inbox directory: every file is imported once, or quarantined with a reason and an alert."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import Counter as Metric
@@ -36,10 +37,10 @@ class ReplyDirectory:
     """Takes files in from a directory, which it makes with `processed` and `quarantine` beneath it.
 
     A crash at any point is harmless: events are known by source and id, the file by its digest, and it is moved last. To
-    replay a file that was put aside, move it back into the directory.
+    replay a quarantined file, move it back into the directory.
 
     Args:
-        site: names the zone of the times in the files, and whether files of the whole house come here.
+        site: names the zone of the times in the files, and whether files of all systems of the hospital come here.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class ReplyDirectory:
             await asyncio.sleep(poll_seconds)
 
     def sweep(self) -> int:
-        """Look at every file once; returns how many were taken in."""
+        """Look at every file once; returns how many were imported."""
         for name in ("", PROCESSED, QUARANTINE):
             (self._directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         waiting = sorted(path for path in self._directory.iterdir() if path.is_file() and _finished(path.name))
@@ -85,35 +86,44 @@ class ReplyDirectory:
     def _take(self, path: Path) -> bool:
         digest = ""
         try:
-            body = self._read(path)
-            digest = self._taker.digest(body)
+            self._check_size(path)
+            digest = self._taker.digest(path)
             if self._moved_before(path, digest):
                 return False
-            taken = self._taker.take(body, self._clock())
+            taken = self._taker.take(path, self._clock())
         except FileNotFoundError:  # another worker took it
             return False
         except NotUsable as error:
             if not (error.torn and self._young(path)):
-                self._put_aside(path, digest, str(error))
+                self._quarantine(path, digest, str(error))
             return False
         self._move(path, digest)
+        if taken.departures:
+            self._record(
+                PROCESSED, digest[:24], {"at": self._clock().isoformat(), "departures": list(taken.departures)}
+            )
         FILES.labels(outcome="taken").inc()
-        log.info("replies.taken", file=digest[:24], answers=len(taken.receipts), passed_over=taken.passed_over)
+        log.info(
+            "replies.taken",
+            file=digest[:24],
+            answers=len(taken.receipts),
+            passed_over=taken.passed_over,
+            departures=list(taken.departures),
+        )
         return True
 
-    def _read(self, path: Path) -> bytes:
+    def _check_size(self, path: Path) -> None:
         if path.stat().st_size > LARGEST:
             raise NotUsable("it is too large")
-        return path.read_bytes()
 
     def _young(self, path: Path) -> bool:
         return self._clock() - datetime.fromtimestamp(path.stat().st_mtime, UTC) < self._patience
 
     def _moved_before(self, path: Path, digest: str) -> bool:
-        """True when it was taken in and only its move was missing.
+        """True when it was imported and only its move was missing.
 
         Raises:
-            NotUsable: it was taken in and moved: this is a copy.
+            NotUsable: it was imported and moved: this is a copy.
         """
         known = self._taker.known(digest)
         if known is None:
@@ -128,19 +138,24 @@ class ReplyDirectory:
             os.replace(path, self._directory / PROCESSED / f"{digest[:24]}.x12")
         self._taker.moved(digest, self._clock())
 
-    def _put_aside(self, path: Path, digest: str, reason: str) -> None:
+    def _quarantine(self, path: Path, digest: str, reason: str) -> None:
         """Move the file, write why, open an alert. The name it came with may name a person; it stays in the record."""
         name = digest[:24] or self._keys.digest("reply file name", path.name)[:24]
         target = self._directory / QUARANTINE / f"{name}.x12"
         record = {"reason": reason, "at": self._clock().isoformat(), "came_as": path.name}
-        descriptor = os.open(target.with_suffix(".json"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            json.dump(record, out, indent=2)
+        self._record(QUARANTINE, name, record)
         with self._db.write() as session:
             open_once(session, None, alerts.reply_file_refused(name, reason), self._clock())
         os.replace(path, target)
         FILES.labels(outcome="quarantined").inc()
         log.warning("replies.quarantined", file=name, reason=reason)
+
+    def _record(self, where: str, name: str, record: dict[str, Any]) -> None:
+        """What is to be known of a file, beside it."""
+        path = self._directory / where / f"{name}.json"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            json.dump(record, out, indent=2)
 
 
 def _finished(name: str) -> bool:

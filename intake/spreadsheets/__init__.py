@@ -1,7 +1,7 @@
-"""Files of encounters that were under way elsewhere (`docs/cutover.md`): rows of a spreadsheet into ordinary events.
+"""Import of encounters that were under way before the cutover (`docs/cutover.md`): rows of a spreadsheet become events.
 
-Belongs here: reading CSV, workbooks and JSON into rows, cells into the types of the catalogue, rows into the events of one
-encounter. Does not belong here: what a takeover means (`domain.encounter.cutover`), sending the events.
+Belongs here: reading CSV, workbooks and JSON into rows, cells into the types of the catalog, rows into the events of one
+encounter. Does not belong here: what a cutover means (`domain.encounter.cutover`), sending the events.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cells into the types of the catalogue: what the JSON Schema of the event says a field is."""
+"""Converts cells to the types of the catalog, by the JSON Schema of the event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Schema = Mapping[str, Any]
 
 
 class CellError(ValueError):
-    """A cell cannot be what its field is; the message says what would be right and never repeats the cell."""
+    """A cell does not fit its field; the message states what fits and never repeats the cell."""
 
 
 class UnknownField(CellError):
@@ -34,7 +34,7 @@ def typed(root: Schema, path: str, value: Any, zone: tzinfo | None) -> Any:
 
     Args:
         root: the schema of the data.
-        zone: of moments without an offset; None when the file has to give one.
+        zone: of moments without an offset; None when the file must state one.
 
     Raises:
         CellError: the field is unknown, or the cell is not of its type.
@@ -71,7 +71,7 @@ def _as(root: Schema, options: list[Schema], value: Any, zone: tzinfo | None, pa
         inner = list(_options(root, items.get("items") or next(iter(items.get("prefixItems", ())), {})))
         return [_as(root, inner, part.strip(), zone, path) for part in str(value).split(";") if part.strip()]
     if not isinstance(value, str):
-        return _unspoilt(value, kinds)
+        return _as_typed(value, kinds)
     text = value.strip()
     if "boolean" in kinds and text.lower() in YES | NO:
         return text.lower() in YES
@@ -86,8 +86,8 @@ def _as(root: Schema, options: list[Schema], value: Any, zone: tzinfo | None, pa
     return text
 
 
-def _unspoilt(value: Any, kinds: set[str]) -> Any:
-    """What a workbook or JSON already typed; a number in a text field is its digits."""
+def _as_typed(value: Any, kinds: set[str]) -> Any:
+    """A value that the workbook or JSON has typed; a number in a text field becomes its digits."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and not kinds & {"number", "integer"}:
         return str(value)
     return value

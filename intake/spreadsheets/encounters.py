@@ -1,4 +1,4 @@
-"""Rows into the events of one encounter each, or what is wrong with them by row and field."""
+"""Converts rows to the events of each encounter, or lists their errors by row and field."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from intake.spreadsheets.cells import CellError, schema_of, typed
 from intake.spreadsheets.rows import Row, read_rows
 
 SOURCE = "urn:cart-encounter:import"
-"""Of every event of an import: what came under it and happened by the cutover is attested."""
+"""The source of every imported event: what happened by the cutover is attested."""
 
 CUTOVER, REFERRAL = "cutover", "referral"
 RECORDS: Mapping[str, str] = {
@@ -43,23 +43,23 @@ RECORDS: Mapping[str, str] = {
     "charge": "cart.charge.posted",
     "plan": "cart.plan.changed",
 }
-"""Kinds of record, by the name a row or sheet has, and the event each becomes."""
+"""Event type of each kind of record, by the name of a row or sheet."""
 
 PARTS: Mapping[str, tuple[str, str]] = {"billed": (CUTOVER, "billed"), "therapy": (REFERRAL, "prior_therapies")}
-"""Records that are a part of another one of the same order: which, and its list."""
+"""Records that are part of another one of the same order, with its name and list."""
 
-WANTED: Mapping[Stage, tuple[str, ...]] = {
+EXPECTED: Mapping[Stage, tuple[str, ...]] = {
     Stage.MANUFACTURING: ("collection",),
     Stage.LYMPHODEPLETION: ("collection", "release"),
     Stage.INFUSION: ("collection", "release", "dose"),
     Stage.MONITORING: ("infusion",),
 }
-"""What a stage is the poorer without: nothing is asked for, and nothing can be compared or counted."""
+"""Records expected at a stage: their absence is only a warning, but then nothing can be compared or counted."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong with a row, or missing among the rows of an order."""
+    """An error of a row, or a row missing from an order."""
 
     where: str
     field: str
@@ -68,7 +68,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Import:
-    """The events of one encounter, the takeover first. With `troubles`, none of them may be sent."""
+    """The events of one encounter, the cutover first. With `troubles`, none of them may be sent."""
 
     order: str
     where: str
@@ -118,7 +118,7 @@ def _encounter(order: str, rows: list[Row], zone: tzinfo | None) -> Import:
             events.append(event)
             where[event["id"]] = draft.row.where
     events.sort(key=lambda event: (event["type"] != RECORDS[CUTOVER], event["type"] != RECORDS[REFERRAL]))
-    warnings = _poorer(whole, cutover) if not troubles and cutover else ()
+    warnings = _missing_records(whole, cutover) if not troubles and cutover else ()
     return Import(order, rows[0].where, tuple(events), where, tuple(troubles), tuple(warnings))
 
 
@@ -232,11 +232,11 @@ def _time(row: Row, data: EventData, at: Any, zone: tzinfo | None) -> datetime |
     return data.occurred(datetime.fromisoformat(at))
 
 
-def _poorer(whole: list[_Draft], cutover: _Draft) -> Iterator[Trouble]:
+def _missing_records(whole: list[_Draft], cutover: _Draft) -> Iterator[Trouble]:
     taken = parse_data(RECORDS[CUTOVER], cutover.data)
     assert isinstance(taken, EncounterImported)
     have = {draft.row.record for draft in whole}
-    for record in WANTED.get(taken.stage, ()):
+    for record in EXPECTED.get(taken.stage, ()):
         if record not in have and not (record == "infusion" and "infusion_stopped" in have):
             yield Trouble(cutover.row.where, "stage", f"in stage {taken.stage.value} without any row {record}")
 

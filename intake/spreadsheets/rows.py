@@ -1,4 +1,4 @@
-"""Reading a file into rows. A row knows where it stands, which record it is, and its filled-in cells by field path."""
+"""Reads a file into rows: place in the file, kind of record, and cells that are filled in by field path."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
 OWN = ("record", "order", "time", "id")
-"""Columns that are no field of the event: which record, whose, when it was written down, and what the row is called."""
+"""Columns that are no field of the event: kind of record, order, time of recording, id of the row."""
 
 
 class ImportFileError(ValueError):
-    """The file as a whole cannot be read; the message names it and the cure."""
+    """The file as a whole cannot be read; the message names the file and the correction."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row. `cells` are the filled-in fields by dotted path; text, or what the workbook or JSON says they are."""
+    """One row. `cells` are the filled-in fields by dotted path; text, or as typed in the workbook or JSON."""
 
     where: str
     record: str
@@ -38,7 +38,7 @@ def read_rows(path: Path) -> list[Row]:
     """Every row of a file that is not empty.
 
     Raises:
-        ImportFileError: it is of no known kind, cannot be read, or has no head.
+        ImportFileError: it is of no known kind, cannot be read, or has no header.
     """
     readers = {".csv": _csv, ".xlsx": _workbook, ".json": _json}
     reader = readers.get(path.suffix.lower())
@@ -116,7 +116,7 @@ def _columns(where: str, names: Any, needed: tuple[str, ...]) -> None:
         if name not in known:
             raise ImportFileError(f"{where}: the first line has no column {name}")
     if len(known) != len(set(known)):
-        raise ImportFileError(f"{where}: a column stands twice in the first line")
+        raise ImportFileError(f"{where}: a column is repeated in the first line")
 
 
 def _plain(value: Any) -> Any:

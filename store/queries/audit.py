@@ -15,9 +15,9 @@ from store.tables import AlertRecord, AuditEntry, Encounter, EncounterEvent
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries: of an encounter with its alerts and events, by whom, what was done and what it came to, when.
+    """Which entries: of an encounter with its alerts and events, by actor, action, outcome and time.
 
-    `action` and `outcome` are matched whole or by their first words. `after` is the entry that the page before ended with.
+    `action` and `outcome` are matched whole or by their first words. `after` is the last entry of the previous page.
     """
 
     encounter: str | None = None
@@ -63,7 +63,7 @@ def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def _begins(column: Any, words: str) -> ColumnElement[bool]:
-    """These words, or these and more of them."""
+    """The column equals these words or begins with them."""
     return or_(column == words, column.startswith(f"{words} ", autoescape=True))
 
 

@@ -25,7 +25,7 @@ def claim_keys(session: Session, encounter: str) -> dict[str, str]:
 def current_claims(
     session: Session, encounter: str, letter: str | None = None, ordinal: int | None = None
 ) -> list[ClaimVersion]:
-    """The current version of each claim, by letter and ordinal. A void that is out is current until a claim follows it."""
+    """The current version of each claim, by letter and ordinal. A void that was sent is current until a claim follows."""
     rows = _versions(session, encounter, letter, ordinal, col(ClaimVersion.state).not_in(OUTDATED))
     return list({(row.letter, row.ordinal): row for row in rows}.values())
 
@@ -59,9 +59,11 @@ def encounters_with_claims(session: Session, states: Collection[str]) -> set[str
     return set(session.exec(select(ClaimVersion.encounter_id).where(col(ClaimVersion.state).in_(list(states)))))
 
 
-def sent_in(session: Session, receiver: str, interchange: int | None, mode: str) -> list[Transmission]:
-    """What was sent in an interchange."""
+def sent_in(session: Session, receivers: Collection[str], interchange: int | None, mode: str) -> list[Transmission]:
+    """What was sent in an interchange to a trading partner, under any of its receiver ids."""
     query = select(Transmission).where(
-        Transmission.receiver_id == receiver, Transmission.interchange == interchange, Transmission.mode == mode
+        col(Transmission.receiver_id).in_(receivers),
+        Transmission.interchange == interchange,
+        Transmission.mode == mode,
     )
     return list(session.exec(query))

@@ -18,7 +18,7 @@ AT_ONCE = 400
 
 
 class EncounterRow(NamedTuple):
-    """An encounter in a list, without its view, which is long."""
+    """An encounter in a list, without its view, which is large."""
 
     encounter_id: str
     created_at: datetime

@@ -1,4 +1,4 @@
-"""Gathering the records of an evidence packet. Who the patient is comes from the vault, and only where it may be shown."""
+"""Gathers the records of an evidence packet. Identity is read from the vault only where it may be shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OUTDATED = (State.SUPERSEDED, State.WITHDRAWN)
 
 
 class NoPacket(ValueError):
-    """There is no packet of this; the message says why and names no value."""
+    """There is no packet; the message states the reason without a value."""
 
 
 def packet_of(
@@ -47,7 +47,7 @@ def packet_of(
         named: the reader may see who the patient is.
         claim: letter and ordinal of the denied claim; None for the whole encounter.
 
-    An encounter that was not decided yet has its records and no judgement on them.
+    An encounter without a decision has its records and no assessment of them.
 
     Raises:
         NoPacket: the encounter has no record yet, or no such claim.
@@ -86,7 +86,7 @@ def _version(row: ClaimVersion) -> Version:
 
 
 def _denied(rows: Sequence[ClaimVersion], received: Sequence[PayerResponse], claim: tuple[str, int]) -> Version:
-    """The newest version that was remitted: the denial may be of one that a replacement took the place of since."""
+    """The newest version that was remitted: the denied one may have been replaced since."""
     versions = [_version(row) for row in rows if (row.letter, row.ordinal) == claim]
     if not versions:
         raise NoPacket("this encounter has no such claim")
@@ -96,12 +96,12 @@ def _denied(rows: Sequence[ClaimVersion], received: Sequence[PayerResponse], cla
 
 def _chain(session: Session, encounter_id: str) -> StoredChain:
     records = chain_links(session, encounter_id)
-    standing: list[tuple[CustodyRecord, dict[str, Any]]] = [
-        (record, json.loads(record.content)) for record in chain.standing_records(records)
+    in_effect: list[tuple[CustodyRecord, dict[str, Any]]] = [
+        (record, json.loads(record.content)) for record in chain.records_in_effect(records)
     ]
     broken = chain.first_break(session, encounter_id, records)
     return StoredChain(
-        standing, len(records), records[-1].hash if records else None, broken.position if broken else None
+        in_effect, len(records), records[-1].hash if records else None, broken.position if broken else None
     )
 
 

@@ -1,4 +1,4 @@
-"""What the watch looks at: certificates that events brought, open encounters, layers without a certificate, claims to act on."""
+"""Read-only listings of the certification watch: certificates, open encounters, alerted layers, claims to act on."""
 
 from __future__ import annotations
 

@@ -2,14 +2,15 @@
 
 Ciphertext is bound to its column and row (`sealed_for`), so that it cannot be moved to another.
 
-The stores that do hold identity, encrypted: `patients`, `staff`, `inbox.body`, `inbox_conflicts.body`,
-`quarantine.body`, `quarantine.closed_note`, `aliases.value`, `fhir_resources.body`.
+Columns that hold identity, encrypted: `patients`, `staff`, `inbox.body`, `inbox_conflicts.body`,
+`quarantine.body`, `quarantine.closed_note`, `aliases.value`,
+`fhir_resources.body`.
 """
 
 from __future__ import annotations
 
 from store.tables.access import AuditEntry, SessionEnded, WebhookSeen
-from store.tables.alerts import UNTOLD, AlertDelivery, AlertRecord
+from store.tables.alerts import UNREPORTED, AlertDelivery, AlertRecord
 from store.tables.claims import CONTROL_COUNTER, Batch, ClaimLine, ClaimVersion, Counter, ReplyFile, Transmission
 from store.tables.columns import UtcDateTime, sealed_for
 from store.tables.encounters import (
@@ -27,7 +28,7 @@ from store.tables.encounters import (
 from store.tables.inbox import (
     EXPIRES,
     CertificationRow,
-    FeedHeard,
+    FeedSeen,
     FhirResource,
     FhirSubscription,
     Inbox,
@@ -43,7 +44,7 @@ __all__ = [
     "NOTICE",
     "NOTICES",
     "STOCK_NOTICE",
-    "UNTOLD",
+    "UNREPORTED",
     "AlertDelivery",
     "AlertRecord",
     "Alias",
@@ -57,7 +58,7 @@ __all__ = [
     "CustodyRecord",
     "Encounter",
     "EncounterEvent",
-    "FeedHeard",
+    "FeedSeen",
     "FhirResource",
     "FhirSubscription",
     "Inbox",

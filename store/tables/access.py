@@ -1,4 +1,4 @@
-"""Tables of access: the audit, and what must not be accepted a second time."""
+"""Tables of access: the audit, signed messages seen, sessions ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from store.tables.columns import UtcDateTime
 
 
 class WebhookSeen(SQLModel, table=True):
-    """A signed message that was taken, so that a copy of it is refused. Forgotten when its time is over."""
+    """A signed message that was accepted, so that a copy is refused. Deleted when its time is over."""
 
     __tablename__ = "webhook_seen"
 
@@ -20,7 +20,7 @@ class WebhookSeen(SQLModel, table=True):
 
 
 class SessionEnded(SQLModel, table=True):
-    """A session of the board that was signed out before its time. Forgotten when its time is over."""
+    """A session of the board that was signed out before its time. Deleted when its time is over."""
 
     __tablename__ = "sessions_ended"
 
@@ -29,7 +29,7 @@ class SessionEnded(SQLModel, table=True):
 
 
 class AuditEntry(SQLModel, table=True):
-    """Who looked at or changed what. `actor` is a token's name, `target` an opaque id."""
+    """Who read or changed what. `actor` is a token's name, `target` an opaque id."""
 
     __tablename__ = "audit"
 

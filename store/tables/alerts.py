@@ -9,14 +9,14 @@ from sqlmodel import Field, SQLModel
 
 from store.tables.columns import UtcDateTime
 
-UNTOLD = text("state != told_state OR escalations != told_escalations OR severity != told_severity")
-"""The alerts whose last change nobody was told of; asked every two seconds, while alerts are never deleted."""
+UNREPORTED = text("state != told_state OR escalations != told_escalations OR severity != told_severity")
+"""Alerts with an unreported change; queried every two seconds, and alerts are never deleted."""
 
 
 class AlertRecord(SQLModel, table=True):
-    """An alert from its opening to its end. State: open, acknowledged, resolved; never deleted.
+    """An alert. State: open, acknowledged, resolved; never deleted.
 
-    `told_…` is what the desk last told its destinations of.
+    `told_state`, `told_severity`, `told_escalations`: as last reported to the destinations.
     """
 
     __tablename__ = "alerts"
@@ -46,14 +46,14 @@ class AlertRecord(SQLModel, table=True):
     told_state: str = ""
     told_severity: str = ""
     told_escalations: int = 0
-    __table_args__ = (Index("ix_alerts_untold", "alert_id", postgresql_where=UNTOLD, sqlite_where=UNTOLD),)
+    __table_args__ = (Index("ix_alerts_untold", "alert_id", postgresql_where=UNREPORTED, sqlite_where=UNREPORTED),)
 
 
 class AlertDelivery(SQLModel, table=True):
     """One message about alerts of one cause to one destination; its body is made from the alerts when it is sent.
 
     State: waiting, delivered, dead (given up: refused for good, or too old). `change` is opened, escalated, worsened,
-    acknowledged, resolved, or standing (all that stand, said again).
+    acknowledged, resolved, or standing (every unresolved alert, repeated).
     """
 
     __tablename__ = "alert_deliveries"

@@ -15,8 +15,8 @@ from store.tables.columns import UtcDateTime
 class ClaimVersion(SQLModel, table=True):
     """One version of one claim. `state` is one of `domain.billing.submission.model.State`; `control_number` is CLM01, gap-free.
 
-    `frequency` is 1 original, 7 replacement, 8 void. `standing` is what the life after emission came to: the state it would
-    have were it not superseded, amounts, dates by which somebody must act. `decided_at` is the moment of the newest
+    `frequency` is 1 original, 7 replacement, 8 void. `standing` is the status after emission: the state it would
+    have were it not superseded, amounts, dates by which a role must act. `decided_at` is the moment of the newest
     decision that was kept.
     """
 
@@ -45,12 +45,12 @@ class ClaimVersion(SQLModel, table=True):
 
 
 class Transmission(SQLModel, table=True):
-    """A version that went out, once. The file is rendered from this row, as often as a crash asks for it.
+    """A version that was sent, once. The file is rendered from this row, again after a crash.
 
     `interchange` (ISA13) counts without a gap for each receiver and mode; claims of one batch share it, `set_number` (ST02)
-    tells them apart. `replaces_event` is the reply that named the
-    payer's number of the claim this one replaces or voids. `insured_mark` and `parties_mark` are HMAC of who the file names:
-    patient and insured; provider, payer and submitter. They tell a later correction, and nothing else.
+    distinguishes them. `replaces_event` is the payer response with the payer claim control number of the claim that this
+    one replaces or voids. `insured_mark` and `parties_mark` are HMAC of who the file names: patient and insured; provider,
+    payer and submitter. They show that one was corrected later, and nothing else.
     """
 
     __tablename__ = "transmissions"
@@ -76,9 +76,9 @@ class Transmission(SQLModel, table=True):
 
 
 class Batch(SQLModel, table=True):
-    """An interchange that takes several claims of one trading partner and form while it is open.
+    """An interchange that collects claims of one trading partner and form while it is open.
 
-    It takes claims until it is closed, whoever closes it; then its file is rendered from its transmissions, once.
+    When it is closed, its file is rendered from its transmissions, once.
     """
 
     __tablename__ = "batches"
@@ -95,7 +95,7 @@ class Batch(SQLModel, table=True):
 
 
 class ReplyFile(SQLModel, table=True):
-    """A file of replies that was taken in. `digest` is HMAC of its content; `moved_at` None until it left the inbox."""
+    """A payer response file that was imported. `digest` is HMAC of its content; `moved_at` is None while it is in the inbox."""
 
     __tablename__ = "reply_files"
 
@@ -128,7 +128,7 @@ CONTROL_COUNTER = "claim control number"
 
 
 class Counter(SQLModel, table=True):
-    """Gap-free numbers, taken in the transaction of the row that carries them."""
+    """A counter of gap-free numbers; incremented in the transaction of the row that has the number."""
 
     __tablename__ = "counters"
 

@@ -12,10 +12,10 @@ from store.tables.columns import UtcDateTime
 
 
 class Encounter(SQLModel, table=True):
-    """The reading side of an encounter: what the last decision showed.
+    """An encounter as the last decision showed it.
 
-    `next_sequence` is taken under the row's lock and belongs to the inbox alone. `acted_sequence` and `acted_at` name the
-    newest decision that any activity began to carry out: a late retry of an older one stops there.
+    `next_sequence` is incremented under the row's lock by the inbox alone. `acted_sequence` and `acted_at` name the
+    newest decision that an activity began to carry out: a late retry of an older one stops there.
     """
 
     __tablename__ = "encounters"
@@ -41,20 +41,20 @@ class Encounter(SQLModel, table=True):
 
 
 NOTICE = "cart.identity.shared"
-"""Type of a notice: another encounter's event tells this one that a cell identifier is carried twice."""
+"""Type of a notice: another patient's encounter has one of this encounter's cell identifiers."""
 
 
 STOCK_NOTICE = "cart.stock.used"
-"""Type of a notice: a dose charted for another patient changes what this encounter's centre has at hand."""
+"""Type of a notice: a dose charted for another patient changes the stock of this encounter's center."""
 
 
 NOTICES = (NOTICE, STOCK_NOTICE)
 
 
 class EncounterEvent(SQLModel, table=True):
-    """An event's place in an encounter. Holder events stand in every encounter they concern.
+    """An event's place in an encounter. Holder events are in every encounter they concern.
 
-    A row of a type of `NOTICES` names an event of another encounter and is none of this one's own.
+    A row of a type of `NOTICES` names an event of another encounter.
     """
 
     __tablename__ = "encounter_events"
@@ -83,7 +83,7 @@ class Alias(SQLModel, table=True):
 
 
 class Patient(SQLModel, table=True):
-    """The vault: who the patient is. `identity` is ciphertext; `mrn_key` is HMAC(mrn, facility) for matching."""
+    """The vault: the identity of a patient. `identity` is ciphertext; `mrn_key` is HMAC(mrn, facility) for matching."""
 
     __tablename__ = "patients"
 
@@ -94,7 +94,7 @@ class Patient(SQLModel, table=True):
 
 
 class Staff(SQLModel, table=True):
-    """The vault: who a staff pseudonym is."""
+    """The vault: the name of a staff pseudonym."""
 
     __tablename__ = "staff"
 
@@ -120,7 +120,7 @@ class CustodyRecord(SQLModel, table=True):
 
 
 class CustodyIndex(SQLModel, table=True):
-    """The index over the chains, one row each time a chain grows; names encounters by value, so that their rows may go."""
+    """The index over the chains: one row for each growth of a chain; no foreign key, so that encounters may be deleted."""
 
     __tablename__ = "custody_index"
 

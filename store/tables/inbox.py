@@ -52,17 +52,17 @@ class InboxConflict(SQLModel, table=True):
 
 
 EXPIRES = text("expires_at IS NOT NULL")
-"""The few entries that go by themselves; asked for twice a minute, while the others stay for good."""
+"""The few entries that expire; queried twice a minute, while the others are kept for good."""
 
 
 class Quarantine(SQLModel, table=True):
     """An event that could not be matched, mapped or believed.
 
-    State: waiting (until its subject is known, or a replay by hand), released, invalid (does not fit the catalogue),
-    conflict (another body of an event that still waits), unmapped (a message that could not be translated), aside (of
-    somebody of whom nothing is known here, on a feed of the whole hospital: released like one that waits, gone at
-    `expires_at`), closed (by hand), erased (with its patient). `event_id` is the one the event keeps when it is released.
-    `closed_from` is the state it had before somebody closed it; `closed_because` says why, `closed_note` the rest of it, sealed.
+    State: waiting (until its subject is known, or a replay), released, invalid (does not fit the catalog),
+    conflict (another body of an event that still waits), unmapped (a message that could not be translated), `aside` (a
+    retained message of an unmatched patient, on a feed of the whole hospital: released like one that waits, deleted at
+    `expires_at`), closed (by a role), erased (with its patient). `event_id` is the one the event keeps when it is released.
+    `closed_from` is the state before the closing; `closed_because` the reason, `closed_note` a sealed note.
     """
 
     __tablename__ = "quarantine"
@@ -91,7 +91,7 @@ class Quarantine(SQLModel, table=True):
 
 
 class QuarantineKey(SQLModel, table=True):
-    """A keyed hash by which a waiting event would be matched: it is tried again when one of them becomes known."""
+    """A keyed hash that matches a waiting event: the event is tried again when the hash becomes known."""
 
     __tablename__ = "quarantine_keys"
 
@@ -100,7 +100,7 @@ class QuarantineKey(SQLModel, table=True):
 
 
 class CertificationRow(SQLModel, table=True):
-    """The reading side of certificates that events brought. `holder_key` is HMAC(holder)."""
+    """One change of a certificate, for reading. `holder_key` is HMAC(holder)."""
 
     __tablename__ = "certifications"
 
@@ -115,7 +115,7 @@ class CertificationRow(SQLModel, table=True):
 
 
 class RecordMerge(SQLModel, table=True):
-    """Two record numbers are one patient's. Either may stand first; what is known by one is known by the other."""
+    """Two record numbers of one patient, in either order: what is found by one is found by the other."""
 
     __tablename__ = "record_merges"
 
@@ -125,8 +125,8 @@ class RecordMerge(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcDateTime)
 
 
-class FeedHeard(SQLModel, table=True):
-    """When a sender was last heard, whatever it sent: also what was refused or has nothing to do with CAR-T."""
+class FeedSeen(SQLModel, table=True):
+    """When a feed was last received, counting refused messages and those unrelated to CAR-T."""
 
     __tablename__ = "feeds_heard"
 
@@ -135,7 +135,7 @@ class FeedHeard(SQLModel, table=True):
 
 
 class FhirSubscription(SQLModel, table=True):
-    """How far the notifications of a subscription go, which of their numbers were skipped, when they were asked for."""
+    """The last notification number of a subscription, the numbers that are missing, and when they were requested."""
 
     __tablename__ = "fhir_subscriptions"
 

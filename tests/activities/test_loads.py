@@ -16,7 +16,8 @@ from sqlalchemy import event
 from store.engine import Database
 from store.queries.claims import claim_keys
 from store.tables import Encounter
-from tests.contract.recording import NOW, Recorder, feed, live_site, recorder
+from tests.kit.recorder import NOW, Recorder, feed, recorder
+from tests.kit.site import live_site
 from workflows.messages import ClaimMoment, ClaimQuestion, Question
 
 Act = Callable[[Recorder, str, int, datetime], object]

@@ -1,4 +1,4 @@
-"""Stock is shared: a dose charted for one patient of a centre comes off what the next one's gate counts, as corrected."""
+"""Stock is shared: a dose charted for one patient of a center reduces the stock for the next one's gate, with corrections."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _asked: list[str] = []
 """Questions so far: each has a moment of its own, as decisions of one moment are remembered."""
 
 
-def told(r: Recorder, encounter: str) -> int:
+def notified(r: Recorder, encounter: str) -> int:
     """How often the encounter was woken by another patient's doses."""
     with r.service.db.read() as session:
         mine = select(EncounterEvent).where(EncounterEvent.encounter_id == encounter)
@@ -71,29 +71,29 @@ async def test_doses_of_another_patient_come_off_the_stock_until_they_are_retrac
         assert missing(r, encounter) == ""
         await r.post([dose(2, "ORD-C", "2026-06-08T08:00:00-04:00"), dose(3, "ORD-C", "2026-06-08T16:00:00-04:00")])
         assert missing(r, encounter).endswith("2 of 3 reported doses were given since")
-        assert told(r, encounter) == 2, (
+        assert notified(r, encounter) == 2, (
             "a gate that closes by another patient's dose must not wait for its own next fact"
         )
         undo = {"of": {"source": "urn:test:stock", "id": "stock-3"}, "reason": "wrong patient", "signer": "staff-1"}
         await r.post(event(4, "cart.correction.made", "ORD-C", "2026-06-08T18:00:00-04:00", undo | {"retract": True}))
         assert missing(r, encounter) == ""
-        assert told(r, encounter) == 3
+        assert notified(r, encounter) == 3
 
 
-async def test_only_a_dose_that_counts_against_the_centre_wakes_its_other_patients(tmp_path: Path) -> None:
+async def test_only_a_dose_that_counts_against_the_center_wakes_its_other_patients(tmp_path: Path) -> None:
     async with recorder(tmp_path) as r:
         await r.post([e for e in feed("c_mcl_outpatient_crs") if e["type"] != "cart.medication.administered"])
         mine = [e for e in feed("a_mcl_medicare_inpatient") if e["time"] < "2026-06-09"]
         encounter = (await r.post(mine))["receipts"][0]["encounter_id"]
         away, uncounted = (dose(number, "ORD-C", "2026-06-08T08:00:00-04:00") for number in (1, 2))
-        away["data"]["facility"] = "another_centre"
+        away["data"]["facility"] = "another_center"
         uncounted["data"]["drug"] = "dexamethasone"
         await r.post([away, uncounted])
-        assert told(r, encounter) == 0
+        assert notified(r, encounter) == 0
         move = {"of": {"source": "urn:test:stock", "id": "stock-1"}, "reason": "wrong place", "signer": "staff-1"}
         right = away["data"] | {"facility": "st_mary"}
         corrected = event(
             3, "cart.correction.made", "ORD-C", "2026-06-08T18:00:00-04:00", move | {"replacement": right}
         )
         await r.post([corrected, corrected])
-        assert told(r, encounter) == 1
+        assert notified(r, encounter) == 1

@@ -1,4 +1,4 @@
-"""A slow first try of an activity and its retry, side by side on one database: nothing is said twice."""
+"""A slow first try of an activity and its retry, side by side on one database: nothing is logged twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.kit.rows import alert_row
 
 PAGER = Destination(name="pager", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9"), secret=bytes(24))
 DAY = timedelta(days=1)
-SHELF = ConfigCache("current", None, SITE_FILE)
+CONFIG = ConfigCache("current", None, SITE_FILE)
 
 
 def side_by_side(db: Database, once: Callable[[Session], object]) -> None:
@@ -49,7 +49,7 @@ def alert() -> AlertRecord:
     return alert_row(key="one")
 
 
-def test_the_desk_tells_once(db: Database) -> None:
+def test_the_escalation_notifies_once(db: Database) -> None:
     with db.write() as session:
         session.add(alert())
     where = Destinations(destinations=(PAGER,))
@@ -58,18 +58,16 @@ def test_the_desk_tells_once(db: Database) -> None:
         assert len(session.exec(select(AlertDelivery)).all()) == 1
 
 
-def test_the_watch_opens_an_alert_once_and_asks_nothing_about_encounters_without_one(
-    db: Database, keys: Keyring
-) -> None:
+def test_the_watch_opens_an_alert_once_and_reads_nothing_of_encounters_without_one(db: Database, keys: Keyring) -> None:
     due = {"key": "k", "kind": "authorization_expiring", "title": "the decision", "due": (e.NOW + DAY).isoformat()}
     with db.write() as session:
         session.add(Encounter(encounter_id="enc_near", created_at=e.NOW, view={"deadlines": [due]}))
         session.add(Encounter(encounter_id="enc_quiet", created_at=e.NOW, view={"deadlines": []}))
-    side_by_side(db, lambda session: watch(session, keys, SHELF.site(), SHELF.rules(), e.NOW))
+    side_by_side(db, lambda session: watch(session, keys, CONFIG.site(), CONFIG.rules(), e.NOW))
     with db.read() as session:
         standing = select(AlertRecord).where(AlertRecord.encounter_id == "enc_near")
         assert len(session.exec(standing).all()) == 1
-        assert set(deadlines_near(session, SHELF.rules(), e.NOW)) == {"enc_near"}
+        assert set(deadlines_near(session, CONFIG.rules(), e.NOW)) == {"enc_near"}
 
 
 def test_the_first_numbers_of_a_counter_are_taken_side_by_side_without_a_gap(db: Database) -> None:

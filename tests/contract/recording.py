@@ -22,11 +22,8 @@ from activities.alerting.escalate import work
 from app.tools import contract
 from domain.events.care import InfusionStarted
 from tests.kit.files import SAMPLES
-from tests.kit.files import SITE_FILE as SITE
 from tests.kit.recorder import NOW, Recorder, feed, recorder
-from tests.kit.site import live_site
 
-__all__ = ["ANSWERS", "NOW", "SITE", "Recorder", "feed", "live_site", "record", "recorder"]
 ANSWERS = contract.ROOT / "answers"
 
 
@@ -92,7 +89,7 @@ async def _refusals(r: Recorder, events: list[dict[str, Any]]) -> None:
     stray = infused | {"id": "stray", "subject": "ORD-UNHEARD-OF"}
     await r.post([*rest, first, broken, stray], "receipts")
     entry = (await r.http.get("/v1/quarantine?state=invalid")).json()["entries"][0]["quarantine_id"]
-    r.answers["closing"] = {"by": "coordinator", "because": "corrected", "note": "sent anew with its number"}
+    r.answers["closing"] = {"by": "coordinator", "because": "corrected", "note": "sent again with its number"}
     await r.send("quarantine_entry", "POST", f"/v1/quarantine/{entry}/close", r.answers["closing"])
     await r.send("quarantine", "GET", "/v1/quarantine")
     await r.send("problem", "GET", "/v1/encounters/ORD-UNHEARD-OF")
@@ -109,13 +106,13 @@ async def _held(r: Recorder) -> None:
     alert = r.answers["alerts"]["alerts"][0]["alert_id"]
     await r.send("alert", "POST", f"/v1/alerts/{alert}/acknowledge", r.answers["acknowledgement"])
     await r.send("causes", "GET", "/v1/alerts/causes")
-    await _told(r)
+    await _undelivered(r)
 
 
-async def _told(r: Recorder) -> None:
-    """The desk tells an address where nobody answers."""
-    nobody = Destination(name="paging", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9/"), secret=bytes(24))
-    nowhere = Destinations(destinations=(nobody,))
+async def _undelivered(r: Recorder) -> None:
+    """Deliver to an address where no server answers."""
+    unreachable = Destination(name="paging", kind="webhook", url=AnyHttpUrl("http://127.0.0.1:9/"), secret=bytes(24))
+    nowhere = Destinations(destinations=(unreachable,))
     with r.service.db.write() as session:
         work(session, nowhere, NOW, timedelta(hours=4))
     await asyncio.to_thread(deliver, r.service.db, nowhere, NOW)

@@ -32,7 +32,7 @@ async def recorded(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any
     return await record(tmp_path_factory.mktemp("recording"))
 
 
-def test_every_answer_has_one_schema_and_one_example_and_nothing_else_stands_there() -> None:
+def test_every_answer_has_one_schema_and_one_example_and_there_is_no_other_file() -> None:
     files = {path.name for path in ANSWERS.iterdir()}
 
     assert files == {f"{name}.{kind}.json" for name in NAMES for kind in ("schema", "example")}
@@ -57,7 +57,7 @@ def test_the_example_is_valid_and_exact(name: str) -> None:
     assert read.model_dump(mode="json", by_alias=True) == body
 
 
-async def test_a_gateway_answers_as_the_contract_says(recorded: Mapping[str, Any]) -> None:
+async def test_a_gateway_answers_by_the_contract(recorded: Mapping[str, Any]) -> None:
     assert set(recorded) == set(NAMES)
     for name, body in recorded.items():
         validator(name).validate(body)

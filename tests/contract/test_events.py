@@ -27,7 +27,7 @@ def validator(event_type: str) -> Draft202012Validator:
     return Draft202012Validator(schema, format_checker=FormatChecker())
 
 
-def test_every_type_has_one_schema_and_one_example_and_nothing_else_stands_there() -> None:
+def test_every_type_has_one_schema_and_one_example_and_there_is_no_other_file() -> None:
     files = {path.name for path in EVENTS.iterdir()}
 
     assert files == {f"{event_type}.{kind}.json" for event_type in TYPES for kind in ("schema", "example")}

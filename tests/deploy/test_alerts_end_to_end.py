@@ -132,13 +132,13 @@ def test_a_dead_worker_calls_and_silences_its_symptoms(watch: Watch) -> None:
     assert watch.receiver.find("CartInboxUndelivered") is None
 
 
-def test_an_alert_of_the_desk_arrives_through_alertmanager_and_its_end_too(watch: Watch) -> None:
+def test_an_alert_and_its_end_arrive_through_alertmanager(watch: Watch) -> None:
     world, now = watch.world, datetime.now(UTC)
     name = world.encounter()
     world.alert(name, "stock_missing", owner="pharmacy", title="Two doses are missing", action="Order them.")
     where = AnyHttpUrl(f"http://{watch.alertmanager}")
     destinations = Destinations(destinations=(Destination(name="am", kind="alertmanager", url=where),))
-    _tell(world, destinations, now)
+    _deliver(world, destinations, now)
 
     def of_kind(status: str) -> tuple[str, dict[str, Any]] | None:
         return next(
@@ -152,7 +152,7 @@ def test_an_alert_of_the_desk_arrives_through_alertmanager_and_its_end_too(watch
             None,
         )
 
-    receiver, alert = eventually(lambda: of_kind("firing"), "delivery of the desk's alert")
+    receiver, alert = eventually(lambda: of_kind("firing"), "delivery of the alert")
     assert receiver == "page"
     assert (alert["annotations"]["summary"], alert["annotations"]["next_step"]) == (
         "Two doses are missing",
@@ -162,11 +162,11 @@ def test_an_alert_of_the_desk_arrives_through_alertmanager_and_its_end_too(watch
         for row in session.exec(select(AlertRecord).where(AlertRecord.kind == "stock_missing")):
             row.state, row.resolved_at = "resolved", now
             session.add(row)
-    _tell(world, destinations, datetime.now(UTC))
-    eventually(lambda: of_kind("resolved"), "the end of the desk's alert")
+    _deliver(world, destinations, datetime.now(UTC))
+    eventually(lambda: of_kind("resolved"), "the end of the alert")
 
 
-def _tell(world: World, destinations: Destinations, now: datetime) -> None:
+def _deliver(world: World, destinations: Destinations, now: datetime) -> None:
     with world.db.write() as session:
         work(session, destinations, now, timedelta(hours=4))
     assert deliver(world.db, destinations, now) >= 1

@@ -48,7 +48,7 @@ def test_no_panel_is_missing_from_the_written_files() -> None:
         assert written == text, RUN
 
 
-def test_grafana_and_the_consoles_ask_the_same() -> None:
+def test_grafana_and_the_consoles_use_the_same_queries() -> None:
     for name, panel in PANELS:
         query = BUILD.query_of(panel)
         asked = json.loads((DEPLOY / "grafana" / "dashboards" / f"{name}.json").read_text())["panels"]
@@ -63,7 +63,7 @@ def test_there_is_a_dashboard_for_every_question() -> None:
 @pytest.mark.parametrize(
     ("name", "panel"), PANELS, ids=lambda value: value["title"] if isinstance(value, dict) else value
 )
-def test_a_panel_asks_for_metrics_that_exist(name: str, panel: dict[str, str]) -> None:
+def test_a_panel_uses_metrics_that_exist(name: str, panel: dict[str, str]) -> None:
     asked = metrics_in(panel["query"])
     assert asked
     assert asked <= documented() | recorded()
@@ -87,7 +87,7 @@ def test_every_query_can_be_parsed(program: Callable[[str], str], tmp_path: Path
     assert done.returncode == 0, done.stderr
 
 
-def test_grafana_panels_lie_on_the_grid_and_name_the_provisioned_source() -> None:
+def test_grafana_panels_are_on_the_grid_and_name_the_provisioned_source() -> None:
     source = yaml.safe_load((DEPLOY / "grafana" / "provisioning" / "datasources" / "prometheus.yml").read_text())
     for path in (DEPLOY / "grafana" / "dashboards").glob("*.json"):
         taken: set[tuple[int, int]] = set()
@@ -129,7 +129,7 @@ def test_a_panel_is_answered_with_data(prometheus: str, name: str, panel: dict[s
 
 
 def test_nothing_to_count_is_shown_as_zero(prometheus: str) -> None:
-    panel = {"query": "cart_holds{kind='never heard of'}", "empty": "good"}
+    panel = {"query": "cart_holds{kind='unknown'}", "empty": "good"}
     (only,) = answers(prometheus, BUILD.query_of(panel))
     assert only["value"][1] == "0"
 

@@ -65,7 +65,7 @@ def test_every_variable_is_a_setting(path: Path) -> None:
     assert set(NAMED.findall(path.read_text())) <= known
 
 
-def test_a_gateway_that_others_can_reach_is_told_who_may_call() -> None:
+def test_a_gateway_that_others_can_reach_has_a_list_of_callers() -> None:
     """Without an access file it would refuse to start."""
     reached = {"http_host": "0.0.0.0"}
     image = (DEPLOY / "Dockerfile").read_text()
@@ -153,9 +153,9 @@ def test_gateways_on_kubernetes_serve_mllp_only_where_its_manifest_was_applied()
     for path in files_of(settings):
         assert sources[mounted[str(path.parent)]]["optional"] is True
     service = next(d for d in documents() if d["kind"] == "Service" and d["metadata"]["name"] == "cart-mllp")
-    (door,) = service["spec"]["ports"]
+    (published,) = service["spec"]["ports"]
     ports = {one["name"]: one["containerPort"] for one in gateway["ports"]}
-    assert ports[door["targetPort"]] == settings.mllp_port
+    assert ports[published["targetPort"]] == settings.mllp_port
     policy = next(d for d in documents() if d["kind"] == "NetworkPolicy" and d["metadata"]["name"] == "mllp-in")
     assert [one["port"] for one in policy["spec"]["ingress"][0]["ports"]] == [settings.mllp_port]
 
@@ -171,7 +171,7 @@ def files_of(settings: GatewaySettings) -> list[Path]:
     return [path for path in found if path]
 
 
-def test_no_secret_stands_in_a_manifest() -> None:
+def test_no_secret_is_in_a_manifest() -> None:
     for path in (DEPLOY / "compose.yml", *KUBERNETES):
         for line in path.read_text().splitlines():
             found = re.search(r"(?i)^\s*\w*(password|pwd)\w*:\s*(\S+)", line)
@@ -264,7 +264,7 @@ def spelling(requirement: str) -> str:
     return re.sub(r"[._-]+", "-", re.split(r"[\[><=~]", requirement)[0].strip().lower())
 
 
-def test_the_image_runs_as_nobody_of_the_machine() -> None:
+def test_the_image_runs_as_a_user_unknown_to_the_machine() -> None:
     lines = (DEPLOY / "Dockerfile").read_text().splitlines()
     user = next(line for line in reversed(lines) if line.startswith("USER"))
     assert user == "USER 10001:10001"

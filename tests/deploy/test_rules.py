@@ -17,7 +17,7 @@ from tests.kit.promql import ALERTS, RULES, documented, metrics_in, recorded
 
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.test.yml"))
 SENT = {"CartEncounterAlert"}
-"""Sent to Alertmanager by the alert desk."""
+"""Sent to Alertmanager by alert delivery."""
 
 ROOT = DEPLOY.parent
 Find = Callable[[str], str]
@@ -66,7 +66,7 @@ def test_every_alert_has_a_case_that_fires_it_and_one_that_does_not() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ALERTS))
-def test_every_alert_says_who_and_what_next(name: str) -> None:
+def test_every_alert_states_the_owner_and_the_next_step(name: str) -> None:
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert rule["labels"]["owner"]
@@ -83,7 +83,7 @@ def test_no_runbook_is_left_without_its_alert() -> None:
     assert {path.stem for path in (DEPLOY / "runbooks").glob("*.md")} == set(ALERTS) | SENT
 
 
-def test_rules_ask_only_for_metrics_that_exist() -> None:
+def test_rules_use_only_metrics_that_exist() -> None:
     known = documented() | recorded()
     for path in RULES:
         for group in yaml.safe_load(path.read_text())["groups"]:

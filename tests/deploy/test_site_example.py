@@ -37,7 +37,7 @@ def test_lakeside_is_certified_for_yescarta_alone(site: Site) -> None:
         ('npi = "1234560013"', 'npi = "1234560014"', "facilities.0.npi"),
         ('tax_id = "13-3456701"', 'tax_id = "00-3456701"', "facilities.2.tax_id"),
         ('time_zone = "America/New_York"', 'time_zone = "America/Nowhere"', "facilities.0.time_zone"),
-        ('service = "collection"', 'service = "room_and_board"', "room_and_board stands twice"),
+        ('service = "collection"', 'service = "room_and_board"', "room_and_board is listed twice"),
         ('submitter_id = "STMARYCTN01"', 'submitter_id = "STMARY*CTN"', "submitter_id"),
         ('receiver_id = "EXMACJK"', 'receiver_id = "A RECEIVER TOO LONG"', "payers.0.receiver_id"),
     ],
@@ -58,7 +58,7 @@ def test_a_mistake_is_named(right: str, wrong: str, named: str) -> None:
         ("live", "live", "shadow", "shadow"),
     ],
 )
-def test_a_claim_is_live_only_where_installation_facility_and_payer_say_so(
+def test_a_claim_is_live_only_where_installation_facility_and_payer_are_live(
     site: Site, installation: str, facility: str, payer: str, mode: str
 ) -> None:
     house = site.facilities[0].model_copy(update={"mode": facility})
@@ -67,5 +67,5 @@ def test_a_claim_is_live_only_where_installation_facility_and_payer_say_so(
     assert made.mode_of(site.payers[0].model_copy(update={"mode": payer}), house.key) == mode
 
 
-def test_a_facility_that_nobody_knows_is_in_shadow(site: Site) -> None:
+def test_an_unknown_facility_is_in_shadow(site: Site) -> None:
     assert site.mode_of(site.payers[0].model_copy(update={"mode": "live"}), "nowhere") == "shadow"

@@ -1,4 +1,4 @@
-"""Every package that is shipped stands in NOTICE; the lock names no index."""
+"""Every package that is shipped is in NOTICE; the lock names no index."""
 
 from __future__ import annotations
 

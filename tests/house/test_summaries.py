@@ -1,4 +1,4 @@
-"""Every timer and every activity says in the Temporal UI what it is: no bare entry stands in the timeline of a run."""
+"""Every timer and every activity has a summary in the Temporal UI: no bare entry is in the timeline of a run."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ def test_the_file_written_is_a_table_of_the_rulebook(
     [
         ("prices.pdf", b"%PDF", "expected a .csv or .xlsx"),
         ("prices.xlsx", b"not a workbook", "cannot be read as xlsx"),
-        ("prices.csv", b"HCPCS Code,Payment Limit\nQ2053,1\n", "do not say from when"),
-        ("prices.csv", as_csv([*ROWS, ROWS[-1]]).encode(), "stands twice"),
+        ("prices.csv", b"HCPCS Code,Payment Limit\nQ2053,1\n", "do not state the effective dates"),
+        ("prices.csv", as_csv([*ROWS, ROWS[-1]]).encode(), "listed twice"),
         ("prices.csv", as_csv([*ROWS[:-1], ["Q2053", "words", "", "9.99"]]).encode(), "moved from"),
         ("missing.csv", None, "cannot be read as csv"),
     ],
@@ -86,7 +86,7 @@ def test_a_bad_file_leaves_everything_as_it_was(
     assert not out.exists()
 
 
-def test_the_file_must_be_of_the_quarter_asked_for(tmp_path: Path, rules: Rulebook) -> None:
+def test_the_file_must_be_of_the_requested_quarter(tmp_path: Path, rules: Rulebook) -> None:
     file = tmp_path / "prices.csv"
     file.write_text(as_csv(ROWS))
     with pytest.raises(AspFileError, match="holds the prices of 2026Q3"):

@@ -1,4 +1,4 @@
-"""A patient with unmistakable identifiers goes through every door, failures on the way; no file, log or answer names her."""
+"""A patient with unmistakable identifiers passes every receiver, with failures; no file, log or answer names her."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain.custody.entries import CustodyEntry
-from intake.hl7.receiver import Hl7Door
+from intake.hl7.receiver import Hl7Receiver
 from intake.site_mapping import parse_mapping
 from store.chain import append_custody
 from tests.kit import events as e
@@ -32,7 +32,7 @@ async def test_no_file_log_or_answer_names_the_patient(
         await gateway.post(event) for event in (*e.feed(), conflict, invalid, stray, b'{"CANARY', [stray, invalid])
     ]
     mapping = parse_mapping((DEPLOY / "hl7.example.toml").read_text())
-    door = Hl7Door(gateway.db, gateway.keys, mapping, lambda: e.NOW, lambda: None)
+    door = Hl7Receiver(gateway.db, gateway.keys, mapping, lambda: e.NOW, lambda: None)
     acknowledged = [door.take(message) for name in ("story", "merge", "broken") for message in recorded(name)]
     encounter = answers[1].json()["encounter_id"]
     with gateway.db.write() as session:

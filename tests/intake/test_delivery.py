@@ -1,4 +1,4 @@
-"""Delivery: a few of an encounter at once, again after every failure, without end."""
+"""Delivery: a few notes of an encounter at once, tried again after every failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Store = tuple[Database, Keyring]
 
 
 class Encounters:
-    """Stands for the workflows: takes notes, fails when told to, and counts the calls under way."""
+    """In place of the workflows: accepts notes, fails on request, and counts the calls under way."""
 
     def __init__(self, failures: float = 0.0, away: bool = False) -> None:
         self.noted: dict[str, list[int]] = defaultdict(list)
@@ -87,7 +87,7 @@ async def test_a_backlog_is_delivered_in_its_order_a_few_at_once(store: Store) -
     assert encounters.most_of_one == delivery.TOGETHER
 
 
-async def test_what_came_before_a_failure_is_not_delivered_again(store: Store) -> None:
+async def test_notes_delivered_before_a_failure_are_not_delivered_again(store: Store) -> None:
     post_patients(store, patients=1, events=7)
     encounters = Encounters()
     failing = [6]
@@ -138,7 +138,7 @@ async def test_what_was_delivered_but_not_marked_is_delivered_again_with_the_sam
     assert len(encounters.keys) == 2
 
 
-async def test_the_database_may_go_away_and_come_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_delivery_resumes_after_a_database_outage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     encounters = Encounters()
     deliverer = Deliverer(store[0], encounters.deliver, poll_seconds=0.01)
     with store[0].engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Feed health: who was heard when, and who fell silent."""
+"""Feed health: when each feed was last seen, and which one is silent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from sqlmodel import select
 
 from intake.feed_health import FeedWatch
-from intake.feed_last_seen import Hearing
+from intake.feed_last_seen import FeedLastSeen
 from intake.hl7.message import read
-from intake.hl7.receiver import Hl7Door
+from intake.hl7.receiver import Hl7Receiver
 from intake.inbox.receive import receive
 from intake.site_mapping import parse_mapping
 from store.engine import Database
@@ -36,7 +36,7 @@ def states(db: Database) -> list[str]:
         return sorted(session.exec(select(AlertRecord.state)))
 
 
-def test_a_silent_feed_alerts_once_and_is_resolved_when_heard_again(store: tuple[Database, Keyring]) -> None:
+def test_a_silent_feed_alerts_once_and_is_resolved_when_received_again(store: tuple[Database, Keyring]) -> None:
     db, keys = store
     clock = Clock()
     watch = FeedWatch(db, {"scheduling": 2 * HOUR}, clock)
@@ -54,14 +54,14 @@ def test_a_silent_feed_alerts_once_and_is_resolved_when_heard_again(store: tuple
     assert states(db) == ["open", "resolved"]
 
 
-def test_a_feed_is_heard_by_what_it_sends_and_not_only_by_what_is_ours(
+def test_a_feed_is_seen_by_every_message_and_not_only_by_those_about_our_patients(
     store: tuple[Database, Keyring],
 ) -> None:
     """A scheduling system that books other clinics' patients all day is not silent."""
     db, keys = store
     clock = Clock()
     mapping = parse_mapping((DEPLOY / "hl7.example.toml").read_text())
-    door = Hl7Door(db, keys, mapping, clock, lambda: None)
+    door = Hl7Receiver(db, keys, mapping, clock, lambda: None)
     watch = FeedWatch(db, mapping.longest_silences, clock)
     dietitian, unknown = recorded("story")[16], recorded("broken")[0]
     for message, code in ((dietitian, "AA"), (unknown, "AE")):
@@ -77,8 +77,8 @@ def test_a_feed_is_heard_by_what_it_sends_and_not_only_by_what_is_ours(
 
 def test_a_busy_feed_costs_one_note_in_a_while(store: tuple[Database, Keyring]) -> None:
     db, _ = store
-    hearing, now = Hearing(db), e.NOW
+    notes, now = FeedLastSeen(db), e.NOW
     for second in range(40):
-        hearing.heard("scheduling", now + timedelta(seconds=second))
+        notes.note("scheduling", now + timedelta(seconds=second))
         with db.read() as session:
             assert last_seen(session)["scheduling"] == now + timedelta(seconds=second - second % 15)

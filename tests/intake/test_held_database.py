@@ -19,7 +19,7 @@ from app.api.actors import Actor
 from app.process.gateway import create_gateway
 from app.process.serving import PATIENCE
 from intake.hl7.mllp import MllpServer
-from intake.hl7.receiver import SEND_AGAIN, Hl7Door
+from intake.hl7.receiver import SEND_AGAIN, Hl7Receiver
 from intake.site_mapping import parse_mapping
 from store.engine import WHILE_HELD, Database
 from store.keys import Keyring
@@ -81,7 +81,7 @@ def timed(call: Any) -> tuple[httpx.Response, float]:
     return answer, time.monotonic() - began
 
 
-def test_the_gateway_keeps_nobody_waiting_longer_than_promised() -> None:
+def test_no_sender_waits_longer_than_promised() -> None:
     assert PATIENCE + WHILE_HELD < SOON
 
 
@@ -114,7 +114,7 @@ async def test_mllp_asks_for_the_message_again_and_names_it(store: tuple[Databas
     """Forty senders at once, more than are worked on together: each is answered within one wait and a little more."""
     path, keys = str(store[0].engine.url.database), store[1]
     db = Database(f"sqlite:///{path}", patience=1.5)
-    door = Hl7Door(db, keys, parse_mapping((DEPLOY / "hl7.example.toml").read_text()), lambda: e.NOW, lambda: None)
+    door = Hl7Receiver(db, keys, parse_mapping((DEPLOY / "hl7.example.toml").read_text()), lambda: e.NOW, lambda: None)
     server = MllpServer(door, "127.0.0.1", 0)
     port = await server.start()
     clients = [Client(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(40)]

@@ -57,7 +57,7 @@ def test_relative_texts_become_dates_and_moments() -> None:
     }
 
 
-def test_a_suffix_tells_runs_apart_everywhere() -> None:
+def test_a_suffix_distinguishes_runs_everywhere() -> None:
     given_feed = feed(event(data={"bag_id": "BAG{run}"}))
 
     [one], [two] = expand(given_feed, ANCHOR, suffix="-1"), expand(given_feed, ANCHOR, suffix="-2")

@@ -25,7 +25,7 @@ CATALOGUE = {path.name.removesuffix(".example.json"): path for path in sorted(EX
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
-def test_every_event_of_the_catalogue_cut_at_any_byte_is_no_event(name: str) -> None:
+def test_every_event_of_the_catalog_cut_at_any_byte_is_no_event(name: str) -> None:
     event: dict[str, Any] = json.loads(CATALOGUE[name].read_bytes())
     attributes = {f"ce-{key}": str(value) for key, value in event.items() if key != "data"}
     for headers, body in (

@@ -1,4 +1,4 @@
-"""A simulated cohort in a store: the real intake, the real decisions, the real alert desk, and no Temporal between."""
+"""A simulated cohort in a store: the real intake, the real decisions, the real alert escalation, and no Temporal between."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AT = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 
 
 def play(world: World, encounters: int, seed: int, days: int) -> int:
-    """Every event through the inbox, then one decision for each encounter with what follows from it, the watch and the desk.
+    """Every event through the inbox, then one decision for each encounter with its effects, the watch and the escalation.
 
     Returns:
         How many events were accepted.

@@ -15,7 +15,7 @@ Row = tuple[str, str]
 
 
 def out_of_date(written: str, made: str) -> list[str]:
-    """The rows that the code no longer makes, or the first that stands at another place."""
+    """The rows that the code no longer makes, or the first at another place."""
     before, after = list(_rows(written)), list(_rows(made))
     gone = list((Counter(before) - Counter(after)).elements())
     if gone:

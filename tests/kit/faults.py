@@ -24,13 +24,15 @@ class Faults(client.Interceptor, worker.Interceptor):
         armed: (workflow id, activity, "before" or "after") still to fail, once each.
         away: workflows whose activities find no database, with how many more tries do not.
         on_away: called at each of those tries.
-        seen: what failed.
+        seen: what failed on demand.
+        failed: (workflow id, activity) of every try that failed by itself.
     """
 
     armed: list[tuple[str, str, str]] = field(default_factory=list)
     away: dict[str, int] = field(default_factory=dict)
     on_away: Callable[[], object] = lambda: None
     seen: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Failing(next, self)
@@ -59,7 +61,11 @@ class _Failing(ActivityInboundInterceptor):
             raise OperationalError("the database is away", None, ConnectionError())
         if self.faults.strike(info.workflow_id, info.activity_type, "before"):
             raise ConnectionError("nothing was done")
-        answer = await super().execute_activity(input)
+        try:
+            answer = await super().execute_activity(input)
+        except Exception:
+            self.faults.failed.append((info.workflow_id or "", info.activity_type))
+            raise
         if self.faults.strike(info.workflow_id, info.activity_type, "after"):
             raise Lost("the answer is lost")
         return answer

@@ -25,7 +25,7 @@ TOKEN = "a-token-of-the-tests"
 
 @dataclass
 class Gateway:
-    """A client with the token, and what stands behind it."""
+    """A client with the token, and the parts behind it."""
 
     api: FastAPI
     http: httpx.AsyncClient

@@ -12,7 +12,7 @@ from intake.hl7.batch import messages_of
 from intake.hl7.framing import END, RETURN, START
 from intake.hl7.message import Message, read
 from intake.hl7.mllp import MllpServer
-from intake.hl7.receiver import Hl7Door
+from intake.hl7.receiver import Hl7Receiver
 from intake.site_mapping import SiteMapping, parse_mapping
 from store.engine import Database
 from store.keys import Keyring
@@ -60,10 +60,10 @@ class Client:
 
 @dataclass
 class Mllp:
-    """The server's address and what stands behind it."""
+    """The server's address and the parts behind it."""
 
     port: int
-    door: Hl7Door
+    door: Hl7Receiver
     db: Database
     keys: Keyring
     woken: list[int]
@@ -81,7 +81,7 @@ def mapping() -> SiteMapping:
 async def mllp(store: tuple[Database, Keyring], mapping: SiteMapping) -> AsyncIterator[Mllp]:
     db, keys = store
     woken: list[int] = []
-    door = Hl7Door(db, keys, mapping, lambda: e.NOW, lambda: woken.append(1))
+    door = Hl7Receiver(db, keys, mapping, lambda: e.NOW, lambda: woken.append(1))
     server = MllpServer(door, "127.0.0.1", 0)
     port = await server.start()
     yield Mllp(port, door, db, keys, woken)

@@ -41,7 +41,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def find(self, name: str) -> tuple[str, dict[str, Any]] | None:
-        """Where the alert of that name arrived, and what it said."""
+        """The receiver of the alert of that name, and its content."""
         return next((each for each in self.delivered if each[1]["labels"]["alertname"] == name), None)
 
 

@@ -86,7 +86,7 @@ AT: Stories = {
     "infusion": (_before_infusion, -1),
     "monitoring": (_monitored, 3),
 }
-"""Each stage with a story that stands in it, and the day on which the path is taken."""
+"""Each stage with a story in it, and the day of the path."""
 
 STAGE_OF_DAY = {day: stage for stage, (_, day) in AT.items()}
 

@@ -26,7 +26,7 @@ from app.process.worker import build_worker
 from app.settings import Settings
 from intake.delivery import Deliverer
 from intake.inbox.receive import Disposition, receive
-from intake.workflow_client import TemporalDoor
+from intake.workflow_client import WorkflowClient
 from store.claims import versions_of
 from store.config import ConfigCache
 from store.engine import Database
@@ -128,7 +128,7 @@ class World:
                 receipt
             )
             encounter = receipt.encounter_id or encounter
-        await Deliverer(self.db, TemporalDoor(self.server.client).deliver).drain()
+        await Deliverer(self.db, WorkflowClient(self.server.client).deliver).drain()
         return encounter
 
     def handle(self, encounter: str) -> WorkflowHandle[Any, Any]:

@@ -195,31 +195,31 @@ def sending(tmp_path: Path) -> Iterator[Stack]:
 
 
 async def test_nothing_but_the_vault_and_the_claims_themselves_names_the_patient(sending: Stack) -> None:
-    stack, said = sending, []
+    stack, shown = sending, []
     keys = read_keyring(stack.data_dir / "keys.json")
     events = canary(expand(next(s for s in scenarios() if s.feed.name[0] == "a").feed, ANCHOR))
 
     accepted = stack.request("POST", "/v1/events", json=events)
     assert {one["disposition"] for one in accepted.json()["receipts"]} == {"accepted"}, accepted.text
-    said.append(accepted.content)
+    shown.append(accepted.content)
     stack.settled(ORDER)
     for path, body in bad(events):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         answer = stack.request("POST", path, content=content, headers={"Content-Type": "application/json"})
         assert answer.status_code < 500, (path, answer.text)
         assert answer.status_code >= 400 or path in ("/v1/events", "/v1/fhir"), (path, answer.text)
-        said.append(answer.content)
-    said.append(httpx.get(f"{stack.ready['http']}/v1/encounters/{MRN}?token={MRN}").content)
+        shown.append(answer.content)
+    shown.append(httpx.get(f"{stack.ready['http']}/v1/encounters/{MRN}?token={MRN}").content)
     acknowledged = mllp(stack)
     assert b"|AA|" in acknowledged
     assert b"|AR|" in acknowledged or b"|AE|" in acknowledged
-    said.append(acknowledged)
+    shown.append(acknowledged)
 
     log = stack.data_dir / "logs" / "worker.log"
     was = broken_row(stack, keys, "cart.coding.completed", {"principal_diagnosis": f"{FAMILY} {MRN}"})
     stack.post([events[0] | {"id": "wake-1", "type": "cart.evidence.added", "data": imaging()}])
     eventually(lambda: "InvalidEvent" in log.read_text(), "the worker's failure is in its log")
-    said += [httpx.get(stack.ready["metrics"]).content, json.dumps(stack.get(f"/v1/encounters/{ORDER}")).encode()]
+    shown += [httpx.get(stack.ready["metrics"]).content, json.dumps(stack.get(f"/v1/encounters/{ORDER}")).encode()]
     broken_row(stack, keys, "cart.coding.completed", was)
     stack.settled(ORDER)
 
@@ -237,14 +237,14 @@ async def test_nothing_but_the_vault_and_the_claims_themselves_names_the_patient
     eventually(lambda: not [one for one in inbox.iterdir() if one.is_file()], "the files are put where they belong")
 
     paths = ("", "/timeline", "/holds", "/claims", "/claims/C", "/alerts", "/explain")
-    said += [json.dumps(stack.get(f"/v1/encounters/{ORDER}{path}")).encode() for path in paths]
+    shown += [json.dumps(stack.get(f"/v1/encounters/{ORDER}{path}")).encode() for path in paths]
     listed = ("encounters", "alerts", "alerts/causes", "alerts/deliveries", "quarantine", "audit", "worklists/unbilled")
-    said += [json.dumps(stack.get(f"/v1/{path}")).encode() for path in listed]
-    said += [stack.request("GET", "/metrics").content, httpx.get(stack.ready["metrics"]).content]
-    said.append(stack.request("GET", f"/v1/encounters/{ORDER}/{FAMILY}").content)
+    shown += [json.dumps(stack.get(f"/v1/{path}")).encode() for path in listed]
+    shown += [stack.request("GET", "/metrics").content, httpx.get(stack.ready["metrics"]).content]
+    shown.append(stack.request("GET", f"/v1/encounters/{ORDER}/{FAMILY}").content)
     kept = await histories(stack, keys)
 
-    assert named_in(b"\n".join(said)) == [], "answers, errors, metrics, alerts, audit"
+    assert named_in(b"\n".join(shown)) == [], "answers, errors, metrics, alerts, audit"
     assert named_in(kept) == [], "histories"
     files = {path.relative_to(stack.data_dir): path for path in stack.data_dir.rglob("*") if path.is_file()}
     assert named_in("\n".join(map(str, files)).encode()) == [], "file names"

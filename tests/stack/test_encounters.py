@@ -70,7 +70,7 @@ def finished(stack: Stack, subject: str, scenario: Scenario) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("letter", sorted(SCENARIOS))
-def test_a_scenario_gives_what_stands_beside_it(stack: Stack, letter: str) -> None:
+def test_a_scenario_gives_the_expected_file_beside_it(stack: Stack, letter: str) -> None:
     subject, events = events_of(SCENARIOS[letter], f"-once-{letter}")
     receipts = stack.post(events)
     assert {receipt["disposition"] for receipt in receipts} == {"accepted"}
@@ -79,7 +79,7 @@ def test_a_scenario_gives_what_stands_beside_it(stack: Stack, letter: str) -> No
 
 
 def test_a_missing_layer_holds_before_anything_is_collected(own_stack: Stack) -> None:
-    """On a stack of its own: certificates are the centre's, and another encounter's feed may have brought them."""
+    """On a stack of its own: certificates belong to the center, and another encounter's feed may have brought them."""
     scenario = SCENARIOS["d"]
     parts = {event.part for event in scenario.feed.events} - {"first"}
     subject, events = events_of(scenario, "-first-d", without=parts)

@@ -51,14 +51,14 @@ def cloud_events(patient: str) -> list[Any]:
     """Referred, booked, moved, cancelled, booked again."""
     place = {"stage": "apheresis", "facility": "st_mary", "setting": "outpatient"}
     booking = {"appointment_id": f"A-{patient}"}
-    told = [
+    messages = [
         ("cart.appointment.booked", booking | place | {"starts_at": "2026-04-01T09:00:00-04:00"}),
         ("cart.appointment.rescheduled", booking | {"starts_at": "2026-04-02T09:00:00-04:00"}),
         ("cart.appointment.cancelled", booking),
         ("cart.appointment.booked", booking | place | {"starts_at": "2026-04-03T09:00:00-04:00"}),
     ]
     events = [e.referral(f"r-{patient}", f"ORD-{patient}", mrn=f"MRN-{patient}")]
-    for number, (kind, data) in enumerate(told):
+    for number, (kind, data) in enumerate(messages):
         event = e.event(f"{patient}-{number}", kind, data, subject=f"ORD-{patient}")
         events.append(event | {"time": (DAY + timedelta(hours=number)).isoformat()})
     return events
@@ -66,21 +66,21 @@ def cloud_events(patient: str) -> list[Any]:
 
 def messages(patient: str) -> list[Any]:
     """The same by HL7, where the referral comes as an event."""
-    told = (("S12", "20260401090000"), ("S13", "20260402090000"), ("S15", ""), ("S12", "20260403090000"))
+    messages = (("S12", "20260401090000"), ("S13", "20260402090000"), ("S15", ""), ("S12", "20260403090000"))
     return [
         e.referral(f"r-{patient}", f"ORD-{patient}", mrn=f"MRN-{patient}"),
         *(
             f"MSH|^~\\&|CADENCE|STMARY|CART|HUB|{DAY + timedelta(hours=number):%Y%m%d%H%M%S}||SIU^{trigger}^SIU_S12|"
             f"{patient}-{number}|P|2.5\rSCH|PLC|A-{patient}||||||CARTAPH|60|min|^^^{starts}|||||||||||||||ORD-{patient}\r"
             f"PID|1||MRN-{patient}^^^STMARY^MR\rRGS|1\rAIL|1||APH1\r".encode()
-            for number, (trigger, starts) in enumerate(told)
+            for number, (trigger, starts) in enumerate(messages)
         ),
     ]
 
 
 @dataclass
 class Tally:
-    """What the senders were told, and how often they had to send again."""
+    """What the senders received, and how often they had to send again."""
 
     acknowledged: int = 0
     again: int = 0
@@ -169,7 +169,7 @@ def postgresql(stack: Stack) -> Iterator[Callable[[], None] | None]:
         backends = psutil.Process(postmaster).children(recursive=True)
         os.kill(postmaster, signal.SIGKILL)
         psutil.wait_procs(backends, timeout=20)
-        # Where nobody reaps the dead postmaster its number looks alive: its lock files are taken away by hand.
+        # Where no process reaps the dead postmaster, its number looks alive: remove its lock files.
         for lock in (directory / "postmaster.pid", *directory.glob(".s.PGSQL.*"), *socket_locks(server.get_uri())):
             lock.unlink(missing_ok=True)
         server.ensure_postgres_running()

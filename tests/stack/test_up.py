@@ -27,7 +27,7 @@ def up(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_every_part_serves_when_the_ready_line_stands(stack: Stack) -> None:
+def test_every_part_serves_when_the_ready_line_appears(stack: Stack) -> None:
     assert httpx.get(stack.ready["http"] + "/healthz").status_code == 200
     assert httpx.get(stack.ready["http"] + "/readyz").status_code == 200
     assert httpx.get(stack.ready["ui"]).status_code == 200
@@ -98,9 +98,9 @@ def test_a_directory_of_the_same_name_where_it_is_started_is_not_taken_for_the_p
     settings = Settings(data_dir=tmp_path)
     install(settings)
     for child in _children(StackOptions(tmp_path), settings)[1:]:
-        told = subprocess.run([*child.command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert told.returncode == 0, told.stderr
-        assert child.name in told.stdout
+        shown = subprocess.run([*child.command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert shown.returncode == 0, shown.stderr
+        assert child.name in shown.stdout
 
 
 @pytest.fixture(scope="module")

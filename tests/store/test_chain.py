@@ -1,4 +1,4 @@
-"""The chain of identity: what is appended, and that any tampering shows."""
+"""The chain of identity: what is appended; any tampering is found."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def records(session: Session) -> list[CustodyRecord]:
     return list(session.exec(select(CustodyRecord).order_by(col(CustodyRecord.position))))
 
 
-def test_doing_it_again_appends_nothing_and_a_late_record_goes_to_the_end(
+def test_repeating_appends_nothing_and_a_late_record_is_appended_last(
     db: Database, keys: Keyring, encounter: str
 ) -> None:
     assert keep(db, keys, entry("a", 1), entry("c", 3)) == 2
@@ -52,7 +52,7 @@ def test_doing_it_again_appends_nothing_and_a_late_record_goes_to_the_end(
     with db.read() as session:
         kept = records(session)
     assert [record.key for record in kept] == ["a", "c", "b"]
-    assert [record.key for record in chain.standing_records(kept)] == ["a", "b", "c"]
+    assert [record.key for record in chain.records_in_effect(kept)] == ["a", "b", "c"]
     assert check_chain(kept) is None
 
 
@@ -73,11 +73,11 @@ def test_a_change_is_a_correction_a_loss_is_a_retraction_and_both_keep_the_origi
         ("a#3", "correction"),
     ]
     assert check_chain(kept) is None
-    standing = chain.standing_records(kept)
+    standing = chain.records_in_effect(kept)
     assert [json.loads(record.content)["location"] for record in standing] == ["Lab 2"]
 
 
-def test_staff_stand_in_the_chain_under_pseudonyms(db: Database, keys: Keyring, encounter: str) -> None:
+def test_staff_are_in_the_chain_under_pseudonyms(db: Database, keys: Keyring, encounter: str) -> None:
     keep(db, keys, entry("a", by="Jane Doe", second_verifier="Jim Roe", verified_by=["Jane Doe", "Jim Roe"]))
     with db.read() as session:
         text = records(session)[0].content
@@ -151,7 +151,7 @@ def broken(db: Database) -> list[tuple[str | None, int]]:
     return [(found.encounter_id, found.position) for found in check_ledger(chains, index(db))]
 
 
-def test_a_stay_stands_in_the_chain_under_a_pseudonym_that_stays_the_same(db: Database, keys: Keyring) -> None:
+def test_a_stay_is_in_the_chain_under_a_constant_pseudonym(db: Database, keys: Keyring) -> None:
     encounter = str(receive(db, keys, e.referral(), e.NOW, "t").encounter_id)
     infused = CustodyEntry("k", e.NOW, {"step": "infused", "admission_id": "VISIT-4711"})
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""A database of an earlier release opens and carries on, whatever its claims were in the middle of."""
+"""A database of an earlier release opens, and claims under way in it continue."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from store import claims
 from store.engine import Database
 from store.tables import ClaimVersion as Row
 from store.tables import Encounter, Transmission
-from tests.domain.billing.submission.course import START, Course
-from tests.domain.billing.submission.test_next_step import played, story
+from tests.domain.billing.submission.course import START, Course, played, story
 
 KEY = ("enc", "C", 1)
 BEHIND = {"payer": "aetna", "through": "2026-06-29", "total": "100.00"}
@@ -128,7 +127,7 @@ REBILLS = [
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
 @pytest.mark.parametrize(("before", "then", "versions"), [*MIDDLES, *REBILLS])
-def test_a_claim_in_the_middle_of_anything_goes_on(
+def test_a_claim_under_way_continues(
     db: Database, before: str, then: str, versions: str, shape: Callable[[Row], dict[str, Any]]
 ) -> None:
     course = played(before)
@@ -163,7 +162,7 @@ def test_the_keys_of_the_column_are_those_of_every_release(db: Database) -> None
     assert json.loads(json.dumps(void)) == void
 
 
-def test_a_payment_that_was_noted_before_secondary_payers_were_followed(db: Database) -> None:
+def test_a_payment_recorded_before_secondary_payers_were_followed(db: Database) -> None:
     kept(db, played("due base; send; numbered 1; paid 1"))
     rewritten(db, lambda row: {"paid": "900.00", "patient_responsibility": "100.00", "state": "paid"})
     with db.read() as session:

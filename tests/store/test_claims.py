@@ -1,4 +1,4 @@
-"""What holds for claims holds on both databases: one number, one version, one file, whoever works beside whom."""
+"""Claims on both databases: one number, one version, one file under concurrent work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The migrations and the tables say the same, on both engines."""
+"""Migrations and tables agree, on both engines."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def links(encounter: str) -> list[dict[str, Any]]:
     return made
 
 
-def test_an_installation_of_the_first_schema_comes_to_the_newest_with_everything_it_has(empty: Database) -> None:
+def test_an_installation_of_the_first_schema_migrates_to_the_newest_without_loss(empty: Database) -> None:
     to(empty, "0001")
     known = fill(empty, set())
     to(empty, "0004")
@@ -149,7 +149,7 @@ def rows(db: Database, names: set[str]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def test_what_every_decision_and_the_desk_ask_goes_by_an_index(db: Database) -> None:
+def test_queries_of_decisions_and_escalation_use_an_index(db: Database) -> None:
     holders = select(Inbox).where(col(Inbox.holder_event).is_(True)).order_by(Inbox.event_id)
     alerts = select(func.count(), func.max(AlertRecord.alert_id)).where(unreported())  # type: ignore[arg-type]
     last = select(func.max(Inbox.received_at)).where(Inbox.feed == "scheduling")

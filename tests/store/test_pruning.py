@@ -1,4 +1,4 @@
-"""What is past its time goes, and nothing that somebody waits for or that bills."""
+"""Pruning removes what is past its time, and nothing that awaits a response or bills."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def pruned(r: Recorder, inbox: Path, now: datetime, *, dry_run: bool = False) ->
     return prune(r.service.db, rules, r.activities.claim_life.outbox, inbox, now, "operator", dry_run=dry_run)
 
 
-def put(r: Recorder, encounter: str, state: str, untold: bool, standing: str = "") -> None:
+def put(r: Recorder, encounter: str, state: str, unanswered: bool, standing: str = "") -> None:
     with r.service.db.write() as session:
         row = session.get_one(ClaimVersion, (encounter, "C", 1, 1))
-        row.state, row.standing = state, row.standing | {"untold": untold, "state": standing or state}
+        row.state, row.standing = state, row.standing | {"untold": unanswered, "state": standing or state}
         session.add(row)
 
 
@@ -54,15 +54,17 @@ async def test_a_claim_file_stays_until_it_was_answered_and_its_time_is_over(r: 
     send(r, encounter)
     (path,) = files(r)
     after = LATER + span(r, "keep_exchanged_files")
-    put(r, encounter, "transmitted", untold=False)
-    assert pruned(r, inbox, after + timedelta(days=900)).claim_files == 0, "nobody answered it"
+    put(r, encounter, "transmitted", unanswered=False)
+    assert pruned(r, inbox, after + timedelta(days=900)).claim_files == 0, "no response to the claim"
 
-    put(r, encounter, "superseded", untold=False, standing="transmitted")
-    assert pruned(r, inbox, after + timedelta(days=900)).claim_files == 0, "nobody answered what was replaced"
-    put(r, encounter, "voided", untold=False)
-    assert pruned(r, inbox, after + timedelta(days=900)).claim_files == 0, "nobody answered the void"
+    put(r, encounter, "superseded", unanswered=False, standing="transmitted")
+    assert pruned(r, inbox, after + timedelta(days=900)).claim_files == 0, (
+        "no response to the version that was replaced"
+    )
+    put(r, encounter, "voided", unanswered=False)
+    assert pruned(r, inbox, after + timedelta(days=900)).claim_files == 0, "no response to the void"
 
-    put(r, encounter, "paid", untold=False)
+    put(r, encounter, "paid", unanswered=False)
     assert pruned(r, inbox, after - timedelta(hours=1)).claim_files == 0, "its time is not over"
     before = counts(r)
     would = pruned(r, inbox, after + timedelta(hours=1), dry_run=True)
@@ -76,15 +78,15 @@ async def test_a_claim_file_stays_until_it_was_answered_and_its_time_is_over(r: 
     assert files(r) == [], "it is not written again"
 
 
-async def test_a_shadow_file_that_nobody_will_answer_goes_after_its_time(r: Recorder, tmp_path: Path) -> None:
+async def test_a_shadow_file_without_a_response_is_removed_after_its_time(r: Recorder, tmp_path: Path) -> None:
     encounter = await encounter_of(r)
     send(r, encounter)
-    put(r, encounter, "transmitted", untold=True)
+    put(r, encounter, "transmitted", unanswered=True)
     after = LATER + span(r, "keep_exchanged_files") + timedelta(hours=1)
     assert pruned(r, tmp_path / "inbox", after).claim_files == 1
 
 
-async def test_a_payers_file_goes_when_it_was_taken_in_and_no_other(r: Recorder, tmp_path: Path) -> None:
+async def test_only_an_imported_payer_file_is_removed(r: Recorder, tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     for name in (f"processed/{DIGEST[:24]}.x12", "processed/strange.x12", "quarantine/torn.x12", "new.835"):
         (inbox / name).parent.mkdir(parents=True, exist_ok=True)
@@ -98,9 +100,7 @@ async def test_a_payers_file_goes_when_it_was_taken_in_and_no_other(r: Recorder,
     assert left == {"processed/strange.x12", "quarantine/torn.x12", "new.835"}
 
 
-async def test_who_read_what_stays_for_its_years_and_the_pruning_itself_is_on_record(
-    r: Recorder, tmp_path: Path
-) -> None:
+async def test_access_records_are_kept_for_their_years_and_pruning_is_audited(r: Recorder, tmp_path: Path) -> None:
     kept = span(r, "keep_access_records")
     assert kept >= timedelta(days=6 * 365)
     with r.service.db.write() as session:

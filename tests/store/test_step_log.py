@@ -1,4 +1,4 @@
-"""Steps of the log: each thing that was committed is told once, by reference; what was rolled back is not told."""
+"""Steps of the log: each committed change is logged once, by reference; a rolled-back one is not logged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.kit.events import NOW, booking, referral
 Lines = list[tuple[str, dict[str, object]]]
 
 
-def told(caplog: pytest.LogCaptureFixture) -> Lines:
+def logged(caplog: pytest.LogCaptureFixture) -> Lines:
     lines: Lines = [
         (record.getMessage(), vars(record)["facts"]) for record in caplog.records if record.name == log.name
     ]
@@ -25,13 +25,13 @@ def told(caplog: pytest.LogCaptureFixture) -> Lines:
     return lines
 
 
-def test_an_event_is_told_by_what_became_of_it(db: Database, keys: Keyring, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_event_is_logged_with_its_disposition(db: Database, keys: Keyring, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, log.name)
     waiting = receive(
         db, keys, booking() | {"type": "cart.appointment.cancelled", "data": {"appointment_id": "APPT-9"}}, NOW, "a"
     )
     assert waiting.quarantine_id
-    assert told(caplog) == [
+    assert logged(caplog) == [
         (
             "event.quarantined",
             {
@@ -45,7 +45,7 @@ def test_an_event_is_told_by_what_became_of_it(db: Database, keys: Keyring, capl
     ]
 
     taken = receive(db, keys, referral(), NOW, "scheduling")
-    lines = told(caplog)
+    lines = logged(caplog)
     assert ("encounter.opened", {"encounter": taken.encounter_id}) in lines
     accepted = {
         "encounter": taken.encounter_id,
@@ -60,27 +60,27 @@ def test_an_event_is_told_by_what_became_of_it(db: Database, keys: Keyring, capl
     again = receive(db, keys, referral(), NOW + timedelta(hours=1), "scheduling")
     assert again.event_id == taken.event_id
     repeated = {"event_id": taken.event_id, "encounter": taken.encounter_id, "feed": "scheduling"}
-    assert told(caplog) == [("event.duplicate", repeated)]
+    assert logged(caplog) == [("event.duplicate", repeated)]
 
     receive(db, keys, referral() | {"time": NOW.isoformat()}, NOW, "scheduling")
-    assert [step for step, _ in told(caplog)] == ["event.conflict", "alert.opened"]
+    assert [step for step, _ in logged(caplog)] == ["event.conflict", "alert.opened"]
 
 
-def test_what_a_type_or_a_field_says_is_not_told(db: Database, keys: Keyring, caplog: pytest.LogCaptureFixture) -> None:
+def test_values_of_types_and_fields_are_not_logged(
+    db: Database, keys: Keyring, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, log.name)
     receive(db, keys, referral() | {"type": "Quetzalcoatl", "id": "MRN-CANARY-77"}, NOW, "scheduling")
     receive(db, keys, referral(), NOW, "scheduling")
-    text = repr(told(caplog))
+    text = repr(logged(caplog))
     assert "event.quarantined" in text
     assert not [word for word in ("Quetz", "CANARY", "1961", "ORD-1", "ref-1") if word in text]
 
 
-def test_nothing_is_told_of_a_transaction_that_failed(
-    db: Database, keys: Keyring, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failed_transaction_logs_nothing(db: Database, keys: Keyring, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, log.name)
     taken = receive(db, keys, referral(), NOW, "scheduling")
-    told(caplog)
+    logged(caplog)
 
     def fail() -> None:
         with db.write() as session:
@@ -90,15 +90,15 @@ def test_nothing_is_told_of_a_transaction_that_failed(
 
     with pytest.raises(RuntimeError):
         fail()
-    assert told(caplog) == []
+    assert logged(caplog) == []
 
 
-def test_claims_and_alerts_are_told_at_each_change_of_state(
+def test_claims_and_alerts_are_logged_at_each_change_of_state(
     db: Database, keys: Keyring, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, log.name)
     encounter = receive(db, keys, referral(), NOW, "scheduling").encounter_id
-    told(caplog)
+    logged(caplog)
     with db.write() as session:
         session.add(alert(encounter))
         session.add(claim(encounter))
@@ -108,7 +108,7 @@ def test_claims_and_alerts_are_told_at_each_change_of_state(
     with db.write() as session:
         session.get_one(AlertRecord, "alr_1").escalations = 1
         session.get_one(ClaimVersion, (encounter, "C", 1, 1)).payer = "uhc"
-    lines = told(caplog)
+    lines = logged(caplog)
     steps = [step for step, _ in lines]
     assert sorted(steps[:2]) == ["alert.opened", "claim.held"]
     assert sorted(steps[2:4]) == ["alert.acknowledged", "claim.transmitted"]

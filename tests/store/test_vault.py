@@ -49,13 +49,13 @@ def test_every_sealed_column_is_resealed() -> None:
     assert binary == {sealed.name for sealed in rotation.SEALED}
 
 
-def test_a_rotation_seals_everything_anew_and_the_old_key_opens_nothing_more(
+def test_a_rotation_seals_everything_again_and_the_old_key_opens_nothing(
     db: Database, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rotation, "BATCH", 2)
     old = rotation.read_keyring(key_file)
     encounter = str([receive(db, old, event, e.NOW, "t").encounter_id for event in e.feed()][-1])
-    receive(db, old, e.custody("lost", subject="nobody", coi="nobody"), e.NOW, "t")
+    receive(db, old, e.custody("lost", subject="unmatched", coi="unmatched"), e.NOW, "t")
     with db.write() as session:
         append_custody(session, old, encounter, [CustodyEntry("k", e.NOW, {"by": "Jane Doe"})], e.NOW)
     before = seen(db, old, encounter)
@@ -200,28 +200,30 @@ def closed(db: Database, keys: Keyring) -> tuple[str, dict[str, str]]:
     return encounter, {"mrn": patient["mrn"], "name": name, "born": born, "order": "ORD-1"}
 
 
-def test_originals_are_recognised_by_number_or_by_name_with_birth_date_and_nobody_elses_is_lost(
+def test_originals_are_recognized_by_number_or_by_name_with_birth_date_and_no_other_is_lost(
     db: Database, keys: Keyring
 ) -> None:
     encounter, patient = closed(db, keys)
-    nobody = {"mrn": "0", "name": "Doe^Jane", "born": "19900101", "order": "1"}
+    stub = {"mrn": "0", "name": "Doe^Jane", "born": "19900101", "order": "1"}
     mine = [
-        kept(db, keys, HL7.format(**nobody | {"mrn": patient["mrn"]}), "unmapped"),
+        kept(db, keys, HL7.format(**stub | {"mrn": patient["mrn"]}), "unmapped"),
         kept(db, keys, HL7.format(**patient | {"mrn": "0", "order": "1"}), "released"),
         kept(db, keys, HL7.format(**patient | {"order": "2"}), "conflict"),
     ]
     others = [
-        kept(db, keys, HL7.format(**nobody), "unmapped"),
-        kept(db, keys, HL7.format(**nobody | {"mrn": patient["mrn"] + "7"}), "unmapped"),
-        kept(db, keys, HL7.format(**nobody | {"mrn": "1" + patient["mrn"]}), "released"),
-        kept(db, keys, HL7.format(**nobody | {"name": patient["name"]}), "unmapped"),
+        kept(db, keys, HL7.format(**stub), "unmapped"),
+        kept(db, keys, HL7.format(**stub | {"mrn": patient["mrn"] + "7"}), "unmapped"),
+        kept(db, keys, HL7.format(**stub | {"mrn": "1" + patient["mrn"]}), "released"),
+        kept(db, keys, HL7.format(**stub | {"name": patient["name"]}), "unmapped"),
     ]
     erase_patient(db, keys, encounter, "privacy officer", e.NOW)
     assert states(db, *mine) == ["erased"] * 3
     assert states(db, *others) == ["unmapped", "unmapped", "released", "unmapped"]
 
 
-def test_notes_claims_and_files_lose_the_patient_and_keep_the_bill(db: Database, keys: Keyring, tmp_path: Path) -> None:
+def test_erasure_removes_the_patient_from_notes_claims_and_files_and_keeps_the_bill(
+    db: Database, keys: Keyring, tmp_path: Path
+) -> None:
     encounter, patient = closed(db, keys)
     approval = {"number": "PA-CANARY-7", "decision": "approved", "valid_from": "2026-03-01", "valid_to": "2026-06-01"}
     receive(db, keys, e.event("pa-1", "cart.authorization.decided", approval), e.NOW, "t")
@@ -278,7 +280,7 @@ def test_numbers_that_join_events_still_do_after_erasure(db: Database, keys: Key
     assert not [one for one in after if "APPT" in one]
 
 
-def test_what_comes_again_after_erasure_is_still_a_duplicate(db: Database, keys: Keyring) -> None:
+def test_a_repeated_event_after_erasure_is_still_a_duplicate(db: Database, keys: Keyring) -> None:
     encounter = fill(db, keys)
     with db.write() as session:
         session.get_one(Encounter, encounter).status = "closed"

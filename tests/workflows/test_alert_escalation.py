@@ -1,4 +1,4 @@
-"""The alert desk on the real server: it escalates at the time of the alert, by a durable timer, and when it is told to look."""
+"""Alert escalation on the real server: it escalates at the time of the alert, by a durable timer, and on a signal."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def escalations(world: World, alert_id: str) -> int:
         return session.get_one(AlertRecord, alert_id).escalations
 
 
-async def test_an_alert_nobody_takes_is_escalated_at_its_time(world: World) -> None:
-    """The next timer of the desk ends with the alert's time to acknowledge: no schedule looks every hour."""
+async def test_an_unacknowledged_alert_is_escalated_on_time(world: World) -> None:
+    """The next timer of the escalation ends with the alert's time to acknowledge: no schedule looks every hour."""
     now = datetime.now(UTC)
-    bell = AlertPoller(world.db, world.server.client)
+    poller = AlertPoller(world.db, world.server.client)
     with world.db.write() as session:
         session.add(alert("alr_late", now - timedelta(minutes=1)))
         session.add(alert("alr_soon", now + timedelta(minutes=30)))
     try:
-        count, _, _ = bell.to_do()
+        count, _, _ = poller.to_do()
         assert count >= 2
-        await bell.look()
+        await poller.look()
         await world.eventually(lambda: escalations(world, "alr_late") == 1, "the first escalation")
         handle = world.server.client.get_workflow_handle(ALERT_ESCALATION_ID)
-        await world.eventually(lambda: bell.to_do()[0] == 0, "the desk to have told")
+        await world.eventually(lambda: poller.to_do()[0] == 0, "the escalation to have run")
         assert escalations(world, "alr_soon") == 0
         await world.server.fast_forward(handle, timedelta(minutes=31))
         await world.eventually(lambda: escalations(world, "alr_soon") == 1, "the second escalation")

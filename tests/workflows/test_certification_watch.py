@@ -45,19 +45,19 @@ def watch_alerts(
         (-1, "certificate_expired", "expired"),
     ],
 )
-def test_a_certificate_is_told_of_in_its_tightest_band(
+def test_a_certificate_is_reported_in_its_narrowest_range_of_days(
     rules: Rulebook, left: int, kind: str | None, band: str | None
 ) -> None:
-    paper = WatchedCertificate("fact", None, "a" * 40, NOW.date() + timedelta(days=left))
-    found = [alert for alert in watch_alerts([paper], rules) if alert.kind.startswith("certificate")]
+    certificate = WatchedCertificate("fact", None, "a" * 40, NOW.date() + timedelta(days=left))
+    found = [alert for alert in watch_alerts([certificate], rules) if alert.kind.startswith("certificate")]
     assert [alert.kind for alert in found] == ([kind] if kind else [])
     assert all(alert.key.endswith(f".{band}") and alert.owner and alert.action for alert in found)
 
 
 @given(st.dates(date(2020, 1, 1), date(2040, 1, 1)))
 def test_a_certificate_has_one_alert_or_none_and_one_without_an_end_has_none(rules: Rulebook, end: date) -> None:
-    papers = [WatchedCertificate("fact", None, "a" * 40, end), WatchedCertificate("fact", None, "b" * 40, None)]
-    found = [alert for alert in watch_alerts(papers, rules) if alert.kind.startswith("certificate")]
+    certificates = [WatchedCertificate("fact", None, "a" * 40, end), WatchedCertificate("fact", None, "b" * 40, None)]
+    found = [alert for alert in watch_alerts(certificates, rules) if alert.kind.startswith("certificate")]
     assert len(found) == ((end - NOW.date()).days <= max(bands(rules, NOW.date())))
 
 
@@ -82,42 +82,40 @@ def under_way(encounter: str, planned: date | None, **changes: Any) -> UnderWay:
 
 def test_the_end_of_a_certificate_names_the_encounters_planned_after_it(rules: Rulebook) -> None:
     end = NOW.date() + timedelta(days=20)
-    paper = WatchedCertificate("fact", None, "a" * 40, end)
+    certificate = WatchedCertificate("fact", None, "a" * 40, end)
     before, after = under_way("enc_b", end), under_way("enc_a", end + timedelta(days=1))
     others = [
         under_way("enc_c", end + timedelta(days=9), holders=frozenset({"b" * 40})),
         under_way("enc_d", None, holders=frozenset({"b" * 40}), missing_layers=frozenset({"fact"})),
     ]
-    (found,) = (a for a in watch_alerts([paper], rules, [before, after, *others]) if a.layer == "fact")
+    (found,) = (a for a in watch_alerts([certificate], rules, [before, after, *others]) if a.layer == "fact")
     assert found.severity is Severity.CRITICAL
     assert "20 days left; 3 encounters in progress need the certificate, 1 planned after the last day." in found.action
     assert found.action.endswith(f"Planned after the last day: enc_a ({end + timedelta(days=1)}).")
-    (calm,) = (a for a in watch_alerts([paper], rules, [before]) if a.layer == "fact")
+    (calm,) = (a for a in watch_alerts([certificate], rules, [before]) if a.layer == "fact")
     assert calm.severity is Severity.WARNING
     assert "1 encounter in progress needs the certificate" in calm.action
-    (idle,) = (a for a in watch_alerts([paper], rules, others[:1]) if a.layer == "fact")
+    (idle,) = (a for a in watch_alerts([certificate], rules, others[:1]) if a.layer == "fact")
     assert "no encounter in progress needs the certificate" in idle.action
 
 
-def test_a_certificate_of_another_product_concerns_nobody(rules: Rulebook) -> None:
-    paper = WatchedCertificate("fact", "another", "a" * 40, NOW.date() + timedelta(days=20))
-    (found,) = (a for a in watch_alerts([paper], rules, [under_way("enc", None)]) if a.layer == "fact")
+def test_a_certificate_of_another_product_concerns_no_encounter(rules: Rulebook) -> None:
+    certificate = WatchedCertificate("fact", "another", "a" * 40, NOW.date() + timedelta(days=20))
+    (found,) = (a for a in watch_alerts([certificate], rules, [under_way("enc", None)]) if a.layer == "fact")
     assert "no encounter in progress needs the certificate" in found.action
 
 
 @pytest.mark.parametrize(("topic", "days"), [("authorization", 3), ("claim", 7)])
-def test_a_deadline_is_told_of_when_it_is_near_and_not_before_or_after(rules: Rulebook, topic: str, days: int) -> None:
-    def told(left: int) -> list[str]:
+def test_a_deadline_is_reported_when_it_is_near_and_not_before_or_after(rules: Rulebook, topic: str, days: int) -> None:
+    def reported(left: int) -> list[str]:
         due = NOW.date() + timedelta(days=left)
         return [alert.kind for alert in near([Deadline(topic, "n", "t", due)], rules, NOW)]
 
     near_by = [f"{topic}_deadline_near"]
-    assert [told(left) for left in (days + 1, days, 0, -1)] == [[], near_by, near_by, []]
+    assert [reported(left) for left in (days + 1, days, 0, -1)] == [[], near_by, near_by, []]
 
 
-async def test_an_existing_schedule_is_brought_to_what_this_version_asks_for(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_existing_schedule_is_updated_to_this_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     client = world.server.client
     handle = client.get_schedule_handle(WATCH_SCHEDULE)
     monkeypatch.setattr(worker, "WATCH_EVERY", timedelta(hours=6))

@@ -56,7 +56,7 @@ async def test_a_booking_is_cancelled(world: World, stage: str) -> None:
     if stage != "lymphodepletion":  # its days are planned again from the infusion's date
         assert stage not in {m["name"] for m in row.view["milestones"] if m["planned"]}
     await world.skip(encounter, timedelta(days=40))
-    await world.eventually(lambda: f"{stage}_unbooked" in world.alerts(encounter), "nobody booked it again")
+    await world.eventually(lambda: f"{stage}_unbooked" in world.alerts(encounter), "it was not booked again")
     if stage == "apheresis":
         await world.record(encounter_workflow_id(encounter), "encounter_cancelled")
 

@@ -84,7 +84,7 @@ async def test_nothing_is_lost_over_many_runs(short_runs: World) -> None:
     assert set(world.alerts(encounter)) == {alert.kind for alert in decision.alerts}
     assert {key: at for key, at in standing(world, encounter).items() if key in opened} == {
         key: at for key, at in opened.items() if key in standing(world, encounter)
-    }, "an alert that stands is not opened anew"
+    }, "an open alert is not opened again"
     await a_deadline_ends_a_run(world, encounter)
     await receipts(world, encounter)
 

@@ -12,7 +12,6 @@ from temporalio.worker import Replayer
 from app.process.payload_encryption import data_converter
 from app.process.worker import WORKFLOWS
 from intake.scenario_feeds import expand, load_feed
-from tests.kit.faults import last_failure
 from tests.kit.files import SCENARIOS
 from tests.kit.site import Files, copied
 from tests.kit.waiting import eventually_async
@@ -109,7 +108,9 @@ async def test_a_rulebook_that_does_not_load_stops_no_encounter_for_good(world: 
         files.edit("drugs.toml", ROW, "id = 7 +\n")
 
         posting = asyncio.create_task(world.post(*events[1:4]))
-        await eventually_async(lambda: last_failure(world.handle(encounter)), "a decision failed")
+        await eventually_async(
+            lambda: (encounter_workflow_id(encounter), "decide") in world.faults.failed, "a decision failed"
+        )
         assert world.encounter(encounter).decided_sequence == known
 
         files.edit("drugs.toml", "id = 7 +\n", ROW)

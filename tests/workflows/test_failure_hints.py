@@ -22,7 +22,7 @@ def away(moment: Moment) -> None:
     raise OperationalError("SELECT 1", {}, Exception("connection refused"))
 
 
-async def test_a_failing_activity_says_what_to_do(world: World) -> None:
+async def test_a_failing_activity_states_what_to_do(world: World) -> None:
     client = world.server.client
     with ThreadPoolExecutor(1) as pool:
         worker = Worker(
@@ -38,5 +38,5 @@ async def test_a_failing_activity_says_what_to_do(world: World) -> None:
             found = await eventually_async(lambda: last_failure(handle), "the activity failed")
             await handle.terminate()
     error = await client.data_converter.decode_failure(found)
-    assert str(error).startswith("OperationalError: watch: The database did not answer")
+    assert str(error).startswith("OperationalError: watch: The database did not respond")
     assert "deploy/runbooks/CartStoreDown.md" in str(error)

@@ -1,4 +1,4 @@
-"""An encounter that nobody feeds and a claim that nobody pays: what is past is decided once, and then nothing runs."""
+"""An encounter without events and a claim without payment: the past is decided once, and then nothing runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workflows.names import claim_workflow_id
 
 YEAR = timedelta(days=365)
 FEW_EVENTS = 30
-"""Of skipping itself, for what is still waited for; a loop on a deadline that is past makes thousands."""
+"""Of skipping itself, for what is still due; a loop on a deadline that is past makes thousands."""
 
 
 async def test_a_year_without_a_fact_costs_no_history_once_its_deadlines_have_passed(world: World) -> None:

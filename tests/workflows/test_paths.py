@@ -56,7 +56,7 @@ async def test_a_path_is_a_branch_of_the_workflow(world: World, path: str) -> No
         alert.kind: alert.severity for alert in due.alerts
     }
     kept = [record.key.partition("#")[0] for record in world.custody(encounter)]
-    assert len(set(kept)) == len(due.custody), "every hand-over, also a retracted one"
+    assert len(set(kept)) == len(due.custody), "every transfer, also a retracted one"
     await world.record(encounter_workflow_id(encounter), f"{HISTORY}{slug(path)}")
 
 
@@ -76,7 +76,7 @@ async def test_a_key_of_two_patients_blocks_both_until_it_is_corrected(world: Wo
     second = await world.post(*events)
 
     for encounter in (first, second):
-        await world.eventually(lambda name=encounter: "identity_mismatch" in world.alerts(name), "both are told")
+        await world.eventually(lambda name=encounter: "identity_mismatch" in world.alerts(name), "both have the alert")
         view = (await world.settled(encounter)).view
         assert [hold for hold in view["holds"] if hold["id"].endswith(".identity.coi.shared")]
 

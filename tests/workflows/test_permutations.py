@@ -1,6 +1,6 @@
 """Any order of arrival with any repetition ends alike, through the real inbox, workflows and activities.
 
-In each example the events are shuffled, some come again, and they are taken in by a few parts of random size; between the
+In each example the events are shuffled, some are repeated, and they are received by a few parts of random size; between the
 parts the encounter decides on what it has, so that alerts are raised and resolved, holds come and go, claims are built from
 half of the facts. The end must be that of the events in their own order. `CART_PERMUTATIONS=500` tries that many of every
 scenario; two of each are part of every run.
@@ -35,7 +35,7 @@ from domain.events import HOLDER_TYPES
 from intake.delivery import Deliverer
 from intake.inbox.receive import Disposition, receive
 from intake.scenario_feeds import Feed, expand
-from intake.workflow_client import TemporalDoor
+from intake.workflow_client import WorkflowClient
 from store.config import ConfigCache
 from store.keys import Keyring
 from store.tables import NOTICES, AlertRecord, ClaimVersion, Encounter, EncounterEvent, Inbox, Quarantine
@@ -67,7 +67,7 @@ class Worlds:
         with ThreadPoolExecutor(8) as pool:
             async with build_worker(self.server.client, home, pool):
                 delivering = asyncio.create_task(
-                    Deliverer(db, TemporalDoor(self.server.client).deliver, poll_seconds=0.05).run()
+                    Deliverer(db, WorkflowClient(self.server.client).deliver, poll_seconds=0.05).run()
                 )
                 world = World(self.server, db, self.keys, home.service, home.settings.outbox)
                 yield world
@@ -142,7 +142,7 @@ def outcome(world: World, encounter: str) -> dict[str, Any]:
     """The same result: stage, holds, open alerts, custody, claims; nothing waits and nothing is counted twice."""
     row = world.encounter(encounter)
     with world.db.read() as session:
-        # Notices of what happened to other patients of the centre are no facts of this one.
+        # Notices of what happened to other patients of the center are no facts of this one.
         facts = col(EncounterEvent.type).not_in(NOTICES)
         own = select(EncounterEvent.event_id).where(EncounterEvent.encounter_id == encounter, facts)
         holders = set(session.exec(select(Inbox.event_id).where(Inbox.holder_event)))

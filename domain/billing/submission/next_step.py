@@ -114,7 +114,7 @@ def next_step(
         responses: all that payers reported, to whatever claim.
 
     Raises:
-        NoRule: the rulebook lacks a window or an alert.
+        NoRule: the rulebook has no row for a window or an alert.
     """
     found = situation(versions, responses, around, now)
     arranged, action = _arranged(found, wanted)
@@ -134,7 +134,7 @@ def _arranged(found: Situation, wanted: Wanted) -> tuple[tuple[ClaimVersion, ...
 
 
 def _as_before(latest: ClaimVersion | None) -> Due | NotDue:
-    """What the version that counts shows was wanted last."""
+    """The last decision that the version that counts shows."""
     if latest is None:
         return NotDue(0, None)
     if latest.frequency == VOID or latest.state in OUT_OF_USE:

@@ -13,6 +13,7 @@ from domain.billing.submission.versions import ClaimVersion
 from domain.rulebook import Rulebook
 
 ACKNOWLEDGEMENTS = frozenset({"999", "277CA"})
+INTERCHANGE = "TA1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Reported:
     def unanswered_in_shadow(self) -> bool:
         """A test file without a response: the hospital's current process bills, so the payer has no claim of ours."""
         sent = self.version.sent
-        return sent is not None and sent.shadow and not self.responses
+        return sent is not None and sent.shadow and not answered(self.responses)
 
     @property
     def payer_number(self) -> str | None:
@@ -45,6 +46,11 @@ class Reported:
     def numbered_by(self) -> PayerResponse | None:
         """The newest response that gives the number; a secondary payer's is not the one to refer to."""
         return next((one for one in reversed(of_first(self.responses)) if one.payer_number), None)
+
+
+def answered(responses: Sequence[PayerResponse]) -> bool:
+    """True when something was stated of the claim: a TA1 states that its interchange arrived, and nothing of a claim."""
+    return any(response.kind != INTERCHANGE for response in responses)
 
 
 def reported(

@@ -20,7 +20,7 @@ PRICED_ONLY = "25"
 
 @dataclass(frozen=True, slots=True)
 class PayerResponse:
-    """One response. `kind` is 999, 277CA, 835 or PLB; amounts are United States dollars; `status` is CLP02 of an 835.
+    """One response. `kind` is 999, 277CA, TA1, 835 or PLB; amounts are United States dollars; `status` is CLP02 of an 835.
 
     `withheld` is what a PLB took from a transfer for this claim; `trace` names the transfer.
 

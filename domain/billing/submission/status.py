@@ -13,8 +13,9 @@ from domain.alerts.model import Alert, Cause, Finding
 from domain.billing.submission import denials
 from domain.billing.submission.background import Background
 from domain.billing.submission.model import AT_PAYER, NOT_FILED, VOID, State
-from domain.billing.submission.payer_view import Reported
+from domain.billing.submission.payer_view import Reported, answered
 from domain.billing.submission.remittance import Remittance
+from domain.billing.submission.response_codes import accepted_by_payer, accepted_with_errors, explained
 from domain.billing.submission.versions import ClaimStatus, RebillAfterVoid
 from domain.days import end_of_day
 from domain.rulebook import Rulebook
@@ -73,7 +74,7 @@ def judge(one: Reported, background: Background, rules: Rulebook, site: Site, no
     A payer that the rulebook does not know has no filing and no appeal time here; an edit holds its claims.
 
     Raises:
-        NoRule: the rulebook lacks a window or an alert.
+        NoRule: the rulebook has no row for a window or an alert.
     """
     judged = _Judge(one, background, rules, site, now)
     every = list(judged.waits())
@@ -103,7 +104,7 @@ class _Judge:
         facility = site.facility(self.claim.facility)
         self.zone = facility.zone if facility else ZoneInfo("UTC")
         self.shadow = _in_shadow(one, site)
-        self.unanswered = self.shadow and not self.responses
+        self.unanswered = self.shadow and not answered(self.responses)
         self.payer = rules.maybe(Payer, self.through, key=self.claim.payer)
         emitted, served = one.version.emitted_at, end_of_day(self.through, self.zone)
         self.release = max(emitted + timedelta(days=site.bill_hold_days), served) if emitted else None
@@ -171,7 +172,8 @@ class _Judge:
 
         A void bills nothing, but until it is out the claim after it is not filed either.
         """
-        if self.shadow or self.state not in NOT_FILED:
+        received = self.state is State.ACKNOWLEDGED and not accepted_by_payer(self.responses, self.rules, self.through)
+        if self.shadow or not (received or self.state in NOT_FILED):
             return False
         return self._rebill is not None if self.frequency == VOID else not self.background.filed_before
 
@@ -247,9 +249,13 @@ class _Judge:
         if self.state is State.REJECTED:
             last = next(one for one in reversed(self.responses) if not one.accepted)  # a rejection made it so
             kind = "claim_void_rejected" if self.frequency == VOID else "claim_rejected"
-            yield self._finding(kind, last.at, f"rejected {last.cause}", (last.event,))
+            words = explained(last, self.rules, self.through)
+            yield self._finding(kind, last.at, f"rejected {words}", (last.event,))
         elif (refused := self.background.void_rejected) is not None:
             yield self._finding("claim_void_rejected", refused.at, f"rejected {refused.cause}", (refused.event,))
+        elif (received := accepted_with_errors(self.responses)) is not None and self.state is State.ACKNOWLEDGED:
+            words = explained(received, self.rules, self.through)
+            yield self._finding("claim_accepted_with_errors", received.at, words, (received.event,))
 
     def _withheld(self) -> str:
         if self.paid.withheld <= 0:

@@ -93,7 +93,7 @@ class ClaimVersion:
     Attributes:
         number: counts from 1.
         state: that of the store; SUPERSEDED when another version took its place.
-        sequence, decided_at: of the newest decision that wants it as it is.
+        sequence, decided_at: of the newest decision that confirms it.
         built_at, emitted_at: when the version was made; when it became final, None for one that is held.
         control_number: CLM01; None for one that is held, and for one that is not saved yet.
     """

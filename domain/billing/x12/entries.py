@@ -1,13 +1,10 @@
-"""What a file of answers comes to: entries, and the reasons why it comes to none."""
+"""What a file of payer responses comes to: entries, what is set apart, departures, and why it comes to none."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
-
-Segment = Sequence[str]
 
 
 class NotUsable(ValueError):
@@ -19,8 +16,18 @@ class NotUsable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """An interchange begins: what follows is its own. `sender` and `number` are ISA06 and ISA13."""
+
+    sender: str
+    number: str
+    test: bool
+    made: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One answer about one claim. Without `control` it answers everything in our interchange `interchange`.
+    """One response to one claim. Without `control` it answers everything in our interchange `interchange`.
 
     Attributes:
         place: ST02 of the transaction in our interchange that alone is answered; None answers all of them.
@@ -28,6 +35,7 @@ class Entry:
         payer: who made the payment (TRN03) of an 835 entry.
         reference: transfer, claim and status of an 835 entry: the same whichever file brings it again.
         on: the day the payer gives an 835 entry.
+        text: of an entry on an interchange, its segments in an envelope of their own, to be kept where it is not one of ours.
     """
 
     type: str
@@ -39,19 +47,28 @@ class Entry:
     payer: str = ""
     reference: str = ""
     on: date | None = None
+    text: str = ""
 
 
-def at(segment: Segment, index: int) -> str:
-    """An element; empty where the segment ends before it."""
-    return segment[index] if len(segment) > index else ""
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What cannot be read though the rest of its file can: a claim, or a verdict on an interchange.
+
+    `text` is its segments in an envelope of their own, with the separators they came with.
+    """
+
+    reason: str
+    text: str
+    control: str | None = None
+    interchange: int | None = None
 
 
-def split(segments: Sequence[Segment], tag: str) -> list[list[Segment]]:
-    """The parts that begin with the tag; what stands before the first is left out."""
-    parts: list[list[Segment]] = []
-    for segment in segments:
-        if segment[0] == tag:
-            parts.append([])
-        if parts:
-            parts[-1].append(segment)
-    return parts
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where the file departs from the standard or its guide, though it can be read; `kind` is counted."""
+
+    kind: str
+    words: str
+
+
+Item = Opened | Entry | Apart | Departure

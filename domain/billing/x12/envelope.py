@@ -26,23 +26,48 @@ _LETTERS = str.maketrans(
 """Letters and marks that no decomposition turns into a basic one. Dropping them would bill another name."""
 
 
+_LINES = frozenset("\r\n\t")
+"""Free text may hold these; a file shows them as one blank."""
+_HIDDEN = frozenset({"Cc", "Cf"})
+"""Control and format characters, marks of direction among them: invisible, and they change what is read."""
+
+
 class NotWritable(ValueError):
     """A value that a file cannot carry as it is. The message names the place of the value and the fix, never the value."""
 
 
 def text(value: str, length: int = 60) -> str:
-    """The value in the basic character set, capitals, cut to the length of its element."""
-    plain = unicodedata.normalize("NFKD", value.upper().translate(_LETTERS)).upper()
+    """The value in the basic character set, capitals, cut to the length of its element; invisible characters are left out."""
+    seen = "".join(c for c in value if c in _LINES or unicodedata.category(c) not in _HIDDEN)
+    plain = unicodedata.normalize("NFKD", seen.upper().translate(_LETTERS)).upper()
     kept = "".join(c if c in _BASIC else " " for c in plain if not unicodedata.combining(c))
     return " ".join(kept.split())[:length].strip()
+
+
+def free(value: str, what: str, length: int = 60) -> str:
+    """Free text in the basic character set: line ends and tabs become one blank.
+
+    Raises:
+        NotWritable: it holds a control character or a mark of direction.
+    """
+    if any(_is_hidden(c) and c not in _LINES for c in value):
+        raise NotWritable(f"{what} holds a control character or a mark of direction; correct it")
+    return text(value, length)
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in _HIDDEN
 
 
 def name(value: str, what: str, length: int = 60) -> str:
     """A name of a person in the basic character set.
 
     Raises:
-        NotWritable: a letter of it has no basic form (another script); half a name would be another person's.
+        NotWritable: a letter of it has no basic form (another script), and half a name would be another person's; or it holds an
+            invisible character.
     """
+    if any(map(_is_hidden, value)):
+        raise NotWritable(f"{what} holds a control character or a mark of direction; register it without")
     whole = text(value, 4 * len(value))
     letters = sum(c.isalpha() for c in unicodedata.normalize("NFC", value))
     if not whole or sum(c.isalpha() for c in whole) < letters:
@@ -142,8 +167,8 @@ def subscriber(identity: Identity, payer: PayerId, control: Control) -> Iterator
         "MI",
         identifier(identity.member_id, "the member number", 80),
     )
-    yield ("N3", text(where.line, 55))
-    yield ("N4", text(where.city, 30), where.state, where.postal_code.replace("-", ""))
+    yield ("N3", free(where.line, "the patient's address", 55))
+    yield ("N4", free(where.city, "the patient's city", 30), where.state, where.postal_code.replace("-", ""))
     yield ("DMG", "D8", day(identity.birth_date), _SEXES.get(identity.sex, "U"))
     yield ("NM1", "PR", "2", text(payer.name), "", "", "", "", "PI", payer.payer_id)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from domain.billing.model import MOST_DIAGNOSES, Claim, CodedValue, Diagnosis, Form, Line
 from domain.billing.x12 import envelope
-from domain.billing.x12.envelope import Segments, code, day, number, text, value_of
+from domain.billing.x12.envelope import Segments, code, day, free, number, text, value_of
 from domain.billing.x12.parties import Control, Identity
 from domain.site import Facility, PayerId, Site
 
@@ -39,7 +39,7 @@ def _claim(claim: Claim, identity: Identity, control: Control) -> Iterator[tuple
     if notice := value_of(claim, "attachment_notice"):
         yield ("PWK", *notice.split())
     yield from envelope.references(claim, identity, control)
-    yield from _notes(text(claim.remarks, _NOTE * 10))
+    yield from _notes(free(claim.remarks, "the remarks", _NOTE * 10))
 
 
 def _notes(remarks: str) -> Iterator[tuple[str, ...]]:

@@ -36,7 +36,7 @@ class Control:
         claim: patient control number (CLM01), at most twenty characters, never a person's number.
         created: when the file was made, on the submitter's clock.
         filing: claim filing indicator of the payer's row (`Payer.claim_filing`, or `claim_filing_professional`).
-        test: shadow mode; the file says so (ISA15 T).
+        test: shadow mode; the file has the test indicator (ISA15 T).
         frequency: 1 original, 7 replacement, 8 void.
         replaces: the payer's claim number that a replacement or void refers to.
         place: ST02, the place of the claim in its interchange, from one.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from domain.billing.model import MOST_DIAGNOSES, Claim, Form, Line
 from domain.billing.x12 import envelope
-from domain.billing.x12.envelope import Segments, code, day, number, text
+from domain.billing.x12.envelope import Segments, code, day, free, number
 from domain.billing.x12.parties import Control, Identity
 from domain.site import Facility, PayerId, Site
 
@@ -30,7 +30,7 @@ def _claim(claim: Claim, identity: Identity, control: Control) -> Iterator[tuple
     yield ("CLM", control.claim, number(claim.total), "", "", where, "Y", "A", "Y", "Y")
     yield from envelope.references(claim, identity, control)
     if claim.remarks:
-        yield ("NTE", "ADD", text(claim.remarks, _NOTE))
+        yield ("NTE", "ADD", free(claim.remarks, "the remarks", _NOTE))
     coded = [d for d in claim.diagnoses if d.role != "admitting"][: MOST_DIAGNOSES[Form.CMS1500]]
     yield ("HI", *(f"{'ABF' if index else 'ABK'}:{code(d.code)}" for index, d in enumerate(coded)))
 

@@ -1,7 +1,7 @@
-"""Weight, height and body surface of a referral against each other: a question to people, never a change (corrections A2).
+"""Compare weight, height and body surface of a referral. Staff review the result; nothing is changed (corrections A2).
 
-Doses are prescribed elsewhere and billed as given; but a weight in pounds that stands as kilograms goes into orders, and
-whoever documented it can still look again.
+Doses are prescribed in another system and billed as given. But a weight in pounds recorded as kilograms affects orders, and
+the staff member who documented it can still check.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from domain.events.access import ReferralReceived
 from domain.rulebook.rows import BodyMeasure
 
 HUNDRED = Decimal(100)
-"""Centimetres of a metre, and per cent."""
+"""Centimeters in a meter, and the factor for percent."""
 WORDS = {
     "bmi": "weight against height",
     "implied_height_cm": "weight against body surface",
@@ -26,7 +26,7 @@ WORDS = {
 
 
 def questions(context: EncounterContext) -> tuple[str, ...]:
-    """Which measures of an adult's referral lie beyond the rulebook's bounds, in words and without values."""
+    """Which measures of an adult's referral are outside the rulebook's limits, as text without values."""
     referral = context.record.referral
     if referral is None:
         return ()
@@ -40,7 +40,7 @@ def questions(context: EncounterContext) -> tuple[str, ...]:
 
 
 def implausible(context: EncounterContext) -> Iterator[Finding]:
-    """The question, until cells were given: what comes after is billed as documented."""
+    """The finding about body measures, until cells are infused: later services are billed as documented."""
     asked = questions(context)
     referral = context.record.referral
     if asked and referral is not None and not context.record.given:

@@ -1,4 +1,4 @@
-"""Documented lymphodepletion against the label of the indication: a reminder for people, never an order (corrections A1)."""
+"""Compare documented lymphodepletion with the label of the indication: a reminder for staff, never an order (corrections A1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOSTELLER = Decimal(3600)
 
 
 def exceeds(context: EncounterContext, course: tuple[Dose, ...]) -> list[str]:
-    """In words, without values: drugs documented on more days, or at a higher dose, than the label has."""
+    """Drugs documented on more days, or at a higher dose, than on the label; as text without values."""
     regimen = context.regimen(course[0].data.date)
     if regimen is None:
         return []
@@ -28,7 +28,7 @@ def exceeds(context: EncounterContext, course: tuple[Dose, ...]) -> list[str]:
 
 
 def differs(context: EncounterContext, course: tuple[Dose, ...]) -> list[str]:
-    """In words: other drugs, missing days, lower doses or other days than the label of the indication has."""
+    """Other drugs, missing days, lower doses or other days than on the label of the indication; as text."""
     regimen = context.regimen(course[0].data.date)
     if regimen is None:
         return []
@@ -54,7 +54,7 @@ def _tolerance(regimen: Regimen) -> Decimal:
 
 
 def _ratios(context: EncounterContext, doses: list[Dose], label: RegimenDose) -> list[Decimal]:
-    """Documented dose of each day over the label's for the documented body surface; none where that is unknown."""
+    """The documented dose of each day divided by the label dose for the documented body surface; empty if that is unknown."""
     surface = body_surface(context)
     if surface is None:
         return []
@@ -65,7 +65,7 @@ def _ratios(context: EncounterContext, doses: list[Dose], label: RegimenDose) ->
 
 
 def body_surface(context: EncounterContext) -> Decimal | None:
-    """The documented body surface in m², else Mosteller's from documented height and weight."""
+    """The documented body surface in m², or Mosteller's from documented height and weight."""
     referral = context.record.referral
     if referral is None:
         return None

@@ -1,7 +1,7 @@
-"""Stock of a centre: what it last reported to have at hand, without the doses that were charted there since (G186, G230).
+"""Tocilizumab stock of a center: the last reported count, less the doses charted there since (G186, G230).
 
-A dose is one administration. A report counts what is there at its moment, so that the doses before it are in it; doses
-charted without a place cannot be counted against one.
+A dose is one administration. A report already excludes doses given before it. Doses charted without a place cannot be counted
+against any center.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COUNTED = "tocilizumab"
 def given_since(
     report: Fact[FacilityReadiness], facts: Iterable[Fact[EventData]], until: datetime | None
 ) -> tuple[str, ...]:
-    """The events of doses given at the centre after its report, each once; up to a moment where one is named."""
+    """The events of doses given at the center after its report, each once; up to a moment if one is given."""
     found = {
         fact.event_id: fact.occurred
         for fact in facts

@@ -1,7 +1,7 @@
-"""Documented toxicity against what the findings suggest: a question to the provider, never a change (corrections A2, F).
+"""Compare documented toxicity with the findings: a question to the provider, never a change (corrections A2, F).
 
-Nothing here is used on a patient. The documented grade is what is coded; a comparison is made only for grades documented
-on the scale of the 2019 consensus, since older scales grade differently.
+Nothing here is used to treat a patient. The documented grade is coded. Only grades documented on the scale of the 2019
+consensus are compared, since older scales grade differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from domain.rulebook.rows import Window
 
 SCALE = "astct_2019"
 DEATH = 5
-"""Either syndrome may be the one the patient died of; findings do not tell which."""
+"""The patient may have died of either syndrome; findings do not show which."""
 FEVER_C = 38.0
 """The consensus definition of fever, degrees Celsius (corrections F)."""
 
@@ -25,11 +25,11 @@ LOW_FLOW = frozenset({"low_flow_nasal", "blow_by"})
 HIGH_FLOW = frozenset({"high_flow_nasal", "face_mask", "non_rebreather", "venturi"})
 PRESSURE = frozenset({"cpap", "bipap", "ventilator"})
 CANNULA, LOW_FLOW_L_MIN = "nasal_cannula", 6.0
-"""Up to this flow a nasal cannula is low flow, litres per minute (corrections F)."""
+"""Up to this flow a nasal cannula is low flow, liters per minute (corrections F)."""
 
 
 def documented(context: EncounterContext) -> dict[str, int | None]:
-    """The highest grade of each syndrome that a provider documented; None where it was never assessed."""
+    """The highest grade of each syndrome that a provider documented; None if it was never assessed."""
     grades = {
         "crs": [fact.data.crs_grade for fact in context.record.toxicities],
         "icans": [fact.data.icans_grade for fact in context.record.toxicities],
@@ -38,7 +38,7 @@ def documented(context: EncounterContext) -> dict[str, int | None]:
 
 
 def episodes(context: EncounterContext) -> Iterator[tuple[str, Fact[ToxicityAssessed], Fact[ToxicityAssessed] | None]]:
-    """Each run of documented grades above zero: the syndrome, the first of them, and the grade 0 that ended it (or None)."""
+    """Each run of documented grades above zero: the syndrome, the first grade, and the grade 0 that ended it (or None)."""
     for name in ("crs", "icans"):
         begun: Fact[ToxicityAssessed] | None = None
         for fact in context.record.toxicities:
@@ -55,14 +55,14 @@ def episodes(context: EncounterContext) -> Iterator[tuple[str, Fact[ToxicityAsse
 
 
 def mixed_scales(context: EncounterContext) -> tuple[str, ...]:
-    """Assessments with a grade above zero, where they were graded on more than one scale: their grades do not compare."""
+    """Assessments with a grade above zero, if more than one scale was used: their grades do not compare."""
     graded = [f for f in context.record.toxicities if f.data.crs_grade or f.data.icans_grade]
     scales = {fact.data.scale for fact in graded}
     return tuple(fact.event_id for fact in graded) if len(scales) > 1 else ()
 
 
 def suggested_crs(seen: Findings) -> int | None:
-    """The consensus grade of cytokine release syndrome that the findings fit; None when they do not tell."""
+    """The consensus grade of cytokine release syndrome that fits the findings; None when findings are not sufficient."""
     if seen.death:
         return DEATH
     if seen.fever_explained:
@@ -75,7 +75,7 @@ def suggested_crs(seen: Findings) -> int | None:
 
 
 def suggested_icans(seen: Findings) -> int | None:
-    """The consensus grade of neurotoxicity that the findings fit; None when they do not tell."""
+    """The consensus grade of neurotoxicity that fits the findings; None when findings are not sufficient."""
     if seen.death:
         return DEATH
     axes = [
@@ -85,7 +85,7 @@ def suggested_icans(seen: Findings) -> int | None:
 
 
 def grade_questions(context: EncounterContext) -> Iterator[tuple[str, str]]:
-    """Assessments whose documented grade the findings do not bear out: (event, which grade)."""
+    """Assessments whose documented grade does not match the findings: (event, which grade)."""
     for fact in context.record.toxicities:
         if fact.data.scale != SCALE or fact.data.findings is None:
             continue
@@ -101,7 +101,7 @@ def grade_questions(context: EncounterContext) -> Iterator[tuple[str, str]]:
 
 
 def reminders(context: EncounterContext) -> Iterator[str]:
-    """The latest assessment, when it documents a grade for which the label names a drug and none was charted since."""
+    """The latest assessment, when the label names a drug for its grade and none was charted since."""
     graded = [fact for fact in context.record.toxicities if fact.data.crs_grade is not None]
     if not graded:
         return
@@ -115,7 +115,7 @@ def reminders(context: EncounterContext) -> Iterator[str]:
 
 
 def drug_limits(context: EncounterContext) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Charted doses beyond the limits of a drug's label: (which limit, events). For people to check, nothing else."""
+    """Charted doses beyond the label limits of a drug: (which limit, events). For review by staff only."""
     by_drug: dict[str, list[Fact[MedicationAdministered]]] = {}
     for fact in context.record.medications:
         by_drug.setdefault(fact.data.drug, []).append(fact)
@@ -159,7 +159,7 @@ def _high(context: EncounterContext, last: Fact[ToxicityAssessed]) -> bool:
 
 
 def _lasting(context: EncounterContext, graded: Sequence[Fact[ToxicityAssessed]]) -> bool:
-    """A low grade that is documented for longer than the label's span."""
+    """Low grades documented for longer than the label's period."""
     row = context.window("crs_low_grade")
     last = graded[-1]
     if (last.data.crs_grade or 0) < (row.count or 1):
@@ -168,7 +168,7 @@ def _lasting(context: EncounterContext, graded: Sequence[Fact[ToxicityAssessed]]
 
 
 def _episode(graded: Sequence[Fact[ToxicityAssessed]]) -> Fact[ToxicityAssessed]:
-    """The first assessment of the run of grades above zero that the last one belongs to."""
+    """The first assessment of the run of grades above zero that includes the last one."""
     first = graded[-1]
     for fact in reversed(graded):
         if not fact.data.crs_grade:
@@ -203,7 +203,7 @@ def _ice(seen: Findings) -> int | None:
 
 
 def _arousal(seen: Findings) -> int | None:
-    """Waking spontaneously alone says grade 1 only together with other findings, so it raises nothing by itself."""
+    """Spontaneous awakening alone indicates grade 1 only with other findings, so it counts for nothing by itself."""
     grades = {"spontaneous": 0, "voice": 2, "touch": 3, "unarousable": 4}
     return grades[seen.arousal] if seen.arousal is not None else None
 

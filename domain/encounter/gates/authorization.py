@@ -1,6 +1,7 @@
-"""Authorization: approved, for this product, covering the infusion day; replaced after a failed manufacture (G349, G505).
+"""Authorization: approved, for this product, covering the infusion day; replaced after failed manufacturing (G349, G505).
 
-Both ends of an approval are inclusive. Payers that ask for none (fee-for-service Medicare, G363) yield no requirement.
+The first and last day of an approval are both included. Payers that require none (fee-for-service Medicare, G363) yield no
+requirement.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ RELEASES = ("cart.authorization.submitted", "cart.authorization.decided")
 
 
 def required(context: EncounterContext) -> bool:
-    """The payer asks for an authorization."""
+    """Whether the payer requires an authorization."""
     return context.payer_row is not None and context.payer_row.authorization_required
 
 
 def authorization(context: EncounterContext, service: Service) -> list[Requirement]:
-    """What the payer's approval must say for the service; nothing where the payer asks for none.
+    """Return what the payer's approval must cover for the service; nothing if the payer requires none.
 
-    Before the service the approval must cover the planned infusion (corrections C6); of a service that was performed, the
-    approval must cover its own day.
+    Before the service, the approval must cover the planned infusion (corrections C6). For a performed service, it must cover
+    the day of that service.
     """
     if context.record.referral is None or not required(context):
         return []
@@ -54,7 +55,7 @@ def infusion_day(context: EncounterContext) -> date | None:
 
 
 def pended_or_denied(context: EncounterContext) -> Authorization | None:
-    """The last decision, when it is no approval and nothing approved stands beside it."""
+    """The last decision, when it is not an approval and there is no other approval."""
     decided = [a for a in context.record.authorizations if a.decision is not None]
     if any(a.decision is AuthorizationDecision.APPROVED for a in decided):
         return None
@@ -85,7 +86,7 @@ def _approved(context: EncounterContext, target: date, covering: list[Authorizat
 
 
 def _why(context: EncounterContext, target: date) -> tuple[str, str]:
-    """The alert kind and the words for what is wrong with the authorizations on record."""
+    """Return the alert kind and a text about what is wrong with the authorizations on record."""
     if any(a.covers(target) and not _names_product(context, a) for a in context.record.authorizations):
         return "authorization_product", "approval for the planned product; the one on record names another"
     last = pended_or_denied(context)
@@ -102,7 +103,7 @@ def _why(context: EncounterContext, target: date) -> tuple[str, str]:
 
 
 def _checklist_documents(context: EncounterContext, service: Service) -> list[Requirement]:
-    """A request that is under way without all its papers: said before the payer says it."""
+    """Return a warning for a submitted request with missing documents, before the payer finds out."""
     open_ = [a for a in context.record.authorizations if a.decision is not AuthorizationDecision.APPROVED]
     if not open_:
         return []
@@ -114,7 +115,7 @@ def _checklist_documents(context: EncounterContext, service: Service) -> list[Re
 
 
 def _replacement(context: EncounterContext, service: Service, covering: list[Authorization]) -> list[Requirement]:
-    """After a loss: decided since, and referring to the first by `replaces` or by amending the same number."""
+    """Whether, after a loss, the approval was decided since and replaces or amends the first authorization."""
     fresh = [a for a in covering if a.decided_at and a.decided_at > service.after]
     asked = [
         from_alert(
@@ -134,7 +135,7 @@ def _replacement(context: EncounterContext, service: Service, covering: list[Aut
 
 
 def _amends(context: EncounterContext, service: Service, found: Authorization) -> bool:
-    """The number was known before the loss and was decided anew after it."""
+    """Whether the number was known before the loss and was decided again after it."""
     received = [context.by_event[event].time for event in found.events if event in context.by_event]
     return bool(received) and min(received) <= service.after
 

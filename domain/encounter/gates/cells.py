@@ -1,4 +1,4 @@
-"""The cells themselves: collected, confirmed at the centre before lymphodepletion, lymphodepletion given (corrections E)."""
+"""The cells: collected, confirmed at the center before lymphodepletion, lymphodepletion given (corrections E)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ON_SITE = frozenset({CustodyStep.SITE_RECEIPT, CustodyStep.STORED, CustodyStep.A
 
 
 def collected(context: EncounterContext, service: Service) -> Requirement:
-    """Manufacture needs cells of this attempt, or a product that is already made."""
+    """Return the requirement of cells of this attempt, or of a finished product, for manufacturing."""
     met = bool(context.attempt.collections) or context.attempt.release is not None
     return from_alert(
         context,
@@ -32,7 +32,7 @@ def collected(context: EncounterContext, service: Service) -> Requirement:
 
 
 def confirmed_on_site(context: EncounterContext, service: Service) -> Requirement:
-    """The product is received and accepted at the centre, before the first dose where doses were given."""
+    """Return the requirement of receipt and acceptance at the center, before the first dose if doses were given."""
     arrived = arrival(context, service.moment)
     met = arrived is not None
     return from_alert(
@@ -49,7 +49,7 @@ def confirmed_on_site(context: EncounterContext, service: Service) -> Requiremen
 
 
 def arrival(context: EncounterContext, until: datetime | None = None) -> Fact[cells.CustodyRecorded] | None:
-    """The hand-over that shows the bag at the planned centre, unless the last word on it was a refusal."""
+    """The transfer that shows the bag at the planned center, unless the last record of the bag is a refusal."""
     steps = [
         fact
         for fact in context.record.custody
@@ -65,7 +65,7 @@ def arrival(context: EncounterContext, until: datetime | None = None) -> Fact[ce
 
 
 def _at_planned_center(context: EncounterContext, fact: Fact[cells.CustodyRecorded]) -> bool:
-    """By the facility that the hand-over names; without one, a bag is where the plan of that time wanted it."""
+    """Whether the facility of the transfer is the planned center; a transfer without one counts as at the center planned then."""
     if fact.data.facility is not None:
         return fact.data.facility == context.infusion_facility
     moved = context.record.transfer
@@ -73,7 +73,7 @@ def _at_planned_center(context: EncounterContext, fact: Fact[cells.CustodyRecord
 
 
 def left_over(context: EncounterContext) -> tuple[Fact[cells.ProductReleased], ...]:
-    """Releases of bags that nobody will infuse any more and whose fate nobody has signed or recorded."""
+    """Releases of bags that will not be infused and have no signed disposition or recorded outcome."""
     used = {infusion.bag_id for infusion in context.record.infusions}
     settled: set[str | None] = {f.data.bag_id for f in context.record.dispositions if f.data.disposition in LOST}
     settled |= {fact.data.bag_id for fact in context.record.custody if fact.data.step is CustodyStep.DISPOSITION}
@@ -83,12 +83,12 @@ def left_over(context: EncounterContext) -> tuple[Fact[cells.ProductReleased], .
 
 
 def in_manufacturing(context: EncounterContext) -> bool:
-    """Cells were collected and are neither released nor given up."""
+    """Whether cells were collected and are neither released nor given up."""
     return bool(context.attempt.collections) and context.attempt.release is None
 
 
 def depleted(context: EncounterContext, service: Service) -> Requirement:
-    """The lymphodepletion of the regimen is documented."""
+    """Return the requirement of documented lymphodepletion of the regimen."""
     met = regimen_given(context)
     return from_alert(
         context,
@@ -103,7 +103,7 @@ def depleted(context: EncounterContext, service: Service) -> Requirement:
 
 
 def in_time(context: EncounterContext, service: Service) -> Requirement:
-    """The infusion follows lymphodepletion within the span of the rulebook; beyond it the course is repeated."""
+    """Return the requirement that the infusion follows lymphodepletion in time; else the course is repeated."""
     allowed = context.window("lymphodepletion_slip", service.on).days or 0
     last = last_dose_day(context)
     met = last is None or (service.on - last).days <= allowed
@@ -125,7 +125,7 @@ def last_dose_day(context: EncounterContext) -> date | None:
 
 
 def regimen_given(context: EncounterContext) -> bool:
-    """Every drug of the label's regimen on at least its number of days, in one course."""
+    """Whether every drug of the label's regimen was given on at least its number of days, in one course."""
     return any(_complete(context, course) for course in context.courses[-1:])
 
 
@@ -138,7 +138,7 @@ def _complete(context: EncounterContext, course: tuple[Dose, ...]) -> bool:
 
 
 def slipped(context: EncounterContext) -> date | None:
-    """The last day on which the infusion still follows lymphodepletion closely enough; None without a course."""
+    """The last day on which the infusion is still within the window after lymphodepletion; None without a course."""
     last = last_dose_day(context)
     if last is None or context.record.given:
         return None

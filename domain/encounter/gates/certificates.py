@@ -1,8 +1,8 @@
-"""Which certificates stand on a day: the site file's, and every change reported since.
+"""Which certificates are in effect on a day: those of the site file, and every change reported since.
 
-A suspension or revocation closes the days it covers until a later report reactivates them; an active certificate counts
-on the days it covers, both ends included; the same certificate reported again (same first day) replaces what was
-reported before; a certificate of another product never counts (G195).
+A suspension or revocation applies to the days it covers until a later report reactivates the certificate. An active
+certificate counts on the days it covers, first and last day included. A repeated report of a certificate (same first day)
+replaces the previous one. A certificate of another product never counts (G195).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from domain.events.governance import CertificationChanged, CertificationStatus
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report of a certificate: when it was made, and the event it came in (None: the site file)."""
+    """One report of a certificate: when it was made, and its event (None: the site file)."""
 
     made: tuple[datetime, str]
     event: str | None
@@ -26,7 +26,7 @@ class Report:
 
 
 def reports(context: EncounterContext, layer: str, holder: str) -> tuple[Report, ...]:
-    """All that is known of a holder's certificates of one layer, oldest report first."""
+    """All reports of a holder's certificates of one layer, oldest first."""
     found = [
         Report((BEGINNING, ""), None, filed.as_change())
         for filed in context.site.certifications
@@ -40,7 +40,7 @@ def reports(context: EncounterContext, layer: str, holder: str) -> tuple[Report,
 
 
 def certificate_in_effect(found: Iterable[Report], product: str | None, on: date) -> Report | None:
-    """The certificate that counts on the day; None when none does. `product` None: the layer is not per product."""
+    """Return the certificate in effect on the day, or None. `product` None: the layer is not per product."""
     mine = [r for r in found if product is None or r.change.product in (None, product)]
     closings = [r.made for r in mine if not _active(r) and _covers(r.change, on)]
     closed_at = max(closings, default=None)
@@ -65,7 +65,7 @@ def _covers(change: CertificationChanged, on: date) -> bool:
 
 
 def _restated(report: Report, among: Iterable[Report]) -> bool:
-    """A later report speaks of the same certificate: same product, same first day."""
+    """Whether a later report is about the same certificate: same product, same first day."""
     return any(
         _active(other)
         and other.made > report.made

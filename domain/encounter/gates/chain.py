@@ -1,4 +1,4 @@
-"""The chain from vein to vein, as identity and condition read it: hand-overs of the attempt, keys, limits."""
+"""The chain from vein to vein, as identity and condition read it: transfers of the attempt, keys, limits."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Violation:
         kind: its alert.
         name: which rule; the key of its requirement.
         what: what differs or is missing, in plain words.
-        by_disposition: a signed disposition that accepts the bag settles it.
-        denial: which of the twelve it would lead to, where its alert does not say.
+        by_disposition: a signed disposition that accepts the bag resolves it.
+        denial: which of the twelve denials it would lead to, if its alert does not name one.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Violation:
 
 
 def transfers(context: EncounterContext, until: datetime | None) -> list[Transfer]:
-    """The hand-overs of this attempt up to a moment."""
+    """The transfers of this attempt up to a moment."""
     return [
         fact
         for fact in context.record.custody
@@ -46,23 +46,23 @@ def transfers(context: EncounterContext, until: datetime | None) -> list[Transfe
 
 
 def of_the_product(fact: Transfer) -> bool:
-    """The hand-over is of the finished product: released or later in the chain."""
+    """Whether the transfer is of the finished product: released or later in the chain."""
     return ORDER.index(fact.data.step) >= ORDER.index(CustodyStep.RELEASED)
 
 
 def own_keys(context: EncounterContext) -> set[str]:
-    """The chain-of-identity keys of this encounter: as issued, else as the collections carry them (corrections G)."""
+    """The chain-of-identity keys of this encounter: as issued, else from the collections (corrections G)."""
     issued = {fact.data.coi_id for fact in context.record.custody if fact.data.step is CustodyStep.COI_ISSUED}
     return issued or {fact.data.coi_id for fact in context.record.collections}
 
 
 def limit(context: EncounterContext, step: CustodyStep, on: date) -> CustodyRule | None:
-    """The rulebook's limits and demands on a hand-over."""
+    """The rulebook's limits and requirements for a transfer."""
     return context.rules.maybe(CustodyRule, on, step=step.value, product=context.product)
 
 
 def ndc_fits(context: EncounterContext, ndc: str, on: date) -> bool:
-    """True when the NDC is one of the product, or the product's NDCs are not known."""
+    """Whether the NDC is one of the product, or the product's NDCs are not known."""
     product = context.product_row(on)
     if product is None or not product.ndc_prefixes:
         return True
@@ -70,7 +70,7 @@ def ndc_fits(context: EncounterContext, ndc: str, on: date) -> bool:
 
 
 def ndc_of_another(context: EncounterContext, ndc: str, on: date) -> bool:
-    """True when the NDC is one of a product other than the planned one."""
+    """Whether the NDC belongs to a product other than the planned one."""
     return any(
         product_part(ndc) in {product_part(prefix) for prefix in row.ndc_prefixes}
         for row in context.rules.find(Product, on)
@@ -79,7 +79,7 @@ def ndc_of_another(context: EncounterContext, ndc: str, on: date) -> bool:
 
 
 def product_part(ndc: str) -> str:
-    """Labeler and product, nine digits: bag and package of one product are one (corrections B19)."""
+    """Return labeler and product, nine digits: bag and package of one product are equal (corrections B19)."""
     if "-" not in ndc:
         return ndc[:9]
     labeler, product, *_ = ndc.split("-")

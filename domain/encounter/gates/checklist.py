@@ -1,4 +1,4 @@
-"""The eleven papers of an authorization request: which are at hand, and which it would lack (G369-381)."""
+"""The eleven documents of an authorization request: which are on hand, and which are missing (G369-381)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from domain.rulebook.rows import Checklist
 REFERRAL, ON_FILE = "referral", "certificate on file"
 
 ALSO = {"imaging": ("imaging", "tumour_burden")}
-"""Kinds that answer a paper of another name (G378: imaging or disease burden)."""
+"""Kinds that satisfy a document of another name (G378: imaging or disease burden)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the checklist, and where each kind of evidence it needs comes from; None where it is lacking."""
+    """One row of the checklist and the source of each kind of evidence it needs; None if it is missing."""
 
     row: Checklist
     sources: Mapping[str, str | None]
@@ -33,11 +33,11 @@ class Entry:
 
 
 def checklist(context: EncounterContext, on: date, asked: Sequence[Requirement]) -> tuple[Entry, ...]:
-    """Every paper of the indication, in the checklist's order.
+    """Return every document of the indication, in the checklist's order.
 
     Args:
-        asked: the eligibility requirements of the day. Where they ask for a kind their verdict decides: a paper that is too
-            old or speaks against the request does not serve it.
+        asked: the eligibility requirements of the day. For a kind that they require, their result decides: a document that
+            is too old or does not support the request does not count.
     """
     rows = [row for row in context.rules.find(Checklist, on) if row.indication in (ANY, context.indication)]
     verdicts = {requirement.key: requirement.met for requirement in asked}
@@ -52,7 +52,7 @@ def _entry(context: EncounterContext, on: date, row: Checklist, verdicts: Mappin
 
 
 def _sources(context: EncounterContext, on: date, kind: str, verdict: bool | None) -> Iterator[str]:
-    """Where a kind of evidence comes from, the referral first."""
+    """Yield the sources of a kind of evidence, the referral first."""
     required = _certificates(context, kind)
     if verdict is not None:
         if verdict:
@@ -76,7 +76,7 @@ RequiredCertificate = tuple[Layer, str | None, str | None]
 
 
 def _certificates(context: EncounterContext, kind: str) -> tuple[RequiredCertificate, ...] | None:
-    """Of a certificate paper: layers, holders and product it must show; None for every other paper (G371-372)."""
+    """Return the layers, holders and product that a certificate must show; None for every other document (G371-372)."""
     prescriber = context.record.referral.data.prescriber_npi if context.record.referral else None
     match kind:
         case "fact_certificate":
@@ -90,7 +90,7 @@ def _certificates(context: EncounterContext, kind: str) -> tuple[RequiredCertifi
 
 
 def _filed(context: EncounterContext, on: date, kind: str, holder: str | None, product: str | None) -> bool:
-    """A copy came with the referral: of this holder and product, valid on the day."""
+    """Whether a copy came with the referral: of this holder and product, valid on the day."""
     return any(
         isinstance(document, CertificateEvidence)
         and document.values.holder == holder
@@ -102,5 +102,5 @@ def _filed(context: EncounterContext, on: date, kind: str, holder: str | None, p
 
 
 def _on_file(context: EncounterContext, on: date, layer: Layer, holder: str | None, product: str | None) -> bool:
-    """The site file or a reported certificate has it, so that a copy can be attached."""
+    """Whether the certificate is in the site file or was reported, so that a copy can be attached."""
     return holder is not None and certificate_in_effect(reports(context, layer.value, holder), product, on) is not None

@@ -1,7 +1,7 @@
-"""Condition of the bag: temperature, seal, acceptance, specification, dose, thaw clock, the two at the bedside (corrections G).
+"""Condition of the bag: temperature, seal, acceptance, specification, dose, thaw time, bedside check (corrections G).
 
-A broken condition goes with a correction of the facts or with a signed disposition that accepts the bag. A missing second
-person goes with a correction only.
+A correction of the facts or a signed disposition that accepts the bag resolves a broken condition. Only a correction resolves
+a missing second person.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from domain.events.cells import CustodyStep
 
 
 def conditions(context: EncounterContext, service: Service, until: datetime | None) -> Iterator[Violation]:
-    """Every broken condition up to the service."""
+    """Yield every broken condition up to the service."""
     for fact in transfers(context, until):
         yield from _transfer(context, fact)
     yield from _specification(context, until)
@@ -27,7 +27,7 @@ def conditions(context: EncounterContext, service: Service, until: datetime | No
 
 
 def thaw_end(context: EncounterContext, fact: Transfer) -> datetime | None:
-    """When the thaw clock of a hand-over runs out; a thaw heard of late gets the grace of late feeds."""
+    """Return when the thaw time of a transfer ends; a thaw reported late gets the grace period of late feeds."""
     end = _clock(context, fact)
     if end is None:
         return None
@@ -35,7 +35,7 @@ def thaw_end(context: EncounterContext, fact: Transfer) -> datetime | None:
 
 
 def _clock(context: EncounterContext, fact: Transfer) -> datetime | None:
-    """When the thaw clock runs out by the time of the thaw; None for other hand-overs."""
+    """Return when the thaw time ends, counted from the thaw; None for other transfers."""
     row = limit(context, CustodyStep.THAW, context.day(fact.occurred))
     if fact.data.step is not CustodyStep.THAW or row is None or row.hours_max is None:
         return None
@@ -61,7 +61,7 @@ def _broken(context: EncounterContext, name: str, what: str, fact: Transfer) -> 
 
 
 def _accepted_later(context: EncounterContext, refused: Transfer) -> bool:
-    """The receiver recorded the same hand-over again and accepted."""
+    """Whether the receiver recorded the same transfer again and accepted it."""
     same = (refused.data.step, refused.data.bag_id)
     return any(
         fact.data.accepted is True and (fact.data.step, fact.data.bag_id) == same and fact.order > refused.order
@@ -81,7 +81,7 @@ def _out_of_specification(event: str, bag: str | None) -> Violation:
 
 
 def _certificate(context: EncounterContext, service: Service, until: datetime | None) -> Iterator[Violation]:
-    """Cells on the certificate of analysis against the cap of the label; expiry on the day of infusion."""
+    """Yield a dose on the certificate of analysis above the label's maximum, and a product expired on the day of infusion."""
     release = context.attempt.release
     if release is None or (until is not None and release.occurred > until):
         return
@@ -99,7 +99,7 @@ def _above_cap(context: EncounterContext, on: date, cells: int | None) -> bool:
 
 
 def _bedside(context: EncounterContext, on: date) -> Iterator[Violation]:
-    """Two different people, also where the check is recorded and nothing is infused yet; cells infused within the cap."""
+    """Yield a missing second person at the check, also before anything is infused, and cells infused above the maximum."""
     row = limit(context, CustodyStep.BEDSIDE_CHECK, on)
     checked = [fact for fact in transfers(context, None) if fact.data.step is CustodyStep.BEDSIDE_CHECK]
     at_bedside = {fact.data.bag_id: fact.event_id for fact in checked if fact.data.bag_id is not None}
@@ -115,7 +115,7 @@ def _bedside(context: EncounterContext, on: date) -> Iterator[Violation]:
 
 
 def _people(context: EncounterContext, bag_id: str) -> set[str]:
-    """Who verified the bag at the bedside: named at the infusion or at the recorded check."""
+    """Who verified the bag at the bedside: from the infusion or from the recorded check."""
     people: set[str] = set()
     for infusion in context.record.infusions:
         people |= set(infusion.last.data.verified_by) if infusion.bag_id == bag_id else set()

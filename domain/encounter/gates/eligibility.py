@@ -1,7 +1,7 @@
-"""Eligibility: the papers the payer's reading of the label asks for (G277, G335-336, G371-381).
+"""Eligibility: the documents that the payer's reading of the label requires (G277, G335-336, G371-381).
 
-The latest dated paper of a kind decides, so contrary evidence closes the gate again. Of a service that was performed,
-the papers of its day or before decide; a paper written later counts only where there is none.
+The latest dated document of a kind decides, so contrary evidence closes the gate again. A performed service is judged by the
+documents of its day or before; a later document counts only if there is no earlier one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Document = tuple[access.EvidenceAdded, str]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether the papers satisfy a row, what is missing, and which events were read."""
+    """Whether the documents satisfy a row, what is missing, and which events were read."""
 
     met: bool
     missing: str = ""
@@ -33,14 +33,14 @@ class Finding:
 
 
 def eligibility(context: EncounterContext, service: Service) -> list[Requirement]:
-    """Every paper the rulebook asks of this stage, for the day of the service."""
+    """Return every document that the rulebook requires of this stage, for the day of the service."""
     if context.record.referral is None:
         return []
     return [_requirement(context, service, row) for row in asked(context, service)]
 
 
 def asked(context: EncounterContext, service: Service) -> tuple[Eligibility, ...]:
-    """The rows that hold for the stage, one per requirement."""
+    """Return the rows that apply to the stage, one per requirement."""
     rows = context.rules.find(
         Eligibility,
         service.on,
@@ -54,7 +54,7 @@ def asked(context: EncounterContext, service: Service) -> tuple[Eligibility, ...
 
 
 def judge(context: EncounterContext, service: Service, row: Eligibility) -> Finding:
-    """One row against the record on the day of the service."""
+    """Return the requirement of one row, judged against the record on the day of the service."""
     special = SPECIAL.get(row.requirement)
     if special is not None:
         return special(context, service, row)
@@ -67,7 +67,7 @@ def judge(context: EncounterContext, service: Service, row: Eligibility) -> Find
 
 
 def last_day(context: EncounterContext, service: Service, row: Eligibility) -> date | None:
-    """The last day on which the paper that satisfies a row is fresh enough; None where age does not matter."""
+    """Return the last day on which the document that satisfies a row is recent enough; None if age does not matter."""
     if row.max_age_days is None:
         return None
     latest = _latest(context, service, row, ALSO.get(row.requirement, (row.requirement,)))
@@ -75,7 +75,7 @@ def last_day(context: EncounterContext, service: Service, row: Eligibility) -> d
 
 
 def _setting(context: EncounterContext, service: Service) -> str:
-    """The setting of the infusion, which some papers are asked for."""
+    """The setting of the infusion, which some documents are required for."""
     if service.stage.value == "infusion" and service.setting:
         return service.setting.value
     return (context.record.planned_setting or Setting.INPATIENT).value
@@ -107,7 +107,7 @@ def _events(context: EncounterContext, kinds: tuple[str, ...]) -> tuple[str, ...
 
 
 def _latest(context: EncounterContext, service: Service, row: Eligibility, kinds: tuple[str, ...]) -> Document | None:
-    """The paper that decides; with a window, only one that is inside it on the day."""
+    """Return the document that decides; with a window, only one within the window on the day."""
     documents = context.record.documents(*kinds)
     before = [document for document in documents if document[0].dated <= service.on]
     if row.max_age_days is not None:
@@ -120,7 +120,7 @@ def _latest(context: EncounterContext, service: Service, row: Eligibility, kinds
 
 
 def _speaks_for(document: access.EvidenceAdded, row: Eligibility) -> bool:
-    """Whether the values of a paper satisfy the row; papers without values count by being there."""
+    """Whether the values of a document satisfy the row; a document without values counts if it exists."""
     match document:
         case access.BtkInhibitorEvidence():
             agents, reasons = row.agents, row.reasons
@@ -153,7 +153,7 @@ def _within(value: Decimal, row: Eligibility) -> bool:
 
 
 def _btk_inhibitor(context: EncounterContext, service: Service, row: Eligibility) -> Finding:
-    """The latest paper decides; without one, a log entry that names agent, both dates and the reason (G277, G433)."""
+    """Judge the latest document; without one, a log entry with agent, both dates and the reason (G277, G433)."""
     referral = context.record.referral
     assert referral is not None
     document = _latest(context, service, row, ("btk_inhibitor",))
@@ -179,7 +179,7 @@ def _adult_age(context: EncounterContext, service: Service, row: Eligibility) ->
 
 
 def _cd19_flow(context: EncounterContext, service: Service, row: Eligibility) -> Finding:
-    """The latest flow cytometry, unless the latest pathology says that it is no B-precursor disease (G277)."""
+    """Judge the latest flow cytometry, unless the latest pathology excludes a B-precursor disease (G277)."""
     flow = _latest(context, service, row, ("cd19_flow",))
     seen = _latest(context, service, row, ("pathology",))
     events = _events(context, ("cd19_flow", "pathology"))
@@ -192,7 +192,7 @@ def _cd19_flow(context: EncounterContext, service: Service, row: Eligibility) ->
 
 
 def _prior_therapy(context: EncounterContext, service: Service, row: Eligibility) -> Finding:
-    """Lines of the log; a filed log counts where one line is enough."""
+    """Judge the lines of the log; a filed log counts if one line is enough."""
     referral = context.record.referral
     assert referral is not None
     lines = len({therapy.line for therapy in referral.data.prior_therapies})
@@ -203,7 +203,7 @@ def _prior_therapy(context: EncounterContext, service: Service, row: Eligibility
 
 
 def _relapsed(context: EncounterContext, service: Service, row: Eligibility) -> Finding:
-    """Pathology that says so decides; else therapy on record and a diagnosis that is not in remission."""
+    """Judge pathology if it states the status; else therapy on record and a diagnosis that is not in remission."""
     referral = context.record.referral
     assert referral is not None
     said = [
@@ -222,7 +222,7 @@ def _relapsed(context: EncounterContext, service: Service, row: Eligibility) -> 
 
 
 ALSO: dict[str, tuple[str, ...]] = {"imaging": ("imaging", "tumour_burden")}
-"""Kinds of evidence that answer a requirement of another name (G378: imaging or disease burden)."""
+"""Kinds of evidence that satisfy a requirement of another name (G378: imaging or disease burden)."""
 
 SPECIAL: dict[str, Callable[[EncounterContext, Service, Eligibility], Finding]] = {
     "adult_age": _adult_age,

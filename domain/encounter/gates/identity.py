@@ -1,7 +1,7 @@
-"""Identity of the cells, from vein to vein (corrections G, G81, G177, G440), and what a broken chain asks for.
+"""Identity of the cells, from vein to vein (corrections G, G81, G177, G440), and what a broken chain requires.
 
-Every finding is a requirement that nobody can override. A mismatch goes only with a correction of the facts, never with a
-signature; a broken condition also goes with a signed disposition that accepts the bag. Both leave the bag in quarantine.
+Every finding is a requirement without override. Only a correction of the facts resolves a mismatch, never a signature. A signed
+disposition that accepts the bag also resolves a broken condition. Either one puts the bag in quarantine.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ WRONG_PRODUCT, UNKNOWN_NDC = 9, 12
 
 
 def identity(context: EncounterContext, service: Service) -> list[Requirement]:
-    """The chain up to a service, judged for its day: one requirement for each broken rule, or one that is met."""
+    """Return the chain up to a service, judged for its day: one requirement for each broken rule, or one that is met."""
     broken = list(open_violations(context, service))
     if not broken:
         return [_requirement(context, Violation("identity_mismatch", "chain", "", ()), True)]
@@ -53,13 +53,13 @@ def identity(context: EncounterContext, service: Service) -> list[Requirement]:
 
 
 def shared_identity(context: EncounterContext, service: Service) -> list[Requirement]:
-    """Identifiers of these cells that another patient carries, for a gate that asks nothing else of the chain."""
+    """Return a requirement for cell identifiers of another patient, for a gate that requires nothing else of the chain."""
     found = {violation.name: violation for violation in _shared(context, service.moment)}
     return [_requirement(context, violation, False) for violation in found.values()]
 
 
 def open_violations(context: EncounterContext, service: Service) -> Iterator[Violation]:
-    """The broken rules that no disposition has settled, one of each name with all its events."""
+    """Yield the broken rules that no disposition has resolved, one of each name with all its events."""
     merged: dict[str, Violation] = {}
     for found in violations(context, service):
         if found.by_disposition and _accepted(context, found):
@@ -71,7 +71,7 @@ def open_violations(context: EncounterContext, service: Service) -> Iterator[Vio
 
 
 def violations(context: EncounterContext, service: Service) -> Iterator[Violation]:
-    """Every broken rule of the chain up to the service."""
+    """Yield every broken rule of the chain up to the service."""
     until = service.moment if service.performed and service.stage is not Stage.INFUSION else None
     yield from _shared(context, until)
     yield from _origin(context, until)
@@ -86,7 +86,7 @@ def violations(context: EncounterContext, service: Service) -> Iterator[Violatio
 
 
 def quarantined(context: EncounterContext, service: Service) -> dict[str, tuple[str, ...]]:
-    """Bags that a broken rule keeps in quarantine, with the events; an accepting disposition takes a bag out."""
+    """Bags that a broken rule keeps in quarantine, with the events; an accepting disposition releases a bag."""
     bags: dict[str, tuple[str, ...]] = {}
     for violation in violations(context, service):
         bag = violation.bag_id
@@ -112,13 +112,13 @@ def _requirement(context: EncounterContext, violation: Violation, met: bool) -> 
 
 
 def _fix(context: EncounterContext, violation: Violation) -> str:
-    """What the alert says to do, and the fix of the denial that this violation would lead to."""
+    """Return the action of the alert and the fix of the denial that this violation would lead to."""
     row = context.rules.maybe(Denial, context.today, number=violation.denial) if violation.denial is not None else None
     return f"{alert_row(context, violation.kind).action} {row.fix}" if row else ""
 
 
 def _accepted(context: EncounterContext, violation: Violation) -> bool:
-    """A disposition that accepts the bag was signed after the rule broke and has not run out."""
+    """Whether a disposition that accepts the bag was signed after the rule broke and has not expired."""
     signed = disposition_of(context.record, violation.bag_id) if violation.bag_id else None
     if signed is None or signed.data.disposition not in RESCUED:
         return False
@@ -127,7 +127,7 @@ def _accepted(context: EncounterContext, violation: Violation) -> bool:
 
 
 def _run_out(context: EncounterContext, signed: Fact[cells.DispositionSigned]) -> bool:
-    """The disposition ended before the bag was infused, or before now."""
+    """Whether the disposition expired before the bag was infused, or before now."""
     used = [i.started_at for i in context.record.infusions if i.bag_id == signed.data.bag_id]
     return signed.data.expires is not None and signed.data.expires <= min(used, default=context.now)
 
@@ -137,12 +137,12 @@ def _mismatch(name: str, what: str, events: tuple[str, ...], bag: str | None, de
 
 
 def _ndc_denial(context: EncounterContext, ndc: str, on: date) -> int:
-    """An NDC of a sister product is the wrong code (G440); one that nobody knows is not validated (G443)."""
+    """Return the denial of an NDC: another product's is the wrong code (G440), an unknown one is not validated (G443)."""
     return WRONG_PRODUCT if ndc_of_another(context, ndc, on) else UNKNOWN_NDC
 
 
 def _shared(context: EncounterContext, until: datetime | None) -> Iterator[Violation]:
-    """Identifiers of this attempt's cells that another patient's encounter carries: whose cells they are is not known."""
+    """Yield identifiers of this attempt's cells that also appear in another patient's encounter: whose cells is unknown."""
     release = context.attempt.release
     facts: list[Fact[EventData]] = [*context.attempt.collections, *transfers(context, until)]
     facts += [release] if release is not None and (until is None or release.occurred <= until) else []
@@ -155,7 +155,7 @@ def _shared(context: EncounterContext, until: datetime | None) -> Iterator[Viola
 
 
 def _one_number(context: EncounterContext, until: datetime | None) -> Iterator[Violation]:
-    """The maker's number over the whole attempt, the ISBT 128 number over the finished product: one of each."""
+    """Yield more than one manufacturer number in the attempt, or more than one ISBT 128 number on the finished product."""
     release = context.attempt.release
     scanned: list[Fact[EventData]] = [*context.attempt.collections, *transfers(context, until)]
     product: list[Fact[EventData]] = [fact for fact in transfers(context, until) if of_the_product(fact)]
@@ -170,7 +170,7 @@ def _one_number(context: EncounterContext, until: datetime | None) -> Iterator[V
 
 
 def _origin(context: EncounterContext, until: datetime | None) -> Iterator[Violation]:
-    """Chain-of-identity key and donation number of each hand-over against what was issued and collected."""
+    """Compare chain-of-identity key and donation number of each transfer with those issued and collected."""
     keys = own_keys(context)
     numbers = {fact.data.din for fact in context.record.collections}
     for collection in context.attempt.collections:
@@ -187,7 +187,7 @@ def _origin(context: EncounterContext, until: datetime | None) -> Iterator[Viola
 
 
 def _release(context: EncounterContext, on: date, until: datetime | None) -> Iterator[Violation]:
-    """The release against collection, product and the hand-overs of its bag."""
+    """Compare the release with the collection, the product and the transfers of its bag."""
     release = context.attempt.release
     if release is None or (until is not None and release.occurred > until):
         return
@@ -213,7 +213,7 @@ def _release(context: EncounterContext, on: date, until: datetime | None) -> Ite
 
 
 def _label(context: EncounterContext, infusion: Infusion, on: date) -> Iterator[Violation]:
-    """The label scanned at the bedside: it decides the Q-code, so it must be the product's own (G81)."""
+    """Check the label scanned at the bedside: it decides the Q-code, so it must match the product (G81)."""
     label, product, keys = infusion.last.data.label, context.product_row(on), own_keys(context)
     lots = _lots(context, infusion.bag_id)
     released = {fact.data.bag_id for fact in context.record.releases}
@@ -232,14 +232,14 @@ def _label(context: EncounterContext, infusion: Infusion, on: date) -> Iterator[
 
 
 def _label_denial(context: EncounterContext, name: str, ndc: str, on: date) -> int | None:
-    """The denial that a field of the label would lead to; None where the alert itself says it."""
+    """The denial that a label field would lead to; None if the alert itself names it."""
     if name == "label.ndc":
         return _ndc_denial(context, ndc, on)
     return WRONG_PRODUCT if name == "label.hcpcs" else None
 
 
 def _lots(context: EncounterContext, bag_id: str) -> set[str]:
-    """The lot of the bag: as released, else as scanned on the way."""
+    """The lot of the bag: as released, else as scanned before."""
     released = {fact.data.lot for fact in context.record.releases if fact.data.bag_id == bag_id}
     return released or {
         f.data.lot for f in context.record.custody if f.data.bag_id == bag_id and f.data.lot is not None

@@ -1,4 +1,4 @@
-"""Referral, product, indication, diagnosis and age against the label; names the product they belong to (G33, G82, G461)."""
+"""Referral, product, indication, diagnosis and age against the label; names the product that fits them (G33, G82, G461)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RELEASES = ("cart.referral.received", "cart.plan.changed", "cart.correction.made
 
 
 def referral(context: EncounterContext, service: Service) -> list[Requirement]:
-    """Nothing can be judged before somebody said who, what and where."""
+    """Return the requirement of a referral: nothing can be judged before patient, product and centers are known."""
     known = context.record.referral is not None
     return [
         from_alert(
@@ -35,7 +35,7 @@ def referral(context: EncounterContext, service: Service) -> list[Requirement]:
 
 
 def label(context: EncounterContext, service: Service) -> list[Requirement]:
-    """Product, indication, diagnosis and age, on the day of the service."""
+    """Return product, indication, diagnosis and age, judged for the day of the service."""
     if context.record.referral is None:
         return []
     product = context.product_row(service.on)
@@ -53,7 +53,7 @@ def label(context: EncounterContext, service: Service) -> list[Requirement]:
 
 
 def overlap(context: EncounterContext, on: date) -> tuple[str, ...]:
-    """Advice where another product's label covers the same disease and age (G501, corrections B21); never a hold."""
+    """Yield advice if another product's label covers the same disease and age (G501, corrections B21); never a hold."""
     if context.record.referral is None:
         return ()
     mine = context.indication_row(on)
@@ -158,7 +158,7 @@ def _wrong_indication(context: EncounterContext, on: date) -> str:
 
 
 def _belongs(context: EncounterContext, on: date) -> str:
-    """The products whose label covers diagnosis and age, in words; empty when there is none."""
+    """The products whose label covers diagnosis and age, as text; empty when there is none."""
     names = [_brand(context, row.product, on) for row in _others(context, on) if _fits_age(context, row, on)]
     return "; fits the label of " + " or ".join(dict.fromkeys(names)) if names else ""
 

@@ -1,4 +1,4 @@
-"""Readiness: certificates of every layer and holder, stock at hand, intensive care backup (G43, G47, G184-195)."""
+"""Readiness: certificates of every layer and holder, stock on hand, intensive care backup (G43, G47, G184-195)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ COLUMNS = ("product", "indication", "payer", "payer_class")
 
 
 def readiness(context: EncounterContext, service: Service) -> list[Requirement]:
-    """Every layer the rulebook asks of this stage, for the day of the service."""
+    """Return every layer that the rulebook requires of this stage, for the day of the service."""
     return [_requirement(context, service, row) for row in layers(context, service)]
 
 
 def layers(context: EncounterContext, service: Service) -> tuple[Certification, ...]:
-    """The rows that hold for the stage, one per layer and holder."""
+    """Return the rows that apply to the stage, one per layer and holder."""
     rows = context.rules.find(
         Certification,
         service.on,
@@ -36,7 +36,7 @@ def layers(context: EncounterContext, service: Service) -> tuple[Certification, 
 
 
 def holder_of(context: EncounterContext, row: Certification, service: Service) -> str | None:
-    """Whose certificate a row asks for: a facility key, an NPI, a pharmacy, a maker."""
+    """Return whose certificate a row requires: a facility key, an NPI, a pharmacy, a manufacturer."""
     infusing = _facility(context, service, "infusion") or context.infusion_facility
     match row.holder:
         case "apheresis_facility":
@@ -54,7 +54,7 @@ def holder_of(context: EncounterContext, row: Certification, service: Service) -
 
 
 def certificate(context: EncounterContext, row: Certification, service: Service) -> Report | None:
-    """The certificate that answers a row on the day of the service."""
+    """Return the certificate that satisfies a row on the day of the service."""
     holder = holder_of(context, row, service)
     if holder is None:
         return None
@@ -134,7 +134,7 @@ def _stock(context: EncounterContext, service: Service, row: Certification) -> A
 
 
 def _report(context: EncounterContext, service: Service, facility: str | None) -> Fact[FacilityReadiness] | None:
-    """The last report on the centre; for a service performed, the last one up to its day."""
+    """Return the last report about the center; for a performed service, the last one up to its day."""
     known = [fact for fact in (*context.holders, *context.record.facts.all) if _about(fact, facility)]
     if service.performed:
         known = [fact for fact in known if context.day(fact.time, facility) <= service.on]
@@ -142,7 +142,7 @@ def _report(context: EncounterContext, service: Service, facility: str | None) -
 
 
 def _filed(context: EncounterContext, facility: str | None) -> FacilityReadiness | None:
-    """What the site file says; it has no moment, so no dose is counted against it."""
+    """Return the value of the site file; it has no moment, so no dose is counted against it."""
     return next((r.as_change() for r in context.site.readiness if r.facility == facility), None)
 
 

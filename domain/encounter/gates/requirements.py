@@ -1,4 +1,4 @@
-"""Choosing rows that hold, and turning a row into a requirement."""
+"""Select the rows that apply, and turn a row into a requirement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STRICT = ("hold", "warn", "off")
 
 
 def strictest(rows: Iterable[R], columns: tuple[str, ...], group: Callable[[R], Hashable]) -> tuple[R, ...]:
-    """Of each group the row that names most of the columns; of equally exact ones the stricter."""
+    """Return, of each group, the row that names most of the columns; of equally exact rows the stricter."""
     chosen: dict[Hashable, R] = {}
     for row in sorted(rows, key=lambda r: r.id):
         known = chosen.get(group(row))
@@ -30,7 +30,7 @@ def _rank(row: Certification | Eligibility, columns: tuple[str, ...]) -> tuple[i
 
 
 def alert_row(context: EncounterContext, kind: str, on: date | None = None) -> AlertKind:
-    """The row of an alert kind.
+    """Return the row of an alert kind.
 
     Raises:
         NoRule: the kind is not in the rulebook.
@@ -54,7 +54,7 @@ def from_alert(
     fix: str = "",
     alerts: bool = True,
 ) -> Requirement:
-    """A requirement that no table but the alert's own row describes."""
+    """Return a requirement that only the row of an alert kind describes."""
     row = alert_row(context, kind)
     return Requirement(
         key=key,

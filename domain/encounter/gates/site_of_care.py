@@ -1,4 +1,4 @@
-"""Site of care: whether the payer lets this indication be infused in this setting (G302, G354-363, G442)."""
+"""Site of care: whether the payer allows infusion for this indication in this setting (G302, G354-363, G442)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from domain.events.base import Setting, Stage
 from domain.rulebook.rows import SiteOfCare
 
 RELEASES = ("cart.evidence.added", "cart.plan.changed", "cart.appointment.rescheduled", "cart.correction.made")
+LABELS = {"tumour_burden": "tumor burden"}
 
 
 def site_of_care(context: EncounterContext, service: Service) -> list[Requirement]:
-    """The payer's answer for the setting of the infusion: the service's own, else the planned one."""
+    """Return the payer's rule for the setting of the infusion: of the service, else of the plan."""
     setting = service.setting if service.stage is Stage.INFUSION else None
     setting = setting or context.record.planned_setting
     if context.record.referral is None or setting is None:
@@ -65,8 +66,8 @@ def _judged(context: EncounterContext, row: SiteOfCare, setting: Setting) -> Req
 
 
 def _missing(context: EncounterContext, row: SiteOfCare) -> list[str]:
-    """The papers that are not there, or whose latest speaks against the setting."""
-    return [kind.replace("_", " ").replace("tumour", "tumor") for kind in row.documents if not _supports(context, kind)]
+    """The documents that are missing, or whose latest does not support the setting."""
+    return [LABELS.get(kind, kind.replace("_", " ")) for kind in row.documents if not _supports(context, kind)]
 
 
 def _supports(context: EncounterContext, kind: str) -> bool:

@@ -21,7 +21,7 @@ STAGE = Stage.APHERESIS
 
 
 def service(context: EncounterContext) -> Service:
-    """The first collection of this attempt; else its booking; else a collection that is due."""
+    """Return the first collection of this attempt; else its booking; else a collection that is due."""
     first = context.attempt.first_collection
     if first is not None:
         return context.performed(STAGE, first, first.data.facility, first.data.setting)
@@ -32,12 +32,12 @@ def service(context: EncounterContext) -> Service:
 
 
 def collections(context: EncounterContext) -> tuple[Service, ...]:
-    """Every collection that was performed, of every attempt."""
+    """Return every collection that was performed, of every attempt."""
     return tuple(context.performed(STAGE, f, f.data.facility, f.data.setting) for f in context.record.collections)
 
 
 def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
-    """Everything that must be known before cells are collected (G47: verify before scheduling)."""
+    """Return what is required before cells are collected (G47: verify before scheduling)."""
     if context.record.referral is None:
         return referral(context, service)
     return [
@@ -52,12 +52,12 @@ def gate_requirements(context: EncounterContext, service: Service) -> list[Requi
 
 
 def happened(context: EncounterContext) -> bool:
-    """Cells of this attempt were collected, or a product of it exists."""
+    """Whether cells of this attempt were collected, or a product of it exists."""
     return bool(context.attempt.collections) or context.attempt.release is not None
 
 
 def waits(context: EncounterContext) -> Iterator[Wait]:
-    """Papers, authorization, booking, and the documentation of a booked collection."""
+    """Yield the waits for documents, authorization, booking, and the documentation of a booked collection."""
     known = context.record.referral
     if known is not None and not happened(context):
         yield from _document_waits(context)
@@ -86,7 +86,7 @@ def waits(context: EncounterContext) -> Iterator[Wait]:
 
 
 def findings(context: EncounterContext) -> Iterator[Finding]:
-    """What is known about the way to the collection: bookings without referral, missed ones, the payer's answer."""
+    """Yield bookings without referral, missed bookings, and the payer's answer."""
     bookings = tuple(e for a in context.record.appointments if a.status == "booked" for e in a.events)
     if context.record.referral is None and bookings:
         yield Finding("referral_missing", events=bookings)
@@ -98,7 +98,7 @@ def findings(context: EncounterContext) -> Iterator[Finding]:
 
 
 def milestones(context: EncounterContext) -> Iterator[Milestone]:
-    """Referral and collections, done or booked."""
+    """Yield the referral and the collections, performed or booked."""
     if context.record.referral is not None:
         yield Milestone("referral", context.record.referral.time, False, (context.record.referral.event_id,))
     for fact in context.record.collections:
@@ -127,7 +127,7 @@ def _document_waits(context: EncounterContext) -> Iterator[Wait]:
 
 
 def _authorization_waits(context: EncounterContext) -> Iterator[Wait]:
-    """Submission after the referral, or after a failed manufacture; then the decision."""
+    """Yield the submission after the referral or after failed manufacturing; then the decision."""
     known = context.record.referral
     assert known is not None
     since = context.attempt.lost[-1] if context.attempt.lost else known.event_id

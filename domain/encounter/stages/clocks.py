@@ -1,6 +1,6 @@
-"""Hand-overs whose times contradict the order of the chain: two sites whose clocks differ, or a time typed wrong.
+"""Transfers recorded out of order: clocks of two sites that differ, or a time entered wrong.
 
-The chain itself keeps every record as it was sent; the question goes to people, because no clock is known to be right.
+The chain keeps every record as sent. Staff must find the error, because no clock is known to be right.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from domain.events.cells import CustodyStep
 ANY_TIME = frozenset(
     {CustodyStep.MANUFACTURING_FAILED, CustodyStep.OUT_OF_SPECIFICATION, CustodyStep.AVAILABLE, CustodyStep.DISPOSITION}
 )
-"""Steps that have no fixed place among the others."""
+"""Steps without a fixed place in the order."""
 
 COLLECTED = ORDER.index(CustodyStep.PACKED) - 0.5
 
@@ -30,7 +30,7 @@ class _Step:
 
 
 def out_of_order(context: EncounterContext) -> Iterator[Finding]:
-    """One finding for each hand-over that is recorded before one that it must follow, by more than clocks may differ."""
+    """Yield one finding for each transfer recorded before one that it must follow, by more than clocks may differ."""
     allowed = context.span("custody_clock_skew")
     steps = sorted(_first_of_each(context), key=lambda step: step.place)
     for number, step in enumerate(steps):
@@ -40,7 +40,7 @@ def out_of_order(context: EncounterContext) -> Iterator[Finding]:
 
 
 def _first_of_each(context: EncounterContext) -> Iterator[_Step]:
-    """The first record of each step of this attempt; a second collection or a transfer repeats steps."""
+    """The first record of each step of this attempt; a second collection or a change of center repeats steps."""
     found: dict[float, _Step] = {}
     for step in _steps(context):
         known = found.get(step.place)

@@ -24,7 +24,7 @@ STAGE = Stage.INFUSION
 
 
 def service(context: EncounterContext) -> Service:
-    """The first infusion; else its booking; else an infusion that is due."""
+    """Return the first infusion; else its booking; else an infusion that is due."""
     if context.record.infusions:
         first = context.record.infusions[0]
         begun = min((context.by_event[event] for event in first.events), key=lambda fact: fact.order)
@@ -36,7 +36,7 @@ def service(context: EncounterContext) -> Service:
 
 
 def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
-    """Readiness with drug and intensive care at hand, approval, setting, lymphodepletion, and the bag's identity."""
+    """Return readiness with drug and intensive care, approval, setting, lymphodepletion, and the bag's identity."""
     return [
         *referral(context, service),
         *label(context, service),
@@ -52,12 +52,12 @@ def gate_requirements(context: EncounterContext, service: Service) -> list[Requi
 
 
 def happened(context: EncounterContext) -> bool:
-    """Cells went into the patient."""
+    """Whether cells were infused."""
     return bool(context.record.given)
 
 
 def waits(context: EncounterContext) -> Iterator[Wait]:
-    """The infusion after lymphodepletion, its documentation, and the thaw clock."""
+    """Yield the waits for the infusion after lymphodepletion, its documentation, and the end of the thaw time."""
     if happened(context):
         return
     yield from _thaw_clock(context)
@@ -85,7 +85,7 @@ def waits(context: EncounterContext) -> Iterator[Wait]:
 
 
 def findings(context: EncounterContext) -> Iterator[Finding]:
-    """Bags in quarantine, a planned infusion too long after lymphodepletion, an infusion stopped midway."""
+    """Yield bags in quarantine, a planned infusion too long after lymphodepletion, an infusion stopped midway."""
     planned = service(context)
     if context.course and not context.record.infusions:
         yield from missed(context, BookableStage.INFUSION)
@@ -101,7 +101,7 @@ def findings(context: EncounterContext) -> Iterator[Finding]:
 
 
 def milestones(context: EncounterContext) -> Iterator[Milestone]:
-    """Infusions given, or the booked one."""
+    """Yield the infusions given, or the booked one."""
     for infusion in context.record.infusions:
         yield Milestone("infusion", infusion.started_at, False, infusion.events)
     if not context.record.infusions:
@@ -110,7 +110,7 @@ def milestones(context: EncounterContext) -> Iterator[Milestone]:
 
 
 def _elsewhere(context: EncounterContext) -> Iterator[Finding]:
-    """An infusion booked at another centre than the plan names."""
+    """Yield an infusion booked at another center than planned."""
     plan = context.record.facilities
     for booking in context.bookings(BookableStage.INFUSION) if plan and not context.record.infusions else ():
         if plan is not None and booking.facility != plan.infusion:

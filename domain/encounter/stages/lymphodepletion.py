@@ -1,4 +1,4 @@
-"""Stage 3, lymphodepletion: product confirmed at the centre first, then the regimen of the indication (G98-101)."""
+"""Stage 3, lymphodepletion: product confirmed at the center first, then the regimen of the indication (G98-101)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMES = {CustodyStep.SHIPPED: "shipped", CustodyStep.SITE_RECEIPT: "site_receipt
 
 
 def service(context: EncounterContext) -> Service:
-    """The first dose of the last course; else the booking; else a course that is due."""
+    """Return the first dose of the last course; else the booking; else a course that is due."""
     if context.course:
         first = context.course[0]
         return context.performed(STAGE, first, first.data.facility, first.data.setting)
@@ -40,7 +40,7 @@ def service(context: EncounterContext) -> Service:
 
 
 def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
-    """Certificates again, the approval for the infusion day, and the product at the centre."""
+    """Return certificates again, the approval for the infusion day, and the product at the center."""
     return [
         *referral(context, service),
         *label(context, service),
@@ -53,12 +53,12 @@ def gate_requirements(context: EncounterContext, service: Service) -> list[Requi
 
 
 def happened(context: EncounterContext) -> bool:
-    """The regimen of the indication is documented, or the infusion began without it."""
+    """Whether the regimen of the indication is documented, or the infusion began without it."""
     return regimen_given(context) or bool(context.record.infusions)
 
 
 def waits(context: EncounterContext) -> Iterator[Wait]:
-    """Shipment and receipt of the product; a booked course; its documentation."""
+    """Yield the waits for shipment and receipt of the product, a booked course, and its documentation."""
     release = context.attempt.release
     if release is None or context.record.infusions:
         return
@@ -76,7 +76,7 @@ def waits(context: EncounterContext) -> Iterator[Wait]:
 
 
 def _journey(context: EncounterContext, release: Fact[ProductReleased]) -> Iterator[Wait]:
-    """Shipment after the release, or onward after a transfer; then receipt at the centre."""
+    """Yield the shipment after the release, or onward after a change of center; then receipt at the center."""
     moved = context.record.transfer
     start: Fact[EventData] = moved if moved is not None and moved.occurred > release.occurred else release
     shipped = recorded(context, CustodyStep.SHIPPED, start.occurred)
@@ -89,7 +89,7 @@ def _journey(context: EncounterContext, release: Fact[ProductReleased]) -> Itera
 
 
 def _undocumented(context: EncounterContext, booking: Appointment) -> Wait:
-    """A booked day without a dose on or after it."""
+    """Yield the wait for a dose on or after a booked day."""
     title, start = "the booked lymphodepletion is documented", booking.starts_at
     return wait(
         context,
@@ -104,7 +104,7 @@ def _undocumented(context: EncounterContext, booking: Appointment) -> Wait:
 
 
 def _unbooked(context: EncounterContext) -> Iterator[Wait]:
-    """The product is there and nobody booked the course."""
+    """Yield the wait for a booking when the product is at the center and the course is not booked."""
     received = arrival(context)
     if received is None or context.bookings(BookableStage.LYMPHODEPLETION):
         return
@@ -115,7 +115,7 @@ def _unbooked(context: EncounterContext) -> Iterator[Wait]:
 
 
 def findings(context: EncounterContext) -> Iterator[Finding]:
-    """Missed appointments, bookings that do not fit each other, and documented doses against the label."""
+    """Yield missed appointments, bookings that do not fit each other, and documented doses that differ from the label."""
     if context.attempt.release is not None and not happened(context):
         yield from missed(context, BookableStage.LYMPHODEPLETION)
     if not context.course and not context.record.infusions:
@@ -124,7 +124,7 @@ def findings(context: EncounterContext) -> Iterator[Finding]:
 
 
 def doses(context: EncounterContext) -> Iterator[Finding]:
-    """Documented doses against the label of the indication (corrections A1, G438)."""
+    """Yield documented doses that differ from the label of the indication (corrections A1, G438)."""
     for course in context.all_courses:
         first = course[0].event_id
         events = tuple(dose.event_id for dose in course)
@@ -137,7 +137,7 @@ def doses(context: EncounterContext) -> Iterator[Finding]:
 
 
 def milestones(context: EncounterContext) -> Iterator[Milestone]:
-    """Shipment, receipt, doses given, and the planned days counted back from the infusion."""
+    """Yield shipment, receipt, doses given, and the planned days counted back from the infusion."""
     for fact in context.record.custody:
         if fact.data.step in NAMES:
             yield Milestone(NAMES[fact.data.step], fact.occurred, False, (fact.event_id,))
@@ -150,7 +150,7 @@ def milestones(context: EncounterContext) -> Iterator[Milestone]:
 
 
 def _apart(context: EncounterContext) -> Iterator[Finding]:
-    """The first booked day is not the first day of the regimen, counted back from the booked infusion, or none is booked."""
+    """Yield a first booked day that does not match the regimen before the booked infusion, or without a booked infusion."""
     booked, day0 = context.bookings(BookableStage.LYMPHODEPLETION), infusion_day(context)
     if not booked:
         return
@@ -168,14 +168,14 @@ def _apart(context: EncounterContext) -> Iterator[Finding]:
 
 
 def _label_days(context: EncounterContext, day0: date) -> list[date]:
-    """The days of the label's regimen before an infusion, for planning only (corrections A2)."""
+    """Return the days of the label's regimen before an infusion, for planning only (corrections A2)."""
     regimen = context.regimen(day0)
     offsets = sorted({day for dose in regimen.doses for day in dose.days}) if regimen else []
     return [day0 + timedelta(days=offset) for offset in offsets]
 
 
 def _rest(context: EncounterContext) -> Wait:
-    """The rest of a course that has begun, by the days that the label's regimen spans."""
+    """Yield the wait for the rest of a started course, by the days that the label's regimen spans."""
     first, last = context.course[0], context.course[-1]
     regimen = context.regimen(first.data.date)
     days = [day for dose in regimen.doses for day in dose.days] if regimen else [0]
@@ -185,7 +185,7 @@ def _rest(context: EncounterContext) -> Wait:
 
 
 def _planned(context: EncounterContext) -> Iterator[Milestone]:
-    """Booked days; else the label's days before the booked infusion, for planning only (corrections A2)."""
+    """Return the booked days; else the label's days before the booked infusion, for planning only (corrections A2)."""
     booked = context.bookings(BookableStage.LYMPHODEPLETION)
     for booking in booked:
         yield Milestone("lymphodepletion", booking.starts_at, True, booking.events)

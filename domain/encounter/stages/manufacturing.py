@@ -47,7 +47,7 @@ NAMES = {
 
 
 def service(context: EncounterContext) -> Service:
-    """The manufacture begins with the collection."""
+    """Return the service: manufacturing begins with the collection."""
     first = context.attempt.first_collection
     if first is not None:
         return context.performed(STAGE, first, first.data.facility, first.data.setting)
@@ -55,18 +55,18 @@ def service(context: EncounterContext) -> Service:
 
 
 def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
-    """Cells, a certified chain, and one identity from collection to manufacturer."""
+    """Return cells, a certified chain, and one identity from collection to manufacturer."""
     open_ended = Service(STAGE, service.on, False, service.booked, service.facility, service.setting, None)
     return [collected(context, service), *readiness(context, service), *identity(context, open_ended)]
 
 
 def happened(context: EncounterContext) -> bool:
-    """A usable product was released."""
+    """Whether a usable product was released."""
     return context.attempt.release is not None
 
 
 def waits(context: EncounterContext) -> Iterator[Wait]:
-    """Pick-up, receipt and start of manufacture one after the other, and the release within the product's window."""
+    """Yield pickup, receipt and start of manufacturing one after the other, and the release within the product's window."""
     first = context.attempt.first_collection
     if first is None or happened(context):
         return
@@ -75,7 +75,7 @@ def waits(context: EncounterContext) -> Iterator[Wait]:
 
 
 def _journey(context: EncounterContext, collection: Fact[cells.ApheresisCompleted]) -> Iterator[Wait]:
-    """The next hand-over of one collection: a collection that was repeated makes its own way (corrections G)."""
+    """Yield the next transfer of each collection: a repeated collection has its own transfers (corrections G)."""
     again = "" if collection is context.attempt.first_collection else collection.event_id
     begun, events = collection.data.ended_at, (collection.event_id,)
     for kind, window, step, title in CHAIN:
@@ -87,7 +87,7 @@ def _journey(context: EncounterContext, collection: Fact[cells.ApheresisComplete
 
 
 def findings(context: EncounterContext) -> Iterator[Finding]:
-    """Failures that still ask for a fresh collection, and moves of the release."""
+    """Yield failures that still require a new collection, and changes of the release date."""
     if not happened(context) and not context.attempt.collections and context.record.withdrawal is None:
         for fact in failed(context.record)[-1:]:
             yield _failure(context, fact)
@@ -105,7 +105,7 @@ def findings(context: EncounterContext) -> Iterator[Finding]:
 
 
 def _failure(context: EncounterContext, fact: Fact[cells.ManufacturingFailed]) -> Finding:
-    """A product out of specification waits for a decision; any other failure is one."""
+    """Whether a decision is still due; only a product out of specification waits for one, other failures are final."""
     decided = any(signed.occurred >= fact.occurred for signed in context.record.dispositions)
     if fact.data.out_of_specification and not decided:
         return Finding("out_of_specification", "decision", (fact.event_id,))
@@ -113,7 +113,7 @@ def _failure(context: EncounterContext, fact: Fact[cells.ManufacturingFailed]) -
 
 
 def _delayed(context: EncounterContext, delay: Fact[ManufacturingDelayed]) -> Iterator[Finding]:
-    """A moved release, and what is booked before it."""
+    """Yield a changed release date with the bookings before it."""
     first, day = context.attempt.first_collection, delay.data.new_release_date
     beyond = first is not None and context.day(_window_end(context, first)) < day
     detail = "later than the product's window" if beyond else ""
@@ -125,7 +125,7 @@ def _delayed(context: EncounterContext, delay: Fact[ManufacturingDelayed]) -> It
 
 
 def milestones(context: EncounterContext) -> Iterator[Milestone]:
-    """Hand-overs, failures and release, done or expected."""
+    """Yield transfers, failures and release, done or expected."""
     for fact in context.record.custody:
         if fact.data.step in NAMES:
             yield Milestone(NAMES[fact.data.step], fact.occurred, False, (fact.event_id,))
@@ -139,7 +139,7 @@ def milestones(context: EncounterContext) -> Iterator[Milestone]:
 
 
 def expected_release(context: EncounterContext, first: Fact[cells.ApheresisCompleted]) -> datetime:
-    """The manufacturer's own new date, else the latest day of the product's window (G60)."""
+    """The new date of the manufacturer, else the latest day of the product's window (G60)."""
     delay = reported_delay(context)
     return context.day_end(delay.data.new_release_date) if delay is not None else _window_end(context, first)
 
@@ -153,11 +153,11 @@ def _window_end(context: EncounterContext, first: Fact[cells.ApheresisCompleted]
 def recorded(
     context: EncounterContext, step: CustodyStep, after: datetime = BEGINNING, din: str | None = None
 ) -> Fact[cells.CustodyRecorded] | None:
-    """The hand-over of this attempt that shows the step: itself, or the first one after it in the chain.
+    """Return the transfer of this attempt that shows the step: its own record, or the first one after it in the chain.
 
     Args:
-        after: hand-overs before it speak of something else.
-        din: hand-overs that name another donation speak of that one; from the manufacture on, donations are one.
+        after: transfers before this moment do not count.
+        din: transfers that name another donation do not count; from manufacturing on, donations are one.
     """
     start = ORDER.index(CustodyStep.MANUFACTURING_START)
     found = [
@@ -171,9 +171,9 @@ def recorded(
 
 
 def reported_delay(context: EncounterContext) -> Fact[ManufacturingDelayed] | None:
-    """The last move of the release that the manufacturer told of in this attempt."""
-    told = [f for f in context.record.facts.of(ManufacturingDelayed) if f.time > context.attempt.since]
-    return told[-1] if told else None
+    """The last change of the release date that the manufacturer reported in this attempt."""
+    reported = [f for f in context.record.facts.of(ManufacturingDelayed) if f.time > context.attempt.since]
+    return reported[-1] if reported else None
 
 
 def _release_wait(context: EncounterContext, first: Fact[cells.ApheresisCompleted]) -> Wait:

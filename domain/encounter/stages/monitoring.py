@@ -18,7 +18,7 @@ STAGE = Stage.MONITORING
 
 
 def service(context: EncounterContext) -> Service:
-    """Monitoring begins with the infusion."""
+    """Return the service: monitoring begins with the infusion."""
     last = last_infusion(context)
     if last is None:
         return context.due(STAGE, context.infusion_facility, None)
@@ -26,7 +26,7 @@ def service(context: EncounterContext) -> Service:
 
 
 def gate_requirements(context: EncounterContext, service: Service) -> list[Requirement]:
-    """There is nothing to monitor before cells were given."""
+    """Return the requirement of a documented infusion."""
     met = bool(context.record.given)
     return [
         from_alert(
@@ -43,13 +43,13 @@ def gate_requirements(context: EncounterContext, service: Service) -> list[Requi
 
 
 def happened(context: EncounterContext) -> bool:
-    """The readmission window is over and nobody is in hospital any more."""
+    """Whether the readmission window is over and the patient is not in the hospital."""
     end = window_end(context)
     return end is not None and end <= context.now and not open_stays(context)
 
 
 def waits(context: EncounterContext) -> Iterator[Wait]:
-    """The next daily assessment, discharge, the end of monitoring and of the readmission window."""
+    """Yield the next daily assessment, discharge, the end of monitoring and of the readmission window."""
     yield from (_discharge_wait(context, stay) for stay in open_stays(context))
     last = last_infusion(context)
     if last is None:
@@ -64,7 +64,7 @@ def waits(context: EncounterContext) -> Iterator[Wait]:
 
 
 def findings(context: EncounterContext) -> Iterator[Finding]:
-    """Grades that findings do not bear out, limits of the label, readmissions until they are coded."""
+    """Yield grades that findings do not support, label limits that were exceeded, readmissions until they are coded."""
     if not context.record.given:
         return
     yield from (Finding("grade_difference", event, (event,), axis) for event, axis in grade_questions(context))
@@ -81,7 +81,7 @@ def findings(context: EncounterContext) -> Iterator[Finding]:
 
 
 def milestones(context: EncounterContext) -> Iterator[Milestone]:
-    """Stays, the beginning and end of each documented toxicity, and the end of monitoring."""
+    """Yield stays, the beginning and end of each documented toxicity, and the end of monitoring."""
     for stay in context.record.stays:
         yield Milestone("admission", stay.started_at, False, stay.events)
         if stay.ended_at is not None:
@@ -98,12 +98,12 @@ def milestones(context: EncounterContext) -> Iterator[Milestone]:
 
 
 def last_infusion(context: EncounterContext) -> Infusion | None:
-    """The last infusion that gave cells."""
+    """The last infusion in which cells were infused."""
     return context.record.given[-1] if context.record.given else None
 
 
 def window_end(context: EncounterContext) -> datetime | None:
-    """When the readmission window is over and a late feed has had its grace; None before an infusion."""
+    """When the readmission window and the grace period of late feeds are over; None before an infusion."""
     last = last_infusion(context)
     if last is None:
         return None
@@ -113,7 +113,7 @@ def window_end(context: EncounterContext) -> datetime | None:
 
 
 def open_stays(context: EncounterContext) -> tuple[Stay, ...]:
-    """Stays without discharge. An outpatient visit without an end is not one."""
+    """Stays without discharge. An outpatient visit without an end does not count."""
     return tuple(stay for stay in context.record.stays if stay.ended_at is None and not stay.visit)
 
 
@@ -147,7 +147,7 @@ def _discharge_wait(context: EncounterContext, stay: Stay) -> Wait:
 
 
 def _assessment_wait(context: EncounterContext, last: Infusion) -> Iterator[Wait]:
-    """The first day of daily assessment without one, until the daily span or the encounter's care is over."""
+    """The first day of daily assessment without one, until the daily period or the encounter's care is over."""
     day0 = context.day(last.started_at, last.facility)
     days = context.window("monitoring_daily", day0).days or 0
     if context.today > day0 + timedelta(days=days) or context.record.withdrawal is not None:

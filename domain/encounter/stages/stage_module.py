@@ -1,4 +1,4 @@
-"""What every stage module answers with."""
+"""The functions that every stage module has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.events.base import Stage
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Something that should come by `due`. When it does not, the alert `kind` opens; kind None only wakes the encounter."""
+    """Something that should arrive by `due`. If it does not, the alert `kind` opens; kind None only wakes the encounter."""
 
     key: str
     kind: str | None
@@ -49,7 +49,7 @@ def wait(
     events: Iterable[str],
     name: str = "",
 ) -> Wait:
-    """Something that should come within a window of the rulebook, counted from a clinical moment."""
+    """Return a wait that ends with a window of the rulebook, counted from a clinical moment."""
     return wait_until(context, kind, stage, title, start + context.span(window), events, name)
 
 
@@ -62,9 +62,9 @@ def wait_until(
     events: Iterable[str],
     name: str = "",
 ) -> Wait:
-    """Something that should come by a clinical moment; a fact received late has its grace all the same.
+    """Return a wait that ends at a clinical moment; a fact received late still gets its grace period.
 
-    What should have come before a cutover is not asked for.
+    What should have arrived before a cutover is not required.
     """
     known = tuple(dict.fromkeys(events))
     received = context.known_at(known)
@@ -90,12 +90,12 @@ def missed(context: EncounterContext, stage: BookableStage) -> Iterator[Finding]
 
 
 def freed(context: EncounterContext, stage: BookableStage) -> tuple[str, ...]:
-    """The last event that took the stage's booking away (slot lost, cancelled, missed): a new booking counts from it."""
+    """The last event that removed the stage's booking (slot lost, canceled, missed): a new booking counts from it."""
     gone = [a for a in context.record.appointments if a.stage is stage and a.status != "booked"]
     events = [a.events[-1] for a in gone if a.starts_at > context.attempt.since]
     return (max(events, key=lambda event: context.by_event[event].order),) if events else ()
 
 
 def day_start(context: EncounterContext, day: date, facility: str | None = None) -> datetime:
-    """Midnight at the beginning of a day at the place of care."""
+    """Return midnight at the beginning of a day at the place of care."""
     return context.day_end(date.fromordinal(day.toordinal() - 1), facility)

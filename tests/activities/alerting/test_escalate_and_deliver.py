@@ -1,4 +1,4 @@
-"""The desk: one message per change, destination and cause; tried again, given up at last, never told twice."""
+"""Alert escalation: one message per change, destination and cause; retried, then a dead letter, never sent twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sqlmodel import select
 from activities.alerting import deliver as delivery
 from activities.alerting.deliver import LONGEST_PAUSE, deliver
 from activities.alerting.destinations import (
-    LASTS,
+    EXPIRES_AFTER,
     REPEAT_EVERY,
     Destination,
     Destinations,
@@ -41,7 +41,7 @@ SECRET = bytes(range(32))
 
 
 class Receiver:
-    """A real HTTP server that answers as it is told and keeps what it got."""
+    """A real HTTP server with prepared answers that keeps what it received."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -122,7 +122,7 @@ def messages(db: Database) -> list[AlertDelivery]:
         return list(session.exec(select(AlertDelivery).order_by(AlertDelivery.created_at)))  # type: ignore[arg-type]
 
 
-def test_a_life_of_an_alert_is_told_change_by_change_and_only_once(db: Database, receiver: Receiver) -> None:
+def test_each_change_of_an_alert_is_reported_exactly_once(db: Database, receiver: Receiver) -> None:
     where = only(webhook(f"{receiver.url}/hook"))
     put(db, alert("alr_1"))
     steps = [
@@ -137,8 +137,8 @@ def test_a_life_of_an_alert_is_told_change_by_change_and_only_once(db: Database,
         for _ in range(2):
             look(db, where, now)
             deliver(db, where, now)
-    told = [(body["change"], body["alerts"][0]["state"]) for body in receiver.bodies]
-    assert told == [
+    sent = [(body["change"], body["alerts"][0]["state"]) for body in receiver.bodies]
+    assert sent == [
         ("opened", "open"),
         ("escalated", "open"),
         ("acknowledged", "acknowledged"),
@@ -147,7 +147,7 @@ def test_a_life_of_an_alert_is_told_change_by_change_and_only_once(db: Database,
     ]
 
 
-def test_a_message_is_signed_and_says_what_to_do_and_nothing_that_is_sealed(db: Database, receiver: Receiver) -> None:
+def test_a_message_is_signed_and_states_what_to_do_without_identity(db: Database, receiver: Receiver) -> None:
     where = only(webhook(f"{receiver.url}/hook", bearer="abc"))
     put(db, alert("alr_1"))
     look(db, where)
@@ -168,11 +168,11 @@ def test_alerts_of_one_cause_are_one_message(db: Database, receiver: Receiver) -
     put(db, *(alert(f"alr_{n}", layer="fact", kind="certification_missing") for n in range(3)), alert("alr_9"))
     look(db, where)
     deliver(db, where, NOW)
-    told = {body["cause"]: len(body["alerts"]) for body in receiver.bodies}
-    assert told == {"certificate.fact": 3, "evidence_missing": 1}
+    sent = {body["cause"]: len(body["alerts"]) for body in receiver.bodies}
+    assert sent == {"certificate.fact": 3, "evidence_missing": 1}
 
 
-def test_a_destination_hears_of_its_severities_and_owners_only(db: Database, receiver: Receiver) -> None:
+def test_a_destination_receives_only_its_severities_and_owners(db: Database, receiver: Receiver) -> None:
     where = only(webhook(receiver.url, severities=frozenset({"critical"}), owners=frozenset({"cell_lab"})))
     put(db, alert("a"), alert("b", severity="critical"), alert("c", severity="critical", owner="cell_lab"))
     look(db, where)
@@ -180,7 +180,7 @@ def test_a_destination_hears_of_its_severities_and_owners_only(db: Database, rec
     assert [one["alert_id"] for body in receiver.bodies for one in body["alerts"]] == ["c"]
 
 
-def test_what_opened_and_ended_before_anybody_was_told_is_not_told(db: Database, receiver: Receiver) -> None:
+def test_an_alert_resolved_before_its_first_report_is_not_reported(db: Database, receiver: Receiver) -> None:
     where = only(webhook(receiver.url))
     put(db, alert("a", state="resolved", resolved_at=NOW))
     assert look(db, where).queued == 0
@@ -283,7 +283,7 @@ def test_a_message_to_a_destination_that_is_gone_is_dead(db: Database) -> None:
     assert look(db, only()).dead == 1
 
 
-def test_the_desk_looks_again_at_the_first_deadline(db: Database) -> None:
+def test_the_escalation_runs_again_at_the_first_deadline(db: Database) -> None:
     put(db, alert("a", acknowledge_by=NOW + timedelta(hours=2)), alert("b", acknowledge_by=NOW + timedelta(hours=9)))
     report = look(db, only())
     assert (report.due, report.due_title) == (NOW + timedelta(hours=2), "the next escalation")
@@ -293,7 +293,7 @@ def test_the_desk_looks_again_at_the_first_deadline(db: Database) -> None:
         assert escalate(session, report.due + AGAIN, AGAIN) == 1
 
 
-def test_alertmanager_hears_again_what_stands_and_once_what_ended(db: Database, receiver: Receiver) -> None:
+def test_alertmanager_receives_open_alerts_repeatedly_and_resolved_ones_once(db: Database, receiver: Receiver) -> None:
     where = only(webhook(receiver.url, kind="alertmanager", secret=None, name="am"))
     put(db, alert("a", severity="critical"))
     look(db, where)
@@ -306,12 +306,12 @@ def test_alertmanager_hears_again_what_stands_and_once_what_ended(db: Database, 
     look(db, where, later)
     deliver(db, where, later)
     assert {path for path, _, _ in receiver.got} == {"/api/v2/alerts"}
-    told = [body[0] for body in receiver.bodies]
-    assert len({json.dumps(each["labels"]) for each in told}) == 1
-    assert told[0]["labels"]["severity"] == "page"
-    ends = [datetime.fromisoformat(each["endsAt"]) for each in told]
-    assert (ends[0], ends[-1]) == (NOW + LASTS, later)
-    assert later + LASTS in ends
+    sent = [body[0] for body in receiver.bodies]
+    assert len({json.dumps(each["labels"]) for each in sent}) == 1
+    assert sent[0]["labels"]["severity"] == "page"
+    ends = [datetime.fromisoformat(each["endsAt"]) for each in sent]
+    assert (ends[0], ends[-1]) == (NOW + EXPIRES_AFTER, later)
+    assert later + EXPIRES_AFTER in ends
     assert len([row for row in messages(db) if row.change == "standing"]) == 1
 
 
@@ -325,7 +325,7 @@ secret_file = "pager.secret"
 """
 
 
-def test_a_file_names_its_secrets_and_says_what_is_wrong(tmp_path: Path) -> None:
+def test_a_file_names_its_secrets_and_the_error_names_the_problem(tmp_path: Path) -> None:
     path = tmp_path / "alerts.toml"
     path.write_text(FILE)
     with pytest.raises(DestinationsError, match=r"secret_file .*pager\.secret: No such file"):

@@ -17,7 +17,7 @@ from domain.billing.submission.situation import Around
 from domain.billing.submission.versions import Parties
 from store import claims
 from store.tables import ClaimLine, ClaimVersion, Encounter
-from tests.contract.recording import NOW, Recorder, feed, recorder
+from tests.kit.recorder import NOW, Recorder, feed, recorder
 from workflows.messages import ClaimQuestion
 
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,11 @@ from activities.billing import transmit
 from domain.billing.x12 import validate
 from store.outbox import write_once
 from store.tables import AlertRecord, ClaimVersion, Counter, Encounter, Transmission
-from tests.contract.recording import NOW, SITE, Recorder, feed, recorder
+from tests.kit.claims import LATER, encounter_of, files, send, sent
+from tests.kit.files import SITE_FILE
 from tests.kit.postgres import Outage, postgres_url
-from workflows.messages import ClaimFollowUp, ClaimMoment, ClaimQuestion
-
-LATER = NOW + timedelta(days=5)
+from tests.kit.recorder import NOW, Recorder, feed, recorder
+from workflows.messages import ClaimQuestion
 
 
 @pytest.fixture
@@ -31,33 +31,12 @@ async def r(tmp_path: Path) -> AsyncIterator[Recorder]:
         yield made
 
 
-async def encounter_of(r: Recorder) -> str:
-    receipts = await r.post(feed("a_mcl_medicare_inpatient"))
-    encounter: str = receipts["receipts"][0]["encounter_id"]
-    r.decide(encounter, NOW)
-    return encounter
-
-
-def send(r: Recorder, encounter: str, letter: str = "C", now: datetime = LATER) -> ClaimFollowUp:
-    moment = ClaimMoment(encounter=encounter, letter=letter, ordinal=1, now=now)
-    return r.activities.claim_life.transmit_claim(moment)
-
-
-def sent(r: Recorder) -> list[Transmission]:
-    with r.service.db.read() as session:
-        return list(session.exec(select(Transmission).order_by(Transmission.interchange)))
-
-
 def open_texts(r: Recorder) -> list[str]:
     with r.service.db.read() as session:
         return list(session.exec(select(AlertRecord.action).where(AlertRecord.state == "open")))
 
 
-def files(r: Recorder) -> list[Path]:
-    return sorted(path for path in r.activities.claim_life.outbox.rglob("*") if path.is_file())
-
-
-async def test_the_hold_is_kept_and_the_file_says_who_it_is_from_nobody_it_is_about(r: Recorder) -> None:
+async def test_the_bill_hold_is_kept_and_the_file_name_states_the_sender_and_no_patient(r: Recorder) -> None:
     encounter = await encounter_of(r)
     assert send(r, encounter, now=NOW + timedelta(days=3)).state == "emitted"
     assert files(r) == []
@@ -124,7 +103,7 @@ async def test_workers_beside_each_other_send_each_claim_once_and_number_without
     assert all(validate(path.read_text()) == [] for path in files(r))
 
 
-async def test_a_file_that_does_not_pass_takes_no_number_and_somebody_hears_of_it(
+async def test_a_file_that_does_not_pass_gets_no_number_and_opens_an_alert(
     r: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encounter = await encounter_of(r)
@@ -213,7 +192,7 @@ async def test_a_database_that_is_gone_for_a_while_costs_neither_a_number_nor_a_
 async def test_a_file_goes_live_only_where_payer_and_facility_do_and_each_outbox_counts_alone(
     tmp_path: Path, payer: str, facility: str, mark: str
 ) -> None:
-    text = SITE.read_text(encoding="utf-8").replace('mode = "shadow"', f'mode = "{payer}"')
+    text = SITE_FILE.read_text(encoding="utf-8").replace('mode = "shadow"', f'mode = "{payer}"')
     (tmp_path / "site.toml").write_text(
         text.replace('key = "st_mary"\n', f'key = "st_mary"\nmode = "{facility}"\n', 1), encoding="utf-8"
     )

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 
 from app.api.actors import Actor
 from app.api.claim_worklists import worklist
-from tests.activities.billing.test_claim_life import REJECTED, Life, life, mode  # noqa: F401 the fixtures
+from tests.kit.claim_life import REJECTED, Life
 
 
-async def void_is_out(life: Life) -> None:  # noqa: F811
+async def void_is_out(life: Life) -> None:
     await life.answered("277CA", life.rows()[0], payer_claim_number="MAC1")
     await life.moved_to_uhc()
     gone = life.look(days=5)
@@ -18,7 +18,7 @@ async def void_is_out(life: Life) -> None:  # noqa: F811
 
 
 async def test_a_void_rejected_after_the_next_claim_went_out_keeps_its_alert_until_its_payer_accepts_it(
-    life: Life,  # noqa: F811
+    life: Life,
 ) -> None:
     await void_is_out(life)
     life.look(days=5)
@@ -35,7 +35,7 @@ async def test_a_void_rejected_after_the_next_claim_went_out_keeps_its_alert_unt
     assert "claim_void_rejected" not in life.alerts()
 
 
-async def test_a_rejected_void_goes_out_again_under_the_number_that_its_payer_names(life: Life) -> None:  # noqa: F811
+async def test_a_rejected_void_goes_out_again_under_the_number_that_its_payer_names(life: Life) -> None:
     first = life.rows()[0]
     await life.answered("277CA", first, payer_claim_number="MAC1")
     await life.moved_to_uhc()
@@ -52,7 +52,7 @@ async def test_a_rejected_void_goes_out_again_under_the_number_that_its_payer_na
     assert life.alerts() == set()
 
 
-async def test_a_claim_behind_a_void_that_waits_stands_among_the_unbilled_with_its_last_day(life: Life) -> None:  # noqa: F811
+async def test_a_claim_after_a_waiting_void_is_listed_as_unbilled_with_its_last_day(life: Life) -> None:
     await life.answered("277CA", life.rows()[0])
     await life.moved_to_uhc()
     life.look(days=20)
@@ -69,7 +69,7 @@ async def test_a_claim_behind_a_void_that_waits_stands_among_the_unbilled_with_i
     assert "claim_filing_ending" in life.alerts()
 
 
-async def test_a_replacement_refers_to_the_number_of_the_payer_it_goes_to(life: Life) -> None:  # noqa: F811
+async def test_a_replacement_refers_to_the_number_of_the_payer_it_goes_to(life: Life) -> None:
     first = life.rows()[0]
     await life.answered("835", first, status="19", paid="900.00", payer_claim_number="MAC1")
     await life.answered(

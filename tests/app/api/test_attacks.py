@@ -1,4 +1,4 @@
-"""The gateway under attack: nothing is read twice in two ways, nothing costs more than it may, nothing is said too much."""
+"""The gateway under attack: nothing is read in two ways, nothing costs more than it may, no answer reveals too much."""
 
 from __future__ import annotations
 
@@ -225,9 +225,9 @@ async def test_a_failure_is_logged_by_its_class_alone(
             answer = await http.get("/v1/encounters")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
-    said = "".join(capfd.readouterr()) + caplog.text + answer.text
-    assert "KeyError" in said
-    assert "CANARY" not in said
+    output = "".join(capfd.readouterr()) + caplog.text + answer.text
+    assert "KeyError" in output
+    assert "CANARY" not in output
 
 
 async def test_a_name_that_reads_like_no_field_is_not_repeated_and_a_slip_is_named(gateway: Gateway) -> None:

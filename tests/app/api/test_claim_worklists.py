@@ -1,4 +1,4 @@
-"""Worklists: each claim stands where it belongs, with days and money, for those who may see its facility."""
+"""Worklists: each claim is in its worklists, with days and amounts, for callers who may see its facility."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from app.cli.worklists import worklist_lines
 from store.tables import ClaimVersion
-from tests.activities.billing.test_claim_life import Life
+from tests.kit.claim_life import Life
 from tests.kit.recorder import NOW, Recorder, feed, recorder
 from tests.kit.site import live_site
 from workflows.messages import ClaimMoment

@@ -86,7 +86,7 @@ async def test_a_token_signed_by_a_published_key_lets_its_subject_in(guarded: Ga
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"exp": NOW - 61}, "expired"),
         ({"exp": None}, "is missing the claim exp"),
@@ -104,10 +104,10 @@ async def test_a_token_signed_by_a_published_key_lets_its_subject_in(guarded: Ga
         ({"cnf": {"jkt": "x"}}, "bound to a key"),
     ],
 )
-async def test_an_invalid_claim_is_refused_and_named(guarded: Gateway, changes: dict[str, Any], said: str) -> None:
+async def test_an_invalid_claim_is_refused_and_named(guarded: Gateway, changes: dict[str, Any], message: str) -> None:
     answer = await ask(guarded, token(**changes))
     assert answer.status_code == 401
-    assert said in answer.json()["detail"]
+    assert message in answer.json()["detail"]
     assert answer.headers["www-authenticate"] == "Bearer"
 
 

@@ -27,7 +27,7 @@ EXAMPLES = 25
 schemathesis.serializer.alias("application/edi-x12", "text/plain")
 
 ACROSS_FIELDS = [positive_data_acceptance]
-"""What a body must say across its fields, and by its type, stands in the catalogue: a schema cannot promise acceptance."""
+"""What a body requires across its fields, and by its type, is in the catalog: a schema cannot promise acceptance."""
 
 KNOWN = {"ref": "", "alert_id": "", "quarantine_id": ""}
 """What is there: every second example asks for it, for a made-up id shows only the way to 404."""

@@ -54,8 +54,8 @@ async def test_nothing_is_stored_and_nothing_is_logged(
     assert (answer.status_code, broken.status_code) == (200, 422)
     assert CANARY not in answer.text + broken.text
     assert rows(gateway) == before
-    said = capfd.readouterr()
-    assert CANARY not in caplog.text + said.out + said.err
+    output = capfd.readouterr()
+    assert CANARY not in caplog.text + output.out + output.err
 
 
 async def test_a_certificate_reported_to_the_gateway_counts(gateway: Gateway) -> None:

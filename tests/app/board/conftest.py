@@ -40,7 +40,7 @@ def identifiers(events: list[dict[str, Any]]) -> set[str]:
 
 @dataclass
 class Board:
-    """A browser without JavaScript, and what stands behind the pages."""
+    """A browser without JavaScript, and the parts behind the pages."""
 
     recorder: Recorder
     http: httpx.AsyncClient

@@ -75,7 +75,7 @@ def _structure(page: _Page) -> list[str]:
 
 def _references(page: _Page) -> list[str]:
     ids = Counter(about["id"] for _, about in page.tags if "id" in about)
-    found = [f"id {one} stands {count} times" for one, count in ids.items() if count > 1]
+    found = [f"id {one} occurs {count} times" for one, count in ids.items() if count > 1]
     for _, about in page.tags:
         for name in ("for", "aria-labelledby", "aria-describedby"):
             found += [
@@ -94,8 +94,8 @@ def _controls(page: _Page) -> list[str]:
         if tag in CONTROLS and about.get("type") != "hidden" and about.get("id") not in labelled:
             found.append(f"a {tag} without a label: {about.get('name')}")
         if tag in ("button", "a", "th", "label", "summary", "h1", "h2", "h3"):
-            said = about.get("aria-label") or page.texts.get(place, "").strip()
-            if not said:
+            stated = about.get("aria-label") or page.texts.get(place, "").strip()
+            if not stated:
                 found.append(f"a {tag} without a name")
         if tag == "th" and about.get("scope") not in ("col", "row"):
             found.append("a th without scope")

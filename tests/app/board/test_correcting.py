@@ -15,7 +15,7 @@ from tests.app.board.filled import FILLED, path_of
 from tests.app.board.markup import problems
 
 BY_ENCOUNTER = sorted(set(FILLED) - {"acknowledgement", "certificate", "readiness"})
-"""Forms whose entry stands in the encounter it was made from; an answer to a claim goes where the claim is."""
+"""Forms whose entry belongs to their encounter; a payer response goes to the encounter of its claim."""
 
 
 async def entered(board: Board, key: str) -> tuple[str, dict[str, Any]]:
@@ -31,7 +31,7 @@ async def entered(board: Board, key: str) -> tuple[str, dict[str, Any]]:
 
 
 def filled(page: str) -> dict[str, str]:
-    """Everything that stands in a form, as a browser would send it again."""
+    """Every field of a form, as a browser would send it."""
     texts = dict(re.findall(r'<input [^>]*name="([^"]+)" value="([^"]*)"', page))
     texts |= dict(re.findall(r'<textarea [^>]*name="([^"]+)"[^>]*>([^<]*)</textarea>', page))
     for name, options in re.findall(r'<select [^>]*name="([^"]+)"[^>]*>(.*?)</select>', page, re.S):
@@ -50,10 +50,10 @@ async def test_an_entry_comes_back_as_it_was_typed_and_its_correction_says_all_o
     assert (await board.http.post(path, data=given)).status_code == 303
     correction = board.last_event()
     assert correction["type"] == "cart.correction.made"
-    said = correction["data"]
-    assert said["of"] == {"source": event["source"], "id": event["id"]}
-    assert (said["signer"], said["reason"]) == ("B. Lead", "mistyped")
-    ours, theirs = normal(said["replacement"]), normal(event["data"])
+    sent = correction["data"]
+    assert sent["of"] == {"source": event["source"], "id": event["id"]}
+    assert (sent["signer"], sent["reason"]) == ("B. Lead", "mistyped")
+    ours, theirs = normal(sent["replacement"]), normal(event["data"])
     assert theirs.items() <= ours.items()
 
 
@@ -74,9 +74,9 @@ async def test_a_wrong_scan_is_taken_back_and_nothing_else_is_asked(board: Board
     answer = await board.http.post(path, data={**given, "who": "B. Lead", "why": "wrong bag in hand"})
     assert answer.status_code == 303
     assert "Correction: entered" in (await board.get(answer.headers["location"])).text
-    said = board.last_event()["data"]
-    assert said["retract"] is True
-    assert "replacement" not in said
+    sent = board.last_event()["data"]
+    assert sent["retract"] is True
+    assert "replacement" not in sent
     assert "retracted" in (await board.get(f"/encounters/{board.held}/entries")).text
     assert ("token", "enter cart.correction.made") in [(actor, action) for actor, action, _ in board.audit()]
 

@@ -1,4 +1,4 @@
-"""Forms give events: the same catalogue, the same inbox, with who and why; errors stand beside their fields."""
+"""Forms become events: the same catalog, the same inbox, with signer and reason; errors are beside their fields."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ async def test_errors_stand_beside_their_fields_and_nothing_is_kept(board: Board
     assert problems(answer.text) == []
     assert re.search(r'id="f-lot"[^>]*aria-invalid="true"', text)
     assert 'id="f-lot-error"' in text
-    assert "max lies below min" in text
+    assert "max is below min" in text
     assert "enter your name" in text
     assert 'value="Lab 2"' in text
     assert '<a href="#f-lot">' in text

@@ -1,4 +1,4 @@
-"""What the pages show, to whom, and what they never show."""
+"""What the pages show to each role, and what they never show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from app.api.roles import Role
 from app.board.rights import BOARD_TABLE, BoardRight
-from app.board.worklists import DESKS
+from app.board.worklists import WORKLISTS
 from domain.rulebook import Rulebook
 from intake.inbox.receive import receive
 from store.tables import AlertDelivery, AlertRecord, AuditEntry, ClaimVersion, Encounter, Quarantine
@@ -184,7 +184,7 @@ async def test_an_alert_is_acknowledged_from_the_page_and_stays_open_until_its_c
     assert (await board.post(f"/alerts/{alert}/acknowledge", back=page)).status_code == 403
 
 
-async def test_worklists_hold_what_their_desk_owns(board: Board) -> None:
+async def test_worklists_hold_what_their_roles_own(board: Board) -> None:
     coordinator = (await board.get("/work/coordinator")).text
     assert board.held in coordinator
     assert "Have the manufacturer list the collection center" in unescape(coordinator)
@@ -300,10 +300,10 @@ def house_alert(alert_id: str) -> AlertRecord:
     )
 
 
-def test_every_owner_of_the_rulebook_has_a_desk(rules: Rulebook) -> None:
+def test_every_owner_of_the_rulebook_has_a_worklist(rules: Rulebook) -> None:
     owners = {str(row.owner) for table in rules.rows.values() for row in table if getattr(row, "owner", None)}
     assert len(owners) > 5
-    assert owners <= {owner for desk in DESKS.values() for owner in desk.owners}
+    assert owners <= {owner for one in WORKLISTS.values() for owner in one.owners}
 
 
 async def test_alerts_stand_by_cause_and_a_cause_is_taken_at_once(board: Board) -> None:

@@ -81,7 +81,7 @@ async def test_every_page_answers_every_role_of_every_facility_as_the_tables_say
             assert (await board.get(f"/forms/{form.key}")).status_code == wanted, (form.key, actor.name)
             assert (await board.get(f"{own}/forms/{form.key}")).status_code == judged(may, scope, 200)
             assert (await board.post(f"{own}/forms/{form.key}")).status_code == judged(may, scope, 422)
-        takes = role in TABLE[Right.TAKE_ALERTS]
+        takes = role in TABLE[Right.ACKNOWLEDGE_ALERTS]
         acknowledged = (await board.post("/alerts/alr_1/acknowledge")).status_code
         assert acknowledged in ((303, 409) if takes and scope != "there" else (judged(takes, scope, 303),)), actor.name
         retried = (await board.post("/alerts/deliveries/none/retry")).status_code

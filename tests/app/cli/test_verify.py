@@ -176,7 +176,7 @@ def test_the_store_is_checked_by_id_order_number_or_whole(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         ("UPDATE custody_records SET content='{}' WHERE encounter_id='enc_b' AND position=2", "position 2 (enc_b1)"),
         ("UPDATE custody_records SET kind='correction' WHERE encounter_id='enc_b' AND position=3", "position 3"),
@@ -186,11 +186,11 @@ def test_the_store_is_checked_by_id_order_number_or_whole(store: Path) -> None:
         ("DELETE FROM custody_index WHERE position=1", "index: 1 entries, first broken entry at position 1"),
     ],
 )
-def test_the_first_broken_record_is_named(store: Path, statement: str, said: str) -> None:
+def test_the_first_broken_record_is_named(store: Path, statement: str, message: str) -> None:
     tamper(store, statement)
     found = run(store, "verify")
     assert found.exit_code == 1
-    assert said in found.output
+    assert message in found.output
 
 
 def test_a_head_noted_earlier_shows_that_the_newest_encounter_was_removed(store: Path) -> None:

@@ -21,7 +21,7 @@ from tests.kit.waiting import eventually_async
 
 SHORT = timedelta(seconds=10)
 NEVER_HERE = frozenset({"temporal_sticky_cache_total_forced_eviction_total"})
-"""Counted only under a load that no test makes; its name stands in the SDK's documentation."""
+"""Counted only under a load that no test makes; its name is in the SDK's documentation."""
 
 
 @activity.defn

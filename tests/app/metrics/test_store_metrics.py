@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS, BY_NAME, DEFINITIONS, OTHER
-from store.tables import AlertDelivery, FeedHeard
+from store.tables import AlertDelivery, FeedSeen
 from tests.kit.metrics_store import MRN, NAME, NOW, NPI, World, furnish
 from tests.kit.postgres import postgres_server, postgres_url
 
@@ -159,8 +159,8 @@ def test_a_feed_is_as_old_as_its_last_message_and_as_late_as_its_events(world: W
     for minutes in (3, 5, 90):
         world.event(name, "cart.appointment.booked", NOW - timedelta(minutes=minutes), received=NOW, feed="scheduling")
     world.event(name, "cart.appointment.booked", NOW + timedelta(days=3), received=NOW, feed="scheduling")
-    world.add(FeedHeard(feed="scheduling", at=NOW - timedelta(seconds=40)))
-    world.add(FeedHeard(feed="registration", at=NOW - timedelta(hours=3)))
+    world.add(FeedSeen(feed="scheduling", at=NOW - timedelta(seconds=40)))
+    world.add(FeedSeen(feed="registration", at=NOW - timedelta(hours=3)))
     found = scrape(world)
     assert value(found, "cart_feed_lag_seconds", "scheduling") == 300
     assert value(found, "cart_feed_last_event_age_seconds", "scheduling") == 0

@@ -1,4 +1,4 @@
-"""Preparing an installation: every step may be repeated, nothing that stands is overwritten."""
+"""Preparing an installation: every step may be repeated, nothing that exists is overwritten."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def run(tmp_path: Path, *words: str, cwd: Path | None = None, **environment: str
 
 
 @pytest.mark.parametrize(
-    ("words", "environment", "said"),
+    ("words", "environment", "message"),
     [
         (("worker",), {}, "deploy keys"),
         (("gateway",), {}, "deploy keys"),
@@ -51,13 +51,13 @@ def run(tmp_path: Path, *words: str, cwd: Path | None = None, **environment: str
     ],
 )
 def test_a_start_that_fails_says_why_in_one_line(
-    tmp_path: Path, words: tuple[str, ...], environment: dict[str, str], said: str
+    tmp_path: Path, words: tuple[str, ...], environment: dict[str, str], message: str
 ) -> None:
     port = str(free_port())
     code, output = run(tmp_path, *words, **{name: value.replace("PORT", port) for name, value in environment.items()})
     assert code == (1 if words[0] == "alerts" else 2)
     assert output.count("\n") == 1
-    assert said in output
+    assert message in output
     assert "hush" not in output
 
 
@@ -70,8 +70,8 @@ def test_an_installation_is_found_by_its_environment_and_a_taken_port_is_named(t
     assert run(tmp_path, "verify", cwd=tmp_path / "elsewhere") == (0, "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, output = run(tmp_path, "gateway", CART_HTTP_PORT=str(taken.getsockname()[1]))
-    (said,) = (line for line in output.splitlines() if not line.startswith("{"))
-    assert (code, "CART_HTTP_PORT" in said) == (2, True), "one line beside those of the log"
+    (message,) = (line for line in output.splitlines() if not line.startswith("{"))
+    assert (code, "CART_HTTP_PORT" in message) == (2, True), "one line beside those of the log"
     assert (tmp_path / "keys.json").read_bytes() == made
 
 
@@ -90,15 +90,15 @@ def test_a_site_file_that_is_not_there_names_its_setting(tmp_path: Path, process
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("", ""),
         ("postgresql+psycopg://cart:hush@db:5432/cart?sslmode=require", " database=postgresql://db:5432/cart"),
         ("postgresql+psycopg://cart@/cart?host=/run/hush", " database=postgresql:///cart"),
     ],
 )
-def test_the_ready_line_names_a_database_of_ones_own_without_its_secrets(url: str, said: str) -> None:
-    assert served_database(Settings(database_url=url)) == said
+def test_the_ready_line_names_a_database_of_ones_own_without_its_secrets(url: str, message: str) -> None:
+    assert served_database(Settings(database_url=url)) == message
 
 
 @pytest.mark.parametrize("words", [("site",), ("verify", "--export"), ("preflight",), ("feed",)])

@@ -39,11 +39,11 @@ async def behind_tls(server: str, certificates: Path) -> AsyncIterator[str]:
         inner, outer = await asyncio.open_connection(host, int(port))
         await asyncio.gather(pump(reader, outer), pump(inner, writer))
 
-    door = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
     try:
-        yield f"127.0.0.1:{door.sockets[0].getsockname()[1]}"
+        yield f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     finally:
-        door.close()
+        listener.close()
 
 
 async def answering(server: str) -> None:
@@ -92,7 +92,7 @@ def test_without_any_of_it_the_connection_is_plain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "said"),
+    ("named", "message"),
     [
         ({"temporal_cert_file": "client.pem"}, "CART_TEMPORAL_CERT_KEY_FILE"),
         ({"temporal_cert_key_file": "client.key"}, "CART_TEMPORAL_CERT_FILE"),
@@ -100,8 +100,8 @@ def test_without_any_of_it_the_connection_is_plain() -> None:
         ({"temporal_api_key_file": "empty"}, "CART_TEMPORAL_API_KEY_FILE: .* is empty"),
     ],
 )
-def test_half_a_description_is_refused_by_name(tmp_path: Path, named: dict[str, str], said: str) -> None:
+def test_half_a_description_is_refused_by_name(tmp_path: Path, named: dict[str, str], message: str) -> None:
     (tmp_path / "empty").write_text(" \n")
     settings = Settings().model_copy(update={key: tmp_path / name for key, name in named.items()})
-    with pytest.raises(CannotStart, match=said):
+    with pytest.raises(CannotStart, match=message):
         temporal_access(settings)

@@ -15,7 +15,7 @@ from app.settings import Settings, WorkerRole
 from intake.delivery import Deliverer
 from intake.inbox.receive import receive
 from intake.scenario_feeds import expand, load_feed
-from intake.workflow_client import TemporalDoor
+from intake.workflow_client import WorkflowClient
 from store.config import ConfigCache
 from store.engine import Database
 from store.keys import create_keyring, read_keyring
@@ -49,7 +49,7 @@ async def test_a_claim_waits_for_the_worker_that_may_touch_the_world(server: str
         receive(db, keys, event, datetime.now(UTC), str(event["source"]))
     with ThreadPoolExecutor(24) as pool:
         async with build_worker(client, of("workflows"), pool):
-            await Deliverer(db, TemporalDoor(client).deliver).drain()
+            await Deliverer(db, WorkflowClient(client).deliver).drain()
             assert claims(db) == set()
             async with build_worker(client, of("activities"), pool):
                 await eventually_async(lambda: claims(db) == {"A", "B", "C"}, "the claims are built")

@@ -32,15 +32,15 @@ class One:
 
 
 def test_a_certificate_is_one_cause_across_encounters_and_kinds() -> None:
-    told = [
+    alerts = [
         One("a", "enc_1", "certification_missing", layer="fact"),
         One("b", "enc_2", "uncleared_collection_booked", layer="fact"),
         One("c", None, "certificate_expired", layer="fact"),
         One("d", "enc_1", "certification_missing", layer="rems_facility"),
     ]
-    causes = causes_of(told)
+    causes = causes_of(alerts)
     assert causes == dict.fromkeys("abc", "certificate.fact") | {"d": "certificate.rems_facility"}
-    first = grouped(told)[0]
+    first = grouped(alerts)[0]
     assert (first.cause, first.encounters) == ("certificate.fact", ("enc_1", "enc_2"))
 
 

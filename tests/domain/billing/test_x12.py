@@ -164,6 +164,30 @@ def test_a_value_that_a_file_cannot_carry_is_refused_without_showing_it(change: 
     assert not any(value in str(refused.value) for value in change.values())
 
 
+@pytest.mark.parametrize("hidden", ["\x00", "\x07", "\x1f", "\x85", "\u200e", "\u202e", "\u2066", "\u00ad", "\ufeff"])
+def test_an_invisible_character_is_refused_and_never_a_blank(hidden: str) -> None:
+    """A control character or a mark of direction in a name, a number or an address stops the file; in no file is it a blank."""
+    for change in (
+        {"family": f"O{hidden}Neil"},
+        {"given": f"Pat{hidden}"},
+        {"member_id": f"1EG4{hidden}5"},
+        {"mrn": f"M{hidden}1"},
+    ):
+        with pytest.raises(NotWritable) as refused:
+            named(**change)
+        assert hidden not in str(refused.value)
+    with pytest.raises(NotWritable, match="address"):
+        named(address=replace(PAT.address, line=f"1{hidden}Elm"))  # type: ignore[arg-type]
+    assert text(f"A{hidden}B") == "AB"
+
+
+def test_free_text_shows_line_ends_and_tabs_as_one_blank() -> None:
+    file = named(address=replace(PAT.address, line="1 Elm\r\n\tDoor 2"))  # type: ignore[arg-type]
+    assert ["N3", "1 ELM DOOR 2"] in segments(file, "N3")
+    with pytest.raises(NotWritable):
+        named(family="O\nNeil")
+
+
 def test_claims_that_cannot_be_rendered_are_compared_as_whole_documents() -> None:
     story = Story().referral(coverage={"payer": "aetna", "member_id": "W1"}).authorization("PA*1")
     claim = story.collection().claim("A/1")

@@ -1,4 +1,4 @@
-"""What must hold of every decision, whatever was told."""
+"""What must hold of every decision, whatever was reported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DRUGS = (care.LymphodepletionAdministered, care.MedicationAdministered)
 
 
 def check(story: Story, decision: Decision) -> None:
-    """Nothing is cleared that is held, billed twice, billed without its document, lost, or told of a person."""
+    """Nothing is cleared that is held, billed twice, billed without its document, lost, or with an identity."""
     facts = fold(story.facts)
     _gates(decision)
     _claims(decision.claims, facts)
@@ -57,7 +57,7 @@ def _claims(claims: tuple[Claim, ...], facts: Facts) -> None:
     billed: list[str] = []
     for claim in claims:
         for line in claim.lines:
-            assert set(line.reason.events) <= set(standing), "a line rests on facts that stand"
+            assert set(line.reason.events) <= set(standing), "a line rests on facts in effect"
             documents = DOCUMENTED.get(line.service, DRUGS)
             assert any(isinstance(standing[event].data, documents) for event in line.reason.events), line.service
             if line.service == "cell_product":
@@ -70,6 +70,6 @@ def _nothing_lost(story: Story, decision: Decision, facts: Facts) -> None:
     assert kept == {fact.event_id for fact in story.facts}
     scanned = ("cart.custody", "cart.apheresis", "cart.infusion", "cart.product.released", "cart.disposition")
     chain = {fact.event_id for fact in story.facts if fact.type.startswith(scanned)}
-    assert chain <= {entry.key for entry in decision.custody}, "no hand-over is lost, also when it was retracted"
+    assert chain <= {entry.key for entry in decision.custody}, "no transfer is lost, also when it was retracted"
     if facts.of(revenue.ChargePosted) and not any(claim.lines for claim in decision.claims):
         assert "charge_unclaimed" in {alert.kind for alert in decision.alerts}

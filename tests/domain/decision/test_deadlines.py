@@ -53,7 +53,7 @@ def collection_booked() -> Story:
     return story
 
 
-def missing_paper() -> Story:
+def missing_document() -> Story:
     story = Story()
     story.refer(evidence=story.documents(-47, "btk_inhibitor"))
     return story
@@ -97,7 +97,7 @@ def infusion_booked() -> Story:
 
 WAITS: dict[str, tuple[Callable[[], Story], int]] = {
     "apheresis_unbooked": (booked, -31),
-    "evidence_overdue": (missing_paper, -38),
+    "evidence_overdue": (missing_document, -38),
     "authorization_submission_overdue": (unsubmitted, -40),
     "authorization_decision_overdue": (undecided, -29),
     "apheresis_undocumented": (collection_booked, -23),
@@ -139,7 +139,7 @@ def test_the_expected_fact_resolves_the_alert() -> None:
     assert "pickup_overdue" not in kinds(story.decide(-22))
 
 
-def test_a_later_hand_over_shows_the_earlier_ones() -> None:
+def test_a_later_transfer_implies_the_earlier_ones() -> None:
     story = until_collected()
     story.transfer(-23, "manufacturing_start")
 
@@ -148,7 +148,7 @@ def test_a_later_hand_over_shows_the_earlier_ones() -> None:
     )
 
 
-def test_a_delay_moves_the_release_and_is_said() -> None:
+def test_a_delay_moves_the_release_and_opens_an_alert() -> None:
     story = in_production()
     story.report(-10, "cart.manufacturing.delayed", {"new_release_date": story.on(3)})
 
@@ -219,7 +219,7 @@ def _shifted(fact, days: int):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize(("indication", "diagnosis", "days"), [("mcl", "C83.18", 7), ("b_all", "C91.02", 14)])
-def test_daily_assessment_lasts_as_long_as_the_label_says(indication: str, diagnosis: str, days: int) -> None:
+def test_daily_assessment_lasts_as_long_as_the_label_requires(indication: str, diagnosis: str, days: int) -> None:
     story = until_infused(indication=indication, diagnosis=diagnosis)
     for day in range(1, days):
         story.assess(day)

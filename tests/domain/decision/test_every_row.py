@@ -18,7 +18,7 @@ from tests.kit.stories import Story, holds, kinds, until_infused
 def test_every_payer_and_indication_has_an_answer(edition: str, setting: str) -> None:
     """No two rows of the rulebook answer the same question of a gate."""
     rules = rulebook(edition)
-    for payer in sorted({row.key for row in rules.table(Payer)} | {"nobody"}):
+    for payer in sorted({row.key for row in rules.table(Payer)} | {"unlisted"}):
         for row in rules.table(Indication):
             story = Story(edition=edition)
             changes: dict[str, Any] = {"product": row.product, "indication": row.key}
@@ -40,8 +40,8 @@ def test_a_second_product_is_data_alone() -> None:
     products = tuple(row.model_copy(update={"enabled": True}) for row in rules.table(Product))
     enabled = replace(rules, rows={**rules.rows, "products": products})
     story = Story()
-    papers = story.documents(-47, "btk_inhibitor")
-    story.refer(product="yescarta", indication="lbcl", diagnosis="C83.30", evidence=papers)
+    documents = story.documents(-47, "btk_inhibitor")
+    story.refer(product="yescarta", indication="lbcl", diagnosis="C83.30", evidence=documents)
     for layer, holder in (("authorized_center", "st_mary"), ("manufacturing_chain", "Kite Pharma")):
         story.certify(-44, layer, holder, "2020-01-01", None, product="yescarta")
     story.book("apheresis", -24, -40)
@@ -60,7 +60,7 @@ def test_a_second_product_is_data_alone() -> None:
     assert not {"identity_mismatch", "performed_uncleared"} & set(kinds(decision))
 
 
-def test_a_correction_that_does_not_fit_is_said() -> None:
+def test_a_correction_that_does_not_fit_opens_an_alert() -> None:
     story = until_infused()
     last = story.facts[-1]
     of = {"of": {"source": last.source, "id": last.id}, "reason": "x", "signer": "s", "replacement": {"nonsense": 1}}

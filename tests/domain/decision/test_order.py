@@ -46,31 +46,31 @@ def everything() -> Story:
     return story
 
 
-TOLD = everything()
+STORY = everything()
 
 
 def ask(facts: list[Fact[EventData]], day: int, holders: list[Fact[EventData]]) -> Decision:
-    return decide(fold(facts), site(), rulebook(), TOLD.at(day, 23), holders)
+    return decide(fold(facts), site(), rulebook(), STORY.at(day, 23), holders)
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**16), day=st.integers(-50, 60))
 def test_order_and_repetition_do_not_matter(seed: int, day: int) -> None:
     shuffler = random.Random(seed)
-    facts = [*TOLD.facts, *shuffler.sample(TOLD.facts, 8)]
-    holders = [*TOLD.holders]
+    facts = [*STORY.facts, *shuffler.sample(STORY.facts, 8)]
+    holders = [*STORY.holders]
     shuffler.shuffle(facts)
     shuffler.shuffle(holders)
 
-    assert ask(facts, day, holders) == ask(TOLD.facts, day, TOLD.holders)
+    assert ask(facts, day, holders) == ask(STORY.facts, day, STORY.holders)
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**16), share=st.floats(0, 1), day=st.integers(-60, 80))
 def test_any_subset_of_facts_has_an_answer(seed: int, share: float, day: int) -> None:
-    """Never an exception, never cleared with something that holds, never a claim for a service nobody documented."""
+    """Never an exception, never cleared with something that holds, never a claim for a service without documentation."""
     chooser = random.Random(seed)
-    facts = [fact for fact in TOLD.facts if chooser.random() < share]
+    facts = [fact for fact in STORY.facts if chooser.random() < share]
 
     decision = ask(facts, day, [])
 
@@ -90,8 +90,8 @@ def test_any_subset_of_facts_has_an_answer(seed: int, share: float, day: int) ->
     assert len({alert.key for alert in decision.alerts}) == len(decision.alerts)
     assert len({hold.id for hold in decision.holds}) == len(decision.holds)
     assert len({deadline.key for deadline in decision.deadlines}) == len(decision.deadlines)
-    assert all(deadline.due > TOLD.at(day, 23) for deadline in decision.deadlines)
-    assert all(alert.since <= TOLD.at(day, 23) for alert in decision.alerts)
+    assert all(deadline.due > STORY.at(day, 23) for deadline in decision.deadlines)
+    assert all(alert.since <= STORY.at(day, 23) for alert in decision.alerts)
 
 
 def test_a_late_fact_gives_what_a_timely_one_would_have_given() -> None:
@@ -113,6 +113,6 @@ def test_a_decision_is_fast() -> None:
     import time
 
     begun = time.perf_counter()
-    ask(TOLD.facts, 40, TOLD.holders)
+    ask(STORY.facts, 40, STORY.holders)
 
     assert time.perf_counter() - begun < 1.5

@@ -106,10 +106,10 @@ def test_a_withdrawal_closes_at_every_stage_before_the_infusion(
     assert all(claim.ready and not claim.errors for claim in later.claims)
 
 
-def test_a_withdrawal_heard_of_late_leaves_a_day_for_what_else_is_late() -> None:
+def test_a_withdrawal_reported_late_leaves_a_day_for_other_late_events() -> None:
     story = referred()
-    told = {"reason": "choice", "at": story.at(-30).isoformat()}
-    story.report(-30, "cart.encounter.withdrawn", told, received=10)
+    withdrawal = {"reason": "choice", "at": story.at(-30).isoformat()}
+    story.report(-30, "cart.encounter.withdrawn", withdrawal, received=10)
 
     assert story.decide(10).outcome is None
     assert story.decide(11).outcome is Outcome.WITHDRAWN
@@ -200,7 +200,7 @@ def test_a_rescheduled_collection_is_judged_for_its_new_day() -> None:
 
 
 @pytest.mark.parametrize("what", ["cancelled", "missed"])
-def test_a_lost_slot_asks_for_a_new_one_counted_from_the_loss(what: str) -> None:
+def test_a_lost_slot_requires_a_new_one_counted_from_the_loss(what: str) -> None:
     story = referred()
     story.book("apheresis", -24, -40)
     story.report(-24, f"cart.appointment.{what}", {"appointment_id": "APT-apheresis--40--24"})
@@ -224,7 +224,7 @@ def test_a_short_collection_repeated_next_day_is_one_attempt() -> None:
     assert [claim.key for claim in decision.claims] == ["A/1", "A/2"]
 
 
-def test_a_failed_manufacture_goes_back_to_apheresis_and_on() -> None:
+def test_failed_manufacturing_returns_to_apheresis_and_goes_on() -> None:
     story = until_collected()
     fact = {"coi_id": "COI-1", "at": story.at(-10).isoformat(), "reason": "no growth"}
     story.report(-10, "cart.manufacturing.failed", fact)
@@ -248,7 +248,7 @@ def test_lymphodepletion_given_before_a_failure_does_not_count_for_the_next_prod
 
     decision = story.decide(11)
     assert decision.stage is Stage.LYMPHODEPLETION
-    assert "performed_uncleared" in kinds(decision), "it was given before any product was at the centre"
+    assert "performed_uncleared" in kinds(decision), "it was given before any product was at the center"
     assert ["performed_uncleared"] in [[e.id for e in c.errors] for c in decision.claims if c.letter == "B"]
 
 
@@ -280,7 +280,7 @@ def test_a_disposition_signed_late_takes_no_later_collection_with_it() -> None:
     assert story.decide(16).stage is Stage.MANUFACTURING
 
 
-def test_an_infusion_booked_at_another_centre_than_planned_is_said() -> None:
+def test_an_infusion_booked_at_another_center_than_planned_opens_an_alert() -> None:
     story = depleted()
     story.book("infusion", 0, -2, facility="lakeside", setting="inpatient")
 
@@ -335,7 +335,7 @@ def test_lymphodepletion_before_the_product_is_there_is_never_shown_as_cleared()
 
 
 @pytest.mark.parametrize(("day", "repeat"), [(11, False), (12, True)])
-def test_an_infusion_more_than_fourteen_days_after_lymphodepletion_asks_for_a_repeat(day: int, repeat: bool) -> None:
+def test_an_infusion_more_than_fourteen_days_after_lymphodepletion_requires_a_repeat(day: int, repeat: bool) -> None:
     """The last dose is on day -3: day 11 is the fourteenth day after it."""
     story = depleted()
     story.book("infusion", day, -2, setting="inpatient")
@@ -350,7 +350,7 @@ def test_an_infusion_more_than_fourteen_days_after_lymphodepletion_asks_for_a_re
 
 
 @pytest.mark.parametrize(("day", "fits"), [(-5, True), (-4, False), (-6, False)])
-def test_lymphodepletion_is_planned_anew_when_the_infusion_moves(day: int, fits: bool) -> None:
+def test_lymphodepletion_is_planned_again_when_the_infusion_moves(day: int, fits: bool) -> None:
     story = until_received()
     story.book("lymphodepletion", day, -20)
     story.book("infusion", 0, -20, setting="inpatient")
@@ -381,7 +381,7 @@ def test_a_cancelled_admission_leaves_no_stay() -> None:
     assert story.decide(40).outcome is Outcome.COMPLETED
 
 
-def test_a_transfer_moves_the_gates_ahead_and_not_the_ones_behind() -> None:
+def test_a_change_of_center_affects_later_gates_and_not_earlier_ones() -> None:
     story = until_received("aetna")
     plan = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}, "reason": "nearer to home"}
     story.report(-6, "cart.plan.changed", plan, hour=15)
@@ -393,7 +393,7 @@ def test_a_transfer_moves_the_gates_ahead_and_not_the_ones_behind() -> None:
     assert "lymphodepletion.readiness.authorized_center.infusion_facility" in holds(decision)
 
 
-def test_a_switch_of_product_asks_the_new_product_s_questions() -> None:
+def test_a_change_of_product_applies_the_new_product_s_requirements() -> None:
     story = referred()
     story.report(-40, "cart.plan.changed", {"product": "yescarta", "reason": "diagnosis revised"})
 
@@ -446,11 +446,11 @@ class TestOverrides:
         assert "override_expired" in kinds(decision)
         assert "wake:override" in {d.key.rsplit(":", 1)[0] for d in story.decide(-31).deadlines}
 
-    def test_it_falls_when_a_new_paper_of_the_kind_comes_and_holds_on(self) -> None:
+    def test_an_override_expires_when_a_new_document_of_the_kind_arrives(self) -> None:
         story = self.held()
         story.override(-41, self.HOLD, 30)
         story.add(-39, "lvef", {"percent": 55})
-        assert Stage.APHERESIS in story.decide(-38).cleared, "another paper does not touch it"
+        assert Stage.APHERESIS in story.decide(-38).cleared, "another document does not touch it"
         story.add(-37, "ecog", {"score": 4})
         assert Stage.APHERESIS not in story.decide(-36).cleared
 
@@ -490,12 +490,12 @@ class TestOverrides:
 
 def test_three_doses_of_cyclophosphamide_in_b_all_are_a_safety_alert_and_never_silent() -> None:
     def story(edition: str) -> Story:
-        told = until_received(indication="b_all", diagnosis="C91.02")
-        told.edition = edition
+        given = until_received(indication="b_all", diagnosis="C91.02")
+        given.edition = edition
         for day in (-4, -3, -2):
-            told.dose(day, "fludarabine", 46.25)
-            told.dose(day, "cyclophosphamide", 1665)
-        return told
+            given.dose(day, "fludarabine", 46.25)
+            given.dose(day, "cyclophosphamide", 1665)
+        return given
 
     alert = kinds(story("current").decide(-1))["dose_safety"]
     assert (alert.severity, alert.denial) == ("critical", 7)
@@ -516,7 +516,7 @@ def test_a_regimen_of_the_other_indication_is_questioned() -> None:
     assert "regimen_mismatch" not in kinds(until_infused().decide(0))
 
 
-def test_no_identity_stands_in_what_comes_out() -> None:
+def test_no_identity_is_in_the_decision() -> None:
     """Neither name, birth date, MRN nor member number is in any output of a decision."""
     story = until_infused("aetna", evidence=[])
     text = repr(story.decide(1))

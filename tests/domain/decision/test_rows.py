@@ -71,14 +71,14 @@ def test_every_window_is_read_somewhere(rules: Rulebook) -> None:
     assert {key for key in keys if not any(key in text for text in said)} == set()
 
 
-def test_every_hand_over_has_its_row_in_the_order_of_the_chain(rules: Rulebook) -> None:
+def test_every_transfer_has_its_row_in_the_order_of_the_chain(rules: Rulebook) -> None:
     rows = sorted(rules.table(CustodyRule), key=lambda row: row.order)
 
     assert [row.step for row in rows] == [step.value for step in CustodyStep]
 
 
 @pytest.mark.parametrize("table", [AlertKind, Window, CustodyRule])
-def test_every_unconfirmed_row_says_what_is_in_doubt(
+def test_every_unconfirmed_row_states_what_is_in_doubt(
     rules: Rulebook, table: type[AlertKind | Window | CustodyRule]
 ) -> None:
     assert [row.id for row in rules.table(table) if row.status == "unconfirmed" and not row.doubt] == []

@@ -1,4 +1,4 @@
-"""Any encounter that can be told, valid or not: after every step, nothing is cleared that is held and nothing is lost."""
+"""Any encounter that can be reported, valid or not: after every step, nothing is cleared that is held and nothing is lost."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ WRONG: tuple[Deed, ...] = (
     lambda s, d: s.infuse(d, label={"hcpcs": "Q2041"}),
     lambda s, d: s.infuse(d, bag="BAG-2", verified_by=[]),
     lambda s, d: s.override(d, "infusion.identity.label.hcpcs", d + 50),
-    lambda s, d: s.report(d, "cart.appointment.cancelled", {"appointment_id": "APT-of-nobody"}),
+    lambda s, d: s.report(d, "cart.appointment.cancelled", {"appointment_id": "APT-unknown"}),
 )
 """Events that the catalogue takes and that contradict each other, the label or the order of things."""
 
@@ -102,7 +102,7 @@ REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 class AnyEncounter(RuleBasedStateMachine):
-    """One encounter, told step by step."""
+    """One encounter, reported step by step."""
 
     @initialize(stage=st.sampled_from(["nothing", *AT]))
     def begin(self, stage: str) -> None:
@@ -125,8 +125,8 @@ class AnyEncounter(RuleBasedStateMachine):
 
     @precondition(lambda self: self.story.facts)
     @rule(data=st.data(), retract=st.booleans())
-    def somebody_corrects(self, data: st.DataObject, retract: bool) -> None:
-        """Any earlier event is taken back, or corrected to what it said (which restores one that was taken back)."""
+    def correct(self, data: st.DataObject, retract: bool) -> None:
+        """Any earlier event is taken back, or corrected to its own content (which restores one that was taken back)."""
         of = data.draw(st.sampled_from([f for f in self.story.facts if not isinstance(f.data, CorrectionMade)]))
         body: dict[str, Any] = {"of": {"source": of.source, "id": of.id}, "reason": "mistake", "signer": "staff-9"}
         same = of.data.model_dump(mode="json", by_alias=True, exclude_none=True)

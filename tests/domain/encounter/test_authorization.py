@@ -24,7 +24,7 @@ def referred(payer: str = "aetna") -> Story:
     ("payer", "required"),
     [("medicare", False), ("medicare_advantage", True), ("uhc", True), ("aetna", True), ("cigna", True)],
 )
-def test_fee_for_service_medicare_alone_asks_for_none(payer: str, required: bool) -> None:
+def test_only_fee_for_service_medicare_requires_none(payer: str, required: bool) -> None:
     assert (APPROVED in holds(referred(payer).decide(-40))) is required
 
 
@@ -79,7 +79,7 @@ def test_an_approval_that_ends_before_the_expected_infusion_warns() -> None:
     ("decision", "kind", "severity"),
     [("pended", "authorization_pended", "warning"), ("denied", "authorization_denied", "critical")],
 )
-def test_pended_and_denied_hold_and_say_so(decision: str, kind: str, severity: str) -> None:
+def test_pended_and_denied_requests_hold_and_state_why(decision: str, kind: str, severity: str) -> None:
     story = referred()
     story.report(-41, "cart.authorization.decided", {"number": "AUTH-1", "decision": decision})
 
@@ -115,7 +115,7 @@ def failed(payer: str = "aetna") -> Story:
     return story
 
 
-def test_a_failed_manufacture_asks_for_a_fresh_approval_that_names_the_first() -> None:
+def test_failed_manufacturing_requires_a_new_approval_that_names_the_first() -> None:
     story = failed()
     replacement = "apheresis.authorization.replacement"
 

@@ -1,4 +1,4 @@
-"""A request that is under way without all its papers is said at once, and no more once it is whole or approved."""
+"""A submitted request with missing documents is reported at once, until it is complete or approved."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def submitted(*without: str, coverage: dict[str, str] = UHC, **changes: Any) -> 
     return story
 
 
-def test_a_request_without_a_paper_is_told_by_its_number() -> None:
+def test_a_request_without_a_document_reports_its_number() -> None:
     alert = kinds(submitted("pulmonary_function").decide(-41))["authorization_incomplete"]
 
     assert (alert.severity, alert.owner) == ("info", "authorization")
 
 
-def test_the_paper_sent_after_it_ends_the_alert() -> None:
+def test_the_document_sent_later_resolves_the_alert() -> None:
     story = submitted("pulmonary_function")
     story.add(-40, "pulmonary_function", {"adequate": True})
 
@@ -44,14 +44,14 @@ def test_a_whole_request_or_none_at_all_is_not_questioned(coverage: dict[str, st
     assert "authorization_incomplete" not in kinds(submitted(coverage=coverage).decide(-41))
 
 
-def test_it_warns_and_holds_nothing_beyond_what_the_papers_hold() -> None:
+def test_the_checklist_warns_and_holds_nothing_beyond_the_documents_themselves() -> None:
     found = holds(submitted("pulmonary_function").decide(-41))
 
     assert "apheresis.authorization.papers" not in found
     assert "apheresis.authorization.approved" in found
 
 
-def test_certificates_on_file_are_papers_of_the_request() -> None:
+def test_certificates_on_file_are_documents_of_the_request() -> None:
     story = submitted()
     story.site = story.site.model_copy(update={"certifications": ()})
 

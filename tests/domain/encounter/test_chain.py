@@ -14,7 +14,7 @@ def steps(story: Story) -> list[object]:
     return [entry.content["step"] for entry in custody(fold(story.facts))]
 
 
-def test_every_hand_over_is_an_entry_in_clinical_order() -> None:
+def test_every_transfer_is_an_entry_in_clinical_order() -> None:
     story = until_received()
     story.transfer(-24, "courier_pickup", hour=16)
     story.infuse()
@@ -24,7 +24,7 @@ def test_every_hand_over_is_an_entry_in_clinical_order() -> None:
     assert [entry.key for entry in entries] == [entry.content["event"] for entry in entries]
 
 
-def test_staff_stand_under_the_names_that_the_activity_replaces() -> None:
+def test_staff_are_under_the_names_that_the_activity_replaces() -> None:
     story = until_received()
     story.transfer(0, "bedside_check", second_verifier="staff-2")
     story.infuse()
@@ -39,7 +39,7 @@ def test_staff_stand_under_the_names_that_the_activity_replaces() -> None:
     assert by_step["disposition_signed"]["by"] == "staff-9"
 
 
-def test_a_correction_keeps_the_key_and_says_why() -> None:
+def test_a_correction_keeps_the_key_and_states_the_reason() -> None:
     story = until_received()
     wrong = story.facts[-1]
     data = wrong.data.model_dump(mode="json", exclude_none=True) | {"location": "tank 2"}

@@ -31,7 +31,7 @@ def signed(story: Story, day: int, disposition: str, **changes: str) -> str:
     return story.report(day, "cart.disposition.signed", data | changes)
 
 
-def test_a_bag_that_nobody_released_is_a_mismatch_wherever_it_is_scanned() -> None:
+def test_a_bag_that_was_not_released_is_a_mismatch_wherever_it_is_scanned() -> None:
     story = until_received()
     story.transfer(-5, "patient_match", bag_id="BAG-9", lot=LOT)
 
@@ -58,7 +58,7 @@ def test_a_mismatch_that_names_no_bag_keeps_the_released_one_in_quarantine() -> 
     assert kinds(story.decide(-5))["quarantined_bag"].events == (stored,)
 
 
-def test_one_person_at_the_recorded_check_is_said_before_anything_is_infused() -> None:
+def test_one_person_at_the_recorded_check_is_reported_before_infusion() -> None:
     story = depleted()
     story.book("infusion", 0, -2, setting="inpatient")
     story.transfer(0, "bedside_check", hour=10, bag_id=BAG, lot=LOT, by="nurse-1")
@@ -137,7 +137,7 @@ def test_a_disposition_ends_on_its_day_and_the_encounter_wakes_for_it() -> None:
 
 
 @pytest.mark.parametrize("settle", ["destroy", "return", "recorded"])
-def test_a_bag_that_is_left_over_asks_for_its_disposition_also_after_the_end(settle: str) -> None:
+def test_an_unused_bag_requires_its_disposition_also_after_the_end(settle: str) -> None:
     story = depleted()
     story.withdraw(-1, "progression")
     closed = story.decide(5)
@@ -161,14 +161,14 @@ def test_an_accepted_bag_is_still_left_over_when_the_patient_leaves() -> None:
     assert "disposition_due" not in kinds(whole().decide(35))
 
 
-def test_who_leaves_during_manufacture_has_the_manufacturer_told() -> None:
+def test_a_withdrawal_during_manufacturing_notifies_the_manufacturer() -> None:
     story = until_collected()
     story.withdraw(-20, "choice")
 
     assert "notify the manufacturer" in kinds(story.decide(-20))["withdrawn"].action
 
 
-def test_a_transferred_patient_waits_for_the_bag_at_the_new_centre() -> None:
+def test_a_transferred_patient_waits_for_the_bag_at_the_new_center() -> None:
     story = until_received()
     story.on_the_way()
     plan = {"facilities": {"apheresis": "st_mary", "infusion": "lakeside"}, "reason": "nearer to home"}
@@ -236,7 +236,7 @@ def test_a_delay_names_what_is_booked_before_the_product(release: int, beyond: b
     assert ("later than" in kinds(story.decide(-14))["product_delayed"].action.lower()) is beyond
 
 
-def test_an_approval_that_ends_before_the_delayed_product_is_said_at_once() -> None:
+def test_an_approval_that_expires_before_the_delayed_product_is_reported_at_once() -> None:
     story = Story()
     story.refer(coverage={"payer": "aetna", "member_id": "X"})
     story.authorize(-42, -42, 0)

@@ -34,7 +34,7 @@ def claim(story: Story, letter: str, first: int, last: int, **changes: Any) -> d
 
 
 def take_over(story: Story, day: int, stage: str, hour: int = 12, **changes: Any) -> str:
-    """Everything told up to the moment came from the former system; it is received at the moment."""
+    """Everything reported up to the moment came from the former system; it is received at the moment."""
     at = story.at(day, hour)
     taken = []
     for fact in story.facts:
@@ -110,7 +110,7 @@ def test_what_should_have_come_before_the_cutover_is_not_waited_for_and_what_com
     assert "release_overdue" in kinds(story.decide(0))
 
 
-def test_a_service_after_the_cutover_without_its_papers_is_still_held() -> None:
+def test_a_service_after_the_cutover_without_its_documents_is_still_held() -> None:
     story = bare(-6, "lymphodepletion", "aetna")
     story.book("infusion", 0, -5, setting="inpatient")
     decision = story.decide(-4)
@@ -152,7 +152,7 @@ def test_a_grade_that_was_questioned_before_the_cutover_is_not_questioned_again(
 # the chain of identity
 
 
-def test_the_chain_says_which_records_are_attested_by_whom() -> None:
+def test_the_chain_states_which_records_are_attested_and_by_which_person() -> None:
     story = cut(-6, "lymphodepletion", billed=[claim(Story(), "A", -24, -24)])
     entries = custody(fold(story.facts))
     moment = story.at(-6, 12)
@@ -185,7 +185,7 @@ def test_a_claim_that_was_billed_elsewhere_is_not_built_and_keeps_its_ordinal() 
     assert "A/2" in [c.key for c in story.decide(40).claims]
 
 
-def test_nobody_said_whether_it_was_billed_so_the_claim_waits_for_the_answer() -> None:
+def test_a_claim_waits_until_it_is_known_whether_the_service_was_billed() -> None:
     story = cut(-6, "lymphodepletion")
     (first,) = [c for c in story.decide(40).claims if c.letter == "A"]
     assert "cutover_billing_unknown" in {e.id for e in first.errors}
@@ -195,7 +195,7 @@ def test_nobody_said_whether_it_was_billed_so_the_claim_waits_for_the_answer() -
     assert all(not c.errors for c in cut(-6, "lymphodepletion", not_billed=["A"]).decide(40).claims if c.letter == "C")
 
 
-def test_doses_in_the_window_that_were_billed_elsewhere_hold_the_stay_until_somebody_decides() -> None:
+def test_doses_in_the_window_that_were_billed_elsewhere_hold_the_stay_until_a_decision() -> None:
     """Medicare folds the outpatient dose of day -4 and -3 into an admission of day -1 (corrections C5)."""
     billed = [claim(Story(), "A", -24, -24), claim(Story(), "B", -5, -3)]
     story = cut(-2, "infusion", billed=billed)
@@ -290,10 +290,10 @@ def test_wherever_it_is_taken_over_every_service_is_billed_once_or_the_claim_is_
         if ended[letter] < day and not (letter == "B" and "C" in there):
             carrying = [c for c in decision.claims if c.letter in (letter, "C") and not c.errors]
             mine = [line for c in carrying for line in c.lines if (line.documented_mg is not None) == (letter == "B")]
-            assert letter == "A" or mine == [], "a service nobody vouched for went out"
+            assert letter == "A" or mine == [], "a service without an answer was billed"
 
 
-def test_events_may_come_in_any_order_and_the_takeover_first_asks_for_nothing() -> None:
+def test_events_may_arrive_in_any_order_and_the_import_alone_requires_nothing() -> None:
     story = bare(-6, "lymphodepletion")
     alone = Story(facts=[fact for fact in story.facts if fact.type == "cart.encounter.imported"])
     first = alone.decide(-6, 13)

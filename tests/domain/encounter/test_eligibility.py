@@ -1,4 +1,4 @@
-"""The papers of the eligibility gate: missing, in favour, against, too old; and that more of them never hurt."""
+"""The documents of the eligibility gate: missing, supporting, contrary, too old; more of them never close it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_missing_holds_contrary_closes_and_later_evidence_opens(kind: str) -> No
     assert hold not in holds(story.decide(-34))
 
 
-def test_the_latest_dated_paper_decides_whatever_came_last() -> None:
+def test_the_latest_dated_document_decides_whatever_arrived_last() -> None:
     story = referred()
     story.report(-40, "cart.evidence.added", story.document(-80, "ecog", {"score": 4}))
 
@@ -112,7 +112,7 @@ def test_medicare_holds_the_indication_and_warns_of_the_rest() -> None:
     assert ecog.severity == "info"
 
 
-def test_a_paper_written_after_the_service_does_not_close_it_and_cures_its_absence() -> None:
+def test_a_document_dated_after_the_service_does_not_close_it_and_resolves_a_missing_one() -> None:
     story = until_infused("medicare_advantage")
     story.add(3, "ecog", {"score": 4})
     assert story.decide(4).holds == ()
@@ -124,7 +124,7 @@ def test_a_paper_written_after_the_service_does_not_close_it_and_cures_its_absen
     assert "apheresis.eligibility.ecog" not in holds(late.decide(3))
 
 
-def test_b_all_asks_for_flow_cytometry_and_an_age_in_words() -> None:
+def test_b_all_requires_flow_cytometry_and_an_age_in_words() -> None:
     story = Story()
     story.refer(coverage=MA, indication="b_all", diagnosis="C91.02")
 
@@ -138,7 +138,7 @@ def test_b_all_asks_for_flow_cytometry_and_an_age_in_words() -> None:
 
 
 @pytest.mark.parametrize(("level", "open_"), [("low", True), ("high", False)])
-def test_outpatient_infusion_of_mcl_wants_a_low_burden(level: str, open_: bool) -> None:
+def test_outpatient_infusion_of_mcl_requires_a_low_burden(level: str, open_: bool) -> None:
     story = Story()
     story.refer(
         coverage={"payer": "uhc", "member_id": "X"},
@@ -167,7 +167,7 @@ def test_b_all_as_outpatient_is_held_by_commercial_payers() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.sets(st.sampled_from(sorted(FOR))), st.lists(st.sampled_from(sorted(FOR)), max_size=4))
-def test_favourable_papers_never_close_a_gate(without: set[str], more: list[str]) -> None:
+def test_favorable_documents_never_close_a_gate(without: set[str], more: list[str]) -> None:
     story = referred(*without)
     before = story.decide(-39)
     for kind in more:

@@ -1,4 +1,4 @@
-"""Papers and records dated later than now and than their event: kept, and counting from their date, whatever came first."""
+"""Documents and records dated later than now and than their event are kept and count from their date, in any order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TODAY, THEN = -30, -26
 AHEAD = "future dated"
 
 
-def _paper(story: Story, day: int) -> None:
+def _document(story: Story, day: int) -> None:
     story.report(TODAY, "cart.evidence.added", story.document(day, "lvef", {"percent": 60}))
 
 
@@ -32,11 +32,11 @@ def booked(*, without: tuple[str, ...] = (), approved: bool = True) -> Story:
 BTK = {"agent": "ibrutinib", "started": "2025-01-01", "stopped": "2026-01-01", "reason": "progression"}
 
 
-def test_a_paper_opens_its_gate_on_its_date_and_not_before() -> None:
+def test_a_document_opens_its_gate_on_its_date_and_not_before() -> None:
     hold, story = "apheresis.eligibility.lvef", booked(without=("lvef",))
     assert hold in holds(story.decide(TODAY))
 
-    _paper(story, THEN)
+    _document(story, THEN)
     before, on_the_day = story.decide(THEN - 1, hour=12), story.decide(THEN)
 
     assert AHEAD in holds(before)[hold].requirement.missing
@@ -45,7 +45,7 @@ def test_a_paper_opens_its_gate_on_its_date_and_not_before() -> None:
 
 
 def test_an_event_of_a_time_to_come_is_taken_at_its_word() -> None:
-    """Papers of an encounter that is played ahead of the clock open its gates as they do afterwards."""
+    """Documents of a rehearsed encounter in the future open its gates as they do later."""
     story = booked(without=("lvef",), approved=False)
     story.report(THEN, "cart.evidence.added", story.document(THEN, "lvef", {"percent": 60}))
     story.authorize(THEN, -42, 40)
@@ -53,7 +53,7 @@ def test_an_event_of_a_time_to_come_is_taken_at_its_word() -> None:
     assert holds(story.decide(TODAY)) == holds(story.decide(THEN)) == {}
 
 
-def test_a_paper_of_the_referral_counts_from_its_date() -> None:
+def test_a_document_of_the_referral_counts_from_its_date() -> None:
     story = Story()
     story.refer(coverage=MA, evidence=[*story.documents(-47, "lvef"), story.document(THEN, "lvef", {"percent": 60})])
     story.authorize(-42, -42, 40)
@@ -80,14 +80,14 @@ def test_what_speaks_against_it_counts_at_once() -> None:
     assert "apheresis.eligibility.ecog" in holds(story.decide(TODAY))
 
 
-def test_a_clock_that_runs_a_little_ahead_is_no_future() -> None:
+def test_a_clock_that_is_slightly_fast_is_not_the_future() -> None:
     story = until_cells_are_made()
     story.receive(day=-4, hour=12, at=story.at(-4, 12, 40).isoformat())
 
     assert "product.on_site" not in _unmet(story, -4, hour=12)
 
 
-def test_a_service_documented_ahead_is_asked_about_until_its_time_has_come() -> None:
+def test_a_service_with_a_future_date_is_questioned_until_its_time() -> None:
     story = booked()
     event = story.collect(day=-20)
 
@@ -99,7 +99,7 @@ def test_a_service_documented_ahead_is_asked_about_until_its_time_has_come() -> 
 
 def test_arrival_order_does_not_matter() -> None:
     story = booked(without=("lvef",), approved=False)
-    _paper(story, THEN)
+    _document(story, THEN)
     story.authorize(THEN, -42, 40)
     expected = [story.decide(day) for day in (TODAY, THEN)]
     for seed in range(5):

@@ -112,8 +112,8 @@ class TestCaps:
         self, indication: str, cap: int, more: int
     ) -> None:
         story = Story()
-        leukaemia = {"indication": "b_all", "diagnosis": "C91.02"} if indication == "b_all" else {}
-        story.refer(**leukaemia)
+        leukemia = {"indication": "b_all", "diagnosis": "C91.02"} if indication == "b_all" else {}
+        story.refer(**leukemia)
         story.collect()
         story.release(viable_car_cells=cap + more)
         story.receive()
@@ -143,7 +143,7 @@ class TestMonotone:
         first=st.sets(st.sampled_from(["risk_assessment", "tumour_burden"])),
         more=st.sets(st.sampled_from(["risk_assessment", "tumour_burden"])),
     )
-    def test_favourable_papers_never_close_the_outpatient_pathway(
+    def test_favorable_documents_never_close_the_outpatient_pathway(
         self, payer: str, first: set[str], more: set[str]
     ) -> None:
         story = referred(
@@ -193,7 +193,7 @@ def stocked(story: Story, day: int, doses: int, icu: bool) -> frozenset[Stage]:
 class TestClosedAgain:
     @some
     @given(answers=st.lists(st.sampled_from(["approved", "pended", "denied"]), min_size=1, max_size=6))
-    def test_the_last_answer_on_one_request_stands(self, answers: list[str]) -> None:
+    def test_the_last_answer_on_one_request_counts(self, answers: list[str]) -> None:
         story = referred(date(2026, 6, 1))
         for number, answer in enumerate(answers):
             day = -41 + number
@@ -206,7 +206,7 @@ class TestClosedAgain:
 
     @some
     @given(statuses=st.lists(st.sampled_from(["active", "suspended", "revoked"]), min_size=1, max_size=6))
-    def test_the_last_report_on_a_certificate_stands(self, statuses: list[str]) -> None:
+    def test_the_last_report_on_a_certificate_counts(self, statuses: list[str]) -> None:
         story = referred(date(2026, 6, 1), coverage={"payer": "medicare", "member_id": "X"})
         for number, status in enumerate(statuses):
             story.certify(-44 + number, "authorized_center", "st_mary", "2020-01-01", None, status=status)
@@ -215,7 +215,7 @@ class TestClosedAgain:
 
     @some
     @given(grades=st.lists(st.tuples(st.integers(-80, -45), st.integers(0, 5)), min_size=1, max_size=5), data=st.data())
-    def test_the_latest_dated_paper_stands_in_whatever_order_they_came(
+    def test_the_latest_dated_document_counts_in_whatever_order_they_arrive(
         self, grades: list[tuple[int, int]], data: st.DataObject
     ) -> None:
         assume(len({dated for dated, _ in grades}) == len(grades))

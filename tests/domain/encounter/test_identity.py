@@ -1,4 +1,4 @@
-"""The chain of identity: every mismatch blocks, nobody overrides, and who may settle what."""
+"""The chain of identity: every mismatch blocks, without override, and what resolves it."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_a_running_thaw_clock_wakes_the_encounter_and_alerts() -> None:
     assert kinds(story.decide(0, 12))["thaw_clock"].severity == "critical"
 
 
-def test_a_thaw_that_is_heard_of_late_is_judged_by_its_own_time() -> None:
+def test_a_thaw_reported_late_is_judged_by_its_own_time() -> None:
     story = until_received()
     story.deplete()
     story.transfer(0, "thaw", hour=6, bag_id=BAG)
@@ -229,7 +229,7 @@ def test_bag_and_package_of_one_product_are_one() -> None:
     assert product_part("71287-219-01") != product_part("71287-119-01")
 
 
-def test_an_untouched_chain_has_nothing_to_say() -> None:
+def test_an_intact_chain_has_no_findings() -> None:
     decision = until_infused().decide(0)
 
     assert decision.holds == ()

@@ -40,7 +40,7 @@ def test_the_eighteenth_birthday_is_old_enough_and_the_day_before_is_not() -> No
         assert (Stage.APHERESIS in story.decide(-39).cleared) is open_
 
 
-def test_a_child_with_leukaemia_is_told_whose_product_covers_it() -> None:
+def test_a_child_with_leukemia_gets_the_name_of_the_product_that_covers_it() -> None:
     hold = holds(b_all("2012-01-01").decide(-40))["apheresis.eligibility.age"]
 
     assert "fits the label of Kymriah" in hold.requirement.missing
@@ -84,14 +84,14 @@ def test_a_remission_code_warns() -> None:
     assert "apheresis.eligibility.remission" not in holds(decision)
 
 
-def test_unknown_centre_and_payer_hold() -> None:
+def test_unknown_center_and_payer_hold() -> None:
     story = born("1960-01-01", facilities={"apheresis": "elsewhere", "infusion": "st_mary"})
     assert "collection center" in holds(story.decide(-40))["apheresis.data.facilities"].requirement.missing
 
-    story = born("1960-01-01", coverage={"payer": "nobody", "member_id": "X"})
+    story = born("1960-01-01", coverage={"payer": "unlisted", "member_id": "X"})
     decision = story.decide(-40)
     assert "apheresis.data.payer" in holds(decision)
-    assert (decision.payer, decision.payer_class) == ("nobody", "unknown")
+    assert (decision.payer, decision.payer_class) == ("unlisted", "unknown")
 
 
 dates = st.dates(date(1930, 1, 1), date(2030, 12, 31))

@@ -1,4 +1,4 @@
-"""Certificates: right layer, holder, product and day; both ends inclusive; later reports; readiness of the centre."""
+"""Certificates: right layer, holder, product and day; both ends inclusive; later reports; readiness of the center."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.site import SiteCertificate
 from tests.kit.site import site
 from tests.kit.stories import Story, holds, kinds, until_received
 
-CENTRE = "readiness.authorized_center.infusion_facility"
+CENTER = "readiness.authorized_center.infusion_facility"
 COLLECTING = "readiness.authorized_center.apheresis_facility"
 
 
@@ -85,7 +85,7 @@ def test_a_revocation_closes_the_gate_and_a_later_report_opens_it() -> None:
     story.certify(-41, "authorized_center", "lakeside", story.on(-41), None)
     opened = story.decide(-40)
 
-    assert f"apheresis.{CENTRE}" in holds(closed)
+    assert f"apheresis.{CENTER}" in holds(closed)
     assert Stage.APHERESIS in opened.cleared
 
 
@@ -94,14 +94,14 @@ def test_the_same_certificate_reported_again_replaces_the_first_report() -> None
     certify_all(story, -44, "2026-01-01", "2026-12-31")
     story.certify(-43, "authorized_center", "lakeside", "2026-01-01", "2026-03-31")
 
-    assert f"apheresis.{CENTRE}" in holds(story.decide(-42))
+    assert f"apheresis.{CENTER}" in holds(story.decide(-42))
 
 
 def test_a_certificate_that_names_no_product_does_not_count_for_one() -> None:
     story = at("lakeside")
     story.certify(-44, "authorized_center", "lakeside", "2020-01-01", None, product=None)
 
-    assert f"apheresis.{CENTRE}" in holds(story.decide(-43))
+    assert f"apheresis.{CENTER}" in holds(story.decide(-43))
 
 
 def test_a_renewal_does_not_end_the_certificate_before_it() -> None:
@@ -113,7 +113,7 @@ def test_a_renewal_does_not_end_the_certificate_before_it() -> None:
     assert Stage.APHERESIS in story.decide(-28).cleared
 
 
-def test_a_certificate_that_ends_before_the_infusion_is_said_at_once() -> None:
+def test_a_certificate_that_expires_before_the_infusion_is_reported_at_once() -> None:
     story = at("lakeside")
     certify_all(story, -44, "2020-01-01", story.on(-10))
     story.book("apheresis", -24, -40, facility="lakeside")
@@ -135,7 +135,7 @@ def test_a_booked_infusion_after_the_last_day_is_uncleared_while_apheresis_is_cl
 
     assert Stage.APHERESIS in decision.cleared
     assert kinds(decision)["uncleared_service_booked"].layer == "authorized_center"
-    assert f"infusion.{CENTRE}" in holds(decision)
+    assert f"infusion.{CENTER}" in holds(decision)
 
 
 def test_medicare_is_warned_of_a_missing_rems_letter_and_not_held() -> None:
@@ -158,7 +158,7 @@ def test_the_guide_s_edition_holds_medicare_too() -> None:
     assert "apheresis.readiness.rems_facility.infusion_facility" in holds(story.decide(-43))
 
 
-def test_a_prescriber_without_enrolment_holds_where_the_payer_asks() -> None:
+def test_a_prescriber_without_enrollment_holds_where_the_payer_requires_it() -> None:
     story = at("st_mary", prescriber_npi="1999999984")
 
     assert "apheresis.readiness.rems_prescriber.prescriber" in holds(story.decide(-40))
@@ -196,7 +196,7 @@ day = st.integers(min_value=-400, max_value=400)
 @settings(max_examples=60, deadline=None)
 @given(first=day, length=st.integers(0, 500), more=st.lists(st.tuples(day, st.integers(0, 500)), max_size=3))
 def test_more_certificates_never_close_a_gate(first: int, length: int, more: list[tuple[int, int]]) -> None:
-    """Monotone in favourable evidence; restating the very same first day is a change and no addition."""
+    """Monotone in favorable evidence; restating the very same first day is a change and no addition."""
     story = at("lakeside")
     certify_all(story, -44, story.on(first), story.on(first + length))
     before = story.decide(-40).cleared

@@ -1,4 +1,4 @@
-"""Bookings and stays as what was said of them leaves them, also when it is undone and begun anew, in any order."""
+"""Bookings and stays have their last reported state, also after a reversal and a restart, in any order."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def records(said: tuple[Said, ...]) -> list[Record]:
         ((start(1), start(0, said=3)), [(0, 0, None)]),
     ],
 )
-def test_a_stay_is_what_was_said_of_it_last(said: tuple[Said, ...], expected: list[Any]) -> None:
+def test_a_stay_has_its_last_reported_state(said: tuple[Said, ...], expected: list[Any]) -> None:
     at = Story().at
     wanted = [tuple(None if day is None else at(day) for day in stay) for stay in expected]
     for record in records(said):
@@ -93,7 +93,7 @@ def test_a_stay_is_what_was_said_of_it_last(said: tuple[Said, ...], expected: li
         ((cancel(1), move(2, 11, **PLACE)), ("booked", 11)),
     ],
 )
-def test_a_booking_is_what_was_said_of_it_last(said: tuple[Said, ...], expected: tuple[str, int]) -> None:
+def test_a_booking_has_its_last_reported_state(said: tuple[Said, ...], expected: tuple[str, int]) -> None:
     for record in records(said):
         assert [(a.status, a.starts_at) for a in record.appointments] == [(expected[0], Story().at(expected[1]))]
         assert record.unbegun == ()
@@ -124,7 +124,7 @@ def test_another_payer_at_registration_is_alerted_until_it_is_put_right() -> Non
     assert "coverage_differs" not in kinds(story.decide(3))
 
 
-def test_nobody_waits_for_the_end_of_an_outpatient_visit() -> None:
+def test_nothing_waits_for_the_end_of_an_outpatient_visit() -> None:
     story = until_infused()
     waits = {deadline.title for deadline in story.decide(1).deadlines}
     visit = {"admission_id": "V-9", "facility": "st_mary", "at": story.at(1).isoformat(), "class": "outpatient"}

@@ -234,14 +234,14 @@ def test_grades_on_two_scales_are_a_question_to_the_provider() -> None:
     assert kinds(story.decide(3))["toxicity_scales"].owner == "provider"
 
 
-def test_the_timeline_says_when_a_toxicity_began_and_when_it_was_over() -> None:
+def test_the_timeline_shows_when_a_toxicity_began_and_ended() -> None:
     story = until_infused()
     for day, crs, icans in ((1, 0, 0), (2, 1, None), (3, 2, 1), (4, 0, 1), (5, 1, 0)):
         story.assess(day, crs=crs, icans=icans)
-    told = {
+    shown = {
         (m.name, m.at.date().isoformat()) for m in story.decide(6).milestones if m.name.startswith(("crs", "icans"))
     }
-    assert told == {
+    assert shown == {
         ("crs_onset", story.on(2)),
         ("crs_resolved", story.on(4)),
         ("crs_onset", story.on(5)),
@@ -256,7 +256,7 @@ def stocked(story: Story, day: int, doses: int) -> None:
 
 
 def elsewhere(story: Story, day: int, hour: int, facility: str | None = "st_mary") -> None:
-    """Another patient of the centre was given a dose."""
+    """Another patient of the center was given a dose."""
     other = Story(day0=story.day0)
     tocilizumab(other, day, hour)
     (fact,) = other.facts
@@ -270,7 +270,7 @@ def short(story: Story, day: int) -> str:
     return next(r.missing for r in gate.requirements if r.key == "readiness.tocilizumab_on_hand.infusion_facility")
 
 
-def test_doses_given_to_anybody_at_the_centre_come_off_its_stock_until_it_reports_again() -> None:
+def test_doses_given_to_any_patient_of_the_center_reduce_its_stock_until_its_next_report() -> None:
     story = until_received()
     stocked(story, -3, 4)
     elsewhere(story, -4, 8)
@@ -286,7 +286,7 @@ def test_doses_given_to_anybody_at_the_centre_come_off_its_stock_until_it_report
     assert short(story, -1) == ""
 
 
-def test_a_dose_elsewhere_or_without_a_place_comes_off_no_stock_of_this_centre() -> None:
+def test_a_dose_elsewhere_or_without_a_place_does_not_reduce_the_stock_of_this_center() -> None:
     story = until_received()
     stocked(story, -3, 2)
     elsewhere(story, -2, 8, "lakeside")
@@ -311,7 +311,7 @@ def test_the_interval_of_the_label_is_kept_to_the_minute(minutes: int, reminds: 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 24 * 6), min_size=1, max_size=8, unique=True))
-def test_counts_of_the_label_agree_with_counting_by_hand(hours: list[int]) -> None:
+def test_counts_of_the_label_agree_with_a_manual_count(hours: list[int]) -> None:
     story = until_infused()
     for hour in hours:
         tocilizumab(story, 1 + hour // 24, hour % 24)

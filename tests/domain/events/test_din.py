@@ -19,8 +19,8 @@ numbers = st.from_regex(r"[A-NP-Z1-9][A-Z0-9]{4}[0-9]{8}", fullmatch=True)
 
 
 def scanned(din: str) -> CustodyRecorded:
-    told = {"step": "packed", "coi_id": "C", "by": "x", "location": "lab", "at": "2026-03-02T09:00:00Z", "din": din}
-    return CustodyRecorded.model_validate_json(json.dumps(told))
+    data = {"step": "packed", "coi_id": "C", "by": "x", "location": "lab", "at": "2026-03-02T09:00:00Z", "din": din}
+    return CustodyRecorded.model_validate_json(json.dumps(data))
 
 
 def test_the_published_example() -> None:
@@ -28,7 +28,7 @@ def test_the_published_example() -> None:
     assert scanned("G1234 98 654321 H").din == scanned(f"{PUBLISHED}H").din == scanned(PUBLISHED).din == PUBLISHED
 
 
-def test_a_check_character_that_does_not_fit_names_field_and_cure() -> None:
+def test_a_check_character_that_does_not_fit_names_field_and_fix() -> None:
     with pytest.raises(ValidationError) as caught:
         scanned("G1234 98 654321 J")
     (error,) = caught.value.errors()
@@ -40,16 +40,16 @@ def test_a_check_character_that_does_not_fit_names_field_and_cure() -> None:
 @pytest.mark.parametrize(
     "own", ["W000026A00001", "DIN-2", "LAB 7", "A99992612345", "A9999261234567X", "12345678901234", f"{PUBLISHED}J"]
 )
-def test_a_number_of_the_house_stays_as_it_is(own: str) -> None:
+def test_a_number_of_a_facility_is_not_changed(own: str) -> None:
     assert scanned(own).din == own
 
 
 def test_a_number_on_record_stays_readable_when_a_check_comes_later() -> None:
-    told = {"step": "packed", "coi_id": "C", "by": "x", "location": "lab", "at": "2026-03-02T09:00:00Z"}
-    told["din"] = "G1234 98 654321 J"
+    data = {"step": "packed", "coi_id": "C", "by": "x", "location": "lab", "at": "2026-03-02T09:00:00Z"}
+    data["din"] = "G1234 98 654321 J"
     with pytest.raises(InvalidEvent):
-        parse_data("cart.custody.recorded", told)
-    assert parse_data("cart.custody.recorded", told, kept=True).model_dump()["din"] == told["din"]
+        parse_data("cart.custody.recorded", data)
+    assert parse_data("cart.custody.recorded", data, kept=True).model_dump()["din"] == data["din"]
 
 
 @given(numbers, st.integers(0, 12), st.sampled_from(CHARACTERS[:36]))

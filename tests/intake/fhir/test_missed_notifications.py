@@ -15,7 +15,7 @@ from sqlmodel import select
 
 from intake.fhir.missed_notifications import Asker
 from intake.fhir.notification import read_notification
-from intake.fhir.receiver import FhirDoor
+from intake.fhir.receiver import FhirReceiver
 from intake.inbox.receive import receive
 from intake.site_mapping import FhirFeed, SiteMapping, parse_mapping
 from store.engine import Database
@@ -61,7 +61,7 @@ class World:
     def __init__(self, db: Database, keys: Keyring, feed: FhirFeed, mapping: SiteMapping) -> None:
         self.db, self.feed, self.now, self.woken = db, feed, e.NOW, 0
         mapping = mapping.model_copy(update={"fhir_feeds": (feed,)})
-        self.door = FhirDoor(db, keys, mapping)
+        self.door = FhirReceiver(db, keys, mapping)
         self.asker = Asker(db, keys, mapping, lambda: self.now, self._wake)
 
     def _wake(self) -> None:
@@ -165,7 +165,7 @@ async def test_a_server_that_is_not_there_is_recorded(world: World) -> None:
     assert world.record() == [("events 2 to 2", "unreachable ConnectError")]
 
 
-def test_a_heartbeat_is_heard(world: World) -> None:
+def test_a_heartbeat_is_noted(world: World) -> None:
     world.take(r4b("heartbeat", [], 0))
     with world.db.read() as session:
         assert last_seen(session)["st-mary-fhir"] == e.NOW

@@ -17,7 +17,7 @@ from domain.encounter.record import Record
 from intake.fhir.authorization import Tokens
 from intake.fhir.missed_notifications import Asker
 from intake.fhir.notification import read_notification
-from intake.fhir.receiver import FhirDoor
+from intake.fhir.receiver import FhirReceiver
 from intake.site_mapping import FhirFeed, MappingError, parse_mapping
 from store.engine import Database
 from store.facts import load_facts
@@ -39,7 +39,7 @@ class World:
         mapping = parse_mapping((DEPLOY / "hl7.example.toml").read_text())
         mapping = mapping.model_copy(update={"fhir_feeds": (feed,)})
         self.db, self.keys, self.feed, self.now = db, keys, feed, e.NOW
-        self.door = FhirDoor(db, keys, mapping)
+        self.door = FhirReceiver(db, keys, mapping)
         self.asker = Asker(db, keys, mapping, lambda: self.now, lambda: None)
 
     def take(self, body: Json) -> tuple[list[str], list[int]]:

@@ -280,7 +280,7 @@ async def test_of_the_whole_hospital_only_what_is_known_here_is_missed_when_its_
     assert kept(fhir) == ["unmapped"]
 
 
-async def test_the_deletion_of_a_strangers_stay_is_somebodys_work_once_the_stay_is_a_patients(fhir: Gateway) -> None:
+async def test_the_deletion_of_an_unmatched_stay_needs_work_once_the_stay_is_a_patients(fhir: Gateway) -> None:
     whole_hospital(fhir)
     await send(fhir, encounter(1))
     assert dispositions(await send(fhir, deletion("Encounter/v1"))) == ["quarantined"]
@@ -315,7 +315,7 @@ async def test_an_unusable_stay_at_a_place_not_listed_is_work_by_its_own_number_
     assert kept(fhir) == ["unmapped"]
 
 
-async def test_on_a_feed_of_the_whole_hospital_a_strangers_stay_is_set_aside_until_its_referral(fhir: Gateway) -> None:
+async def test_on_a_feed_of_the_whole_hospital_an_unmatched_stay_is_retained_until_its_referral(fhir: Gateway) -> None:
     whole_hospital(fhir)
     assert dispositions(await send(fhir, encounter(1))) == ["quarantined"]
     assert (await send(fhir, encounter(2, location=[{"location": {"display": "ORTHO"}}])))["receipts"] == []

@@ -24,7 +24,7 @@ from intake.hl7.framing import END, LARGEST, RETURN, START, Framer
 from intake.hl7.mapping_check import check
 from intake.hl7.message import moment, read
 from intake.hl7.mllp import MllpServer, tls_context
-from intake.hl7.receiver import Hl7Door
+from intake.hl7.receiver import Hl7Receiver
 from intake.inbox.receive import Disposition, replay
 from intake.replay import reader_of
 from intake.site_mapping import MappingError, SiteMapping, parse_mapping
@@ -333,7 +333,7 @@ async def test_tls_asks_every_client_for_its_certificate(
     store: tuple[object, Keyring], mapping: SiteMapping, tmp_path: Path
 ) -> None:
     make_certificates(tmp_path)
-    door = Hl7Door(store[0], store[1], mapping, lambda: e.NOW, lambda: None)  # type: ignore[arg-type]
+    door = Hl7Receiver(store[0], store[1], mapping, lambda: e.NOW, lambda: None)  # type: ignore[arg-type]
     context = tls_context(tmp_path / "server.pem", tmp_path / "server.key", tmp_path / "ca.pem")
     server = MllpServer(door, "127.0.0.1", 0, context)
     port = await server.start()

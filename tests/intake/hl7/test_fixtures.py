@@ -18,7 +18,7 @@ from intake.hl7.batch import messages_of
 from intake.hl7.framing import END, RETURN, START
 from intake.hl7.message import Message, header_of, read
 from intake.hl7.mllp import MllpServer
-from intake.hl7.receiver import Hl7Door
+from intake.hl7.receiver import Hl7Receiver
 from intake.inbox.matching import recognize
 from intake.site_mapping import Named
 from store.engine import Database
@@ -41,7 +41,7 @@ async def test_the_fixture_does_what_it_must(store: tuple[Database, Keyring], ca
     addition = case / "mapping.toml"
     mapping = mapping_with(addition.read_text() if addition.exists() else "")
     db, keys = store
-    server = MllpServer(Hl7Door(db, keys, mapping, lambda: e.NOW, lambda: None), "127.0.0.1", 0)
+    server = MllpServer(Hl7Receiver(db, keys, mapping, lambda: e.NOW, lambda: None), "127.0.0.1", 0)
     client = Client(*await _open(await server.start()))
     for before in sorted(case.glob("before-*")):
         assert [one.get("MSA-1") for one in await answers_to(client, before.read_bytes())] == ["AA"]
@@ -71,7 +71,7 @@ async def _open(port: int) -> Any:
 def test_a_number_of_many_appointments_names_none(store: tuple[Database, Keyring]) -> None:
     """Systems give one placer number to every appointment; by it nothing is cancelled."""
     db, keys = store
-    door = Hl7Door(db, keys, mapping_with(""), lambda: e.NOW, lambda: None)
+    door = Hl7Receiver(db, keys, mapping_with(""), lambda: e.NOW, lambda: None)
     booking = (FIXTURES / "SIU_S12" / "version-2.5" / "message").read_bytes().replace(b"|P-1|", b"|P-0|")
     for number in (b"1", b"2"):
         assert (

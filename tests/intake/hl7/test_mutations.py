@@ -19,7 +19,7 @@ from sqlmodel import func, select
 
 from intake.hl7.batch import messages_of
 from intake.hl7.message import header_of, read
-from intake.hl7.receiver import SEND_AGAIN, Hl7Door
+from intake.hl7.receiver import SEND_AGAIN, Hl7Receiver
 from store.engine import Database
 from store.keys import Keyring
 from store.tables import Encounter, Inbox, Quarantine, RecordMerge
@@ -91,10 +91,10 @@ ENDS = (
 """Ways to write the same message. None of these characters stands in a fixture's values."""
 
 
-def door_of(store: tuple[Database, Keyring], case: Path) -> Hl7Door:
+def door_of(store: tuple[Database, Keyring], case: Path) -> Hl7Receiver:
     addition = case / "mapping.toml"
     mapping = mapping_with(addition.read_text() if addition.exists() else "")
-    door = Hl7Door(*store, mapping, lambda: e.NOW, lambda: None)
+    door = Hl7Receiver(*store, mapping, lambda: e.NOW, lambda: None)
     for before in sorted(case.glob("before-*")):
         door.take(before.read_bytes())
     return door

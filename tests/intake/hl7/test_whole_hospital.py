@@ -1,4 +1,4 @@
-"""A feed of the whole hospital: strangers' traffic neither stops it nor is kept, and nothing of a patient's is lost in it."""
+"""A feed of the whole hospital: unmatched patients' messages neither stop it nor are kept; nothing of a patient's is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from intake.delivery import Deliverer
 from intake.faults import Unsupported
 from intake.hl7.mapping_check import check
 from intake.hl7.message import read
-from intake.hl7.receiver import Hl7Door
+from intake.hl7.receiver import Hl7Receiver
 from intake.hl7.translate import translate
 from intake.inbox.receive import receive, replay
 from intake.replay import reader_of
@@ -44,7 +44,7 @@ class Hospital:
         self.db, self.keys = db, keys
         self.mapping = mapping.model_copy(update={"unmapped": "ignore"})
         self.now = e.NOW
-        self.door = Hl7Door(db, keys, self.mapping, lambda: self.now, lambda: None)
+        self.door = Hl7Receiver(db, keys, self.mapping, lambda: self.now, lambda: None)
 
     def take(self, data: bytes) -> str:
         """The acknowledgement's code and text."""
@@ -123,17 +123,17 @@ def test_a_known_stay_that_changes_at_a_place_not_listed_is_somebodys_work(hospi
 
 def test_a_conversion_that_overtakes_its_admission_becomes_work_when_that_comes(hospital: Hospital) -> None:
     hospital.refer()
-    assert hospital.take(at(ELSEWHERE, "A07", number=2)).startswith("AA set aside")
+    assert hospital.take(at(ELSEWHERE, "A07", number=2)).startswith("AA retained")
     assert hospital.kept() == ["aside"]
     assert hospital.take(at(HERE, "A01")) == "AA"
     assert hospital.kept() == ["unmapped"]
 
 
 @pytest.mark.parametrize("trigger", ["A03", "A11", "A13"])
-def test_ends_of_strangers_wait_quietly_and_go(hospital: Hospital, trigger: str) -> None:
-    assert hospital.take(at(ELSEWHERE, trigger)).startswith("AA set aside")
+def test_ends_of_unmatched_stays_are_retained_and_deleted(hospital: Hospital, trigger: str) -> None:
+    assert hospital.take(at(ELSEWHERE, trigger)).startswith("AA retained")
     assert hospital.kept() == ["aside"]
-    tidy = Deliverer(hospital.db, _nobody, keys=hospital.keys).tidy
+    tidy = Deliverer(hospital.db, _deliver_nothing, keys=hospital.keys).tidy
     tidy(hospital.keys, hospital.now + REORDERED - timedelta(minutes=1))
     assert hospital.kept() == ["aside"]
     assert tidy(hospital.keys, hospital.now + REORDERED)
@@ -147,7 +147,7 @@ def test_the_end_of_another_visit_of_a_known_patient_is_none_of_this_encounters(
     hospital: Hospital, trigger: str
 ) -> None:
     hospital.refer()
-    assert hospital.take(at(ELSEWHERE, trigger, visit="ORTHO-9")).startswith("AA set aside")
+    assert hospital.take(at(ELSEWHERE, trigger, visit="ORTHO-9")).startswith("AA retained")
     assert hospital.stays() == []
 
 
@@ -160,7 +160,7 @@ def test_a_patient_may_leave_from_anywhere_in_the_house(hospital: Hospital) -> N
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_overtakes_what_the_stay_is_the_same_once_its_referral_is_here(hospital: Hospital, seed: int) -> None:
-    """Admission, merge, discharge elsewhere, its cancellation, discharge anew and the referral, in any order, twice."""
+    """Admission, merge, discharge elsewhere, its cancellation, discharge again and the referral, in any order, twice."""
 
     def said(place: bytes, trigger: str, number: int) -> Callable[[], object]:
         return lambda: hospital.take(at(place, trigger, number=number).replace(b"MRN-CANARY-77", b"M-NEW"))
@@ -182,10 +182,10 @@ def test_whatever_overtakes_what_the_stay_is_the_same_once_its_referral_is_here(
 
 def test_a_referral_that_comes_weeks_late_finds_the_whole_stay(hospital: Hospital) -> None:
     """The end waits as long as its beginning, which a listed place reported."""
-    tidy = Deliverer(hospital.db, _nobody, keys=hospital.keys).tidy
-    assert hospital.take(at(ELSEWHERE, "A03", number=2)).startswith("AA set aside")
-    assert hospital.take(at(HERE, "A01", number=1)).startswith("AA set aside")
-    assert hospital.take(at(ELSEWHERE, "A13", number=3)).startswith("AA set aside")
+    tidy = Deliverer(hospital.db, _deliver_nothing, keys=hospital.keys).tidy
+    assert hospital.take(at(ELSEWHERE, "A03", number=2)).startswith("AA retained")
+    assert hospital.take(at(HERE, "A01", number=1)).startswith("AA retained")
+    assert hospital.take(at(ELSEWHERE, "A13", number=3)).startswith("AA retained")
     hospital.now += timedelta(days=29)
     tidy(hospital.keys, hospital.now)
     hospital.refer()
@@ -194,22 +194,22 @@ def test_a_referral_that_comes_weeks_late_finds_the_whole_stay(hospital: Hospita
 
 
 def test_what_turns_out_to_be_a_patients_and_still_has_no_place_waits_for_a_person(hospital: Hospital) -> None:
-    """The patient has two open encounters, and a merge names the patient alone: the stay is not let go with strangers'."""
+    """The patient has two open encounters, and a merge names the patient alone: the stay is not deleted."""
     for number, product in enumerate(("kymriah", "yescarta"), 1):
         referral = e.referral(f"r-{number}", f"ORD-{number}", mrn="M-1", product=product)
         receive(hospital.db, hospital.keys, referral, hospital.now, "t")
-    assert hospital.take(at(HERE, "A01").replace(b"MRN-CANARY-77", b"M-OLD")).startswith("AA set aside")
+    assert hospital.take(at(HERE, "A01").replace(b"MRN-CANARY-77", b"M-OLD")).startswith("AA retained")
     assert hospital.take(merge("M-OLD", "M-1")) == "AA"
     assert hospital.kept() == ["waiting"]
-    tidy = Deliverer(hospital.db, _nobody, keys=hospital.keys).tidy
-    tidy(hospital.keys, hospital.now + hospital.mapping.aside)
+    tidy = Deliverer(hospital.db, _deliver_nothing, keys=hospital.keys).tidy
+    tidy(hospital.keys, hospital.now + hospital.mapping.retain_for)
     assert hospital.kept() == ["waiting"]
 
 
 def test_a_message_at_fault_is_answered_by_whose_it_is(hospital: Hospital) -> None:
-    """Of a stranger it stops no queue; when its patient is known it is somebody's work, also if that comes later."""
+    """Of an unmatched patient it stops no queue; when its patient is known it needs work, also if that comes later."""
     unclear = at(HERE, "A01", kind="R")
-    assert hospital.take(unclear).startswith("AA set aside")
+    assert hospital.take(unclear).startswith("AA retained")
     hospital.refer()
     assert hospital.kept() == ["unmapped"]
     assert hospital.take(unclear).startswith("AE PV1-2")
@@ -217,7 +217,7 @@ def test_a_message_at_fault_is_answered_by_whose_it_is(hospital: Hospital) -> No
     assert hospital.kept() == ["unmapped", "unmapped"]
 
 
-def test_a_message_set_aside_that_comes_again_for_a_known_patient_is_somebodys_work(hospital: Hospital) -> None:
+def test_a_retained_message_that_comes_again_for_a_known_patient_needs_work(hospital: Hospital) -> None:
     late = at(ELSEWHERE, "A07")
     hospital.take(late)
     with hospital.db.write() as session:
@@ -229,7 +229,7 @@ def test_a_message_set_aside_that_comes_again_for_a_known_patient_is_somebodys_w
     assert hospital.kept() == ["unmapped"]
 
 
-def test_one_set_aside_may_be_replayed_by_the_mapping_of_today(hospital: Hospital) -> None:
+def test_a_retained_message_may_be_replayed_by_the_mapping_of_today(hospital: Hospital) -> None:
     hospital.take(at(HERE, "A01", kind="R"))
     with hospital.db.read() as session:
         entry = session.exec(select(Quarantine.quarantine_id)).one()
@@ -243,7 +243,7 @@ def test_one_set_aside_may_be_replayed_by_the_mapping_of_today(hospital: Hospita
 
 def test_appointments_of_a_listed_type_are_ours_whatever_is_wrong_with_them(hospital: Hospital) -> None:
     assert hospital.take(STORY[0].replace(b"CARTAPH", b"KNEE")) == "AA nothing to do with CAR-T"
-    assert hospital.take(STORY[0].replace(b"|CARTAPH^Leukapheresis", b"|")).startswith("AA set aside")
+    assert hospital.take(STORY[0].replace(b"|CARTAPH^Leukapheresis", b"|")).startswith("AA retained")
     assert hospital.take(STORY[0].replace(b"^^^20260302090000", b"")).startswith("AE SCH-11")
     assert hospital.kept() == ["aside", "unmapped"]
 
@@ -253,7 +253,7 @@ def test_the_recorded_feed_does_there_what_it_does_elsewhere(hospital: Hospital)
     assert {hospital.take(message) for message in STORY[:-1]} == {"AA"}
 
 
-def test_the_checker_says_what_becomes_of_strangers(hospital: Hospital) -> None:
+def test_the_checker_reports_what_becomes_of_unmatched_patients(hospital: Hospital) -> None:
     data = b"".join(
         [at(HERE, "A01"), at(ELSEWHERE, "A01"), at(ELSEWHERE, "A03"), at(HERE, "A01", kind="R"), stay("A02")]
     )
@@ -262,14 +262,14 @@ def test_the_checker_says_what_becomes_of_strangers(hospital: Hospital) -> None:
         "cart.admission.started",
         "ignored",
         "cart.admission.ended",
-        "set aside",
+        "retained",
         "ignored",
     ]
     assert ["30 days" in one.detail for one in found] == [True, False, False, False, False]
     assert "2 days" in found[2].detail
 
 
-async def _nobody(_encounter: str, _note: object) -> None:
+async def _deliver_nothing(_encounter: str, _note: object) -> None:
     raise AssertionError("nothing is delivered")
 
 
@@ -279,7 +279,7 @@ def test_the_setting_stands_in_the_example(mapping: SiteMapping) -> None:
     assert mapping.aside_days == 30
 
 
-def test_a_known_appointment_that_moves_to_a_place_nobody_listed_is_somebodys_work(hospital: Hospital) -> None:
+def test_a_known_appointment_that_moves_to_an_unlisted_place_needs_work(hospital: Hospital) -> None:
     booking, move = STORY[2], STORY[2].replace(b"SIU^S12", b"SIU^S13")
     assert hospital.take(booking).startswith("AA")
     place = read(booking).get("AIL-3.1") or ""

@@ -1,4 +1,4 @@
-"""Quarantine entries that somebody closed: applied by no referral and no copy, alerted no more, on record, and not lost."""
+"""Closed quarantine entries: no referral and no copy applies them, no alert stays open, and they are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store.tables import AlertRecord, AuditEntry, Quarantine
 from tests.intake.inbox.conftest import Post
 from tests.kit import events as e
 
-MEANT = ClosingReason("coordinator", "corrected", "Xiomara was sent anew", "the caller")
+MEANT = ClosingReason("coordinator", "corrected", "Xiomara was sent again", "the caller")
 
 
 def closed(post: Post, quarantine_id: str | None) -> Quarantine:
@@ -32,7 +32,7 @@ def test_a_closed_entry_is_applied_by_no_referral_and_no_copy_but_by_a_replay(po
         "corrected",
     )
     assert b"Xiomara" not in (row.closed_note or b"")
-    assert note_of(post.keys, row) == "Xiomara was sent anew"
+    assert note_of(post.keys, row) == "Xiomara was sent again"
     opened = post(e.booking(subject="COI-9", appointment="A-9")).encounter_id
     assert opened
     assert post(stray).disposition is Disposition.DUPLICATE
@@ -52,7 +52,7 @@ def test_a_corrected_body_of_a_closed_event_is_a_new_one(post: Post) -> None:
     assert post(corrected).disposition is Disposition.ACCEPTED
 
 
-def test_closing_the_last_other_body_ends_its_alert(post: Post) -> None:
+def test_closing_the_last_conflict_resolves_its_alert(post: Post) -> None:
     stray = e.custody(subject="COI-9", coi="COI-9")
     post(stray)
     others = [post({**stray, "subject": f"COI-{number}"}) for number in (7, 8)]

@@ -1,4 +1,4 @@
-"""Record numbers that registration merged are one patient's, whatever came first, also when the patient is erased."""
+"""Merged record numbers are one patient's in any order of messages, also at erasure."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_an_invalid_event_names_its_fields_without_their_values_and_is_kept(post
         assert [row.state for row in kept] == ["invalid"]
 
 
-def test_what_names_no_encounter_waits_and_comes_in_when_its_subject_is_known(post: Post) -> None:
+def test_an_unmatched_event_waits_and_is_released_when_its_subject_is_known(post: Post) -> None:
     waiting = post(e.custody(subject="COI-1", coi="COI-1"))
     assert waiting.disposition is Disposition.QUARANTINED
     assert waiting.reasons == ("no encounter is known by this subject",)
@@ -94,24 +94,24 @@ def test_what_names_no_encounter_waits_and_comes_in_when_its_subject_is_known(po
     assert (again.disposition, again.event_id) == (Disposition.DUPLICATE, waiting.event_id)
 
 
-def test_another_body_of_a_strangers_event_alerts_nobody_and_is_applied_when_the_first_is_gone(post: Post) -> None:
-    aside = timedelta(days=2)
+def test_another_body_of_a_retained_event_opens_no_alert_and_is_applied_when_the_first_is_deleted(post: Post) -> None:
+    retained = timedelta(days=2)
 
     def stranger(coi: str, at: datetime) -> ReceiptResult:
-        return receive_all(post.db, post.keys, [e.custody(coi=coi)], at, "tests", aside=aside)[0]
+        return receive_all(post.db, post.keys, [e.custody(coi=coi)], at, "tests", retain_for=retained)[0]
 
     assert stranger("COI-1", e.NOW).disposition is Disposition.QUARANTINED
     assert stranger("COI-2", e.NOW).disposition is Disposition.CONFLICT
     assert post.count(AlertRecord) == 0
     with post.db.write() as session:
-        assert let_go(session, e.NOW + aside) == 1
+        assert let_go(session, e.NOW + retained) == 1
 
-    later = stranger("COI-2", e.NOW + aside)
+    later = stranger("COI-2", e.NOW + retained)
 
     with post.db.read() as session:
         row = session.exec(select(Quarantine)).one()
     assert (row.quarantine_id, row.state, row.event_id) == (later.quarantine_id, "aside", later.event_id)
-    assert row.expires_at == e.NOW + 2 * aside
+    assert row.expires_at == e.NOW + 2 * retained
     opened = post(e.booking())
     post(e.collection(coi="COI-2"))
     assert "cart.custody.recorded" in post.types(str(opened.encounter_id))
@@ -140,7 +140,7 @@ def test_releases_follow_one_another_in_one_transaction(post: Post) -> None:
         assert {row.state for row in session.exec(select(Quarantine))} == {"released"}
 
 
-def test_identity_stays_in_the_vault_and_is_put_back_when_read(post: Post) -> None:
+def test_identity_stays_in_the_vault_and_is_restored_when_read(post: Post) -> None:
     receipt = post(e.referral())
     assert receipt.encounter_id
     with post.db.read() as session:
@@ -179,7 +179,7 @@ def test_a_patient_is_known_by_record_number_and_facility_but_each_product_has_i
     assert post.count(Patient) == 1
 
 
-def test_a_holder_event_stands_in_every_open_encounter_and_in_those_opened_later(post: Post) -> None:
+def test_a_holder_event_is_in_every_open_encounter_and_in_those_opened_later(post: Post) -> None:
     early = post(e.booking("b-1", "ORD-1", "A-1"))
     post(e.certificate())
     late = post(e.booking("b-2", "ORD-2", "A-2"))
@@ -193,7 +193,7 @@ def test_a_holder_event_stands_in_every_open_encounter_and_in_those_opened_later
         assert [fact.type for fact in holders] == ["cart.certification.changed"]
 
 
-def test_a_retracted_holder_event_is_gone_for_every_encounter(post: Post) -> None:
+def test_a_retracted_holder_event_no_longer_counts_in_any_encounter(post: Post) -> None:
     certificate = e.certificate()
     waiting = post(e.correction("corr-c", certificate, subject="st_mary"))
     assert waiting.disposition is Disposition.QUARANTINED
@@ -222,7 +222,7 @@ def test_a_correction_finds_its_event_whatever_its_own_subject_is(post: Post) ->
     assert booked[0].data.setting.value == "inpatient"  # type: ignore[attr-defined]
 
 
-def test_a_merge_after_a_collision_has_both_encounters_decide_anew(post: Post) -> None:
+def test_a_merge_after_a_collision_has_both_encounters_decide_again(post: Post) -> None:
     """Two registrations of one patient, one collection: the block ends with the merge, not with whatever happens next."""
     first = post(e.referral("r-1", "ORD-1", mrn="M-1")).encounter_id
     second = post(e.referral("r-2", "ORD-2", mrn="M-2")).encounter_id
@@ -230,12 +230,12 @@ def test_a_merge_after_a_collision_has_both_encounters_decide_anew(post: Post) -
     post(e.collection("aph-2", "ORD-2", coi="COI-1", din="DIN-2"))
     assert carried_twice(post, first) == carried_twice(post, second) == {("coi", "COI-1")}
     before = {one: len(sequences(post, one)) for one in (first, second)}
-    centre = str(e.referral()["data"]["facilities"]["infusion"])
-    merge_records(post.db, post.keys, "M-1", "M-2", centre, "registration", e.NOW)
+    center = str(e.referral()["data"]["facilities"]["infusion"])
+    merge_records(post.db, post.keys, "M-1", "M-2", center, "registration", e.NOW)
     assert carried_twice(post, first) == carried_twice(post, second) == frozenset()
     for one in (first, second):
         assert sequences(post, one)[before[one] :] == [NOTICE]
-    merge_records(post.db, post.keys, "M-1", "M-2", centre, "registration", e.NOW)
+    merge_records(post.db, post.keys, "M-1", "M-2", center, "registration", e.NOW)
     assert len(sequences(post, first)) == before[first] + 1
 
 
@@ -247,7 +247,7 @@ def test_a_replacement_that_does_not_fit_its_event_is_refused_with_its_path(post
     assert [problem.path for problem in receipt.problems] == ["data.replacement.starts_at"]
 
 
-def test_an_identifier_claimed_twice_stays_with_the_first_and_alerts(post: Post) -> None:
+def test_an_identifier_of_two_encounters_stays_with_the_first_and_opens_an_alert(post: Post) -> None:
     first = post(e.booking("b-1", "ORD-1", "A-1"))
     second = post(e.booking("b-2", "ORD-2", "A-2"))
     post(e.collection("aph-1", "ORD-1", coi="COI-1", din="DIN-1"))
@@ -302,7 +302,7 @@ def test_two_encounters_of_one_patient_may_carry_one_identifier(post: Post) -> N
     assert NOTICE not in sequences(post, first)
 
 
-def test_a_closed_encounter_takes_a_late_document(post: Post) -> None:
+def test_a_closed_encounter_accepts_a_late_document(post: Post) -> None:
     opened = post(e.booking())
     with post.db.write() as session:
         session.get_one(Encounter, str(opened.encounter_id)).status = "closed"
@@ -346,7 +346,7 @@ def _claim(encounter: str, control_number: str) -> ClaimVersion:
     )
 
 
-def test_the_same_order_with_another_patient_joins_nobody(post: Post, db: Database) -> None:
+def test_the_same_order_with_another_patient_matches_no_encounter(post: Post, db: Database) -> None:
     first = post(e.referral())
     other = e.referral()
     other = {
@@ -365,7 +365,7 @@ def test_the_same_order_with_another_patient_joins_nobody(post: Post, db: Databa
     assert known["patient"]["mrn"] != "MRN-9"
 
 
-def test_an_appointment_number_of_another_order_joins_no_encounter(post: Post) -> None:
+def test_an_appointment_number_of_another_order_matches_no_encounter(post: Post) -> None:
     first = post(e.booking())
     again = post({**e.booking(), "id": "other-booking", "source": "urn:other:system", "subject": "ORDER-OF-ANOTHER"})
     assert again.disposition is Disposition.ACCEPTED

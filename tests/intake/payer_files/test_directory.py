@@ -1,4 +1,4 @@
-"""Files of answers: whole ones become events of their claim; torn, repeated and foreign ones are put aside with a reason."""
+"""Files of answers: whole ones become events of their claim; torn, repeated and foreign ones are quarantined with a reason."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def test_an_answer_reaches_its_claim_and_leaves_the_inbox(
     assert post.alerts() == []
 
 
-def test_the_same_file_again_is_put_aside_and_moves_nothing(post: Post) -> None:
+def test_the_same_file_again_is_quarantined_and_moves_nothing(post: Post) -> None:
     post.add_claim()
     post.drop("paid.835.x12")
     post.sweep()
     post.drop("paid.835.x12", "copy.x12")
     assert post.sweep() == 0
     assert len(post.answers()) == 1
-    assert post.reasons() == ["the same file was taken in before"]
+    assert post.reasons() == ["the same file was imported before"]
     assert post.alerts() == ["reply_file_refused"]
 
 
-def test_a_torn_file_waits_for_its_end_and_is_put_aside_when_that_does_not_come(post: Post) -> None:
+def test_a_torn_file_waits_for_its_end_and_is_quarantined_when_that_does_not_come(post: Post) -> None:
     post.add_claim()
     whole = (SAMPLES / "paid.835.x12").read_text().replace("@CLAIM@", CLAIM)
     path = post.put("on-its-way.x12", whole[: len(whole) // 2])
@@ -73,7 +73,7 @@ def test_a_torn_file_waits_for_its_end_and_is_put_aside_when_that_does_not_come(
         ("", "it is no X12 interchange"),
     ],
 )
-def test_a_foreign_file_is_put_aside(post: Post, text: str, reason: str) -> None:
+def test_a_foreign_file_is_quarantined(post: Post, text: str, reason: str) -> None:
     post.put("whatever.txt", text)
     assert post.sweep() == 0
     assert post.reasons() == [reason]
@@ -87,7 +87,7 @@ def test_a_claim_file_of_our_own_is_no_answer(post: Post) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [("CAS*CO*45*100~", "CAS*CO*45*90~"), ("BPR*I*800*", "BPR*I*700*")])
-def test_a_remittance_that_does_not_balance_is_put_aside(post: Post, old: str, new: str) -> None:
+def test_a_remittance_that_does_not_balance_is_quarantined(post: Post, old: str, new: str) -> None:
     post.add_claim()
     text = (SAMPLES / "paid.835.x12").read_text().replace("@CLAIM@", CLAIM)
     assert old in text
@@ -97,13 +97,13 @@ def test_a_remittance_that_does_not_balance_is_put_aside(post: Post, old: str, n
     assert post.answers() == []
 
 
-def test_a_999_of_another_interchange_is_put_aside_and_taken_when_it_is_put_back(post: Post) -> None:
+def test_a_999_of_another_interchange_is_quarantined_and_taken_when_it_is_put_back(post: Post) -> None:
     post.drop("accepted.999.x12")
     post.sweep()
     assert post.reasons() == ["it answers an interchange that was not sent from here"]
     post.add_claim()
-    aside = next((post.directory / "quarantine").glob("*.x12"))
-    os.replace(aside, post.directory / "again.x12")
+    kept = next((post.directory / "quarantine").glob("*.x12"))
+    os.replace(kept, post.directory / "again.x12")
     assert post.sweep() == 1
     assert post.answers() == [("999", True, "")]
 
@@ -152,14 +152,14 @@ def test_a_file_that_cannot_be_read_holds_up_no_other(post: Post, monkeypatch: p
     post.add_claim()
     stuck = post.drop("accepted.999.x12", "a.x12")
     post.drop("accepted.277ca.x12", "b.x12")
-    read = ReplyDirectory._read
+    check = ReplyDirectory._check_size
 
-    def refused(directory: ReplyDirectory, path: Path) -> bytes:
+    def refused(directory: ReplyDirectory, path: Path) -> None:
         if path == stuck:
             raise PermissionError(path.name)
-        return read(directory, path)
+        check(directory, path)
 
-    monkeypatch.setattr(ReplyDirectory, "_read", refused)
+    monkeypatch.setattr(ReplyDirectory, "_check_size", refused)
     assert post.sweep() == 1
     assert [kind for kind, *_ in post.answers()] == ["277CA"]
     monkeypatch.undo()

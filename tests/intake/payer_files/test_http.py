@@ -1,4 +1,4 @@
-"""Files of answers over HTTP: taken in like those of the directory, kept and replayable when they cannot be used."""
+"""Files of answers over HTTP: imported like those of the directory, kept and replayable when they cannot be used."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_a_remittance_is_taken_in_once(r: Recorder) -> None:
     status, body = await send(r, text)
     assert (status, [one["disposition"] for one in body["receipts"]]) == (202, ["accepted", "accepted"])
     status, body = await send(r, text)
-    assert (status, body["detail"]) == (409, "the same file was taken in before")
+    assert (status, body["detail"]) == (409, "the same file was imported before")
     listed = await r.send(None, "GET", "/v1/quarantine")
     assert listed["entries"] == []
 
@@ -78,7 +78,10 @@ async def test_a_file_that_cannot_be_used_waits_with_its_reason_and_is_replayed(
         ("hello", "it is no X12 interchange"),
         ("\u00fc", "it is no X12 interchange"),
         ((SAMPLES / "paid.835.x12").read_text()[:400], "it ends before its trailer"),
-        ((SAMPLES / "paid.835.x12").read_text().replace("*800*C", "*700*C"), "it does not balance (BPR02, CLP04, PLB)"),
+        (
+            (SAMPLES / "paid.835.x12").read_text().replace("*800*C", "*700*C"),
+            "it does not balance (BPR02, CLP04, PLB): 700 was transferred, 800 is explained",
+        ),
     ],
 )
 async def test_torn_foreign_and_unbalanced_files_are_refused_in_words(r: Recorder, text: str, reason: str) -> None:
@@ -95,5 +98,5 @@ async def test_an_answer_to_an_unknown_claim_waits_in_quarantine_and_can_be_repl
 
 
 async def test_who_may_not_send_events_may_not_send_answers(r: Recorder) -> None:
-    answer = await r.http.post("/v1/replies", content="ISA", headers={"Authorization": "Bearer nobody"})
+    answer = await r.http.post("/v1/replies", content="ISA", headers={"Authorization": "Bearer unknown"})
     assert answer.status_code == 401

@@ -1,4 +1,4 @@
-"""Files of encounters under way: one meaning in three formats, every fault named by row and field, no value repeated."""
+"""Files of encounters under way: the same events from three formats, every error by row and field, no value repeated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def changed(record: str, change: Callable[[dict[str, Any]], None]) -> Rows:
     return body
 
 
-def test_the_example_of_the_guide_becomes_events_of_the_catalogue() -> None:
+def test_the_example_of_the_guide_becomes_events_of_the_catalog() -> None:
     (found,) = read_import([EXAMPLE], ZONE)
     assert (found.troubles, found.warnings) == ((), ())
     assert [event["type"] for event in found.events[:2]] == ["cart.encounter.imported", "cart.referral.received"]
@@ -63,7 +63,7 @@ def test_the_example_of_the_guide_becomes_events_of_the_catalogue() -> None:
     assert [therapy["line"] for therapy in referral["prior_therapies"]] == [1, 2]
 
 
-def test_a_workbook_and_json_say_the_same(tmp_path: Path) -> None:
+def test_a_workbook_and_json_give_the_same_events(tmp_path: Path) -> None:
     expected = read_import([EXAMPLE], ZONE)[0].events
     (tmp_path / "rows.json").write_text(json.dumps(rows()))
     assert read_import([tmp_path / "rows.json"], ZONE)[0].events == expected
@@ -136,7 +136,7 @@ def test_an_order_without_its_cutover_or_referral_is_not_sent(tmp_path: Path) ->
         assert any(record in one.message for one in found.troubles)
 
 
-def test_a_stage_without_what_it_builds_on_warns(tmp_path: Path) -> None:
+def test_a_stage_without_its_records_warns(tmp_path: Path) -> None:
     found = read(tmp_path, [row for row in rows() if row["record"] not in ("dose", "release")])
     assert found.troubles == ()
     assert [one.message for one in found.warnings] == [
@@ -155,7 +155,7 @@ def test_a_moment_without_offset_needs_a_zone() -> None:
     [
         ("rows.ods", "", "give a .csv, .xlsx or .json"),
         ("rows.csv", "order,step\nX,packed\n", "no column record"),
-        ("rows.csv", "record,order,record\ndose,X,dose\n", "stands twice"),
+        ("rows.csv", "record,order,record\ndose,X,dose\n", "is repeated"),
         ("rows.csv", "record,order\ndose,X,more\n", "more cells"),
         ("rows.json", "{}", "a list of objects"),
         ("rows.json", "[", "line 1"),

@@ -9,67 +9,18 @@ import pytest
 from domain.billing.submission.model import UNCHANGED, Due, State
 from domain.billing.submission.next_step import Emit, Hold, Keep, VoidThen, WaitFor, Withdraw, next_step
 from domain.billing.submission.versions import current
-from tests.domain.billing.submission.course import Course, claims
-
-BASE, LATE, AETNA, OUTPATIENT, OFFICE, EXPLAINED, BASE_WRONG, LATE_WRONG, AETNA_WRONG = claims()
-CLAIMS = {
-    "base": BASE,
-    "late": LATE,
-    "aetna": AETNA,
-    "outpatient": OUTPATIENT,
-    "office": OFFICE,
-    "explained": EXPLAINED,
-    "base!": BASE_WRONG,
-    "late!": LATE_WRONG,
-    "aetna!": AETNA_WRONG,
-}
-"""Contents by name; with `!` an error holds them. `aetna` is of another payer, `office` of another form."""
-
-
-def played(text: str, shadow: bool = False, course: Course | None = None) -> Course:
-    """A course of happenings: `due late; send; accepted 1; not due`. Versions are named by their numbers."""
-    course = course or Course(shadow=shadow)
-    for happening in text.split("; "):
-        verb, _, what = happening.partition(" ")
-        match verb:
-            case "due":
-                course.decided(CLAIMS[what])
-            case "not":
-                course.decided(None)
-            case "send":
-                wait(course, 5)
-            case "days":
-                wait(course, int(what))
-            case "insured" | "others":
-                setattr(course, verb, f"other {verb}")
-                course.sequence += 1
-                course.build()
-            case _:
-                answered(course, verb, what)
-    return course
-
-
-def wait(course: Course, days: int) -> None:
-    course.now += timedelta(days=days)
-    course.look()
-
-
-def answered(course: Course, verb: str, number: str) -> None:
-    """`accepted` names no number, `numbered` does."""
-    control = next(one.control_number for one in course.versions if one.number == int(number))
-    assert control is not None
-    kind = "835" if verb in ("paid", "denied") else "277CA"
-    course.answer(
-        control,
-        kind,
-        accepted=verb != "rejected",
-        number=verb != "accepted",
-        status="4" if verb == "denied" else "1",
-    )
-
-
-def story(course: Course) -> str:
-    return ", ".join(" ".join(one) for one in course.story())
+from tests.domain.billing.submission.course import (
+    AETNA,
+    BASE,
+    BASE_WRONG,
+    EXPLAINED,
+    LATE,
+    LATE_WRONG,
+    Course,
+    played,
+    story,
+    wait,
+)
 
 
 def alerts(course: Course) -> set[str]:
