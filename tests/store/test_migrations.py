@@ -37,7 +37,7 @@ def test_the_migrations_build_exactly_the_tables_of_the_models(db: Database) -> 
 def test_migrating_again_changes_nothing(db: Database) -> None:
     db.migrate()
     with db.engine.connect() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() == "0019"
+        assert MigrationContext.configure(connection).get_current_revision() == "0020"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
