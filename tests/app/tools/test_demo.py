@@ -62,7 +62,7 @@ def test_the_summary_is_readable_by_coordinator_and_biller(course: Course) -> No
     assert "DRG 018" in text
     assert "certification_missing (critical, resolved)" in text
     assert "chain verified" in text
-    assert "1 of 1 encounters came to what was expected" in text
+    assert "1 of 1 encounters have the expected outcome" in text
 
 
 def test_a_difference_is_shown_and_counted(course: Course) -> None:

@@ -302,7 +302,7 @@ def test_an_unlisted_type_passes_where_the_site_says_so_and_a_listed_one_elsewhe
         (('time_zone = "America/New_York"', 'time_zone = "Mars"'), "time_zone"),
         (('order = ["PV1-50.1"]', 'order = ["PV1_50"]'), "order"),
         (('stage = "apheresis"', 'stage = "surgery"'), "stage"),
-        (('type = "CARTLD"', 'type = "CARTAPH"'), "twice"),
+        (('type = "CARTLD"', 'type = "CARTAPH"'), "repeated entry"),
         (("ignore = true", ""), "DIET"),
         (("unmapped =", "mapped ="), "mapped"),
         (("[[feeds]]", "[[feeds]"), "TOML"),
