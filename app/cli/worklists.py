@@ -13,6 +13,8 @@ from app.client import api_from
 
 EDI = "application/edi-x12"
 NAMES = ("unbilled", "held", "unacknowledged", "denied")
+IMPORTED = {"accepted": "imported", "duplicate": "already imported"}
+"""What became of a response here: never the payer's verdict, which may be a rejection or a denial."""
 
 
 def worklist(
@@ -46,16 +48,18 @@ def reply(
 def reply_lines(name: str, it: dict[str, Any]) -> Iterator[str]:
     """Yields the result of a file: number of responses to our claims, and each with its reasons."""
     passed = f", {it['passed_over']} to claims of other systems" if it["passed_over"] else ""
-    yield f"{name}: {len(it['receipts'])} responses to our claims{passed}"
+    count = len(it["receipts"])
+    yield f"{name}: {count} response{'' if count == 1 else 's'} to our claims{passed}"
     for one in it["receipts"]:
         kept = f"  in quarantine as {one['quarantine_id']}" if one["quarantine_id"] else ""
-        yield f"  {one['disposition']:<12}{one['encounter_id'] or 'no encounter'}{kept}"
+        result = IMPORTED.get(one["disposition"], one["disposition"])
+        yield f"  {result:<12}{one['encounter_id'] or 'no encounter'}{kept}"
         yield from (f"    {reason}" for reason in one["reasons"])
 
 
 def worklist_lines(it: dict[str, Any]) -> Iterator[str]:
     """Yields a worklist: head with count and total, then each claim with reason and next step."""
-    yield f"{it['name']}: {it['claims']} claims, ${it['total']}"
+    yield f"{it['name']}: {it['claims']} claim{'' if it['claims'] == 1 else 's'}, ${it['total']}"
     for one in it["entries"]:
         left = "" if one["days_left"] is None else f"  {_left(one['days_left'])} ({one['due']})"
         claim = f"{one['encounter_id']}  {one['claim']:<5}{one['state']:<12} {one['payer']:<18}"

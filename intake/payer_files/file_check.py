@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
+from domain.billing.x12.acknowledgements import RECEIPTS
 from domain.billing.x12.entries import Apart, Departure, Entry, NotUsable
 from intake.payer_files.reading import Payload, read_apart
 
@@ -65,7 +66,9 @@ def _detail(entry: Entry) -> str:
     if "accepted" not in entry.data:
         return ""
     codes = ", ".join(entry.data.get("status_codes", ()))
-    verdict = "accepted or received" if entry.data["accepted"] else "rejected"
+    categories = {code.partition(":")[0] for code in entry.data.get("status_codes", ())}
+    received = bool(categories) and categories <= RECEIPTS
+    verdict = "received" if received else "accepted" if entry.data["accepted"] else "rejected"
     return f"{verdict} ({codes})" if codes else verdict
 
 

@@ -217,7 +217,8 @@ class PayerFileImporter:
             moment = datetime.combine(entry.on, time(0), self._zone)
         else:
             source, moment = f"/x12/{opened.sender}", opened.made
-            name = f"{opened.number}/{opened.made:%Y%m%d%H%M}/{number}/{control}"
+            place = f"{TA1}/{entry.interchange}" if entry.data["kind"] == TA1 else str(number)
+            name = f"{opened.number}/{opened.made:%Y%m%d%H%M}/{place}/{control}"
         return {
             "specversion": "1.0",
             "id": name,

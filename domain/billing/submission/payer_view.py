@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from domain.billing.submission.model import AT_PAYER, REPLACEMENT, VOID, State
 from domain.billing.submission.payer_order import of_first
 from domain.billing.submission.remittance import Remittance, remittance_of
+from domain.billing.submission.response_codes import is_receipt
 from domain.billing.submission.responses import PayerResponse
 from domain.billing.submission.versions import ClaimVersion
 from domain.rulebook import Rulebook
@@ -67,16 +68,20 @@ def reported(
     for version in versions:
         mine = tuple(one for one in ordered if version.control_number and one.control == version.control_number)
         paid = remittance_of(mine, rules, version.claim.statement_through)
-        found.append(Reported(version, mine, paid, _state(version, mine, paid)))
+        found.append(Reported(version, mine, paid, _state(version, mine, paid, rules)))
     return tuple(found)
 
 
-def _state(version: ClaimVersion, responses: Sequence[PayerResponse], paid: Remittance) -> State:
-    """The responses in the order of their own time; a later kind of response outweighs an earlier one."""
+def _state(version: ClaimVersion, responses: Sequence[PayerResponse], paid: Remittance, rules: Rulebook) -> State:
+    """The responses in the order of their own time; a later kind of response outweighs an earlier one.
+
+    A receipt (277CA A0 or A1) cancels no verdict. Of verdicts of one moment a rejection counts.
+    """
     if version.emitted_at is None:
         return State.HELD
     acknowledgements = [one for one in responses if one.kind in ACKNOWLEDGEMENTS]
-    newest = max(acknowledgements, key=lambda one: (one.kind == "277CA", one.order), default=None)
+    verdicts = [one for one in acknowledgements if not is_receipt(one, rules, version.claim.statement_through)]
+    newest = max(verdicts, key=lambda one: (one.kind == "277CA", one.at, not one.accepted, one.order), default=None)
     rejected = newest is not None and not newest.accepted
     if version.frequency == VOID and (version.sent or responses):
         return State.REJECTED if rejected and not paid.count else State.VOIDED

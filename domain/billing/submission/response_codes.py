@@ -34,6 +34,14 @@ def accepted_by_payer(responses: Sequence[PayerResponse], rules: Rulebook, on: d
     return False
 
 
+def is_receipt(response: PayerResponse, rules: Rulebook, on: date) -> bool:
+    """True for a 277CA that only states receipt (categories A0 and A1), and neither accepts nor rejects."""
+    if response.kind != "277CA" or not response.accepted:
+        return False
+    meanings = {_meaning(code.partition(":")[0], rules, on) for code in response.codes}
+    return bool(meanings - {None}) and ACCEPTED not in meanings
+
+
 def accepted_with_errors(responses: Sequence[PayerResponse]) -> PayerResponse | None:
     """The newest 999 that accepts with errors; None where a later one does without, or rejects."""
     newest = next((one for one in reversed(responses) if one.kind == "999"), None)

@@ -21,7 +21,7 @@ RECEIPTS, ACCEPTANCES = frozenset({"A0", "A1"}), frozenset({"A2", "A5"})
 """Claim status categories (X12 list 507): forwarded or received, which is no acceptance; accepted, or split and accepted."""
 REJECTIONS = frozenset({"A3", "A4", "A6", "A7", "A8", "E0", "E1", "E2", "E3", "E4"})
 """Claim status categories that say the payer does not have the claim."""
-_CLAIMS = "HC"
+_CLAIMS, _REJECT = "HC", "U"
 _RECEIVER_LEVEL, _PROVIDER_LEVEL, _CLAIM_LEVEL = "21", "19", "PT"
 _CODES = 12
 _MOST_CODES_KEPT = 50
@@ -33,6 +33,11 @@ class _Verdict:
 
     piece: Piece
     code: str = ""
+
+    def add(self, code: str) -> None:
+        """Of several codes one that does not accept counts."""
+        if not self.code or (self.code in TAKEN and code not in TAKEN):
+            self.code = code
 
 
 class Acknowledgment:
@@ -57,12 +62,14 @@ class Acknowledgment:
         elif segment.tag == "AK2":
             self._open.append(_Verdict(Piece(segment)))
         elif segment.tag == "AK9":
+            if self._last is not None:
+                raise NotUsable("it gives two verdicts on one group (AK9)")
             self._last = segment
             yield from self._judged(segment)
         elif self._open:
             self._open[-1].piece.add(segment)
             if segment.tag == self._verdict:
-                self._open[-1].code = self._open[-1].code or segment.at(1)
+                self._open[-1].add(segment.at(1))
         else:
             self._before.append(segment)
 
@@ -203,6 +210,9 @@ class ClaimAcknowledgment:
         if not control or not categories or (not categories & REJECTIONS and not categories <= known):
             missing = "TRN02 names no claim" if not control else "STC01 has no status category of a 277CA"
             return Apart(missing, self._headers.envelope(self._head, part), control or None)
+        if not categories & REJECTIONS and any(s.at(3) == _REJECT for s in named(part, "STC")):
+            reason = "STC03 rejects the claim and STC01 does not: ask the payer which of them counts"
+            return Apart(reason, self._headers.envelope(self._head, part), control)
         number = next((s.at(2) for s in named(part, "REF") if s.at(1) == "1K" and s.at(2)), "")
         data = _data(statuses) | ({"payer_claim_number": number} if number else {})
         return Entry(ClaimAcknowledged.event_type, control, None, data)

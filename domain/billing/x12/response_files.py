@@ -210,6 +210,8 @@ class _File:
             return
         known = "our interchange was refused before anything in it was read; correct it and send it again"
         words = f"it is a TA1: {known}" if verdict == "R" else "it is a TA1 that neither accepts nor refuses (TA104)"
+        if number is None:
+            words = "it is a TA1 whose TA101 is no control number: it names none of our interchanges"
         yield Apart(words, alone(interchange, segment), interchange=number)
 
 

@@ -97,6 +97,44 @@ def test_groups_beside_a_refusing_ta1_are_read_and_the_ta1_is_work(sent: Post) -
     assert "our interchange was refused" in reason
 
 
+@pytest.mark.parametrize(("category", "accepted"), [(b"A2:20:PR", True), (b"A7:562:85", False)])
+def test_a_ta1_beside_a_277ca_hides_no_verdict(sent: Post, category: bytes, accepted: bool) -> None:
+    put(sent, "ta1-beside-277ca")
+    path = sent.directory / "file.x12"
+    path.write_bytes(path.read_bytes().replace(b"STC*A2:20:PR", b"STC*" + category))
+    assert sent.sweep() == 1, sent.reasons()
+    assert sorted((kind, verdict) for kind, verdict, _ in sent.answers()) == [("277CA", accepted), ("TA1", True)]
+    assert "event_conflict" not in sent.alerts()
+
+
+@pytest.mark.parametrize("codes", [(b"A", b"R"), (b"R", b"A")])
+def test_of_two_verdicts_on_one_transaction_the_refusal_counts(sent: Post, codes: tuple[bytes, bytes]) -> None:
+    put(sent, "999-accepted")
+    path = sent.directory / "file.x12"
+    lines = path.read_bytes()
+    first = next(part for part in lines.split(b"~") if part.strip().startswith(b"IK5"))
+    both = b"~".join(b"IK5*" + code for code in codes)
+    changed = lines.replace(first.strip(), both)
+    trailer = next(part for part in changed.split(b"~") if part.strip().startswith(b"SE*")).strip()
+    count = int(trailer.split(b"*")[1])
+    path.write_bytes(changed.replace(trailer, trailer.replace(str(count).encode(), str(count + 1).encode(), 1)))
+    assert sent.sweep() == 1, sent.reasons()
+    assert [(kind, verdict) for kind, verdict, _ in sent.answers()] == [("999", False)]
+
+
+def test_a_status_that_accepts_with_an_action_that_rejects_is_work(sent: Post) -> None:
+    put(sent, "277ca-accepted")
+    path = sent.directory / "file.x12"
+    text = path.read_bytes()
+    claim_level = text.index(b"TRN*2*CE")
+    head, tail = text[:claim_level], text[claim_level:]
+    path.write_bytes(head + tail.replace(b"*WQ*", b"*U*", 1))
+    assert sent.sweep() == 1, sent.reasons()
+    assert sent.answers() == []
+    ((_, (reason,)),) = quarantined(sent)
+    assert "STC03 rejects" in reason
+
+
 def test_one_claim_that_cannot_be_read_is_kept_alone_and_the_rest_is_posted(sent: Post) -> None:
     put(sent, "835-claim-that-cannot-be-read")
     assert sent.sweep() == 1, sent.reasons()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from domain.billing.submission.response_codes import explained
+from domain.billing.submission.responses import PayerResponse
 from domain.billing.x12.acknowledgements import ACCEPTANCES, RECEIPTS, REJECTIONS
 from domain.rulebook.rows import ResponseCode
 from tests.domain.billing.submission.test_status import T0, judge, response
@@ -73,3 +76,23 @@ def test_the_reader_and_the_rulebook_agree_on_what_accepts() -> None:
     assert {code for code, meaning in rows.items() if meaning == "accepted"} == ACCEPTANCES
     assert {code for code, meaning in rows.items() if meaning == "receipt"} == RECEIPTS
     assert {code for code, meaning in rows.items() if meaning == "rejected"} == REJECTIONS
+
+
+@pytest.mark.parametrize(
+    "later",
+    [response("277CA", 7, codes=("A1:19:PR",)), response("277CA", 7, codes=("A0:16:AY",))],
+    ids=["received", "forwarded"],
+)
+def test_a_receipt_cancels_no_rejection(later: PayerResponse) -> None:
+    by_payer = response("277CA", 6, accepted=False, codes=("A7:562:85",))
+    by_file = response("999", 6, accepted=False, codes=("IK5:R",))
+    assert judge([by_payer, later]).state.value == "rejected"
+    assert judge([by_file, later]).state.value == "rejected"
+    assert judge([by_payer, response("277CA", 8, codes=("A2:20:PR",))]).state.value == "acknowledged"
+
+
+def test_of_verdicts_of_one_moment_a_rejection_counts() -> None:
+    accepted = replace(response("277CA", 6, codes=("A2:20:PR",)), event="evt_9")
+    refused = replace(response("277CA", 6, accepted=False, codes=("A7:562:85",)), event="evt_10")
+    assert judge([accepted, refused]).state.value == "rejected"
+    assert judge([refused, accepted]).state.value == "rejected"
