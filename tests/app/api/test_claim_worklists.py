@@ -135,7 +135,7 @@ def test_a_worklist_reads_as_lines() -> None:
     lines = list(worklist_lines({"name": "denied", "claims": 1, "total": "400.00", "entries": [entry]}))
     text = "\n".join(lines)
     for part in (
-        "denied: 1 claims, $400.00",
+        "denied: 1 claim, $400.00",
         "3 days left (2026-10-01)",
         "biller: denied (CARC 58)",
         "-> Attach the certificate.",

@@ -68,7 +68,7 @@ def test_payer_responses_are_printed_as_text_or_json() -> None:
     }
     lines = list(reply_lines("remit.835", answer | {"receipts": [receipt, unmatched], "passed_over": 3}))
     assert lines[0] == "remit.835: 2 responses to our claims, 3 to claims of other systems"
-    assert lines[1].split() == ["accepted", receipt["encounter_id"]]
+    assert lines[1].split() == ["imported", receipt["encounter_id"]]
     assert lines[2:] == ["  quarantined no encounter  in quarantine as qua_1", "    ?"]
 
 
