@@ -183,7 +183,7 @@ async def test_a_resource_has_its_effect(
     classes = '@classes 1 = "inpatient"' if "fhir-03" in names[0] else addition
     fhir.admit(gateway, fhir.mapping_with(classes))
     if "fhir-03" in names[0]:
-        booking = (FIELD / "fhir-02-resource-without-version-id.json").read_bytes()
+        booking = (FIELD / "fhir-01-contained-patient-and-place.json").read_bytes()
         assert (await fhir.send(gateway, "POST /v1/fhir", booking, {})).status_code == 200
     for name in names:
         answer = await fhir.send(gateway, request_line, (FIELD / name).read_bytes(), {"Accept": fhir.FHIR})
