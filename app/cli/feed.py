@@ -67,7 +67,7 @@ def check(
     site: Annotated[Optional[Path], typer.Option(help="site file; that of CART_SITE_FILE if absent")] = None,
     quiet: Annotated[bool, typer.Option(help="list only what would be refused or need work, and the sums")] = False,
 ) -> None:
-    """Say what would become of each message and how it departs from its standard. Nothing is stored.
+    """Check sample messages: the result of each and its departures from the standard. Nothing is stored.
 
     Exits 1 when a message would be refused or need a person's work, 2 when a file cannot be read or holds no message.
     """

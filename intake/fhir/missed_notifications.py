@@ -65,7 +65,7 @@ class Asker:
     ) -> None:
         self._db, self._mapping, self._clock, self._wake = db, mapping, clock, wake
         self._keys = keys
-        self._door = FhirReceiver(db, keys, mapping)
+        self._receiver = FhirReceiver(db, keys, mapping)
         self._tokens = Tokens()
 
     async def run(self) -> None:
@@ -117,7 +117,7 @@ class Asker:
         except (NotFhir, ValueError, RecursionError):
             return "unreadable"
         for one in (notification, *_numbers(wanted)):
-            await asyncio.to_thread(self._door.take, feed, one, self._clock(), None)
+            await asyncio.to_thread(self._receiver.take, feed, one, self._clock(), None)
         self._wake()
         return GONE if notification.deleted or notification.forgotten else "answered"
 
@@ -155,7 +155,7 @@ class Asker:
             return "unauthorized"
         except (NotFhir, ValueError, RecursionError):
             return "unreadable"
-        await asyncio.to_thread(self._door.take, question.feed, notification, self._clock(), None)
+        await asyncio.to_thread(self._receiver.take, question.feed, notification, self._clock(), None)
         self._wake()
         return "answered"
 

@@ -35,7 +35,7 @@ HANDSHAKE_SECONDS = 10.0
 log = structlog.get_logger(__name__)
 
 
-class Door(Protocol):
+class Receiver(Protocol):
     """Answers messages, and bytes that are none.
 
     `names` are those of the sender's certificate; None where the transport asks for none.
@@ -62,8 +62,8 @@ class MllpServer:
         tls: client certificates are asked for by its context (`tls_context`).
     """
 
-    def __init__(self, door: Door, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._door, self._host, self._port, self._tls = door, host, port, tls
+    def __init__(self, receiver: Receiver, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._receiver, self._host, self._port, self._tls = receiver, host, port, tls
         self._server: asyncio.Server | None = None
         self._open: set[_Connection] = set()
         self._threads = ThreadPoolExecutor(TOGETHER, thread_name_prefix="mllp")
@@ -138,7 +138,9 @@ class MllpServer:
         return asyncio.get_running_loop().run_in_executor(self._threads, self._answer, frame, names)
 
     def _answer(self, frame: Frame, names: frozenset[str] | None) -> bytes:
-        return self._door.reject(frame.fault, frame.begun) if frame.fault else self._door.take(frame.data, names)
+        return (
+            self._receiver.reject(frame.fault, frame.begun) if frame.fault else self._receiver.take(frame.data, names)
+        )
 
 
 async def _frames(

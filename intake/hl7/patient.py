@@ -30,7 +30,7 @@ def _own(found: list[Hint], feed: Feed) -> Hint:
     own = [hint for hint in found if hint.facility == feed.record_facility]
     chosen = own or found
     if len({hint for hint in chosen if hint.facility == chosen[0].facility}) > 1:
-        raise NotUsable("PID-3: several record numbers of one facility; send the one that stands")
+        raise NotUsable("PID-3: several record numbers of one facility; send the one in effect")
     return chosen[0]
 
 

@@ -1,4 +1,4 @@
-"""One message through the door: read, translated, stored, answered. What cannot be translated is kept as it came."""
+"""One message: read, translated, stored, answered. What cannot be translated is kept as it came."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _detail(entry: Entry) -> str:
     if "accepted" not in entry.data:
         return ""
     codes = ", ".join(entry.data.get("status_codes", ()))
-    categories = {code.partition(":")[0] for code in entry.data.get("status_codes", ())}
+    categories = {code[:2] for code in entry.data.get("status_codes", ())}
     received = bool(categories) and categories <= RECEIPTS
     verdict = "received" if received else "accepted" if entry.data["accepted"] else "rejected"
     return f"{verdict} ({codes})" if codes else verdict

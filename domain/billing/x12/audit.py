@@ -69,7 +69,7 @@ def _sequence(file: Sequence[Segment]) -> Iterator[str]:
         yield "LX01 does not count from one"
     for segment, follower in pairwise(file):
         if segment.tag == "LX" and follower.tag not in ("SV1", "SV2"):
-            yield "LX stands without a service"
+            yield "LX without a service line"
 
 
 def _providers(file: Sequence[Segment]) -> Iterator[str]:

@@ -198,7 +198,7 @@ def _day(head: Sequence[Segment]) -> date:
     for text in (made, next((s.at(16) for s in named(head, "BPR")), "")):
         if (day := date_of(text)) is not None:
             return day
-    raise NotUsable("DTM02 (405) and BPR16 are no date: nothing says when it was paid")
+    raise NotUsable("DTM02 (405) and BPR16 are no date: the payment date is missing")
 
 
 def date_of(text: str) -> date | None:

@@ -77,7 +77,7 @@ class Structure:
             _compare(segment, self._groups, self.interchange.at(13), "ISA13")
             self.interchange = None
             return Place.END_OF_INTERCHANGE
-        raise NotUsable(f"{tag} stands where it does not belong: a header or trailer is missing")
+        raise NotUsable(f"{tag} is out of place: a header or trailer is missing")
 
 
 def _compare(trailer: Segment, counted: int, number: str, header: str) -> None:
