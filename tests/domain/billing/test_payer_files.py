@@ -44,6 +44,25 @@ def test_a_file_says_the_same_in_any_separators(name: str) -> None:
         assert effect(summary(in_separators(sample(name), marks))) == effect(usual), marks
 
 
+def _in_usual_separators(case: Path) -> bool:
+    body = (case / "message").read_bytes()
+    usual = (
+        body[:3] == b"ISA"
+        and body[3:4] + body[82:83] + body[104:106] == b"*^:~"
+        and body.isascii()
+        and body.count(b"ISA") == 1
+    )
+    return usual and bool(summary(body).get("entries"))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if _in_usual_separators(case)], ids=lambda case: case.name)
+def test_a_fixture_has_the_same_effect_in_any_separators(case: Path) -> None:
+    body = (case / "message").read_bytes()
+    usual = effect(summary(body))
+    for marks in separator_sets(100):
+        assert effect(summary(in_separators(body, marks))) == usual, marks
+
+
 def test_a_file_says_the_same_in_pieces_of_any_size() -> None:
     body = b"".join(sample(name) for name in FILES)
     for size in (1, 7, 105, 106, 107, 4096):
