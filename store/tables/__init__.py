@@ -37,6 +37,7 @@ from store.tables.inbox import (
     QuarantineKey,
     RecordMerge,
 )
+from store.tables.seals import SealedBatch, SealedRemoval
 
 __all__ = [
     "CONTROL_COUNTER",
@@ -68,6 +69,8 @@ __all__ = [
     "QuarantineKey",
     "RecordMerge",
     "ReplyFile",
+    "SealedBatch",
+    "SealedRemoval",
     "SessionEnded",
     "Staff",
     "Transmission",
