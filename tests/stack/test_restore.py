@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +17,7 @@ from domain.billing.x12.claim_files import read_claim_file
 from store.engine import Database
 from store.tables import ClaimVersion, Transmission
 from tests.kit.feeds import SCENARIOS
+from tests.kit.files import SITE_FILE
 from tests.kit.waiting import eventually
 from tests.stack.harness import Stack, events_of
 
@@ -55,7 +57,10 @@ def sent(stack: Stack, count: int) -> list[tuple[str, str]]:
 
 
 def test_after_a_restore_each_claim_is_at_the_payer_once_and_under_its_own_patient(tmp_path: Path) -> None:
-    stack = Stack(tmp_path / "data")
+    site, held = re.subn(r"^bill_hold_days = \d+", "bill_hold_days = 0", SITE_FILE.read_text(), flags=re.MULTILINE)
+    assert held == 1
+    (tmp_path / "site.toml").write_text(site)
+    stack = Stack(tmp_path / "data", "--site", str(tmp_path / "site.toml"))
     stack.start()
     try:
         stack.post(patient("zoe"))
