@@ -16,6 +16,7 @@ import typer
 
 from app.cli.alerts import alerts_app
 from app.cli.audit import audit
+from app.cli.backup import backup
 from app.cli.encounter_text import receipt_lines
 from app.cli.encounters import DataDir, Json, Url, claims, holds, print_answer, show, timeline
 from app.cli.feed import feed_app
@@ -24,6 +25,8 @@ from app.cli.imports import import_
 from app.cli.packets import packet
 from app.cli.preflight import preflight
 from app.cli.quarantine import quarantine_app
+from app.cli.reconcile import reconcile_app
+from app.cli.restore import restore
 from app.cli.rules import rules_app
 from app.cli.simulate import simulate
 from app.cli.vault import vault_app
@@ -63,6 +66,9 @@ cli.add_typer(hl7_app, name="hl7")
 cli.add_typer(feed_app, name="feed")
 cli.add_typer(alerts_app, name="alerts")
 cli.add_typer(quarantine_app, name="quarantine")
+cli.add_typer(reconcile_app, name="reconcile")
+cli.command()(backup)
+cli.command()(restore)
 cli.command()(simulate)
 cli.command()(preflight)
 cli.command()(packet)
