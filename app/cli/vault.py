@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.settings import Settings
+from app.settings import COMMAND, Settings
 from intake.inbox import closing, quarantine
 from store import rotation
 from store.config import ConfigCache
@@ -52,7 +52,7 @@ def reseal(data_dir: DataDir = "") -> None:
         keys = read_keyring(settings.key_file)
     except KeyFileError as error:
         sys.exit(f"cart-encounter: {error}")
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     counts = rotation.reseal(db, keys)
     with db.write() as session:
         audit(session, COMMAND_LINE, "reseal", "(vault)", f"resealed {sum(counts.values())}", datetime.now(UTC))
@@ -69,7 +69,7 @@ def original(
 ) -> None:
     """Show the original message of a quarantine entry. It contains the patient's identity."""
     settings = _settings(data_dir)
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         keys = read_keyring(settings.key_file)
         with db.write() as session:
@@ -104,7 +104,7 @@ def erase(
     This cannot be undone.
     """
     settings = _settings(data_dir)
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         keys = read_keyring(settings.key_file)
         erased = erase_patient(
@@ -140,7 +140,7 @@ def prune_store(
     """Remove exchanged files and access records past the rulebook's retention. Facts, claims and chains always stay."""
     settings = _settings(data_dir)
     rules = ConfigCache(settings.edition, settings.rules_directory, settings.site_file).rules()
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         gone = prune(db, rules, settings.outbox, settings.inbox, datetime.now(UTC), by, dry_run=dry_run)
     finally:

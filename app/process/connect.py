@@ -13,10 +13,11 @@ from temporalio.service import TLSConfig
 
 from activities.decisions import DecisionService
 from app.process.payload_encryption import data_converter
-from app.settings import CannotStart, Settings
+from app.settings import WORKER, CannotStart, Settings
 from store.config import ConfigCache
 from store.engine import PATIENCE, Database
 from store.keys import Keyring, read_keyring
+from store.limits import Limits
 from store.unit import Store
 
 
@@ -34,11 +35,12 @@ class Home:
         return DecisionService(Store(self.db, self.keys, self.config))
 
 
-def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
+def open_home(settings: Settings, patience: float = PATIENCE, limits: Limits = WORKER) -> Home:
     """Opens database, keys, rulebook and site file.
 
     Args:
         patience: as of `Database`.
+        limits: those of the kind of process; settings take precedence.
 
     Raises:
         KeyFileError, RulebookError, SiteError: a file is not valid.
@@ -51,7 +53,8 @@ def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
         config.site()
     except OSError as error:
         raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
-    return Home(settings, keys, Database(settings.database, config.last_rules, patience), config)
+    db = Database(settings.database, config.last_rules, patience, settings.limits(limits))
+    return Home(settings, keys, db, config)
 
 
 async def connect_temporal(

@@ -28,7 +28,7 @@ from app.settings import RUN_FILE, CannotStart, Settings
 from domain.rulebook import RulebookError
 from domain.site import SiteError
 from store.config import ConfigCache
-from store.engine import Database, DatabaseError, place_of
+from store.engine import Database, DatabaseError, SchemaBusy, place_of
 from store.keys import read_keyring
 from workflows.search_attributes import REGISTRY
 
@@ -188,9 +188,11 @@ def _check_ports(options: StackOptions) -> None:
 
 
 def _migrate(settings: Settings) -> None:
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.migration_limits)
     try:
-        db.migrate()
+        db.migrate(try_seconds=settings.migrate_try_seconds)
+    except SchemaBusy as error:
+        raise CannotStart(str(error)) from None
     except (DatabaseError, CommandError):
         raise CannotStart(
             f"the database in {settings.data_dir} cannot be opened or upgraded; restore it from its backup"
