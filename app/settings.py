@@ -30,6 +30,9 @@ WORKER = Limits("cart-encounter worker", connect=5.0, lock=30.0, statement=60.0,
 COMMAND = Limits("cart-encounter command", statement=600.0)
 
 
+FROZEN_SECONDS = 20.0
+
+
 class Settings(BaseSettings):
     """Settings of worker and gateway: paths and addresses. Secrets are in the files that these settings name."""
 
@@ -66,6 +69,8 @@ class Settings(BaseSettings):
     max_cached_workflows: int = 5000
     worker_role: WorkerRole = "all"
     log_level: LogLevel = "info"
+    frozen_seconds: Annotated[float, Field(ge=5, le=3600)] = FROZEN_SECONDS
+    """`up` kills a worker or gateway that does not show for so long that it is live, and starts it again."""
 
     @property
     def database(self) -> str:

@@ -151,6 +151,15 @@ class Database:
         """
         migrate(self.engine, report, try_seconds)
 
+    def answers(self) -> bool:
+        """True when the database can be read at all."""
+        try:
+            with self.read() as session:
+                session.execute(text("SELECT 1"))
+        except DatabaseError:
+            return False
+        return True
+
     def is_current(self) -> bool:
         """True when the database answers and its schema is not older than this release."""
         try:
