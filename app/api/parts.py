@@ -55,6 +55,8 @@ class Parts:
     clock: Callable[[], datetime]
     reader: Reader | None = None
     mapping: SiteMapping | None = None
+    idle: timedelta = timedelta(minutes=15)
+    """Without an action of the person in this time, a session of the board ends."""
     liveness: Liveness = field(default_factory=Liveness)
     introduced: set[str] = field(default_factory=set)
     """Pseudonyms of persons whose names are in the vault."""

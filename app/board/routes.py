@@ -12,7 +12,7 @@ from app.api.problems import Refusal
 from app.api.roles import Right
 from app.board import alerts, billing, claim, correcting, event_entry, packet_download, pages, quarantine
 from app.board import session as sessions
-from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted, form_of, local, page
+from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted, form_of, idle_text, local, page
 
 SIGN_IN_AGAIN = "Unknown or expired token. Check the token and try again."
 KINDS = {"board.css": "text/css; charset=utf-8", "board.js": "text/javascript; charset=utf-8"}
@@ -24,9 +24,10 @@ router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
 
 @router.get("/sign-in")
-def show_sign_in(request: Request, next: str = "/") -> Response:
-    """Returns the sign-in page."""
-    return page(request, "sign_in.html", error="", next=local(next), kept={})
+def show_sign_in(request: Request, next: str = "/", why: str = "") -> Response:
+    """Returns the sign-in page; it says so if the session ended without activity."""
+    error = f"{idle_text(parts_of(request).idle)}." if why == "idle" else ""
+    return page(request, "sign_in.html", error=error, next=local(next), kept={})
 
 
 @router.post("/sign-in")
@@ -64,10 +65,16 @@ def _opened(request: Request, given: dict[str, str]) -> Response:
     cookie = sessions.seal(parts.keys, login, parts.clock())
     response: Response = RedirectResponse(target, 303)
     if kept:
-        request.state.session = sessions.read(parts.keys, parts.access, cookie, parts.clock())
+        request.state.session = sessions.read(parts.keys, parts.access, cookie, parts.clock(), parts.idle)
         response = page(request, "resume.html", next=target, kept=kept)
     sessions.set_cookie(response, request, cookie)
     return response
+
+
+@router.post("/session")
+def keep_session(_given: Posted) -> Response:
+    """Keeps the session of a person who types or points on a page; the cookie is renewed as with every request."""
+    return Response(status_code=204)
 
 
 @router.post("/sign-out")
