@@ -29,7 +29,7 @@ router = APIRouter(tags=["audit"])
 
 OUTCOMES = (
     *("read", "shown", "denied", "refused", "unknown", "opened", "closed", "made"),
-    *("acknowledged", "waiting", "merged", "erased", "resealed", "answered", "unreachable", "unreadable"),
+    *("acknowledged", "waiting", "merged", "erased", "resealed", "reviewed", "answered", "unreachable", "unreadable"),
     *("released", "unmapped", "aside"),
     *(disposition.value for disposition in Disposition),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
@@ -18,7 +19,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from app.api.parts import Parts, admitted, denied, parts_of, put_on_record
+from app.api.parts import Parts, admitted, denied, in_emergency, parts_of, put_on_record
 from app.api.problems import TITLES, Refusal, of_database
 from app.api.roles import Right
 from app.board import session as sessions
@@ -187,8 +188,14 @@ def refused(request: Request, refusal: Refusal) -> Response:
     """Returns a refusal as a page with the next step."""
     if isinstance(refusal, StaleForm):
         return page(request, "resume.html", 403, next=refusal.target, kept=refusal.kept)
+    sought = getattr(request.state, "sought", None)
+    actor = request.state.session.actor if getattr(request.state, "session", None) else None
+    if refusal.status != 404 or actor is None or not actor.may(Right.EMERGENCY_ACCESS):
+        sought = None
     title = "Not found" if refusal.status == 404 else TITLES.get(refusal.status, "Error")
-    response = page(request, "refused.html", refusal.status, title=title, detail=str(refusal), code=refusal.status)
+    response = page(
+        request, "refused.html", refusal.status, title=title, detail=str(refusal), code=refusal.status, sought=sought
+    )
     response.headers.update(refusal.headers)
     return response
 
@@ -232,11 +239,17 @@ def signed_in(request: Request) -> Session:
     return session
 
 
-def reader(right: Right) -> Any:
-    """Returns a dependency: the session of a caller whose role has the right."""
+def reader(right: Right, *, emergency: bool = False) -> Any:
+    """Returns a dependency: the session of a caller whose role has the right.
+
+    Args:
+        emergency: the page is of one encounter; a caller with emergency access to it needs no other right.
+    """
 
     def check(request: Request, session: Annotated[Session, Depends(signed_in)]) -> Session:
-        if not session.actor.may(right):
+        if emergency:
+            session = replace(session, actor=in_emergency(session.actor, right))
+        if not (session.actor.may(right) or session.actor.emergency):
             raise denied(
                 request,
                 403,
@@ -259,13 +272,13 @@ def with_board_right(request: Request, session: Session, right: BoardRight) -> N
         )
 
 
-def on_record(request: Request, session: Session, action: str, target: str = "(list)") -> None:
+def on_record(request: Request, session: Session, action: str, target: str = "(list)", outcome: str = "read") -> None:
     """Audits an opened page; automatic refreshes only at intervals."""
     parts = parts_of(request)
     if request.query_params.get("part"):
-        parts.record_refresh(session.actor.name, action, target)
+        parts.record_refresh(session.actor.name, action, target, outcome)
     else:
-        parts.record(session.actor.name, action, target, "read")
+        parts.record(session.actor.name, action, target, outcome)
 
 
 def local(target: str) -> str:
