@@ -6,13 +6,16 @@ Temporal server is behind mutual TLS, as in the overlay.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +29,7 @@ from tests.kit import certificates
 from tests.kit.files import DEPLOY, SITE_FILE
 from tests.kit.manifests import WHOLE, Object, named, rendered, workloads
 from tests.kit.postgres import as_role, make_roles, postgres_url
-from tests.kit.waiting import eventually_async
+from tests.kit.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.postgres]
 WRITABLE = {"exchange", "scratch"}
@@ -85,10 +88,13 @@ class Node:
             else:
                 settings[one["name"]] = as_role(self.database, ROLES[one["valueFrom"]["secretKeyRef"]["name"]])
         settings = {key: f"{home}{value}" if value.startswith("/") else value for key, value in settings.items()}
-        # What a cluster gives and one machine cannot: addresses of its services, and ports of each pod's own.
-        settings |= {"CART_TEMPORAL_ADDRESS": self.temporal, "CART_TEMPORAL_SERVER_NAME": "localhost"}
+        # What a cluster gives and one machine cannot: addresses of its services, and ports for each pod.
+        settings |= {"CART_TEMPORAL_ADDRESS": self.temporal}
         clean = {key: value for key, value in os.environ.items() if not key.startswith("CART_")}
         return clean | {"TMPDIR": str(self.volumes() / "scratch"), "PYTHONDONTWRITEBYTECODE": "1"} | settings | given
+
+    def log(self, container: Object) -> Path:
+        return self.volumes() / "scratch" / f"{container['name']}.log"
 
     def written(self) -> dict[str, int]:
         """Files outside the writable volumes, with the time of their last change."""
@@ -109,87 +115,78 @@ def container_of(name: str) -> Object:
 
 
 @contextmanager
-def running(node: Node, container: Object, **given: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(node: Node, container: Object, **given: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The container's process, ended by the cluster's signal if it did not end before."""
     home = node.place(container)
-    with (node.root / f"{container['name']}.log").open("wb") as log:
+    with node.log(container).open("wb") as log:
         process = subprocess.Popen(
             command(container), cwd=home, env=node.environment(container, home, **given), stdout=log, stderr=log
         )
     try:
         yield process
+    except BaseException:
+        process.kill()
+        raise
     finally:
-        process.terminate()
-        assert process.wait(40) == 0
+        if process.poll() is None:
+            process.terminate()
+        process.wait(60)
 
 
-async def test_every_container_of_the_production_overlay_does_its_work(
-    server: str, postgres: str, tmp_path: Path
-) -> None:
-    await answering(server)
+@contextmanager
+def relay(server: str, directory: Path) -> Iterator[str]:
+    """The Temporal server behind mutual TLS, in a thread of its own."""
+    loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    found: list[str] = []
+
+    async def serve() -> None:
+        await answering(server)
+        async with behind_tls(server, directory) as address:
+            found.append(address)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread.start()
+    assert ready.wait(60), "the server answers"
+    yield found[0].replace("127.0.0.1", "localhost")
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+
+
+def test_every_container_of_the_production_overlay_does_its_work(server: str, postgres: str, tmp_path: Path) -> None:
     name = f"pods_{uuid.uuid4().hex[:8]}"
     make_roles(postgres, name)
     node = Node(tmp_path, postgres_url(postgres, name), "")
     node.fill()
-    done = set()
-    async with behind_tls(server, node.volumes() / "temporal-tls") as address:
-        node.temporal = address
+    before = node.written()
+    done = []
+    with relay(server, node.volumes() / "temporal-tls") as node.temporal:
         for container in (container_of("migrate"), container_of("temporal")):
-            home = node.place(container)
-            before = node.written()
-            # The relay to the Temporal server runs in this event loop.
-            ended = await eventually_async(job(node, container, home).poll_result, f"{container['name']} ends")
-            assert ended.code == 0, ended.output
-            assert node.written() == before
-            done.add(container["name"])
-        http, metrics = free_port(), free_port()
-        with (
-            running(node, container_of("worker"), CART_METRICS_PORT=str(metrics)) as worker,
-            running(node, container_of("gateway"), CART_HTTP_PORT=str(http)) as gateway,
-        ):
-            before = node.written()
-            for container, process, port in (
-                (container_of("worker"), worker, metrics),
-                (container_of("gateway"), gateway, http),
-            ):
+            with started(node, container) as process:
+                assert process.wait(120) == 0, node.log(container).read_text()
+            done.append(container["name"])
+        ports = {"worker": ("CART_METRICS_PORT", free_port()), "gateway": ("CART_HTTP_PORT", free_port())}
+        with ExitStack() as running:
+            processes = {}
+            for each, (setting, port) in ports.items():
+                processes[each] = running.enter_context(started(node, container_of(each), **{setting: str(port)}))
+            for each, (_, port) in ports.items():
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                    url = f"http://127.0.0.1:{port}{container[probe]['httpGet']['path']}"
-                    await eventually_async(lambda u=url, p=process: answers(u, p, node), f"{container['name']}: {url}")
-                done.add(container["name"])
-            assert {path: at for path, at in node.written().items() if not path.endswith(".log")} == {
-                path: at for path, at in before.items() if not path.endswith(".log")
-            }
-    assert done == {container["name"] for _, container in workloads(rendered(WHOLE))}
+                    url = f"http://127.0.0.1:{port}{container_of(each)[probe]['httpGet']['path']}"
+                    eventually(
+                        lambda u=url, e=each: answers(u, processes[e], node.log(container_of(e))), f"{each}: {url}", 90
+                    )
+                done.append(each)
+        # The HTTP server ends by the signal itself after it closed its connections.
+        assert all(process.returncode in (0, -signal.SIGTERM) for process in processes.values())
+    assert node.written() == before
+    assert sorted(done) == sorted(container["name"] for _, container in workloads(rendered(WHOLE)))
 
 
-async def answers(url: str, process: subprocess.Popen[bytes], node: Node) -> bool:
-    assert process.poll() is None, "".join(log.read_text() for log in node.root.glob("*.log"))
+def answers(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
     try:
-        async with httpx.AsyncClient(timeout=5) as client:
-            return (await client.get(url)).status_code == 200
+        return httpx.get(url, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-@dataclass
-class Ended:
-    code: int
-    output: str
-
-
-@dataclass
-class Job:
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def poll_result(self) -> Ended | None:
-        code = self.process.poll()
-        return None if code is None else Ended(code, self.log.read_text())
-
-
-def job(node: Node, container: Object, home: Path) -> Job:
-    log = node.volumes() / "scratch" / f"{container['name']}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command(container), cwd=home, env=node.environment(container, home), stdout=output, stderr=output
-        )
-    return Job(process, log)
