@@ -23,6 +23,7 @@ from temporalio.service import RPCError
 from app.metrics import free_port
 from app.process.child_processes import Child
 from app.process.codec import codec_path
+from app.process.connect import checked
 from app.process.installation import install, locked
 from app.settings import RUN_FILE, CannotStart, Settings
 from domain.rulebook import RulebookError
@@ -193,6 +194,7 @@ def _migrate(settings: Settings) -> None:
     db = Database(settings.database)
     try:
         db.migrate()
+        checked(settings, db, read_keyring(settings.key_file))
     except (DatabaseError, CommandError):
         raise CannotStart(
             f"the database in {settings.data_dir} cannot be opened or upgraded; restore it from its backup"
