@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 
 from app.api.actors import largest
+from app.api.health import ANSWER_SECONDS
 from app.process.serving import GatewaySettings
 from app.settings import Settings
 from tests.deploy.test_manifests import COMMANDS, NAMED, files_of, mllp_of
@@ -125,6 +126,7 @@ def test_probes_ask_what_they_mean(overlay: str) -> None:
                 probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")
             }
             assert asked == {"startup": "/startupz", "readiness": "/readyz", "liveness": "/livez"}
+            assert container["readinessProbe"]["timeoutSeconds"] > ANSWER_SECONDS
 
 
 @ours
