@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -39,6 +40,18 @@ from store.step_log import log_step
 
 if TYPE_CHECKING:
     from app.process.serving import GatewaySettings
+
+
+class Ledgers(StrEnum):
+    """Names of the sealed ledgers, for the command line."""
+
+    audit = "audit"
+    submissions = "submissions"
+    inbox = "inbox"
+    alerts = "alerts"
+    alerts_resolved = "alerts resolved"
+    removals = "removals"
+
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -149,14 +162,33 @@ def verify(
     since: Annotated[
         Optional[str], typer.Option(help="head hash of an earlier check: fails if entries up to it were removed")
     ] = None,
+    ledger: Annotated[
+        Optional[list[Ledgers]], typer.Option(help="check only these ledgers, not the custody timelines")
+    ] = None,
+    since_heads: Annotated[
+        Optional[Path], typer.Option(help="file of --write-heads: fails if anything sealed then was removed or changed")
+    ] = None,
+    heads_file: Annotated[
+        Optional[Path], typer.Option("--write-heads", help="write the signed heads of every ledger to a new file")
+    ] = None,
 ) -> None:
-    """Check the hash chains of the custody timelines and their index; shows the first broken record."""
+    """Check custody timelines and sealed ledgers (audit, submissions, inbox, alerts); shows what is broken, by record."""
     from app.cli.verify import verify_file, verify_store
+    from app.cli.verify_ledgers import verify_ledgers, write_heads
+    from store.keys import KeyFileError
 
     settings = Settings().model_copy(update={"data_dir": data_dir})
-    sys.exit(
-        verify_file(settings, exported, encounter, since) if exported else verify_store(settings, encounter, since)
-    )
+    if exported:
+        sys.exit(verify_file(settings, exported, encounter, since))
+    if heads_file:
+        try:
+            sys.exit(write_heads(settings, heads_file))
+        except (KeyFileError, FileExistsError) as error:
+            raise typer.BadParameter(str(error)) from None
+    code = 0 if ledger else verify_store(settings, encounter, since)
+    if encounter is None:
+        code = max(code, verify_ledgers(settings, [one.value for one in ledger or ()], since_heads))
+    sys.exit(code)
 
 
 @cli.command("export")

@@ -146,7 +146,10 @@ def prune_store(
     rules = ConfigCache(settings.edition, settings.rules_directory, settings.site_file).rules()
     db = Database(settings.database)
     try:
-        gone = prune(db, rules, settings.outbox, settings.inbox, datetime.now(UTC), by, dry_run=dry_run)
+        keys = read_keyring(settings.key_file)
+        gone = prune(db, keys, rules, settings.outbox, settings.inbox, datetime.now(UTC), by, dry_run=dry_run)
+    except KeyFileError as error:
+        sys.exit(f"cart-encounter: {error}")
     finally:
         db.close()
     print(

@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import REGISTRY, generate_latest
 from temporalio.runtime import PrometheusConfig
@@ -18,6 +19,9 @@ from store.engine import Database
 from store.keys import Keyring
 
 CORE_TIMEOUT_SECONDS = 2
+CONNECTIONS = 16
+"""Scrapes and probes at once; more are closed."""
+REQUEST_SECONDS = 10.0
 
 
 def sdk_metrics(port: int) -> PrometheusConfig:
@@ -64,6 +68,8 @@ def serve_metrics(
     register_store_metrics(db, config, keys)
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = REQUEST_SECONDS
+
         def do_GET(self) -> None:
             known = self.path.split("?")[0] in ("/metrics", "/healthz")
             body = exposition(core_port) if known and "metrics" in self.path else b"ok\n"
@@ -77,11 +83,33 @@ def serve_metrics(
             return
 
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = _Limited((host, port), Handler)
     except OSError as error:
         raise CannotStart(f"CART_METRICS_PORT: {host} port {port}: {error.strerror}; choose another") from None
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
+
+
+class _Limited(ThreadingHTTPServer):
+    """A thread for each connection, up to the limit."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._places = threading.BoundedSemaphore(CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
 
 def free_port() -> int:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio.client import (
     Client,
@@ -34,6 +34,7 @@ from app.process.alert_poller import AlertPoller
 from app.process.connect import Home, connect_temporal, open_home
 from app.process.failure_hints import Advice
 from app.process.logs import core_log, started
+from app.process.sealing import SealWriter
 from app.settings import CannotStart, Settings
 from intake.payer_files.directory import ReplyDirectory
 from store.step_log import log_step
@@ -124,6 +125,15 @@ def reply_directory(home: Home) -> ReplyDirectory:
     return ReplyDirectory(home.db, home.keys, home.settings.inbox, home.config.site)
 
 
+def _background(home: Home, client: Client) -> tuple[ReplyDirectory, AlertPoller, SealWriter]:
+    """What runs beside workflows and activities: payer files, alert messages, sealing."""
+    return (
+        reply_directory(home),
+        AlertPoller(home.db, client),
+        SealWriter(home.db, home.keys, lambda: datetime.now(UTC)),
+    )
+
+
 async def run_worker(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then finishes running work and closes."""
     stop = asyncio.Event()
@@ -135,7 +145,7 @@ async def run_worker(settings: Settings) -> None:
     runtime = Runtime(telemetry=TelemetryConfig(logging=core_log(), metrics=sdk_metrics(core_port)))
     client = await connect_temporal(settings, home.keys, runtime=runtime)
     metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.config, home.keys)
-    acts = (reply_directory(home), AlertPoller(home.db, client)) if settings.worker_role != "workflows" else ()
+    acts = _background(home, client) if settings.worker_role != "workflows" else ()
     background = [asyncio.create_task(each.run()) for each in acts]
     try:
         with ThreadPoolExecutor(ACTIVITY_THREADS + DECISION_THREADS, thread_name_prefix="activity") as pool:

@@ -38,6 +38,7 @@ from store.tables.inbox import (
     RecordMerge,
 )
 from store.tables.installation import Installation, OutboxFinding, RecoveredClaim
+from store.tables.seals import SealedBatch, SealedRemoval
 
 __all__ = [
     "CONTROL_COUNTER",
@@ -72,6 +73,8 @@ __all__ = [
     "RecordMerge",
     "RecoveredClaim",
     "ReplyFile",
+    "SealedBatch",
+    "SealedRemoval",
     "SessionEnded",
     "Staff",
     "Transmission",
