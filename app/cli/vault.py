@@ -144,12 +144,12 @@ def prune_store(
     """Remove exchanged files and access records past the rulebook's retention. Facts, claims and chains always stay."""
     settings = _settings(data_dir)
     rules = ConfigCache(settings.edition, settings.rules_directory, settings.site_file).rules()
-    db = Database(settings.database)
     try:
-        keys = read_keyring(settings.key_file)
-        gone = prune(db, keys, rules, settings.outbox, settings.inbox, datetime.now(UTC), by, dry_run=dry_run)
+        db, keys = open_vault(settings)
     except KeyFileError as error:
         sys.exit(f"cart-encounter: {error}")
+    try:
+        gone = prune(db, keys, rules, settings.outbox, settings.inbox, datetime.now(UTC), by, dry_run=dry_run)
     finally:
         db.close()
     print(
