@@ -35,7 +35,7 @@ from app.client import ApiError, api_from
 from app.process.deployment import deploy_app
 from app.process.logs import configure_logging, core_log, started
 from app.process.operator_errors import in_one_line
-from app.settings import Settings
+from app.settings import GATEWAY, Settings
 from store.step_log import log_step
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
 
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_log())))
     temporal_access(settings)  # reports wrong settings now: a gateway connects only at its first delivery
-    home = open_home(settings, PATIENCE)
+    home = open_home(settings, PATIENCE, GATEWAY)
     register_store_metrics(home.db, home.config, home.keys)
     try:
         server = server_of(settings, build_gateway(settings, home))

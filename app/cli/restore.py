@@ -16,7 +16,7 @@ from app.cli.reconcile import outcome_lines
 from app.cli.verify import verify_store
 from app.process.deployment import wake_encounters
 from app.process.installation import RESTORING, known_epoch, locked, note_epoch
-from app.settings import CannotStart, Settings
+from app.settings import COMMAND, CannotStart, Settings
 from store import backup, reconcile
 from store.engine import Database, place_of
 from store.installation import ForeignKeys, NumbersExhausted, check_keys
@@ -118,7 +118,7 @@ def _place(request: Request, keys: Keyring, stamp: str, aside: Path, journal: Pa
         new.replace(file)
         say(f"{request.database} is the database now")
         return
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         if others := backup.others_connected(db):
             raise backup.CannotRestore(
@@ -133,7 +133,7 @@ def _place(request: Request, keys: Keyring, stamp: str, aside: Path, journal: Pa
             say(f"{request.dump} is the database now")
     finally:
         db.close()
-    _checked(Database(settings.database), keys, settings)
+    _checked(Database(settings.database, limits=settings.limits(COMMAND)), keys, settings)
 
 
 def _checked(db: Database, keys: Keyring, settings: Settings) -> None:
@@ -148,7 +148,7 @@ def _checked(db: Database, keys: Keyring, settings: Settings) -> None:
 def _numbers_and_deliveries(request: Request, keys: Keyring, aside: Path) -> int:
     """Begins a new epoch, keeps what was sent, and marks the last event of every open encounter for delivery."""
     settings, say, now = request.settings, request.say, datetime.now(UTC)
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         db.migrate()
         check_keys(db, keys, now)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from app.settings import Settings
+from app.settings import COMMAND, Settings
 from domain.custody.ledger import GENESIS
 from store.engine import Database
 from store.keys import KeyFileError, Keyring, read_keyring
@@ -68,7 +68,7 @@ def verify_ledgers(settings: Settings, names: Iterable[str] = (), since: Path | 
         print("signatures not checked: no key file, and no file of heads with the public key")
     wanted = [BY_NAME[name] for name in names] or LEDGERS
     broken = False
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         for ledger in wanted:
             with db.read() as session:
@@ -95,7 +95,7 @@ def write_heads(settings: Settings, path: Path) -> int:
     """
     keys = read_keyring(settings.key_file)
     signer, now = Signer(keys), datetime.now(UTC)
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         with db.write() as session:
             entries = index_entries(session, None)

@@ -182,7 +182,9 @@ CLAIMS: Final = (
     _gauge("cart_claims", "letter state", "Claim versions by letter and state."),
     _gauge("cart_claim_dollars", "letter state", "Total charges of claim versions, in United States dollars."),
     _gauge("cart_claims_held", "letter owner", "Current claims held by an edit, by owner."),
-    _gauge("cart_sending_held", "", "Contradictions between outbox and database; while over 0, no claim is sent.", "max"),
+    _gauge(
+        "cart_sending_held", "", "Contradictions between outbox and database; while over 0, no claim is sent.", "max"
+    ),
     _gauge("cart_recovered_claims_open", "", "Claims sent before a restore whose encounter did not come again.", "max"),
     _gauge("cart_claims_held_oldest_seconds", "letter", "Age of the longest current hold.", "max"),
     _gauge("cart_claims_held_edits", "edit", "Errors on held claims, by edit."),

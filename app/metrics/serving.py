@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,6 +24,9 @@ CORE_TIMEOUT_SECONDS = 2
 CONNECTIONS = 16
 """Scrapes and probes at once; more are closed."""
 REQUEST_SECONDS = 10.0
+
+Probe = Callable[[], tuple[bool, Mapping[str, object]]]
+"""Answers whether something holds, and with what."""
 
 
 def sdk_metrics(port: int) -> PrometheusConfig:
@@ -59,8 +64,9 @@ def serve_metrics(
     core_port: int | None,
     config: ConfigCache | None = None,
     keys: Keyring | None = None,
+    probes: Mapping[str, Probe] | None = None,
 ) -> ThreadingHTTPServer:
-    """Serves `/metrics` in its own thread.
+    """Serves `/metrics`, `/healthz` and the given probes in threads of their own.
 
     Raises:
         CannotStart: the address is in use or not of this machine.
@@ -71,10 +77,17 @@ def serve_metrics(
         timeout = REQUEST_SECONDS
 
         def do_GET(self) -> None:
+            if probe := (probes or {}).get(self.path.split("?")[0]):
+                good, answer = probe()
+                self._send(200 if good else 503, "application/json", json.dumps(answer).encode())
+                return
             known = self.path.split("?")[0] in ("/metrics", "/healthz")
             body = exposition(core_port) if known and "metrics" in self.path else b"ok\n"
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self._send(200 if known else 404, "text/plain; version=0.0.4; charset=utf-8", body)
+
+        def _send(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

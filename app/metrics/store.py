@@ -77,7 +77,7 @@ class StoreMetrics(Collector):
             found += count_rules(rules, self.clock().date())
             found.append(sample("cart_build_info", 1, version("cart-encounter"), rules.edition, rules.digest[:12]))
         try:
-            with self.db.read() as session:
+            with self.db.read(long=True) as session:
                 reading = Reading(session, self.clock(), self.config, self.keys, self._views, self._documents)
                 for part in (
                     count_intake(reading),

@@ -14,11 +14,12 @@ from temporalio.service import TLSConfig
 
 from activities.decisions import DecisionService
 from app.process.payload_encryption import data_converter
-from app.settings import CannotStart, Settings
+from app.settings import COMMAND, WORKER, CannotStart, Settings
 from store.config import ConfigCache
 from store.engine import PATIENCE, Database
 from store.installation import ForeignKeys, SchemaOlder, check_keys
 from store.keys import Keyring, read_keyring
+from store.limits import Limits
 from store.unit import Store
 
 
@@ -36,11 +37,12 @@ class Home:
         return DecisionService(Store(self.db, self.keys, self.config))
 
 
-def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
+def open_home(settings: Settings, patience: float = PATIENCE, limits: Limits = WORKER) -> Home:
     """Opens database, keys, rulebook and site file.
 
     Args:
         patience: as of `Database`.
+        limits: those of the kind of process; settings take precedence.
 
     Raises:
         KeyFileError, RulebookError, SiteError: a file is not valid, or the key file is not that of the database.
@@ -53,7 +55,7 @@ def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
         config.site()
     except OSError as error:
         raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
-    db = Database(settings.database, config.last_rules, patience)
+    db = Database(settings.database, config.last_rules, patience, settings.limits(limits))
     checked(settings, db, keys)
     return Home(settings, keys, db, config)
 
@@ -65,7 +67,7 @@ def open_vault(settings: Settings) -> tuple[Database, Keyring]:
         KeyFileError: as `open_home`.
     """
     keys = read_keyring(settings.key_file)
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         checked(settings, db, keys)
     except Exception:

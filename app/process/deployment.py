@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from app.process.codec import codec_path
 from app.process.connect import temporal_access
 from app.process.installation import install
-from app.settings import CannotStart, Settings
+from app.settings import COMMAND, CannotStart, Settings
 from store.encounters import deliver_last_event_again
 from store.engine import Database
 from store.keys import read_keyring
@@ -47,10 +47,11 @@ def keys(data_dir: DataDir = Path("data")) -> None:
 
 @deploy_app.command()
 def migrate() -> None:
-    """Upgrade the database schema to the newest revision."""
-    db = Database(Settings().database)
+    """Upgrade the database schema to the newest revision; waits for what holds a lock and names it."""
+    settings = Settings()
+    db = Database(settings.database, limits=settings.migration_limits)
     try:
-        db.migrate()
+        db.migrate(lambda line: typer.echo(line, err=True), settings.migrate_try_seconds)
     finally:
         db.close()
     typer.echo("the schema is current")
@@ -65,7 +66,8 @@ def temporal() -> None:
 @deploy_app.command()
 def redeliver() -> None:
     """After a restore of the Temporal server: restart every encounter that is open or has an open claim."""
-    db = Database(Settings().database)
+    settings = Settings()
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         count = wake_encounters(db)
     finally:

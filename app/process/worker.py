@@ -29,11 +29,13 @@ from activities.alerts import AlertActivities
 from activities.claim import ClaimActivities
 from activities.encounter import EncounterActivities
 from activities.watch import WatchActivities
+from app.liveness import Liveness
 from app.metrics import free_port, sdk_metrics, serve_metrics
 from app.process.alert_poller import AlertPoller
 from app.process.connect import Home, connect_temporal, open_home
 from app.process.failure_hints import Advice
 from app.process.logs import core_log, started
+from app.process.probes import watch_worker, worker_probes
 from app.process.sealing import SealWriter
 from app.settings import CannotStart, Settings
 from intake.payer_files.directory import ReplyDirectory
@@ -144,18 +146,29 @@ async def run_worker(settings: Settings) -> None:
     core_port = free_port()
     runtime = Runtime(telemetry=TelemetryConfig(logging=core_log(), metrics=sdk_metrics(core_port)))
     client = await connect_temporal(settings, home.keys, runtime=runtime)
-    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.config, home.keys)
+    liveness = Liveness()
+    metrics = serve_metrics(
+        settings.metrics_host,
+        settings.metrics_port,
+        home.db,
+        core_port,
+        home.config,
+        home.keys,
+        worker_probes(home, liveness),
+    )
     acts = _background(home, client) if settings.worker_role != "workflows" else ()
-    background = [asyncio.create_task(each.run()) for each in acts]
+    background = {type(each).__name__: asyncio.create_task(each.run()) for each in acts}
     try:
         with ThreadPoolExecutor(ACTIVITY_THREADS + DECISION_THREADS, thread_name_prefix="activity") as pool:
+            watch_worker(liveness, background, pool)
             async with build_worker(client, home, pool):
                 await keep_schedule(client)
                 started(settings, role=settings.worker_role)
                 await stop.wait()
+            await liveness.stop()
     finally:
         log_step("process.stopped")
-        for task in background:
+        for task in background.values():
             task.cancel()
         metrics.shutdown()
         home.db.close()

@@ -72,9 +72,9 @@ class Transmission(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     written_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     set_number: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    sealed_in: int | None = Field(default=None, index=True)
     file_digest: str | None = None
     other_content: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
-    sealed_in: int | None = Field(default=None, index=True)
     __table_args__ = (
         UniqueConstraint("mode", "receiver_id", "interchange", "set_number", name="uq_transmissions_set"),
     )
