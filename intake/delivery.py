@@ -24,6 +24,7 @@ from intake.lanes import RETRIES, Lanes, Place
 from store import delivery_leases, encounters, fhir
 from store.delivery_leases import LEASE, Claimed
 from store.engine import Database, serialize
+from store.installation import epoch_of
 from store.keys import Keyring
 from store.step_log import log_step
 from workflows.messages import Note
@@ -244,7 +245,8 @@ class Deliverer:
     def _notes(self, encounter: str) -> list[Note]:
         with self._db.read() as session:
             rows = encounters.undelivered_events(session, encounter, BATCH)
-        return [Note(key=row.note_key, type=row.type, sequence=row.sequence) for row in rows]
+            epoch = epoch_of(session)
+        return [Note(key=row.note_key, type=row.type, sequence=row.sequence, epoch=epoch) for row in rows]
 
     def _delivered(self, encounter: str, sequences: list[int], last: bool) -> None:
         with self._db.write() as session:

@@ -39,7 +39,7 @@ class WorkflowClient:
         start: WithStartWorkflowOperation[Any, Receipt] = WithStartWorkflowOperation(
             ENCOUNTER_TYPE,
             # A run that follows a closed one does not know what it left open: its first decision reconciles the alerts.
-            EncounterStart(encounter=encounter_id, carried_alerts=("of an earlier run",)),
+            EncounterStart(encounter=encounter_id, carried_alerts=("of an earlier run",), epoch=note.epoch),
             id=encounter_workflow_id(encounter_id),
             task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -50,7 +50,7 @@ class WorkflowClient:
         await client.execute_update_with_start_workflow(
             note.type,
             note,
-            id=note.key,
+            id=note.update_id,
             start_workflow_operation=start,
             result_type=Receipt,
             rpc_timeout=CALL_TIMEOUT,

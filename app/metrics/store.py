@@ -19,6 +19,7 @@ from app.metrics.encounters import check_chains, count_encounters, count_spans
 from app.metrics.families import Sample, families, sample
 from app.metrics.intake import count_intake
 from app.metrics.reading import Reading, Remembered
+from app.metrics.seals import count_unsealed
 from app.metrics.validity import count_certificates, count_rules
 from domain.rulebook import RulebookError
 from domain.site import SiteError
@@ -85,6 +86,7 @@ class StoreMetrics(Collector):
                     count_alerts(reading),
                     count_claims(reading, rules),
                     count_certificates(reading, site),
+                    count_unsealed(reading),
                     self._chains.get(lambda: check_chains(reading)),
                 ):
                     found += part

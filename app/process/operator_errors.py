@@ -14,6 +14,7 @@ from app.settings import CannotStart
 from domain.rulebook import RulebookError
 from domain.site import SiteError
 from store.engine import SchemaBusy, Unreachable
+from store.installation import ForeignKeys
 from store.keys import KeyFileError
 
 TEMPORAL_AWAY = "Failed client connect"
@@ -24,6 +25,8 @@ def in_one_line(error: Exception) -> str | None:
     """Returns the message of an error that an operator can fix; None for a program error."""
     match error:
         case CannotStart() | ApiError() | RulebookError() | SchemaBusy():
+            return str(error)
+        case ForeignKeys():
             return str(error)
         case KeyFileError():
             return f"{error}; for a new installation run `cart-encounter deploy keys`"

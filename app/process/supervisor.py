@@ -25,6 +25,7 @@ from temporalio.service import RPCError
 from app.metrics import free_port
 from app.process.child_processes import Child
 from app.process.codec import codec_path
+from app.process.connect import checked
 from app.process.installation import install, locked
 from app.settings import RUN_FILE, CannotStart, Settings
 from domain.rulebook import RulebookError
@@ -203,6 +204,7 @@ def _migrate(settings: Settings) -> None:
     db = Database(settings.database, limits=settings.migration_limits)
     try:
         db.migrate(try_seconds=settings.migrate_try_seconds)
+        checked(settings, db, read_keyring(settings.key_file))
     except SchemaBusy as error:
         raise CannotStart(str(error)) from None
     except (DatabaseError, CommandError):

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio.client import (
     Client,
@@ -36,6 +36,7 @@ from app.process.connect import Home, connect_temporal, open_home
 from app.process.failure_hints import Advice
 from app.process.logs import core_log, started
 from app.process.probes import watch_worker, worker_probes
+from app.process.sealing import SealWriter
 from app.settings import CannotStart, Settings
 from intake.payer_files.directory import ReplyDirectory
 from store.step_log import log_step
@@ -126,6 +127,15 @@ def reply_directory(home: Home) -> ReplyDirectory:
     return ReplyDirectory(home.db, home.keys, home.settings.inbox, home.config.site)
 
 
+def _background(home: Home, client: Client) -> tuple[ReplyDirectory, AlertPoller, SealWriter]:
+    """What runs beside workflows and activities: payer files, alert messages, sealing."""
+    return (
+        reply_directory(home),
+        AlertPoller(home.db, client),
+        SealWriter(home.db, home.keys, lambda: datetime.now(UTC)),
+    )
+
+
 async def run_worker(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then finishes running work and closes."""
     stop = asyncio.Event()
@@ -146,7 +156,7 @@ async def run_worker(settings: Settings) -> None:
         home.keys,
         worker_probes(home, liveness),
     )
-    acts = (reply_directory(home), AlertPoller(home.db, client)) if settings.worker_role != "workflows" else ()
+    acts = _background(home, client) if settings.worker_role != "workflows" else ()
     background = {type(each).__name__: asyncio.create_task(each.run()) for each in acts}
     try:
         with ThreadPoolExecutor(ACTIVITY_THREADS + DECISION_THREADS, thread_name_prefix="activity") as pool:
