@@ -49,6 +49,12 @@ def events_since_shown(session: Session, encounter: str, up_to_sequence: int) ->
     return list(session.exec(rows.order_by(col(EncounterEvent.sequence))))
 
 
+def last_sequence(session: Session, encounter: str) -> int:
+    """The sequence of the newest event of an encounter; 0 if it is not known."""
+    found = session.exec(select(Encounter.next_sequence).where(Encounter.encounter_id == encounter)).first()
+    return (found or 1) - 1
+
+
 def has_event(session: Session, encounter: str, event_type: str) -> bool:
     """True when the encounter has received an event of the type."""
     query = select(EncounterEvent.event_id).where(

@@ -27,7 +27,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.alerting.destinations import Destinations, DestinationsError, read_destinations
 from activities.alerts import AlertActivities
 from activities.claim import ClaimActivities
-from activities.encounter import EncounterActivities
+from activities.encounter import DECISION_THREADS, EncounterActivities
 from activities.watch import WatchActivities
 from app.metrics import free_port, sdk_metrics, serve_metrics
 from app.process.alert_poller import AlertPoller
@@ -44,7 +44,6 @@ from workflows.encounter import CarTEncounter
 from workflows.names import TASK_QUEUE, WATCH_EVERY, WATCH_SCHEDULE, WATCH_TYPE
 
 ACTIVITY_THREADS = 8
-DECISION_THREADS = 4
 GRACE = timedelta(seconds=4)
 WORKFLOWS = [CarTEncounter, ClaimLifecycle, CertificationWatch, AlertEscalation]
 
@@ -138,7 +137,7 @@ async def run_worker(settings: Settings) -> None:
     acts = (reply_directory(home), AlertPoller(home.db, client)) if settings.worker_role != "workflows" else ()
     background = [asyncio.create_task(each.run()) for each in acts]
     try:
-        with ThreadPoolExecutor(ACTIVITY_THREADS + DECISION_THREADS, thread_name_prefix="activity") as pool:
+        with ThreadPoolExecutor(ACTIVITY_THREADS, thread_name_prefix="activity") as pool:
             async with build_worker(client, home, pool):
                 await keep_schedule(client)
                 started(settings, role=settings.worker_role)
