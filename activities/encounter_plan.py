@@ -73,7 +73,9 @@ def undecided_plan(question: DecisionQuestion) -> Plan:
             "sequence": question.up_to_sequence,
             "decided_at": question.now,
             "alerts": (*known.alerts, alert),
-            "claims": tuple(ClaimIntent(letter=letter, ordinal=int(n), content=content) for letter, n, content in claims),
+            "claims": tuple(
+                ClaimIntent(letter=letter, ordinal=int(n), content=content) for letter, n, content in claims
+            ),
             "custody_content": carried.custody,
             "deadline": question.now + pause,
             "deadline_title": "decide again",

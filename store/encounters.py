@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import Session, col, func, or_, select
 
-from domain.billing.submission.model import OUT_OF_USE, State
-from store.claims import followed
 from store.identifiers import ORDER
 from store.keys import Keyring
+from store.open_work import claims_under_way
 from store.tables import Alias, Encounter, EncounterEvent, sealed_for
 
 
@@ -115,6 +114,5 @@ def deliver_last_event_again(session: Session) -> int:
 
 
 def _with_claims_under_way(session: Session) -> set[str]:
-    """Encounters with a claim that is not settled: a paid one is, unless something is due."""
-    found = followed(session, frozenset(State) - OUT_OF_USE - {State.SUPERSEDED})
-    return {one.encounter_id for one in found if one.state != State.PAID or one.status.next_due}
+    """Encounters with a claim that is not settled."""
+    return {one.encounter for one in claims_under_way(session)}

@@ -1,8 +1,8 @@
 """Failures of activities as the Temporal UI shows them: cause and next step in one line.
 
 A failed activity is retried until it succeeds, so the last failure is what an operator sees first. A decision that fails is
-retried as `raise_alerts` (`decide` itself is local and leaves no pending activity). Its message names cause
-and runbook instead of a table or socket. Its type is the class of the error; the error itself follows, encrypted and shortened, as cause.
+retried as `raise_alerts` (`decide` itself is local and leaves no pending activity). The message names cause and runbook
+instead of a table or socket. Its type is the class of the error. The error itself follows, encrypted and shortened, as cause.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class _Advising(ActivityInboundInterceptor):
             return await super().execute_activity(input)
         except (ApplicationError, CancelledError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 every failure gets its next step
             raise advised(error, _subject(input)) from _in_short(error)
 
 
