@@ -17,13 +17,21 @@ FINDINGS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What an encounter's workflow receives of an event."""
+
+    key: str
+    type: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class LastEvent:
     """The newest event of an encounter; `is_open`: the encounter is not closed."""
 
     encounter: str
     is_open: bool
-    sequence: int
-    note_key: str
+    note: Note
     delivered_at: datetime | None
     decided_sequence: int
 
@@ -40,23 +48,28 @@ class OpenClaim:
 
 def last_events(session: Session) -> dict[str, LastEvent]:
     """The newest event of every encounter."""
-    newest = (
-        select(col(EncounterEvent.encounter_id).label("encounter"), func.max(EncounterEvent.sequence).label("sequence"))
-        .group_by(col(EncounterEvent.encounter_id))
-        .subquery()
-    )
+    return _last_events(session)
+
+
+def _last_events(session: Session, encounter: str | None = None) -> dict[str, LastEvent]:
+    newest = select(col(EncounterEvent.encounter_id).label("encounter"), func.max(EncounterEvent.sequence).label("at"))
+    if encounter is not None:
+        newest = newest.where(EncounterEvent.encounter_id == encounter)
+    last = newest.group_by(col(EncounterEvent.encounter_id)).subquery()
     rows = session.exec(
         select(EncounterEvent, Encounter.status, Encounter.decided_sequence)
         .join(
-            newest,
-            (col(EncounterEvent.encounter_id) == newest.c.encounter)
-            & (col(EncounterEvent.sequence) == newest.c.sequence),
+            last, (col(EncounterEvent.encounter_id) == last.c.encounter) & (col(EncounterEvent.sequence) == last.c.at)
         )
         .join(Encounter, col(Encounter.encounter_id) == col(EncounterEvent.encounter_id))
     )
     return {
         event.encounter_id: LastEvent(
-            event.encounter_id, status == "open", event.sequence, event.note_key, event.delivered_at, decided
+            event.encounter_id,
+            status == "open",
+            Note(event.note_key, event.type, event.sequence),
+            event.delivered_at,
+            decided,
         )
         for event, status, decided in rows
     }
@@ -83,14 +96,6 @@ def unknown_encounters(session: Session, encounters: Collection[str]) -> set[str
     return set(wanted) - known
 
 
-def deliver_again(session: Session, last: LastEvent) -> bool:
-    """Mark an encounter's newest event as undelivered; False if a newer one came, it is undelivered already, or it closed.
-
-    The newest event alone: a note carries the facts up to its sequence.
-    """
-    row = session.get_one(Encounter, last.encounter, with_for_update=True)
-    event = session.get_one(EncounterEvent, (last.encounter, last.sequence))
-    if row.next_sequence - 1 != last.sequence or event.delivered_at is None or (row.status == "open") != last.is_open:
-        return False
-    event.delivered_at = None
-    return True
+def last_event(session: Session, encounter: str) -> LastEvent | None:
+    """The newest event of an encounter as it is now."""
+    return _last_events(session, encounter).get(encounter)

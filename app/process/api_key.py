@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from pathlib import Path
-from typing import Final
 
 import structlog
 from temporalio.client import Client
 
-LOOK_SECONDS: Final = 10.0
+LOOK_SECONDS = 10.0
 """Seconds between two reads of the file. Keep the old key valid for longer when you rotate."""
 
 log = structlog.get_logger(__name__)
@@ -18,17 +17,17 @@ log = structlog.get_logger(__name__)
 _keeping: set[asyncio.Task[None]] = set()
 
 
-def keep_api_key(client: Client, file: Path, seconds: float = LOOK_SECONDS) -> None:
+def keep_api_key(client: Client, file: Path) -> None:
     """Use the key that the file has from now on, for as long as the client is in use. Requires a running event loop."""
-    task = asyncio.create_task(_keep(weakref.ref(client), file, seconds))
+    task = asyncio.create_task(_keep(weakref.ref(client), file))
     _keeping.add(task)
     task.add_done_callback(_keeping.discard)
 
 
-async def _keep(of: weakref.ref[Client], file: Path, seconds: float) -> None:
+async def _keep(of: weakref.ref[Client], file: Path) -> None:
     reported = ""
     while of() is not None:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(LOOK_SECONDS)
         try:
             key = (await asyncio.to_thread(file.read_text)).strip()
         except (OSError, UnicodeDecodeError) as error:

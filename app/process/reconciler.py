@@ -1,7 +1,7 @@
-"""Reconciler: what the database has open must run on the Temporal server; what does not run is delivered or started again.
+"""Reconciler: what the database has open must run on the Temporal server; what does not run is started again, what is behind gets its newest event.
 
 A Temporal server that lost its database, or was set back to an older copy, keeps no deadline of what it forgot and reports
-nothing. So a worker compares at its start and every hour. A pass changes nothing that runs: a repeated delivery is harmless.
+nothing. So a worker compares at its start and every hour. A check changes nothing that runs and is up to date.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
@@ -25,10 +25,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.encounter import EncounterActivities
 from app.process.alert_poller import signal_escalation
 from app.process.watch_schedule import keep_schedule
+from intake.workflow_client import WorkflowClient
 from store.engine import Database
-from store.open_work import LastEvent, OpenClaim, claims_under_way, deliver_again, last_events, unknown_encounters
+from store.open_work import LastEvent, OpenClaim, claims_under_way, last_event, last_events, unknown_encounters
 from store.step_log import log_step
-from workflows.messages import ClaimIntent, ClaimQuestion
+from workflows.messages import ClaimIntent, ClaimQuestion, Note
 from workflows.names import (
     ALERT_ESCALATION_ID,
     CLAIM_TYPE,
@@ -42,8 +43,6 @@ AFTER_A_FINDING_SECONDS: Final = 60.0
 CALL_TIMEOUT: Final = timedelta(seconds=10)
 TOGETHER: Final = 4
 """Calls to the server at once."""
-ROWS: Final = 100
-"""Encounters marked in one transaction."""
 NAMED: Final = 20
 """Identifiers in one log line."""
 
@@ -52,7 +51,7 @@ ENCOUNTER, BEHIND, CLAIM, ESCALATION = "encounter", "encounter_behind", "claim",
 MISSING = Gauge(
     "cart_workflows_missing",
     "At the last check: open encounters and claims without a running workflow, and encounters whose run does not know "
-    "their newest event. They are delivered or started again at once.",
+    "their newest event. They are started again or delivered at once.",
     ["kind"],
 )
 ORPHANED = Gauge(
@@ -70,7 +69,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a check found, by workflow id; everything missing or behind was delivered or started again."""
+    """What a check found, by workflow id; all of it but the orphaned was started again or delivered."""
 
     missing: tuple[str, ...]
     behind: tuple[str, ...]
@@ -89,6 +88,7 @@ class Reconciler:
 
     def __init__(self, db: Database, client: Client, activities: EncounterActivities) -> None:
         self._db, self._client, self._activities = db, client, activities
+        self._workflows = WorkflowClient(client)
 
     async def run(self) -> None:
         """Check at the start and every hour until canceled; an outage of database or server only delays a check."""
@@ -111,14 +111,13 @@ class Reconciler:
         await keep_schedule(self._client)
         last, claims = await asyncio.to_thread(self._open_work)
         running = await self._running()
-        missing = await self._not_running(last, running)
-        behind = await self._behind(last, running)
-        again = await asyncio.to_thread(self._deliver_again, [*missing, *behind])
-        started = await self._start_claims(last, claims, running, again)
+        missing = await self._act(await self._not_running(last, running), self._start)
+        behind = await self._act(await self._behind(last, running), self._deliver)
+        again = {one.encounter for one in (*missing, *behind)}
         found = Found(
-            missing=_ids(one for one in missing if one.encounter in again),
-            behind=_ids(one for one in behind if one.encounter in again),
-            claims=started,
+            missing=_ids(missing),
+            behind=_ids(behind),
+            claims=await self._start_claims(last, claims, running, again),
             orphaned=await self._orphaned(running),
             escalation=await self._escalation_missing(bool(last)),
         )
@@ -156,7 +155,7 @@ class Reconciler:
     async def _does_not_know(self, one: LastEvent) -> bool:
         """True where the current run began before the event and has no update with its key."""
         identity = encounter_workflow_id(one.encounter)
-        update = UpdateRef(workflow_execution=WorkflowExecution(workflow_id=identity), update_id=one.note_key)
+        update = UpdateRef(workflow_execution=WorkflowExecution(workflow_id=identity), update_id=one.note.key)
         request = PollWorkflowExecutionUpdateRequest(namespace=self._client.namespace, update_ref=update)
         try:
             await self._client.workflow_service.poll_workflow_execution_update(request, timeout=CALL_TIMEOUT)
@@ -186,13 +185,27 @@ class Reconciler:
                 return None
             raise
 
-    def _deliver_again(self, found: Collection[LastEvent]) -> set[str]:
-        """Mark the newest events as undelivered; returns the encounters for which that was still right."""
-        wanted, again = list(found), set[str]()
-        for first in range(0, len(wanted), ROWS):
-            with self._db.write() as session:
-                again |= {one.encounter for one in wanted[first : first + ROWS] if deliver_again(session, one)}
-        return again
+    async def _act(
+        self, found: Collection[LastEvent], act: Callable[[LastEvent], Awaitable[None]]
+    ) -> tuple[LastEvent, ...]:
+        """Act on each that is as it was found; returns those."""
+        as_found = []
+        for one in found:
+            if one == await asyncio.to_thread(self._now, one.encounter):
+                await act(one)
+                as_found.append(one)
+        return tuple(as_found)
+
+    def _now(self, encounter: str) -> LastEvent | None:
+        with self._db.read() as session:
+            return last_event(session, encounter)
+
+    async def _start(self, one: LastEvent) -> None:
+        await self._workflows.start_again(one.encounter, one.note.sequence)
+
+    async def _deliver(self, one: LastEvent) -> None:
+        """The newest event alone: a note carries the facts up to its sequence."""
+        await self._workflows.deliver(one.encounter, Note(**asdict(one.note)))
 
     async def _start_claims(
         self,
@@ -201,7 +214,7 @@ class Reconciler:
         running: Collection[str],
         again: Collection[str],
     ) -> tuple[str, ...]:
-        """Start each claim that does not run; an encounter that is delivered again starts its own."""
+        """Start each claim that does not run; an encounter that was started again or delivered to starts its own."""
         asked = [one for one in claims if _id(one) not in running]
         gone = await _those(asked, lambda one: self._gone(_id(one), one.run))
         for one in gone:

@@ -79,9 +79,14 @@ def build_worker(client: Client, home: Home, pool: ThreadPoolExecutor) -> Worker
         patch_activation_callback=lambda asked: is_written(asked.patch_id),
         max_cached_workflows=settings.max_cached_workflows,
         graceful_shutdown_timeout=GRACE,
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("pydantic", "workflows")
-        ),
+        workflow_runner=sandbox(),
+    )
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """Returns the sandbox of workflow code."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules("pydantic", "workflows")
     )
 
 

@@ -15,6 +15,7 @@ import activities.alerting.deliver
 import activities.claim
 import activities.encounter
 import app.process.gateway
+import app.process.reconciler
 import intake.counters
 import intake.payer_files.directory
 from app.metrics.definitions import (
@@ -36,6 +37,7 @@ COUNTING_MODULES = (
     activities.claim,
     activities.encounter,
     app.process.gateway,
+    app.process.reconciler,
     intake.counters,
     intake.payer_files.directory,
 )

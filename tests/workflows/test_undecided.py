@@ -123,7 +123,7 @@ def deciding(world: World, fails: Callable[[str, int], bool]) -> Iterator[list[s
 
 
 async def details(world: World, encounter: str) -> str:
-    return str((await world.handle(encounter).query("__temporal_workflow_metadata"))["currentDetails"])
+    return str((await world.handle(encounter).query("__temporal_workflow_metadata")).current_details)
 
 
 async def test_a_rulebook_unreadable_for_days(world: World, files: Files) -> None:
