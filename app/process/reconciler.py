@@ -1,7 +1,8 @@
-"""Reconciler: what the database has open must run on the Temporal server; what does not run is started again, what is behind gets its newest event.
+"""Reconciler: what the database has open must run on the Temporal server; what does not run is started again.
 
 A Temporal server that lost its database, or was set back to an older copy, keeps no deadline of what it forgot and reports
-nothing. So a worker compares at its start and every hour. A check changes nothing that runs and is up to date.
+nothing. So a worker compares at its start, every hour, and when it sees that the server was set back. What is behind gets
+its newest event. A check changes nothing that runs and is up to date.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from workflows.names import (
 
 EVERY_SECONDS: Final = 3600.0
 AFTER_A_FINDING_SECONDS: Final = 60.0
+LOOK_SECONDS: Final = 15.0
+"""Seconds between two looks at whether the server still has what it had."""
 CALL_TIMEOUT: Final = timedelta(seconds=10)
 TOGETHER: Final = 4
 """Calls to the server at once."""
@@ -83,6 +86,20 @@ class Found:
         return bool(self.missing or self.behind or self.claims or self.escalation)
 
 
+@dataclass(frozen=True, slots=True)
+class Height:
+    """A workflow's first run, its current run, and the length of that one's history; empty where it is not known."""
+
+    first_run: str
+    run: str
+    length: int
+
+
+def _set_back(before: Height, now: Height) -> bool:
+    """True if the server no longer has what it had."""
+    return before.first_run != now.first_run or (before.run == now.run and now.length < before.length)
+
+
 class Reconciler:
     """Compares database and Temporal server; several workers may do so at once."""
 
@@ -100,7 +117,30 @@ class Reconciler:
             except Exception as error:  # noqa: BLE001 the next check comes after any error
                 log.warning("workflows.check_failed", error=type(error).__name__)
                 pause = AFTER_A_FINDING_SECONDS
-            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 jitter
+            await self._until_due(pause * random.uniform(0.9, 1.1))  # noqa: S311 jitter
+
+    async def _until_due(self, seconds: float) -> None:
+        """Wait so long, or until the server turns out to have been set back or replaced."""
+        until = asyncio.get_running_loop().time() + seconds
+        before = await self._height()
+        while (left := until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(LOOK_SECONDS, left))
+            now = await self._height()
+            if before and now and _set_back(before, now):
+                log.warning("workflows.server_set_back")
+                return
+            before = now or before
+
+    async def _height(self) -> Height | None:
+        """Where the alert escalation is: the one workflow that always runs. None while the server does not respond."""
+        try:
+            shown = await self._described(ALERT_ESCALATION_ID)
+        except Exception:  # noqa: BLE001 asked again soon
+            return None
+        if shown is None:
+            return Height("", "", 0)
+        first = shown.raw_description.workflow_execution_info.first_run_id
+        return Height(first, shown.run_id, shown.history_length)
 
     async def check(self) -> Found:
         """Compare once; deliver and start again what is missing.

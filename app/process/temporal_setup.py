@@ -14,8 +14,8 @@ from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import (
+    CountWorkflowExecutionsRequest,
     DescribeNamespaceRequest,
-    GetSearchAttributesRequest,
     RegisterNamespaceRequest,
 )
 from temporalio.client import Client
@@ -121,7 +121,7 @@ async def _exists(client: Client, namespace: str) -> bool:
 
 
 async def _known(client: Client, namespace: str) -> Kinds:
-    """Returns the attributes of the namespace; read through the workflow API where the operator API is not offered."""
+    """Returns the attributes of the namespace; found by a query of each where the operator API is not offered."""
     try:
         listed = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
     except RPCError as error:
@@ -129,11 +129,18 @@ async def _known(client: Client, namespace: str) -> Kinds:
             raise
     else:
         return dict(listed.custom_attributes)
+    return {name: kind for name, kind in REGISTRY.items() if await _can_be_asked_for(client, namespace, name)}
+
+
+async def _can_be_asked_for(client: Client, namespace: str, name: str) -> bool:
+    request = CountWorkflowExecutionsRequest(namespace=namespace, query=f"{name} IS NULL")
     try:
-        found = await client.workflow_service.get_search_attributes(GetSearchAttributesRequest())
+        await client.workflow_service.count_workflow_executions(request)
     except RPCError as error:
-        raise _refusal(error, namespace, None) from None
-    return dict(found.keys)
+        if error.status is RPCStatusCode.INVALID_ARGUMENT:
+            return False
+        raise
+    return True
 
 
 def _refusal(
