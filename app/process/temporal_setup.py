@@ -6,9 +6,10 @@ of search attributes of a namespace by type.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
@@ -26,6 +27,9 @@ from workflows.search_attributes import REGISTRY
 RETENTION: Final = timedelta(days=90)
 """How long the server keeps the history of a closed workflow; the facts are in the database."""
 
+KNOWN_SECONDS: Final = 60.0
+"""Longest time until every part of a server knows a new namespace."""
+
 NOT_OFFERED: Final = frozenset(
     {RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED}
 )
@@ -33,6 +37,7 @@ NOT_OFFERED: Final = frozenset(
 CLOUD_LIMITS: Final = {"Keyword": 40, "KeywordList": 5, "Datetime": 20}
 """Search attributes that Temporal Cloud allows in a namespace, by the types that are used here."""
 
+T = TypeVar("T")
 Kinds = dict[str, IndexedValueType.ValueType]
 
 
@@ -58,7 +63,7 @@ async def register(client: Client, namespace: str) -> list[str]:
         NotOffered: something is missing, and the server does not let it be created.
     """
     made = await _make_namespace(client, namespace)
-    known = await _known(client, namespace)
+    known = await _once_known(lambda: _known(client, namespace))
     wrong = [name for name, kind in REGISTRY.items() if known.get(name, kind) != kind]
     if wrong:
         raise ValueError(
@@ -68,7 +73,7 @@ async def register(client: Client, namespace: str) -> list[str]:
     if missing:
         request = AddSearchAttributesRequest(namespace=namespace, search_attributes=missing)
         try:
-            await client.operator_service.add_search_attributes(request)
+            await _once_known(lambda: client.operator_service.add_search_attributes(request))
         except RPCError as error:
             raise _refusal(error, namespace, missing) from None
     return made + sorted(missing)
@@ -108,6 +113,18 @@ async def _make_namespace(client: Client, namespace: str) -> list[str]:
             return []
         raise _refusal(error, namespace, None, create=True) from None
     return [f"namespace {namespace}"]
+
+
+async def _once_known(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the server knows the namespace: one that was asked for it before remembers for seconds that it had none."""
+    until = asyncio.get_running_loop().time() + KNOWN_SECONDS
+    while True:
+        try:
+            return await call()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND or asyncio.get_running_loop().time() > until:
+                raise
+            await asyncio.sleep(0.5)
 
 
 async def _exists(client: Client, namespace: str) -> bool:

@@ -25,6 +25,7 @@ from store.engine import Database
 from store.keys import Keyring
 from tests.kit.databases import migrated_database
 from tests.kit.feeds import cut, kind
+from tests.kit.files import ROOT
 from tests.kit.site import Files, copied
 from tests.kit.waiting import eventually_async
 from tests.kit.worker import World, temporal_server, working
@@ -33,6 +34,7 @@ from workflows.names import encounter_workflow_id
 
 HOURS = float(os.environ.get("CART_UNDECIDED_HOURS", "0.25"))
 TABLE = "drugs.toml"
+HISTORIES = ROOT / "tests" / "replay" / "histories"
 SKIPPED = "EVENT_TYPE_WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED"
 """Only a skipped clock writes it: once for every step."""
 
@@ -46,12 +48,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture(scope="module")
-async def world(keys: Keyring, files: Files, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def world(
+    keys: Keyring, files: Files, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
     """A world of its own: while its rulebook is unreadable, no encounter of it decides."""
     home: Path = tmp_path_factory.mktemp("undecided")
     (home / "database").mkdir()
     db = migrated_database(home / "database" / "encounters.db")
-    async with temporal_server(keys) as server, working(server, db, keys, files.config(), home) as made:
+    recording = HISTORIES if pytestconfig.getoption("--record-histories") else None
+    async with temporal_server(keys) as server, working(server, db, keys, files.config(), home, recording) as made:
         yield made
     db.close()
 
