@@ -43,7 +43,7 @@ class WorkflowClient:
         client = await self._connected()
         start: WithStartWorkflowOperation[Any, Receipt] = WithStartWorkflowOperation(
             ENCOUNTER_TYPE,
-            EncounterStart(encounter=encounter_id, carried_alerts=OF_AN_EARLIER_RUN),
+            EncounterStart(encounter=encounter_id, carried_alerts=OF_AN_EARLIER_RUN, epoch=note.epoch),
             id=encounter_workflow_id(encounter_id),
             task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -54,13 +54,13 @@ class WorkflowClient:
         await client.execute_update_with_start_workflow(
             note.type,
             note,
-            id=note.key,
+            id=note.update_id,
             start_workflow_operation=start,
             result_type=Receipt,
             rpc_timeout=CALL_TIMEOUT,
         )
 
-    async def start_again(self, encounter_id: str, up_to_sequence: int) -> None:
+    async def start_again(self, encounter_id: str, up_to_sequence: int, epoch: int) -> None:
         """Start an encounter that does not run, on its facts up to a sequence; one that runs is left alone.
 
         A delivery does not do that for a run that ended and is kept: it answers a known update id with the old receipt.
@@ -71,7 +71,7 @@ class WorkflowClient:
         client = await self._connected()
         await client.start_workflow(
             ENCOUNTER_TYPE,
-            EncounterStart(encounter=encounter_id, noted=up_to_sequence, carried_alerts=OF_AN_EARLIER_RUN),
+            EncounterStart(encounter=encounter_id, noted=up_to_sequence, carried_alerts=OF_AN_EARLIER_RUN, epoch=epoch),
             id=encounter_workflow_id(encounter_id),
             task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -86,10 +86,11 @@ def undelivered_events(session: Session, encounter: str, limit: int) -> Sequence
 def mark_delivered(
     session: Session, encounter: str, sequences: Collection[int], now: datetime
 ) -> list[tuple[str, int]]:
-    """Note that the workflow received events; returns event and sequence of each, by sequence."""
+    """Note that the workflow received events; returns event and sequence of each that was not noted yet, by sequence."""
     noted = session.execute(
         update(EncounterEvent)
         .where(col(EncounterEvent.encounter_id) == encounter, col(EncounterEvent.sequence).in_(sequences))
+        .where(col(EncounterEvent.delivered_at).is_(None))
         .values(delivered_at=now)
         .returning(col(EncounterEvent.event_id), col(EncounterEvent.sequence))
     )

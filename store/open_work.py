@@ -17,21 +17,14 @@ FINDINGS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """What an encounter's workflow receives of an event."""
-
-    key: str
-    type: str
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
 class LastEvent:
     """The newest event of an encounter; `is_open`: the encounter is not closed."""
 
     encounter: str
     is_open: bool
-    note: Note
+    note_key: str
+    type: str
+    sequence: int
     delivered_at: datetime | None
     decided_sequence: int
 
@@ -67,7 +60,9 @@ def _last_events(session: Session, encounter: str | None = None) -> dict[str, La
         event.encounter_id: LastEvent(
             event.encounter_id,
             status == "open",
-            Note(event.note_key, event.type, event.sequence),
+            event.note_key,
+            event.type,
+            event.sequence,
             event.delivered_at,
             decided,
         )

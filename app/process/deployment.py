@@ -14,7 +14,7 @@ from app.process.connect import temporal_access
 from app.process.installation import install
 from app.process.payload_encryption import data_converter
 from app.process.temporal_setup import NotOffered, commands, register, type_name
-from app.settings import CannotStart, Settings
+from app.settings import COMMAND, CannotStart, Settings
 from store.encounters import deliver_last_event_again
 from store.engine import Database
 from store.keys import read_keyring
@@ -40,10 +40,11 @@ def keys(data_dir: DataDir = Path("data")) -> None:
 
 @deploy_app.command()
 def migrate() -> None:
-    """Upgrade the database schema to the newest revision."""
-    db = Database(Settings().database)
+    """Upgrade the database schema to the newest revision; waits for what holds a lock and names it."""
+    settings = Settings()
+    db = Database(settings.database, limits=settings.migration_limits)
     try:
-        db.migrate()
+        db.migrate(lambda line: typer.echo(line, err=True), settings.migrate_try_seconds)
     finally:
         db.close()
     typer.echo("the schema is current")
@@ -79,7 +80,8 @@ def replay(
 @deploy_app.command()
 def redeliver() -> None:
     """After a restore of the Temporal server: restart every encounter that is open or has an open claim."""
-    db = Database(Settings().database)
+    settings = Settings()
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         count = wake_encounters(db)
     finally:

@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
@@ -28,6 +28,7 @@ from app.process.alert_poller import signal_escalation
 from app.process.watch_schedule import keep_schedule
 from intake.workflow_client import WorkflowClient
 from store.engine import Database
+from store.installation import epoch_of
 from store.open_work import LastEvent, OpenClaim, claims_under_way, last_event, last_events, unknown_encounters
 from store.step_log import log_step
 from workflows.messages import ClaimIntent, ClaimQuestion, Note
@@ -106,6 +107,7 @@ class Reconciler:
     def __init__(self, db: Database, client: Client, activities: EncounterActivities) -> None:
         self._db, self._client, self._activities = db, client, activities
         self._workflows = WorkflowClient(client)
+        self._epoch = 0
 
     async def run(self) -> None:
         """Check at the start and every hour until canceled; an outage of database or server only delays a check."""
@@ -166,6 +168,7 @@ class Reconciler:
 
     def _open_work(self) -> tuple[dict[str, LastEvent], list[OpenClaim]]:
         with self._db.read() as session:
+            self._epoch = epoch_of(session)
             return last_events(session), claims_under_way(session)
 
     async def _running(self) -> dict[str, datetime]:
@@ -195,7 +198,9 @@ class Reconciler:
     async def _does_not_know(self, one: LastEvent) -> bool:
         """True where the current run began before the event and has no update with its key."""
         identity = encounter_workflow_id(one.encounter)
-        update = UpdateRef(workflow_execution=WorkflowExecution(workflow_id=identity), update_id=one.note.key)
+        update = UpdateRef(
+            workflow_execution=WorkflowExecution(workflow_id=identity), update_id=self._note(one).update_id
+        )
         request = PollWorkflowExecutionUpdateRequest(namespace=self._client.namespace, update_ref=update)
         try:
             await self._client.workflow_service.poll_workflow_execution_update(request, timeout=CALL_TIMEOUT)
@@ -241,11 +246,14 @@ class Reconciler:
             return last_event(session, encounter)
 
     async def _start(self, one: LastEvent) -> None:
-        await self._workflows.start_again(one.encounter, one.note.sequence)
+        await self._workflows.start_again(one.encounter, one.sequence, self._epoch)
 
     async def _deliver(self, one: LastEvent) -> None:
         """The newest event alone: a note carries the facts up to its sequence."""
-        await self._workflows.deliver(one.encounter, Note(**asdict(one.note)))
+        await self._workflows.deliver(one.encounter, self._note(one))
+
+    def _note(self, one: LastEvent) -> Note:
+        return Note(key=one.note_key, type=one.type, sequence=one.sequence, epoch=self._epoch)
 
     async def _start_claims(
         self,

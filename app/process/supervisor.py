@@ -11,11 +11,13 @@ import signal
 import socket
 import sqlite3
 import sys
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from http.client import HTTPException
 from pathlib import Path
 
-import httpx
 from alembic.util.exc import CommandError
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.client import Client
@@ -24,17 +26,23 @@ from temporalio.service import RPCError
 from app.metrics import free_port
 from app.process.child_processes import Child
 from app.process.codec import codec_path
+from app.process.connect import checked
 from app.process.installation import install, locked
 from app.settings import RUN_FILE, CannotStart, Settings
 from domain.rulebook import RulebookError
 from domain.site import SiteError
 from store.config import ConfigCache
-from store.engine import Database, DatabaseError, place_of
+from store.engine import Database, DatabaseError, SchemaBusy, place_of
 from store.keys import read_keyring
 from workflows.search_attributes import REGISTRY
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 6.0
+SERVER_FROZEN_SECONDS = 60.0
+"""A Temporal server that is only busy may take its time."""
+LOOK_TIMEOUT = 4.0
+NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+SERVER_HEALTH = timedelta(seconds=5)
 HOST = "127.0.0.1"
 
 
@@ -110,9 +118,14 @@ async def _serve(options: StackOptions, stop: asyncio.Event, report: Callable[[s
                 await starting
             return
         await starting
-        watchers = [
-            asyncio.create_task(act) for child in children for act in (child.keep_running(), child.keep_small())
+        frozen = settings.frozen_seconds
+        acts = [act for child in children for act in (child.keep_running(), child.keep_small())]
+        acts += [
+            server.keep_live(lambda: _server_live(options), max(frozen, SERVER_FROZEN_SECONDS)),
+            worker.keep_live(lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/livez"), frozen),
+            gateway.keep_live(lambda: _http_ok(f"http://{HOST}:{options.http_port}/livez"), frozen),
         ]
+        watchers = [asyncio.create_task(act) for act in acts]
         _write_run_file(options)
         report(
             f"ready http=http://{HOST}:{options.http_port} ui=http://{HOST}:{options.ui_port} "
@@ -189,9 +202,12 @@ def _check_ports(options: StackOptions) -> None:
 
 
 def _migrate(settings: Settings) -> None:
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.migration_limits)
     try:
-        db.migrate()
+        db.migrate(try_seconds=settings.migrate_try_seconds)
+        checked(settings, db, read_keyring(settings.key_file))
+    except SchemaBusy as error:
+        raise CannotStart(str(error)) from None
     except (DatabaseError, CommandError):
         raise CannotStart(
             f"the database in {settings.data_dir} cannot be opened or upgraded; restore it from its backup"
@@ -261,8 +277,9 @@ async def _start(options: StackOptions, settings: Settings, server: Child, worke
         raise
     await worker.start()
     await gateway.start()
-    await _until(worker, lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/healthz"))
-    await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/readyz"))
+    await _until(worker, lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/startupz"))
+    await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/startupz"))
+    await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/readyz", "database", "temporal"))
     await _until(server, lambda: _http_ok(f"http://{HOST}:{options.ui_port}/"))
 
 
@@ -306,9 +323,24 @@ async def _temporal_responds(options: StackOptions) -> bool:
         return False
 
 
-async def _http_ok(url: str) -> bool:
+async def _server_live(options: StackOptions) -> bool:
+    """True if the Temporal server answers its health check; one that is only busy may take its time."""
     try:
-        async with httpx.AsyncClient(timeout=2) as client:
-            return (await client.get(url)).status_code == 200
-    except httpx.HTTPError:
+        client = await Client.connect(f"{HOST}:{options.temporal_port}", lazy=True)
+        return await client.service_client.check_health(timeout=SERVER_HEALTH)
+    except (RPCError, RuntimeError):
+        return False
+
+
+async def _http_ok(url: str, *true: str) -> bool:
+    """True for an answer 200 with these fields of its body true."""
+    return await asyncio.to_thread(_got, url, true)
+
+
+def _got(url: str, true: tuple[str, ...]) -> bool:
+    try:
+        with NO_PROXY.open(url, timeout=LOOK_TIMEOUT) as answer:
+            body = answer.read()
+            return not true or all(json.loads(body)[name] is True for name in true)
+    except (OSError, ValueError, KeyError, HTTPException):
         return False

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import structlog
@@ -21,12 +21,15 @@ from activities.alerts import AlertActivities
 from activities.claim import ClaimActivities
 from activities.encounter import DECISION_THREADS, EncounterActivities
 from activities.watch import WatchActivities
+from app.liveness import Liveness
 from app.metrics import free_port, sdk_metrics, serve_metrics
 from app.process.alert_poller import AlertPoller
 from app.process.connect import Home, connect_temporal, open_home, temporal_access
 from app.process.failure_hints import Advice
 from app.process.logs import core_log, started
+from app.process.probes import watch_worker, worker_probes
 from app.process.reconciler import Reconciler
+from app.process.sealing import SealWriter
 from app.settings import CannotStart, Settings
 from intake.payer_files.directory import ReplyDirectory
 from store.step_log import log_step
@@ -107,6 +110,14 @@ def reply_directory(home: Home) -> ReplyDirectory:
     return ReplyDirectory(home.db, home.keys, home.settings.inbox, home.config.site)
 
 
+def _background(home: Home) -> tuple[ReplyDirectory, SealWriter]:
+    """What runs beside workflows and activities, also without a Temporal server: payer files, sealing."""
+    return (
+        reply_directory(home),
+        SealWriter(home.db, home.keys, lambda: datetime.now(UTC)),
+    )
+
+
 async def run_worker(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then finishes running work and closes. It outlives every outage of the Temporal server.
 
@@ -121,15 +132,26 @@ async def run_worker(settings: Settings) -> None:
     temporal_access(settings)  # reports wrong settings now; what fails later is an outage
     core_port = free_port()
     runtime = Runtime(telemetry=TelemetryConfig(logging=core_log(), metrics=sdk_metrics(core_port)))
-    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, home.db, core_port, home.config, home.keys)
-    acts = settings.worker_role != "workflows"
-    replies = [asyncio.create_task(reply_directory(home).run())] if acts else []
+    liveness = Liveness()
+    metrics = serve_metrics(
+        settings.metrics_host,
+        settings.metrics_port,
+        home.db,
+        core_port,
+        home.config,
+        home.keys,
+        worker_probes(home, liveness),
+    )
+    acts = _background(home) if settings.worker_role != "workflows" else ()
+    background = {type(each).__name__: asyncio.create_task(each.run()) for each in acts}
     try:
         with ThreadPoolExecutor(ACTIVITY_THREADS, thread_name_prefix="activity") as pool:
+            watch_worker(liveness, background, pool)
             await outliving(stop, lambda: connected(home, runtime), lambda client: serve(client, home, pool, stop))
+            await liveness.stop()
     finally:
         log_step("process.stopped")
-        for task in replies:
+        for task in background.values():
             task.cancel()
         metrics.shutdown()
         home.db.close()

@@ -12,6 +12,7 @@ import pytest
 import typer.main
 import yaml
 
+from app.api.health import ANSWER_SECONDS
 from app.cli.main import cli
 from app.process.serving import GatewaySettings, access_of
 from app.settings import Settings
@@ -210,10 +211,15 @@ def test_pods_find_keys_and_exchange_where_the_settings_look() -> None:
             assert {mount["name"] for mount in mounts.values()} <= {volume["name"] for volume in pod["volumes"]}
 
 
-def test_a_gateway_stays_in_service_while_temporal_is_away() -> None:
-    gateway = next(container for _, container in workloads() if container["name"] == "gateway")
-    assert gateway["startupProbe"]["httpGet"]["path"] == "/readyz"
-    assert gateway["readinessProbe"]["httpGet"]["path"] == "/healthz"
+PROBES = {"startupProbe": "/startupz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
+"""By their meanings none of them fails while Temporal is away (tests/app/api/test_probes.py)."""
+
+
+def test_probes_mean_started_ready_and_live() -> None:
+    found = {container["name"]: container for _, container in workloads()}
+    for name in ("gateway", "worker"):
+        assert {probe: found[name][probe]["httpGet"]["path"] for probe in PROBES} == PROBES
+        assert found[name]["readinessProbe"]["timeoutSeconds"] > ANSWER_SECONDS
 
 
 def test_selectors_budgets_and_services_find_their_pods() -> None:

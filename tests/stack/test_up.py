@@ -57,6 +57,23 @@ def test_a_killed_worker_or_gateway_is_started_again(own_stack: Stack) -> None:
     eventually(lambda: reachable(own_stack.ready["http"] + "/readyz"), "the gateway is ready again")
 
 
+def test_a_frozen_worker_and_a_frozen_gateway_are_killed_and_started_again(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
+    stack.environment["CART_FROZEN_SECONDS"] = "5"
+    stack.start()
+    try:
+        before = {name: stack.pids(f"app.cli.main {name}") for name in ("worker", "gateway")}
+        eventually(lambda: reachable(stack.ready["metrics"].replace("/metrics", "/livez")), "the worker is live")
+        for (pid,) in before.values():
+            os.kill(pid, signal.SIGSTOP)
+        for name, old in before.items():
+            eventually(lambda n=name, b=old: (p := stack.pids(f"app.cli.main {n}")) and p != b, f"a new {name}", 60)
+        eventually(lambda: reachable(stack.ready["http"] + "/readyz"), "the gateway is ready again")
+        assert "child.killed" in (stack.data_dir / "logs" / "gateway.log").read_text()
+    finally:
+        assert stack.stop() == 0
+
+
 def reachable(url: str) -> bool:
     try:
         return httpx.get(url).status_code == 200
