@@ -44,6 +44,8 @@ LOOK_TIMEOUT = 4.0
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SERVER_HEALTH = timedelta(seconds=5)
 HOST = "127.0.0.1"
+PRESETS = "cart"
+"""Name of the preset of the Temporal command line."""
 
 
 @dataclass
@@ -227,6 +229,7 @@ def _children(options: StackOptions, settings: Settings) -> tuple[Child, Child, 
         "CART_HTTP_PORT": str(options.http_port),
         "CART_METRICS_PORT": str(options.metrics_port),
         "CART_MLLP_PORT": str(options.mllp_port),
+        "CART_CODEC_OWN_USER_ONLY": "true",
         "CART_UI_ORIGINS": json.dumps([f"http://{host}:{options.ui_port}" for host in (HOST, "localhost")]),
     }
     if settings.rules_directory:
@@ -250,7 +253,7 @@ def _server_command(options: StackOptions, settings: Settings) -> list[str]:
         *("--db-filename", str(options.data_dir / "temporal.db")),
         *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full"),
         *("--log-level", "warn", "--ui-disable-news-fetch"),
-        *("--ui-codec-endpoint", f"http://{HOST}:{options.http_port}{codec_path(read_keyring(settings.key_file))}"),
+        *("--env-file", str(_write_presets(options, settings)), "--env", PRESETS),
     ]
     for name, kind in REGISTRY.items():
         command += ["--search-attribute", f"{name}={_type_name(kind)}"]
@@ -258,6 +261,17 @@ def _server_command(options: StackOptions, settings: Settings) -> list[str]:
         command += ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
         command += ["--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"']
     return command
+
+
+def _write_presets(options: StackOptions, settings: Settings) -> Path:
+    """Writes the server's secret option to a file of the owner: every user of the machine can read a command line."""
+    path = options.data_dir / "temporal-presets.yaml"
+    endpoint = f"http://{HOST}:{options.http_port}{codec_path(read_keyring(settings.key_file))}"
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"env": {PRESETS: {"ui-codec-endpoint": endpoint}}}, file)
+    return path
 
 
 def _type_name(kind: IndexedValueType.ValueType) -> str:
