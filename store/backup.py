@@ -113,8 +113,9 @@ def _run(url: str, program: str, *arguments: str) -> None:
     command = [_program(program), *arguments, f"--dbname={named}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 fixed arguments
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise CannotRestore(f"{program}: {last}")
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        fix = "; install the client tools of the server's version" if "version mismatch" in done.stderr else ""
+        raise CannotRestore(f"{program}: {lines[-1]}{fix}")
 
 
 def dump_postgres(url: str, target: Path) -> None:

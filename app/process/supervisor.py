@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -250,7 +251,7 @@ def _server_command(options: StackOptions, settings: Settings) -> list[str]:
         *(binary, "server", "start-dev"),
         *("--ip", HOST, "--port", str(options.temporal_port), "--ui-port", str(options.ui_port)),
         *("--db-filename", str(options.data_dir / "temporal.db")),
-        *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"),
+        *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full"),
         *("--log-level", "warn", "--ui-disable-news-fetch"),
         *("--env-file", str(_write_presets(options, settings)), "--env", PRESETS),
     ]
@@ -280,14 +281,42 @@ def _type_name(kind: IndexedValueType.ValueType) -> str:
 
 
 async def _start(options: StackOptions, settings: Settings, server: Child, worker: Child, gateway: Child) -> None:
+    database = options.data_dir / "temporal.db"
+    refuse_damaged(database)
     await server.start()
-    await _until(server, lambda: _temporal_responds(options))
+    try:
+        await _until(server, lambda: _temporal_responds(options))
+    except CannotStart:
+        refuse_damaged(database, thorough=True)
+        raise
     await worker.start()
     await gateway.start()
     await _until(worker, lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/startupz"))
     await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/startupz"))
     await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/readyz", "database", "temporal"))
     await _until(server, lambda: _http_ok(f"http://{HOST}:{options.ui_port}/"))
+
+
+def refuse_damaged(database: Path, *, thorough: bool = False) -> None:
+    """Checks the file of the Temporal server; `thorough` reads all of it.
+
+    Raises:
+        CannotStart: the file is damaged; the message names the fix.
+    """
+    if not database.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        away = database.with_name("temporal-damaged")
+        raise CannotStart(
+            f"{database} is damaged ({' '.join(found.split())}): move it away and start again (`mkdir {away} && "
+            f"mv {database}* {away}/`); every open encounter and claim is then started again from encounters.db"
+        )
 
 
 async def _until(child: Child, responds: Callable[[], object]) -> None:
