@@ -14,9 +14,11 @@ from workflows.search_attributes import ALERT_SEVERITY, HOLDS, NEXT_DUE, PAYER_C
 
 with workflow.unsafe.imports_passed_through():
     from workflows.messages import (
+        Carried,
         ClaimIntent,
         ClaimQuestion,
         Closure,
+        DecisionQuestion,
         EncounterStart,
         Note,
         Plan,
@@ -33,6 +35,9 @@ class CarTEncounter:
 
     Facts are in the database; the workflow only notes the last sequence. So a repeated or late update is harmless, and after
     closure the same id folds all facts again.
+
+    A decision that fails gives a plan that changes nothing and asks again: `raise_alerts` then asks for the same decision and
+    stays pending, with cause and fix, until it succeeds. A pending activity adds nothing to the history.
     """
 
     @workflow.init
@@ -42,6 +47,8 @@ class CarTEncounter:
         self.claims = dict(start.carried_claims)
         self.alerts = start.carried_alerts
         self.custody = start.carried_custody
+        self.decided = start.carried_plan
+        self.failures = 0
         self.epoch = start.epoch
         self.restored = False
 
@@ -50,6 +57,7 @@ class CarTEncounter:
         await workflow.wait_condition(lambda: self.noted > 0)
         while True:
             plan = await self._decide()
+            self._note_outcome(plan)
             await self._carry_out(plan)
             self._show(plan)
             if plan.closure is not None and await self._nothing_new(plan):
@@ -83,13 +91,23 @@ class CarTEncounter:
 
     async def _decide(self) -> Plan:
         self.restored = False
+        carried = Carried(plan=self.decided, claims=self.claims, custody=self.custody, failures=self.failures)
         return await activity_stubs.decide(
-            Question(encounter=self.encounter, up_to_sequence=self.noted, now=workflow.now())
+            DecisionQuestion(encounter=self.encounter, up_to_sequence=self.noted, now=workflow.now(), carried=carried)
         )
+
+    def _note_outcome(self, plan: Plan) -> None:
+        if plan.undecided:
+            self.failures += 1
+            workflow.set_current_details(plan.details)  # now: what follows may stay pending for days
+        else:
+            self.failures, self.decided = 0, plan
 
     async def _carry_out(self, plan: Plan) -> None:
         """The difference between what should exist and what was done, by key."""
-        question = Question(encounter=self.encounter, up_to_sequence=plan.sequence, now=plan.decided_at)
+        question = Question(
+            encounter=self.encounter, up_to_sequence=plan.sequence, now=plan.decided_at, undecided=plan.undecided
+        )
         epoch, claims = self.epoch, self.claims
         if plan.custody_content != self.custody:
             await activity_stubs.keep_custody(question)
@@ -159,5 +177,6 @@ class CarTEncounter:
             carried_claims=self.claims,
             carried_alerts=self.alerts,
             carried_custody=self.custody,
+            carried_plan=self.decided,
             epoch=self.epoch,
         )

@@ -50,6 +50,8 @@ class GatewaySettings(Settings):
     mllp_client_authority: Path | None = None
     ui_origins: tuple[str, ...] = ()
     """Origins of the Temporal UI that may decrypt payloads, as a JSON list; empty for none."""
+    codec_own_user_only: bool = False
+    """The codec server's secret path is for processes of the user who runs the gateway, on this machine."""
 
 
 def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
@@ -78,7 +80,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
         asker=Asker(home.db, home.keys, mapping, utc_now, deliverer.wake),
     )
     if settings.ui_origins:
-        install_codec(api, home.keys, settings.ui_origins)
+        install_codec(api, home.keys, settings.ui_origins, own_user_only=settings.codec_own_user_only)
     return api
 
 
