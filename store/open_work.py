@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session, col, func, select
 
@@ -45,7 +46,9 @@ def last_events(session: Session) -> dict[str, LastEvent]:
 
 
 def _last_events(session: Session, encounter: str | None = None) -> dict[str, LastEvent]:
-    newest = select(col(EncounterEvent.encounter_id).label("encounter"), func.max(EncounterEvent.sequence).label("at"))
+    newest: Any = select(
+        col(EncounterEvent.encounter_id).label("encounter"), func.max(EncounterEvent.sequence).label("at")
+    )
     if encounter is not None:
         newest = newest.where(EncounterEvent.encounter_id == encounter)
     last = newest.group_by(col(EncounterEvent.encounter_id)).subquery()
