@@ -21,6 +21,7 @@ from store.installation import epoch_of
 from store.keys import create_keyring, read_keyring
 from store.tables import Counter, EncounterEvent, Inbox
 from tests.kit import events as e
+from tests.kit.postgres import as_role
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def home(tmp_path: Path, db: Database, monkeypatch: pytest.MonkeyPatch) -> Setti
     """A data directory with events in its database, of either kind."""
     data = tmp_path / "data"
     data.mkdir()
-    url = db.url if db.url.startswith("postgresql") else f"sqlite:///{data / 'encounters.db'}"
+    url = as_role(db.url, "cart_owner") if db.url.startswith("postgresql") else f"sqlite:///{data / 'encounters.db'}"
     settings = Settings(data_dir=data, database_url=url)
     install(settings)
     made = Database(url)
