@@ -146,8 +146,18 @@ def others_connected(db: Database) -> int:
 
 
 def move_tables_away(db: Database, name: str) -> bool:
-    """Move every table of `public` to a new schema; False where that was done. The grants of `public` stay as they are."""
+    """Move every table of `public` to a new schema; False where that was done. The grants of `public` stay as they are.
+
+    Raises:
+        CannotRestore: the role may not make a schema.
+    """
     with db.write() as session:
+        may = "SELECT has_database_privilege(current_database(), 'CREATE'), current_user, current_database()"
+        [(allowed, role, database)] = session.execute(text(may)).all()
+        if not allowed:
+            raise CannotRestore(
+                f"{role} may not keep the tables in a schema: run GRANT CREATE ON DATABASE {database} TO {role} as administrator"
+            )
         known = session.execute(text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": name}).first()
         if known is not None:
             return False
