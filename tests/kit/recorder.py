@@ -89,7 +89,7 @@ class Recorder:
 
 @asynccontextmanager
 async def recorder(directory: Path, url: str | None = None, site: Path = SITE_FILE) -> AsyncIterator[Recorder]:
-    """A recorder on a fresh database: SQLite in the directory, or the one that the URL names."""
+    """A recorder on a fresh database (SQLite: in the directory), or on the one that the URL names."""
     if url is None:
         db = migrated_database(directory / "encounters.db")
     else:
