@@ -28,7 +28,7 @@ EVERYWHERE = os.environ.get("CART_TEST_DATABASE", SQLITE)
 """The engine of every database of this run."""
 assert EVERYWHERE in (SQLITE, POSTGRESQL), f"CART_TEST_DATABASE={EVERYWHERE}: neither {SQLITE} nor {POSTGRESQL}"
 
-BOTH: tuple[str, ...] = ()
+BOTH: tuple[str, ...] = ("store/test_migrations", "store/test_releases", "workflows/test_earlier_release")
 """Modules and directories under `tests` whose tests run on both engines: what differs between them is locking, order,
 uniqueness, JSON, decimals, times and sequences."""
 
@@ -103,10 +103,16 @@ def fresh_database(directory: Path) -> Database:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     where = metafunc.definition.path.relative_to(ROOT / "tests").as_posix()
-    if EVERYWHERE == SQLITE and where.startswith(BOTH) and "db" not in metafunc.fixturenames:
-        metafunc.fixturenames.insert(0, "database_engine")
+    if EVERYWHERE == SQLITE and where.startswith(BOTH) and _is_chosen(metafunc):
+        if "database_engine" not in metafunc.fixturenames:
+            metafunc.fixturenames.insert(0, "database_engine")
         engines = [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.postgres)]
         metafunc.parametrize("database_engine", engines, indirect=True)
+
+
+def _is_chosen(metafunc: pytest.Metafunc) -> bool:
+    """A test that takes `db` of this file is on both already."""
+    return "database_engine" in metafunc.fixturenames or "db" not in metafunc.fixturenames
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -118,9 +124,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def database_engine(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The engine of this test, for modules that run on both."""
-    _chosen.append(request.param)
-    yield request.param
+    """The engine of this test; in modules that run on both, each in turn."""
+    _chosen.append(getattr(request, "param", EVERYWHERE))
+    yield _chosen[-1]
     _chosen.pop()
 
 

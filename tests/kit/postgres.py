@@ -61,10 +61,13 @@ class Server:
 
     Args:
         settings: of `postgresql.conf`, over the usual ones.
-        copy_of: the server whose base backup this one is made from; it then follows that server.
+        copy_of: the server whose base backup this one is made from.
+        follows: a copy is a standby of that server.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None, copy_of: Server | None = None) -> None:
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, copy_of: Server | None = None, *, follows: bool = False
+    ) -> None:
         self.account = _account()
         # Of its own and short: the path of a socket has about a hundred characters.
         self.home = Path(tempfile.mkdtemp(prefix="cart-pg-"))
@@ -74,7 +77,8 @@ class Server:
         if copy_of is None:
             self.run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
         else:
-            self.run("pg_basebackup", "-D", self.data, "-d", copy_of.address(), "-c", "fast", "-X", "stream", "-R")
+            standby = ["-R"] * follows
+            self.run("pg_basebackup", "-D", self.data, "-d", copy_of.address(), "-c", "fast", "-X", "stream", *standby)
 
     def own(self, *paths: Path) -> None:
         """Give files to the account of the server."""
@@ -150,6 +154,24 @@ class Server:
     @property
     def running(self) -> bool:
         return (self.data / "postmaster.pid").exists()
+
+    def recovers_from(self, archive: Path, target: str) -> Server:
+        """Start a copy that was not started yet, and let it replay an archive up to a restore point, and go on from there."""
+        (self.data / "recovery.signal").touch()
+        self.own(self.data / "recovery.signal")
+        self.start(
+            restore_command=f"'cp {archive}/%f %p'",
+            recovery_target_name=f"'{target}'",
+            recovery_target_action="promote",
+        )
+        eventually(lambda: not self.execute("SELECT pg_is_in_recovery()")[0][0], "recovery has ended")
+        return self
+
+    def cut_off(self) -> None:
+        """A standby receives nothing more from the server it follows; what it has it replays."""
+        self.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        self.execute("SELECT pg_reload_conf()")
+        eventually(lambda: not self.execute("SELECT 1 FROM pg_stat_wal_receiver"), "nothing is received")
 
     def address(self, name: str = "postgres") -> str:
         """The URL of a database, as PostgreSQL's own programs read it."""
