@@ -19,7 +19,7 @@ from app.metrics import free_port
 from tests.kit.releases import Release
 from tests.kit.waiting import eventually
 
-START_SECONDS = 90
+START_SECONDS = 300
 FAILED_TASK = re.compile(r"^temporal_workflow_task_execution_failed(?:_total)?\{([^}]*)\} ([0-9.e+]+)", re.MULTILINE)
 
 
