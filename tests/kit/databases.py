@@ -21,7 +21,7 @@ import pytest
 from store.engine import Database
 from store.keys import Keyring, create_keyring
 from tests.kit.files import ROOT
-from tests.kit.postgres import QUICK, Server, started
+from tests.kit.postgres import QUICK, Server, as_role, make_roles, started
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 EVERYWHERE = os.environ.get("CART_TEST_DATABASE", SQLITE)
@@ -66,7 +66,8 @@ TEMPLATE = "cart_template"
 @cache
 def _with_template() -> Server:
     server = postgres_of_this_process()
-    db = Database(server.create(TEMPLATE))
+    make_roles(server.address(), TEMPLATE)
+    db = Database(as_role(server.url(TEMPLATE), "cart_owner"))
     db.migrate()
     db.close()
     return server
@@ -86,7 +87,8 @@ def migrated_database(path: Path) -> Database:
 def migrated_url(path: Path) -> str:
     """The URL of a new database; on SQLite, of the file of this path."""
     if engine_of_this_test() == POSTGRESQL:
-        return new_postgres()
+        # The role of workers and gateways: what needs more rights fails here.
+        return as_role(new_postgres(), "cart_app")
     shutil.copy(sqlite_template(), path)
     return f"sqlite:///{path}"
 
@@ -120,6 +122,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if mark := item.get_closest_marker("sqlite"):
                 item.add_marker(pytest.mark.skip(reason=f"about SQLite: {mark.args[0]}"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str:
+    """The address of a PostgreSQL server, for tests that are about it."""
+    return postgres_of_this_process().address()
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> str:
+    """The same, with the database `cart_template` to copy."""
+    return _with_template().address()
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
+from tests.kit.files import DEPLOY
 from tests.kit.waiting import eventually
 
 QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -226,8 +228,9 @@ def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[Serve
 class Outage:
     """A PostgreSQL server of its own that can be taken away without warning and come back."""
 
-    def __init__(self) -> None:
+    def __init__(self, _directory: Path | None = None) -> None:
         self.server = started({})
+        self.uri = self.server.address()
 
     def begins(self) -> None:
         """The server dies as in a power cut: nothing is flushed, every connection breaks."""
@@ -238,3 +241,25 @@ class Outage:
 
     def close(self) -> None:
         self.server.close()
+
+
+def postgres_url(server: str, name: str, *, create: bool = False, template: str = "template0") -> str:
+    """The URL of a database on the server, made if asked."""
+    if create:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+    return server.replace("postgresql://", "postgresql+psycopg://", 1).replace("/postgres?", f"/{name}?", 1)
+
+
+def make_roles(server: str, database: str) -> None:
+    """Makes the roles and a database as an installation does (`deploy/postgresql/roles.sql`)."""
+    psql = programs() / "psql"
+    script = str(DEPLOY / "postgresql" / "roles.sql")
+    command = [str(psql), "-X", "-q", "--set", "ON_ERROR_STOP=1", "--set", f"database={database}", "-f", script, server]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+
+
+def as_role(url: str, role: str) -> str:
+    """The URL of a database with another role; a server of a test asks for no password."""
+    return make_url(url).set(username=role).render_as_string(hide_password=False)
