@@ -63,6 +63,12 @@ class Earlier:
         self._keys("postgresql", directory)
         return url
 
+    def site(self, directory: Path) -> Path:
+        """Put its site file into a directory."""
+        path = directory / "kept-site.toml"
+        path.write_bytes(gzip.decompress((self.files / "site.toml.gz").read_bytes()))
+        return path
+
     def _keys(self, engine: str, directory: Path) -> None:
         (directory / "keys.json").write_bytes((self.files / f"keys.{engine}.json").read_bytes())
         (directory / "keys.json").chmod(0o600)
@@ -138,7 +144,7 @@ def make(made_by: Release, files: Path) -> None:
     with tempfile.TemporaryDirectory() as name, postgres_server(QUICK) as server:
         work = Path(name)
         site = site_of(made_by, work)
-        (files / "site.toml").write_text(site.read_text())
+        (files / "site.toml.gz").write_bytes(gzip.compress(site.read_bytes(), mtime=0))
         for engine in ("sqlite", "postgresql"):
             data = work / engine / "data"
             url = server.create("kept") if engine == "postgresql" else f"sqlite:///{data / 'encounters.db'}"

@@ -140,7 +140,7 @@ class Fleet:
     def request(self, method: str, path: str, gateway: int = 0, **options: Any) -> httpx.Response:
         """Call one of the gateways."""
         chosen = self.gateways[gateway % len(self.gateways)]
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
         return httpx.request(method, chosen.url + path, headers=headers, timeout=30, **options)
 
     def get(self, path: str) -> Any:

@@ -110,7 +110,7 @@ def lagging_standby() -> Iterator[Way]:
 
 
 async def arrived(r: Recorder, name: str) -> str:
-    """Every event of a patient comes, once more where it came before, and is decided on; the encounter."""
+    """Every event of a patient arrives, also what arrived before, and is decided on; the encounter."""
     return await r.decided(feed(name))
 
 

@@ -56,7 +56,7 @@ async def test_every_encounter_ends_like_one_that_began_today(
 ) -> None:
     db, keys = opened
     sent = _sent(db)
-    config = ConfigCache("current", None, kept.files / "site.toml")
+    config = ConfigCache("current", None, kept.site(tmp_path))
     async with working(server, db, keys, config, tmp_path) as world:
         assert wake_encounters(db) > 0
         encounters = {}
