@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from domain.billing.x12.claim_files import read_claim_file
 from sqlmodel import select
-from store.reconcile import look, settle
 
+from domain.billing.x12.claim_files import read_claim_file
+from store.reconcile import look, settle
 from store.tables import AlertRecord, Encounter
 from tests.kit.claims import LATER, files, send
 from tests.kit.postgres import QUICK, Server, started
