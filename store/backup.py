@@ -84,7 +84,7 @@ def check_backup(db: Database, keys: Keyring) -> None:
         would_open(session, keys)
 
 
-def keep_aside(file: Path, directory: Path) -> list[Path]:
+def move_away(file: Path, directory: Path) -> list[Path]:
     """Move a SQLite database with its log to a directory; returns what was moved. Safe to repeat."""
     moved = []
     for part in SQLITE_PARTS:
@@ -145,7 +145,7 @@ def others_connected(db: Database) -> int:
         return int(session.execute(query).scalar_one())
 
 
-def schema_aside(db: Database, name: str) -> bool:
+def rename_schema(db: Database, name: str) -> bool:
     """Rename the schema `public` of a PostgreSQL database and make an empty one; False where that was done before."""
     with db.write() as session:
         known = session.execute(text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": name}).first()

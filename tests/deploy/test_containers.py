@@ -101,7 +101,7 @@ class Node:
         return {
             str(path.relative_to(self.root)): path.stat().st_mtime_ns
             for path in self.root.rglob("*")
-            if path.is_file() and not WRITABLE & set(path.relative_to(self.root).parts)
+            if path.is_file() and not path.is_symlink() and not WRITABLE & set(path.relative_to(self.root).parts)
         }
 
 

@@ -138,13 +138,13 @@ def test_an_interrupted_restore_is_finished_by_the_next_one(
     events = state(home)["events"]
     (home.data_dir / "temporal.db").write_text("the clock of before")
     add(home, "later")
-    for step in ("keep_aside", "_numbers_and_deliveries"):
+    for step in ("move_away", "_numbers_and_deliveries"):
         with monkeypatch.context() as patched:
 
             def stopped(*_given: object) -> None:
                 raise KeyboardInterrupt
 
-            patched.setattr(restoring.backup if step == "keep_aside" else restoring, step, stopped)
+            patched.setattr(restoring.backup if step == "move_away" else restoring, step, stopped)
             assert run(home, "restore", "--by", "it", *source)[0] != 0
         assert (home.data_dir / RESTORING).exists()
         with pytest.raises(CannotStart, match="run the same"):
