@@ -127,7 +127,7 @@ def _place(request: Request, keys: Keyring, stamp: str, replaced: Path, journal:
         if request.dump is not None:
             name = f"replaced_{stamp.lower()}"
             _write(journal, {"stamp": stamp})
-            if backup.rename_schema(db, name):
+            if backup.move_tables_away(db, name):
                 say(f"the tables before are kept in the schema {name}")
             backup.load_postgres(db, request.dump)
             say(f"{request.dump} is the database now")

