@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check setup lint lock clean contract
+.PHONY: demo test test-postgres rolling check setup lint lock clean contract notice sbom audit
 
 demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the stack running
 	@$(BIN)/cart-encounter demo $(ARGS)
@@ -12,6 +12,12 @@ demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the 
 test: setup ## everything that CI runs
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+test-postgres: setup ## the whole suite with every database of the product on PostgreSQL
+	@CART_TEST_DATABASE=postgresql $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+rolling: setup ## 200 encounters while the release before and this one replace each other; ARGS="50 --of-each 1" for fewer
+	@$(BIN)/python -m tests.stack.rolling $(ARGS)
 
 check: setup ## lint, types, import contract, unit tests: under one minute
 	@$(MAKE) --no-print-directory lint
@@ -37,6 +43,15 @@ lock: ## requires uv; the lock file names no index
 
 contract: setup ## write docs/contract again from the models
 	@$(BIN)/python -m app.tools.contract
+
+notice: setup ## write NOTICE again from the lock of the image
+	@$(BIN)/python -m deploy.supply_chain.notice
+
+sbom: setup ## write the bill of materials (CycloneDX) to dist/
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m deploy.supply_chain.sbom
+
+audit: setup ## known advisories of the locked packages; needs a network. 0 none, 1 some, 3 the service did not answer
+	@$(BIN)/python -m deploy.supply_chain.audit
 
 clean:
 	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis

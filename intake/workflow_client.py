@@ -9,13 +9,30 @@ from typing import Any
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from store.installation import SEQUENCE_SIZE
 from workflows.messages import EncounterStart, Note, Receipt
 from workflows.names import ENCOUNTER_TYPE, TASK_QUEUE, encounter_workflow_id
 
 CALL_TIMEOUT = timedelta(seconds=5)
 HEALTH_TIMEOUT = timedelta(seconds=2)
 
+OF_AN_EARLIER_RUN = ("of an earlier run",)
+"""A run that follows an ended one does not know what it left open: its first decision reconciles the alerts."""
+
+SUMMARY = "CAR-T encounter: one patient, one product"
+
 Connect = Callable[[], Awaitable[Client]]
+
+
+def note_of(key: str, event_type: str, sequence: int, epoch: int) -> Note:
+    """The note of an event in an epoch of the installation.
+
+    After a restore a run may have noted more than the database has, and the server answers a known update id from memory. So
+    ids name the epoch, and an event from before it has the number that follows every sequence of that time.
+    """
+    if epoch == 0:
+        return Note(key=key, type=event_type, sequence=sequence)
+    return Note(key=f"{key}.{epoch}", type=event_type, sequence=max(sequence, epoch * SEQUENCE_SIZE))
 
 
 class WorkflowClient:
@@ -38,21 +55,41 @@ class WorkflowClient:
         client = await self._connected()
         start: WithStartWorkflowOperation[Any, Receipt] = WithStartWorkflowOperation(
             ENCOUNTER_TYPE,
-            # A run that follows a closed one does not know what it left open: its first decision reconciles the alerts.
-            EncounterStart(encounter=encounter_id, carried_alerts=("of an earlier run",), epoch=note.epoch),
+            EncounterStart(encounter=encounter_id, carried_alerts=OF_AN_EARLIER_RUN),
             id=encounter_workflow_id(encounter_id),
             task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            static_summary="CAR-T encounter: one patient, one product",
-            static_details=f"The board shows it under `/encounters/{encounter_id}`, with holds, alerts, claims and custody.",
+            static_summary=SUMMARY,
+            static_details=_details(encounter_id),
         )
         await client.execute_update_with_start_workflow(
             note.type,
             note,
-            id=note.update_id,
+            id=note.key,
             start_workflow_operation=start,
             result_type=Receipt,
+            rpc_timeout=CALL_TIMEOUT,
+        )
+
+    async def start_again(self, encounter_id: str, up_to_sequence: int) -> None:
+        """Start an encounter that does not run, on its facts up to a sequence; one that runs is left alone.
+
+        A delivery does not do that for a run that ended and is kept: it answers a known update id with the old receipt.
+
+        Raises:
+            temporalio.service.RPCError and its like: Temporal is down.
+        """
+        client = await self._connected()
+        await client.start_workflow(
+            ENCOUNTER_TYPE,
+            EncounterStart(encounter=encounter_id, noted=up_to_sequence, carried_alerts=OF_AN_EARLIER_RUN),
+            id=encounter_workflow_id(encounter_id),
+            task_queue=TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary=SUMMARY,
+            static_details=_details(encounter_id),
             rpc_timeout=CALL_TIMEOUT,
         )
 
@@ -69,3 +106,7 @@ class WorkflowClient:
             assert self._connect is not None
             self._client = await self._connect()
         return self._client
+
+
+def _details(encounter_id: str) -> str:
+    return f"The board shows it under `/encounters/{encounter_id}`, with holds, alerts, claims and custody."

@@ -84,7 +84,7 @@ def check_backup(db: Database, keys: Keyring) -> None:
         would_open(session, keys)
 
 
-def keep_aside(file: Path, directory: Path) -> list[Path]:
+def move_away(file: Path, directory: Path) -> list[Path]:
     """Move a SQLite database with its log to a directory; returns what was moved. Safe to repeat."""
     moved = []
     for part in SQLITE_PARTS:
@@ -113,8 +113,9 @@ def _run(url: str, program: str, *arguments: str) -> None:
     command = [_program(program), *arguments, f"--dbname={named}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 fixed arguments
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise CannotRestore(f"{program}: {last}")
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        fix = "; install the client tools of the server's version" if "version mismatch" in done.stderr else ""
+        raise CannotRestore(f"{program}: {lines[-1]}{fix}")
 
 
 def dump_postgres(url: str, target: Path) -> None:
@@ -144,15 +145,31 @@ def others_connected(db: Database) -> int:
         return int(session.execute(query).scalar_one())
 
 
-def schema_aside(db: Database, name: str) -> bool:
-    """Rename the schema `public` of a PostgreSQL database and make an empty one; False where that was done before."""
+def move_tables_away(db: Database, name: str) -> bool:
+    """Move every table of `public` to a new schema; False where that was done. The grants of `public` stay as they are.
+
+    Raises:
+        CannotRestore: the role may not make a schema.
+    """
     with db.write() as session:
+        may = "SELECT has_database_privilege(current_database(), 'CREATE'), current_user, current_database()"
+        [(allowed, role, database)] = session.execute(text(may)).all()
+        if not allowed:
+            raise CannotRestore(
+                f"{role} may not keep the tables in a schema: run GRANT CREATE ON DATABASE {database} TO {role} as administrator"
+            )
         known = session.execute(text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": name}).first()
         if known is not None:
             return False
-        session.execute(text(f'ALTER SCHEMA public RENAME TO "{name}"'))
-        session.execute(text("CREATE SCHEMA public"))
+        session.execute(text(f'CREATE SCHEMA "{name}"'))
+        for table in _tables(session):
+            session.execute(text(f'ALTER TABLE public."{table}" SET SCHEMA "{name}"'))
         return True
+
+
+def _tables(session: Session) -> list[str]:
+    query = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+    return [str(name) for (name,) in session.execute(query)]
 
 
 def load_postgres(db: Database, dump: Path) -> None:
@@ -162,8 +179,8 @@ def load_postgres(db: Database, dump: Path) -> None:
         CannotRestore: the program is missing or fails.
     """
     with db.write() as session:
-        session.execute(text("DROP SCHEMA public CASCADE"))
-        session.execute(text("CREATE SCHEMA public"))
+        for table in _tables(session):  # of an interrupted try
+            session.execute(text(f'DROP TABLE public."{table}" CASCADE'))
     options = ("--no-owner", "--no-acl", "--schema=public", "--exit-on-error", "--single-transaction")
     _run(db.url, "pg_restore", *options, str(dump))
 

@@ -63,7 +63,7 @@ def _begun(index: OutboxIndex, entry: Entry, text: str) -> Entry:
 
 
 def _named(index: OutboxIndex, entry: Entry) -> None:
-    """Give the file its name. A link fails where a name is there; a draft without a line of its own is left to nobody."""
+    """Give the file its name. Only under the lock: a rename would replace another file."""
     path, draft = index.outbox / entry.path, index.draft_of(entry)
     if not entry.digest or not draft.exists():
         if (there := digest_of_file(path)) is not None and entry.digest and there != entry.digest:

@@ -130,7 +130,7 @@ class OutboxIndex:
         return self._state.damaged
 
     def refresh(self) -> None:
-        """Read what was appended since; a file that was replaced is read anew."""
+        """Read what was appended since; a file that was replaced is read from its start."""
         with self._threads:
             try:
                 found = self.path.stat()
@@ -266,7 +266,7 @@ class OutboxIndex:
             sync(self.outbox)
             self.refresh()
 
-    def set_aside(self, name: str) -> None:
+    def move_away(self, name: str) -> None:
         """Move a damaged index out of the way; nothing of it is deleted."""
         with self.locked():
             if self.path.exists():

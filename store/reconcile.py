@@ -122,7 +122,7 @@ def settle(
 
 
 def _repaired(session: Session, keys: Keyring, index: OutboxIndex, now: datetime) -> None:
-    """An index that is missing or damaged begins anew with every line that holds; the old one is kept aside."""
+    """An index that is missing or damaged begins again with every line that holds; the old one is kept."""
     row = ensure(session, now)
     index.refresh()
     missing = row.outbox_index_since is not None and not index.begun
@@ -130,7 +130,7 @@ def _repaired(session: Session, keys: Keyring, index: OutboxIndex, now: datetime
         return
     record(session, compare(session, keys, index, now), now)
     whole, epoch = list(index.entries.values()), index.epoch
-    index.set_aside(f"index.{now:%Y%m%dT%H%M%S}.jsonl.damaged")
+    index.move_away(f"index.{now:%Y%m%dT%H%M%S}.jsonl.damaged")
     index.begin(now)
     index.add(whole)
     if epoch:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from sqlalchemy import update
+from sqlalchemy import String, or_, type_coerce, update
 from sqlmodel import Session, SQLModel, col, func, select, tuple_
 
 from domain.custody.sealing import (
@@ -42,12 +42,15 @@ from store.tables import (
     SealedBatch,
     SealedRemoval,
     Transmission,
+    UtcDateTime,
 )
 
 SEAL_LOCK = 0x43415234
 BATCH = 400
 """Rows in a batch: the write lock is held for some hundredths of a second."""
 REMOVED_AT_ONCE = 400
+MOMENT = "{0}{0}{0}{0}-{0}{0}-{0}{0} {0}{0}:{0}{0}:{0}{0}.{0}{0}{0}{0}{0}{0}".format("[0-9]")
+"""A moment as SQLite keeps it; a pattern of GLOB."""
 
 Values = Callable[[Session, Sequence[Any]], Iterator[tuple[str, dict[str, Any]]]]
 
@@ -104,6 +107,7 @@ def _submissions(session: Session, rows: Sequence[Transmission]) -> Iterator[tup
 
 _SENT = (
     *("control_number", "mode", "receiver_id", "interchange", "set_number", "payer", "replaces_event", "created_at"),
+    "file_digest",
 )
 _BILLED = ("form", "payer", "total", "frequency", "control_number")
 
@@ -188,7 +192,10 @@ def seal_batch(db: Database, keys: Keyring, ledger: Ledger, now: datetime) -> in
     """Seal the next rows of a ledger in one short transaction; returns how many. Two writers never seal a row twice."""
     with db.write() as session:
         take_turn(session, SEAL_LOCK)
-        rows = session.exec(_unsealed(ledger).limit(BATCH)).all()
+        # Rows that another transaction holds wait for the next round: the writer never waits for a request while it holds
+        # rows itself, so neither blocks the other and no request is the victim of a deadlock.
+        free = _unsealed(ledger).limit(BATCH).with_for_update(skip_locked=True, key_share=True)
+        rows = session.exec(free).all()
         if not rows:
             return 0
         query = select(SealedBatch.position, SealedBatch.hash).where(SealedBatch.ledger == ledger.name)
@@ -317,13 +324,26 @@ def _batch_faults(
     wrong = check_batch(batch, position, previous)
     if wrong is None and public is not None and not signed_by(public, batch.hash, batch.signature):
         wrong = Fault(ledger.name, position, None, "the signature is not of this installation's key file")
+    this = (col(SealedBatch.ledger) == batch.ledger) & (col(SealedBatch.position) == batch.position)
+    if wrong is None and _respelled(session, SealedBatch, this):
+        wrong = Fault(ledger.name, position, None, "the batch is not what was sealed")
     return [*([wrong] if wrong else ()), *check_rows(batch, _found(session, ledger, batch), removals)]
 
 
 def _found(session: Session, ledger: Ledger, batch: Batch) -> dict[str, str]:
     table: Any = ledger.table
-    rows = session.exec(select(table).where(getattr(table, ledger.mark) == batch.position)).all()
-    return {key: row_hash(values) for key, values in ledger.values(session, rows)}
+    own = getattr(table, ledger.mark) == batch.position
+    rows = session.exec(select(table).where(own)).all()
+    found = {key: row_hash(values) for key, values in ledger.values(session, rows)}
+    return found | {key: "" for key, _ in ledger.values(session, _respelled(session, table, own))}
+
+
+def _respelled(session: Session, table: Any, own: Any) -> Sequence[Any]:
+    """Rows with a moment in another spelling than this program writes. SQLite keeps text: another one may read the same."""
+    if session.get_bind().dialect.name != "sqlite":
+        return ()
+    moments = [type_coerce(one, String) for one in table.__table__.columns if isinstance(one.type, UtcDateTime)]
+    return session.exec(select(table).where(own, or_(*(one.op("NOT GLOB")(MOMENT) for one in moments)))).all()
 
 
 def _batches(session: Session, ledger: str) -> Iterator[Batch]:

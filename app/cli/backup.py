@@ -62,4 +62,4 @@ def backup(
     print(f"{target}: written; head {head}")
     print(f"record the head elsewhere: `cart-encounter verify --since {head}` checks it after a restore")
     if keys_to is None:
-        print(f"the key file is not in it: without {settings.key_file} nobody can read it")
+        print(f"the key file is not in it: without {settings.key_file} no one can read it")

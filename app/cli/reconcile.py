@@ -31,7 +31,7 @@ TO_DO: Mapping[str, str] = {
     sending.NUMBER_BEYOND: "settle: a new epoch of numbers begins",
     sending.NOT_RECORDED: "ask the clearinghouse for the file; then settle",
     sending.INDEX_MISSING: "mount the right outbox: this is then over by itself. If the index is lost, settle",
-    sending.INDEX_DAMAGED: "find out who changed it; then settle: lines that hold are kept, the file is put aside",
+    sending.INDEX_DAMAGED: "find out who changed it; then settle: lines that hold are kept, the damaged file is kept",
 }
 
 

@@ -80,13 +80,13 @@ def carry_out(request: Request) -> int:
     journal = settings.data_dir / RESTORING
     begun = json.loads(journal.read_text()) if journal.exists() else {}
     stamp = begun.get("stamp") or f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    aside = settings.data_dir / f"replaced-{stamp}"
+    replaced = settings.data_dir / f"replaced-{stamp}"
     if not begun.get("placed"):
-        _place(request, keys, stamp, aside, journal)
+        _place(request, keys, stamp, replaced, journal)
     _write(journal, {"stamp": stamp, "placed": True})
-    if moved := backup.keep_aside(settings.data_dir / TEMPORAL, aside):
+    if moved := backup.move_away(settings.data_dir / TEMPORAL, replaced):
         say(f"the Temporal server begins with an empty database; the old one is {moved[0]}")
-    code = _numbers_and_deliveries(request, keys, aside)
+    code = _numbers_and_deliveries(request, keys, replaced)
     journal.unlink(missing_ok=True)
     say("start the stack. Then have senders repeat what they sent since the backup; known events are duplicates")
     return code
@@ -103,7 +103,7 @@ def _check_request(request: Request) -> None:
             raise backup.CannotRestore(f"{path}: there is no such file or directory")
 
 
-def _place(request: Request, keys: Keyring, stamp: str, aside: Path, journal: Path) -> None:
+def _place(request: Request, keys: Keyring, stamp: str, replaced: Path, journal: Path) -> None:
     settings, say = request.settings, request.say
     if request.database is not None:
         file, new = backup.sqlite_file(settings.database), settings.data_dir / NEW
@@ -111,7 +111,7 @@ def _place(request: Request, keys: Keyring, stamp: str, aside: Path, journal: Pa
         backup.copy_sqlite(request.database, new)
         _checked(Database(f"sqlite:///{new}"), keys, settings)
         _write(journal, {"stamp": stamp})
-        if moved := backup.keep_aside(file, aside):
+        if moved := backup.move_away(file, replaced):
             say(f"the database before is kept: {moved[0]}")
         for part in backup.SQLITE_PARTS[1:]:
             new.with_name(new.name + part).unlink(missing_ok=True)
@@ -127,7 +127,7 @@ def _place(request: Request, keys: Keyring, stamp: str, aside: Path, journal: Pa
         if request.dump is not None:
             name = f"replaced_{stamp.lower()}"
             _write(journal, {"stamp": stamp})
-            if backup.schema_aside(db, name):
+            if backup.move_tables_away(db, name):
                 say(f"the tables before are kept in the schema {name}")
             backup.load_postgres(db, request.dump)
             say(f"{request.dump} is the database now")
@@ -145,14 +145,14 @@ def _checked(db: Database, keys: Keyring, settings: Settings) -> None:
         db.close()
 
 
-def _numbers_and_deliveries(request: Request, keys: Keyring, aside: Path) -> int:
+def _numbers_and_deliveries(request: Request, keys: Keyring, replaced: Path) -> int:
     """Begins a new epoch, keeps what was sent, and marks the last event of every open encounter for delivery."""
     settings, say, now = request.settings, request.say, datetime.now(UTC)
     db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         db.migrate()
         check_keys(db, keys, now)
-        above = max(known_epoch(settings), backup.epoch_in(aside / "encounters.db"))
+        above = max(known_epoch(settings), backup.epoch_in(replaced / "encounters.db"))
         out = reconcile.settle(
             db, keys, settings.outbox, request.by, now, copies=request.copies, new_epoch=True, above=above
         )

@@ -13,6 +13,7 @@ from temporalio.runtime import Runtime
 from temporalio.service import TLSConfig
 
 from activities.decisions import DecisionService
+from app.process.api_key import keep_api_key
 from app.process.payload_encryption import data_converter
 from app.settings import COMMAND, WORKER, CannotStart, Settings
 from store.config import ConfigCache
@@ -99,7 +100,7 @@ async def connect_temporal(
     Raises:
         CannotStart: a connection file is missing, or only one file of a pair is set.
     """
-    return await Client.connect(
+    client = await Client.connect(
         settings.temporal_address,
         data_converter=data_converter(keys),
         lazy=lazy,
@@ -107,6 +108,9 @@ async def connect_temporal(
         identity=settings.deployment,
         **temporal_access(settings),
     )
+    if settings.temporal_api_key_file:
+        keep_api_key(client, settings.temporal_api_key_file)
+    return client
 
 
 def temporal_access(settings: Settings) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class GatewaySettings(Settings):
     mllp_client_authority: Path | None = None
     ui_origins: tuple[str, ...] = ()
     """Origins of the Temporal UI that may decrypt payloads, as a JSON list; empty for none."""
+    codec_own_user_only: bool = False
+    """The codec server's secret path is for processes of the user who runs the gateway, on this machine."""
 
 
 def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
@@ -82,7 +84,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
         idle=timedelta(minutes=settings.board_idle_minutes),
     )
     if settings.ui_origins:
-        install_codec(api, home.keys, settings.ui_origins)
+        install_codec(api, home.keys, settings.ui_origins, own_user_only=settings.codec_own_user_only)
     return api
 
 

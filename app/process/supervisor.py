@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -43,6 +44,8 @@ LOOK_TIMEOUT = 4.0
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SERVER_HEALTH = timedelta(seconds=5)
 HOST = "127.0.0.1"
+PRESETS = "cart"
+"""Name of the preset of the Temporal command line."""
 
 
 @dataclass
@@ -226,6 +229,7 @@ def _children(options: StackOptions, settings: Settings) -> tuple[Child, Child, 
         "CART_HTTP_PORT": str(options.http_port),
         "CART_METRICS_PORT": str(options.metrics_port),
         "CART_MLLP_PORT": str(options.mllp_port),
+        "CART_CODEC_OWN_USER_ONLY": "true",
         "CART_UI_ORIGINS": json.dumps([f"http://{host}:{options.ui_port}" for host in (HOST, "localhost")]),
     }
     if settings.rules_directory:
@@ -247,9 +251,9 @@ def _server_command(options: StackOptions, settings: Settings) -> list[str]:
         *(binary, "server", "start-dev"),
         *("--ip", HOST, "--port", str(options.temporal_port), "--ui-port", str(options.ui_port)),
         *("--db-filename", str(options.data_dir / "temporal.db")),
-        *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"),
+        *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full"),
         *("--log-level", "warn", "--ui-disable-news-fetch"),
-        *("--ui-codec-endpoint", f"http://{HOST}:{options.http_port}{codec_path(read_keyring(settings.key_file))}"),
+        *("--env-file", str(_write_presets(options, settings)), "--env", PRESETS),
     ]
     for name, kind in REGISTRY.items():
         command += ["--search-attribute", f"{name}={_type_name(kind)}"]
@@ -259,6 +263,17 @@ def _server_command(options: StackOptions, settings: Settings) -> list[str]:
     return command
 
 
+def _write_presets(options: StackOptions, settings: Settings) -> Path:
+    """Writes the server's secret option to a file of the owner: every user of the machine can read a command line."""
+    path = options.data_dir / "temporal-presets.yaml"
+    endpoint = f"http://{HOST}:{options.http_port}{codec_path(read_keyring(settings.key_file))}"
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"env": {PRESETS: {"ui-codec-endpoint": endpoint}}}, file)
+    return path
+
+
 def _type_name(kind: IndexedValueType.ValueType) -> str:
     """Returns the command line name of a type: `KeywordList` for `INDEXED_VALUE_TYPE_KEYWORD_LIST`."""
     words = IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").split("_")
@@ -266,14 +281,42 @@ def _type_name(kind: IndexedValueType.ValueType) -> str:
 
 
 async def _start(options: StackOptions, settings: Settings, server: Child, worker: Child, gateway: Child) -> None:
+    database = options.data_dir / "temporal.db"
+    refuse_damaged(database)
     await server.start()
-    await _until(server, lambda: _temporal_responds(options))
+    try:
+        await _until(server, lambda: _temporal_responds(options))
+    except CannotStart:
+        refuse_damaged(database, thorough=True)
+        raise
     await worker.start()
     await gateway.start()
     await _until(worker, lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/startupz"))
     await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/startupz"))
     await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/readyz", "database", "temporal"))
     await _until(server, lambda: _http_ok(f"http://{HOST}:{options.ui_port}/"))
+
+
+def refuse_damaged(database: Path, *, thorough: bool = False) -> None:
+    """Checks the file of the Temporal server; `thorough` reads all of it.
+
+    Raises:
+        CannotStart: the file is damaged; the message names the fix.
+    """
+    if not database.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        away = database.with_name("temporal-damaged")
+        raise CannotStart(
+            f"{database} is damaged ({' '.join(found.split())}): move it away and start again (`mkdir {away} && "
+            f"mv {database}* {away}/`); every open encounter and claim is then started again from encounters.db"
+        )
 
 
 async def _until(child: Child, responds: Callable[[], object]) -> None:

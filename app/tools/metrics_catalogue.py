@@ -16,6 +16,7 @@ import activities.claim
 import activities.encounter
 import app.process.gateway
 import app.process.http_limits
+import app.process.reconciler
 import app.process.sealing
 import intake.counters
 import intake.payer_files.directory
@@ -38,6 +39,7 @@ COUNTING_MODULES = (
     activities.claim,
     activities.encounter,
     app.process.gateway,
+    app.process.reconciler,
     app.process.sealing,
     app.process.http_limits,
     intake.counters,

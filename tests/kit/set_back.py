@@ -49,6 +49,6 @@ class Moment:
         return make_url(self._db.url).database or ""
 
     def _sql(self, text: str) -> None:
-        server = make_url(self._db.url).set(drivername="postgresql", database="postgres")
+        server = make_url(self._db.url).set(drivername="postgresql", database="postgres", username="postgres")
         with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as connection:
             connection.execute(text.encode())

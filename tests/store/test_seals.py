@@ -268,6 +268,34 @@ def test_a_claim_whose_file_is_not_written_and_an_open_alert_are_not_complete(db
     assert sealed == {"audit", "inbox", "alerts"}
 
 
+def test_the_file_that_a_payer_got_is_sealed_by_its_digest(db: Database, keys: Keyring) -> None:
+    fill(db)
+    change(db, lambda s: s.execute(update(Transmission).values(file_digest="f" * 64)))
+    seal_all(db, keys)
+    other = update(Transmission).where(Transmission.encounter_id == "enc_3").values(file_digest="e" * 64)  # type: ignore[arg-type]
+    change(db, lambda s: s.execute(other))
+    assert faults(db, keys) == ["submissions: batch 1, row enc_3/C/1/1: the row is not what was sealed"]
+
+
+@pytest.mark.parametrize("table", ["audit SET at = replace(at", "sealed_batches SET sealed_at = replace(sealed_at"])
+def test_a_moment_in_another_spelling_is_found(store: tuple[Database, Keyring], table: str) -> None:
+    db, keys = store
+    fill(db, count=2)
+    seal_all(db, keys)
+    change(db, lambda s: s.execute(text(f"UPDATE {table}, ' ', 'T')")))
+    assert faults(db, keys)
+
+
+@pytest.mark.parametrize("db", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_the_writer_does_not_wait_for_rows_that_a_request_holds(db: Database, keys: Keyring) -> None:
+    fill(db)
+    with db.write() as request:
+        request.exec(select(AlertRecord).where(AlertRecord.alert_id == "alr_2").with_for_update()).one()
+        assert seal_batch(db, keys, BY_NAME["alerts"], NOW) == 4
+    assert seal_batch(db, keys, BY_NAME["alerts"], NOW) == 1
+    assert faults(db, keys) == []
+
+
 def test_two_writers_seal_each_row_once_while_others_write(db: Database, keys: Keyring) -> None:
     """Rows that are committed late, with an earlier time than sealed ones, are sealed, too."""
 
@@ -308,7 +336,7 @@ def test_any_byte_of_any_sealed_value_is_covered(tmp_path_factory: pytest.TempPa
         changed = str(value)[:at] + other + str(value)[at + 1 :]
         statement = text(f"UPDATE OR REPLACE {table} SET {column} = :v WHERE rowid = :r")
         session.execute(statement, {"v": changed, "r": row})
-    with contextlib.suppress(ValueError):  # the value can no longer be read at all: nobody overlooks that
+    with contextlib.suppress(ValueError):  # the value can no longer be read at all: no one overlooks that
         assert faults(db, keys)
     db.close()
 

@@ -301,7 +301,7 @@ async def test_an_edited_file_holds_until_someone_says_why(r: Recorder) -> None:
     ada = await r.decided(patient("ada"))
     send(r, ada, "A")
     (path,) = files(r)
-    path.write_text(path.read_text().replace("FAMILYADA", "SOMEBODY"))
+    path.write_text(path.read_text().replace("FAMILYADA", "SOMEONE"))
     restarted(r)
     assert send(r, ada, "B").state == "emitted"
     assert findings(r) == {"file_differs"}
