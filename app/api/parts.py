@@ -210,6 +210,7 @@ def in_emergency(actor: Actor, right: Right) -> Actor:
 Caller = Annotated[Actor, Depends(caller)]
 PartsOf = Annotated[Parts, Depends(parts_of)]
 Preflighter = Annotated[Actor, allowed(Right.PREFLIGHT)]
+TimelineReader = Annotated[Actor, allowed(Right.READ_TIMELINE)]
 EncounterReader = Annotated[Actor, allowed(Right.READ_ENCOUNTERS)]
 ClaimReader = Annotated[Actor, allowed(Right.READ_CLAIMS)]
 PacketMaker = Annotated[Actor, allowed(Right.MAKE_PACKETS)]

@@ -53,6 +53,16 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
 }
 
 
+IN_EMERGENCY = {
+    path
+    for (method, path), right in ENDPOINTS.items()
+    if method == "GET"
+    and path.startswith("/v1/encounters/{ref}")
+    and right in (Right.READ_ENCOUNTERS, Right.READ_TIMELINE, Right.READ_CLAIMS, Right.READ_ALERTS)
+}
+"""What emergency access opens: reads of one encounter, and nothing else."""
+
+
 OPEN = {("GET", path) for path in ("/healthz", "/livez", "/startupz", "/readyz", "/metrics")}
 
 
