@@ -36,7 +36,7 @@ OFTEN = timedelta(minutes=1)
 
 
 class Idle(Exception):
-    """The session ended, because nobody acted for the idle time."""
+    """The session ended, because no one acted for the idle time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def read(keys: Keyring, access: Access, cookie: str | None, now: datetime, idle:
     """Returns the session of a cookie; None if it is missing or expired, or its token is no longer valid.
 
     Raises:
-        Idle: nobody acted for the idle time.
+        Idle: no one acted for the idle time.
     """
     if not cookie:
         return None

@@ -57,7 +57,7 @@ class NotSignedIn(Exception):
 
 
 class WasIdle(NotSignedIn):
-    """The session ended, because nobody acted for the idle time."""
+    """The session ended, because no one acted for the idle time."""
 
 
 class StaleForm(Refusal):

@@ -48,9 +48,9 @@
   if (idle) {
     const often = Math.min(60000, idle / 4);
     const secret = document.querySelector("[name=csrf]").value;
-    let acted = Date.now(), told = acted;
+    let acted = Date.now(), renewed = acted;
     const keep = async () => {
-      told = Date.now();
+      renewed = Date.now();
       try {
         const response = await fetch("/session", { method: "POST", body: new URLSearchParams({ csrf: secret }) });
         if (response.status === 401 || response.status === 403) cover();
@@ -60,7 +60,7 @@
       const now = Date.now();
       if (covered) return;
       if (now - acted >= idle) cover();
-      else if (acted > told && now - told >= often) keep();
+      else if (acted > renewed && now - renewed >= often) keep();
     };
     const act = () => {
       check();
@@ -70,7 +70,7 @@
     };
     for (const kind of ["keydown", "input", "pointerdown", "pointermove", "wheel"])
       document.addEventListener(kind, act, { capture: true, passive: true });
-    if (tabs) tabs.onmessage = () => { if (!covered) acted = Math.max(acted, told = Date.now()); };
+    if (tabs) tabs.onmessage = () => { if (!covered) acted = Math.max(acted, renewed = Date.now()); };
     document.addEventListener("visibilitychange", check);
     setInterval(check, Math.min(1000, often));
   }

@@ -134,7 +134,7 @@ async def test_who_reads_by_right_is_not_recorded_as_an_emergency(gateway: Gatew
 async def test_what_is_refused_says_why_and_is_on_record(gateway: Gateway, clock: Clock) -> None:
     encounter = await gateway.opened()
     assert (await opening(gateway, PRIVACY.name)).status_code == 403
-    assert (await opening(gateway, "nobody")).status_code == 401
+    assert (await opening(gateway, "unknown")).status_code == 401
     unknown = await opening(gateway, ON_CALL.name, "ORD-77")
     assert unknown.status_code == 404
     assert ("emergency access", "(unknown)", "refused") in outcomes(gateway, ON_CALL.name)
