@@ -32,6 +32,15 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 LOOK_SECONDS = 0.5
 SILENT_SECONDS = 30.0
 """A server that answers no second connection for so long is given up, however long the statement may take."""
+ONLINE: Final = (
+    ("audit", "sealed_in"),
+    ("transmissions", "sealed_in"),
+    ("inbox", "sealed_in"),
+    ("alerts", "sealed_in"),
+    ("alerts", "end_sealed_in"),
+)
+"""Indexes of tables that may be large when they are made: on PostgreSQL after the revisions, while others write."""
+ONLINE_LOCK = 0x43415235
 HELD = frozenset({"55P03", "40P01"})
 """SQLSTATE of a lock that was not free in time, and of a deadlock."""
 
@@ -41,7 +50,7 @@ class SchemaBusy(RuntimeError):
 
 
 def migrate(engine: Engine, report: Callable[[str], None], try_seconds: float = TRY_SECONDS) -> None:
-    """Bring the schema to the newest revision, in one transaction.
+    """Bring the schema to the newest revision, in one transaction; then make the indexes that are made online.
 
     Args:
         report: is given one line at each wait for a lock.
@@ -53,12 +62,45 @@ def migrate(engine: Engine, report: Callable[[str], None], try_seconds: float = 
         with engine.begin() as connection:
             _upgrade(connection)
         return
+    _tried(engine, _revisions, report, try_seconds)
+    _tried(engine, _indexes, report, try_seconds)
+
+
+def _revisions(engine: Engine, watch: _Watch) -> None:
+    with engine.begin() as connection, watch.over(connection):
+        _upgrade(connection)
+
+
+def _indexes(engine: Engine, watch: _Watch) -> None:
+    """Make what is missing of `ONLINE`; an index that an interrupted run left half-made is made again."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection, watch.over(connection):
+        if all(_is_made(connection, *one) for one in ONLINE):
+            return
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": ONLINE_LOCK})
+        try:
+            for table, column in ONLINE:
+                if _is_made(connection, table, column):
+                    continue
+                name = f"ix_{table}_{column}"
+                connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
+                connection.execute(text(f"CREATE INDEX CONCURRENTLY {name} ON {table} ({column})"))
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": ONLINE_LOCK})
+
+
+def _is_made(connection: Connection, table: str, column: str) -> bool:
+    query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
+    return bool(connection.execute(text(query), {"name": f"ix_{table}_{column}"}).scalar())
+
+
+def _tried(
+    engine: Engine, change: Callable[[Engine, _Watch], None], report: Callable[[str], None], try_seconds: float
+) -> None:
     give_up, pause = time.monotonic() + try_seconds, FIRST_PAUSE
     while True:
         watch = _Watch(engine)
         try:
-            with engine.begin() as connection, watch.over(connection):
-                _upgrade(connection)
+            change(engine, watch)
             return
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) not in HELD:

@@ -109,10 +109,6 @@ def _rules_of(inspector: Inspector, table: str) -> set[str]:
     return unique | foreign | checks
 
 
-@pytest.mark.xfail(
-    reason="0023 makes five indexes of existing tables in the transaction that locks them; make them concurrently",
-    raises=AssertionError,
-)
 def test_on_postgresql_no_revision_after_it_rewrites_a_table_or_blocks_its_writers(db: Database) -> None:
     """A table is rewritten, and an index made, under a lock that stops every process for as long as it takes."""
     if engine_of_this_test() != POSTGRESQL:

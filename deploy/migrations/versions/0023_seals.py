@@ -50,12 +50,14 @@ def upgrade() -> None:
     op.create_index("ix_sealed_removals_sealed_in", "sealed_removals", ["sealed_in"])
     for table, mark in MARKS:
         op.add_column(table, sa.Column(mark, sa.Integer(), nullable=True))
-        op.create_index(f"ix_{table}_{mark}", table, [mark])
+        # On PostgreSQL `store.migration` makes these indexes afterwards, without stopping who writes to the tables.
+        if op.get_bind().dialect.name != "postgresql":
+            op.create_index(f"ix_{table}_{mark}", table, [mark])
 
 
 def downgrade() -> None:
     for table, mark in reversed(MARKS):
-        op.drop_index(f"ix_{table}_{mark}", table)
+        op.drop_index(f"ix_{table}_{mark}", table, if_exists=True)
         op.drop_column(table, mark)
     op.drop_table("sealed_removals")
     op.drop_table("sealed_batches")
