@@ -8,7 +8,7 @@ unanswered file, a refused file, quarantine) stays whatever its age.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,10 +22,12 @@ from store.claims import sent_versions
 from store.engine import Database
 from store.keys import Keyring
 from store.outbox import file_path
-from store.seals import removed
+from store.seals import BY_NAME, differing_rows, removed
 from store.tables import AuditEntry, ReplyFile
 from store.vault import audit
 
+AT_ONCE = 400
+"""Access records removed in one transaction."""
 PROCESSED = "processed"
 """Where the inbox directory keeps imported files (`intake.payer_files.directory`)."""
 
@@ -38,6 +40,8 @@ class Pruned:
     reply_files: int = 0
     bytes: int = 0
     access_records: int = 0
+    differing: tuple[str, ...] = ()
+    """Access records past their time that are not what was sealed: they stay, as evidence."""
 
 
 def prune(
@@ -70,14 +74,35 @@ def prune(
         return pruned
     for path in (*sent, *imported):
         path.unlink(missing_ok=True)
+    gone, differing = _prune_audit(db, keys, records_before, now, actor)
+    pruned = replace(pruned, access_records=gone, differing=differing)
     with db.write() as session:
-        before = col(AuditEntry.at) < records_before
-        ended = session.exec(select(AuditEntry.audit_id).where(before)).all()
-        removed(session, keys, "audit", ended, "retention period over", actor, now)
-        session.execute(delete(AuditEntry).where(before))
-        outcome = f"{pruned.claim_files} claim files, {pruned.reply_files} payers' files, {old} access records"
+        outcome = f"{pruned.claim_files} claim files, {pruned.reply_files} payers' files, {gone} access records"
         audit(session, actor, "prune", "(store)", outcome, now)
     return pruned
+
+
+def _prune_audit(
+    db: Database, keys: Keyring, before: datetime, now: datetime, actor: str
+) -> tuple[int, tuple[str, ...]]:
+    """Remove old access records, each with its signed removal; one that is not what was sealed is evidence and stays.
+
+    Returns:
+        How many were removed, and the ids of those that differ from their seal.
+    """
+    ledger, gone, differing = BY_NAME["audit"], 0, tuple[str, ...]()
+    while True:
+        with db.write() as session:
+            old = select(AuditEntry).where(col(AuditEntry.at) < before, col(AuditEntry.audit_id).not_in(differing))
+            rows = session.exec(old.order_by(col(AuditEntry.audit_id)).limit(AT_ONCE)).all()
+            if not rows:
+                return gone, differing
+            different = differing_rows(session, ledger, rows)
+            differing += tuple(sorted(different))
+            ended = [row.audit_id for row in rows if row.audit_id not in different]
+            removed(session, keys, ledger.name, ended, "retention period over", actor, now)
+            session.execute(delete(AuditEntry).where(col(AuditEntry.audit_id).in_(ended)))
+            gone += len(ended)
 
 
 def _kept_for(rules: Rulebook, now: datetime, key: str) -> timedelta:

@@ -256,6 +256,17 @@ def removed(
         )
 
 
+def differing_rows(session: Session, ledger: Ledger, rows: Sequence[Any]) -> set[str]:
+    """The keys of sealed rows that are not what was sealed. A row that was never sealed differs from nothing."""
+    marks = {getattr(row, ledger.mark) for row in rows} - {None}
+    entries: dict[str, str] = {}
+    for position in marks:
+        batch = session.get(SealedBatch, (ledger.name, position))
+        entries |= dict(entries_of(batch.entries) or ()) if batch else {}
+    sealed = [row for row in rows if getattr(row, ledger.mark) is not None]
+    return {key for key, values in ledger.values(session, sealed) if entries.get(key) != row_hash(values)}
+
+
 def _removal_text(removal_id: str, ledger: str, row_keys: Sequence[str]) -> str:
     return entries_text([(removal_id, ledger), *((key, "removed") for key in row_keys)])
 

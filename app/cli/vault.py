@@ -156,3 +156,9 @@ def prune_store(
         f"{'would remove' if dry_run else 'removed'} {gone.claim_files} claim files and {gone.reply_files} payer files "
         f"({gone.bytes / 1e6:.1f} MB), {gone.access_records} access records"
     )
+    if gone.differing:
+        named = ", ".join(gone.differing[:20])
+        sys.exit(
+            f"cart-encounter: {len(gone.differing)} access records are not what was sealed and stay as evidence: {named}; "
+            "run `cart-encounter verify --ledger audit`"
+        )

@@ -12,6 +12,7 @@ from sqlmodel import SQLModel, func, select
 from domain.rulebook import load
 from domain.rulebook.treatment_rows import Window
 from store.pruning import Pruned, prune
+from store.seals import BY_NAME, Signer, check, seal_batch
 from store.tables import AuditEntry, ClaimVersion, ReplyFile
 from store.vault import audit
 from tests.kit.claims import LATER, encounter_of, files, send
@@ -131,3 +132,23 @@ async def test_a_span_without_length_removes_nothing(r: Recorder, tmp_path: Path
             "operator",
         )
     assert len(files(r)) == 1
+
+
+async def test_a_record_that_is_not_what_was_sealed_is_kept_as_evidence(r: Recorder, tmp_path: Path) -> None:
+    db, keys = r.service.db, r.service.keys
+    with db.write() as session:
+        for caller in ("one", "two", "three"):
+            audit(session, caller, "encounters", "(list)", "read", NOW)
+    while seal_batch(db, keys, BY_NAME["audit"], NOW):
+        pass
+    with db.write() as session:
+        changed = session.exec(select(AuditEntry).where(AuditEntry.actor == "two")).one()
+        changed.outcome = "denied"
+    gone = pruned(r, tmp_path / "inbox", NOW + span(r, "keep_access_records") + timedelta(days=1))
+    assert gone.differing == (changed.audit_id,)
+    assert gone.access_records >= 2
+    with db.read() as session:
+        left = session.exec(select(AuditEntry).where(AuditEntry.action == "encounters")).all()
+        faults = check(session, BY_NAME["audit"], Signer(keys).public).faults
+    assert [row.actor for row in left] == ["two"]
+    assert [fault.key for fault in faults] == [changed.audit_id]
