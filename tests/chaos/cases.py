@@ -31,7 +31,7 @@ from tests.chaos.world import World, new_world
 from tests.kit.databases import sqlite_template
 
 BEGIN = datetime(2026, 1, 2, 12, tzinfo=UTC)
-MEMORY = Path("/dev/shm")  # noqa: S108 fast, and gone with the machine
+MEMORY = Path("/dev/shm")
 SIZE = b"size=24m"
 
 
@@ -210,7 +210,7 @@ class Stage:
         os.waitpid(child, 0)
         if not body:
             raise RuntimeError("the process of the case died")
-        answer = pickle.loads(body)  # noqa: S301 of our own process
+        answer = pickle.loads(body)
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -30,8 +30,22 @@ LASTS = 0.2
 BALLAST = ".ballast"
 MS_RDONLY, MS_REMOUNT, MS_BIND, MNT_DETACH = 1, 32, 4096, 2
 EVERYWHERE = frozenset(
-    ("begins", "await", "begin", "read", "write", "commit", "committed", "file", "filed", "fsync", "fsynced", "call")
-    + ("called", "ends")
+    (
+        "begins",
+        "await",
+        "begin",
+        "read",
+        "write",
+        "commit",
+        "committed",
+        "file",
+        "filed",
+        "fsync",
+        "fsynced",
+        "call",
+        "called",
+        "ends",
+    )
 )
 DATABASE = frozenset({"begin", "read", "write", "commit"})
 FILES = frozenset({"file", "filed", "fsync", "fsynced"})
@@ -278,7 +292,12 @@ KINDS = {
         ),
         Kind("cancelled", frozenset({"await"}), _raises(asyncio.CancelledError), "a task is cancelled at an await"),
         Kind("database error", DATABASE, _raises(_disk), "a statement or a commit fails, the connection is useless"),
-        Kind("commit's answer lost", frozenset({"committed"}), _raises(_disk), "the commit took place and reports failure"),
+        Kind(
+            "commit's answer lost",
+            frozenset({"committed"}),
+            _raises(_disk),
+            "the commit took place and reports failure",
+        ),
         Kind("write lock held", frozenset({"begins", "begin"}), _locked, "another process holds the write lock"),
         Kind("disk full", EVERYWHERE, _full, "the file system of the data directory has no space", root=True),
         Kind("read-only directory", EVERYWHERE, _read_only, "outbox and inbox are read-only", root=True),
@@ -296,9 +315,15 @@ KINDS = {
         Kind("clock jumps", frozenset({"begins"}), _clock, "the process's clock is hours ahead or behind", POSTS),
         Kind("Temporal's clock jumps", frozenset({"ends"}), _server_clock, "workflow time is hours ahead, then back"),
         Kind("alert destination away", frozenset({"begins"}), _destination("away"), "refuses", ("act deliver_alerts",)),
-        Kind("alert destination hangs", frozenset({"begins"}), _destination("hangs"), "no end", ("act deliver_alerts",)),
         Kind(
-            "alert answer lost", frozenset({"begins"}), _destination("lost"), "takes it and dies", ("act deliver_alerts",)
+            "alert destination hangs", frozenset({"begins"}), _destination("hangs"), "no end", ("act deliver_alerts",)
+        ),
+        Kind(
+            "alert answer lost",
+            frozenset({"begins"}),
+            _destination("lost"),
+            "takes it and dies",
+            ("act deliver_alerts",),
         ),
         Kind("payer file in halves", frozenset({"begins"}), _half_a_file, "seen while it is written", ("sweep",)),
     )

@@ -20,7 +20,17 @@ from store.chain import records_in_effect
 from store.engine import Database
 from store.keys import Keyring
 from store.queries.custody import chain_links
-from store.tables import AlertRecord, ClaimVersion, Encounter, EncounterEvent, Inbox, Quarantine, ReplyFile, Transmission
+from store.tables import (
+    AlertRecord,
+    ClaimVersion,
+    CustodyRecord,
+    Encounter,
+    EncounterEvent,
+    Inbox,
+    Quarantine,
+    ReplyFile,
+    Transmission,
+)
 from workflows.names import claim_workflow_id
 
 GONE = ("withdrawn", "superseded", "voided")
@@ -45,26 +55,17 @@ def outcome(db: Database, keys: Keyring, outbox: Path) -> dict[str, Any]:
         undelivered = session.exec(select(EncounterEvent).where(col(EncounterEvent.delivered_at).is_(None))).all()
         waiting = Counter(row.state for row in session.exec(select(Quarantine)))
         replies = session.exec(select(ReplyFile)).all()
-        custody = [
-            [(one.kind, one.occurred.isoformat(), one.content) for one in records_in_effect(chain_links(session, e.encounter_id))]
-            for e in encounters
-        ]
+        custody = [custody_shown(records_in_effect(chain_links(session, one.encounter_id))) for one in encounters]
     return {
         "events": dict(sorted(types.items())),
         "not delivered": len(undelivered),
         "quarantine": dict(sorted(waiting.items())),
         "payer files": (len(replies), sum(1 for one in replies if one.moved_at)),
-        "encounters": [_shown(one) for one in encounters],
+        "encounters": [encounter_shown(one) for one in encounters],
         "open alerts": sorted((one.kind, one.key) for one in alerts if one.state != "resolved"),
         "alerts": sorted({(one.kind, one.key) for one in alerts}),
-        "custody": [_without_seals(chain) for chain in custody],
-        "claims": {
-            f"{row.letter}/{row.ordinal}": (
-                row.state, row.frequency, row.payer, str(row.total), _billed(row.document), _status(row.standing)
-            )
-            for row in rows
-            if row.state not in GONE
-        },
+        "custody": custody,
+        "claims": claim_shown(rows),
         "versions": sorted((row.letter, row.ordinal, row.frequency) for row in rows if row.frequency != "1"),
         "files": sorted(
             (one.mode, one.payer, f"{one.receiver_id}-{one.interchange:09d}.x12", one.control_number, one.letter)
@@ -81,7 +82,7 @@ def outcome(db: Database, keys: Keyring, outbox: Path) -> dict[str, Any]:
     }
 
 
-def _shown(row: Encounter) -> dict[str, Any]:
+def encounter_shown(row: Encounter) -> dict[str, Any]:
     return {
         "stage": row.stage,
         "status": row.status,
@@ -91,8 +92,28 @@ def _shown(row: Encounter) -> dict[str, Any]:
     }
 
 
-def _without_seals(chain: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    return sorted((kind if kind != "correction" else "record", at, _content(text)) for kind, at, text in chain)
+def claim_shown(rows: Iterable[ClaimVersion]) -> dict[str, Any]:
+    """The current content of each claim."""
+    return {
+        f"{row.letter}/{row.ordinal}": (
+            row.state,
+            row.frequency,
+            row.payer,
+            str(row.total),
+            _billed(row.document),
+            _status(row.standing),
+        )
+        for row in rows
+        if row.state not in GONE
+    }
+
+
+def custody_shown(links: Iterable[CustodyRecord]) -> list[tuple[str, str, str]]:
+    """The records in effect; a record and its correction are the same content."""
+    return sorted(
+        (link.kind if link.kind != "correction" else "record", link.occurred.isoformat(), _content(link.content))
+        for link in links
+    )
 
 
 def _content(text: str) -> str:
@@ -127,6 +148,7 @@ class Filed:
     frequency: str
     refers_to: str
     member: str
+    record: str = ""
 
     @property
     def content(self) -> tuple[str, ...]:
@@ -148,6 +170,10 @@ def filed(outbox: Path) -> list[Filed]:
     return found
 
 
+REFERENCES = {"F8": "refers_to", "EA": "record"}
+"""The payer's number of the claim that is replaced or voided; the patient's record number."""
+
+
 def _claims(text: str, place: str, name: str) -> list[Filed]:
     header: dict[str, str] = {}
     found: list[dict[str, str]] = []
@@ -164,8 +190,8 @@ def _claims(text: str, place: str, name: str) -> list[Filed]:
             facility, _, frequency = (segment.get_value(f"CLM05-{part}") for part in (1, 2, 3))
             claim = {"number": segment.get_value("CLM01"), "total": segment.get_value("CLM02"), "member": member}
             found.append({**claim, "facility": facility, "frequency": frequency, "refers_to": ""})
-        elif kind == "REF" and segment.get_value("REF01") == "F8" and found:
-            found[-1]["refers_to"] = segment.get_value("REF02")
+        elif kind == "REF" and segment.get_value("REF01") in REFERENCES and found:
+            found[-1][REFERENCES[segment.get_value("REF01")]] = segment.get_value("REF02")
     assert name == f"{header['receiver']}-{int(header['interchange']):09d}", f"{name} has the content of another file"
     return [Filed(place=place, **header, **one) for one in found]
 

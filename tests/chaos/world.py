@@ -436,9 +436,7 @@ class World:
         found["payers"] = sorted(one.content for one in claims)
         found["doubled"] = doubled(claims)
         found["delivered"] = sorted(set(self.pager.got))
-        found["not in the files"] = sorted(
-            set(row[3] for row in found["files"]) ^ set(one.number for one in claims)
-        )
+        found["not in the files"] = sorted({row[3] for row in found["files"]} ^ {one.number for one in claims})
         found["left drafts"] = sum(1 for path in (self.home / "outbox").rglob(".*") if path.is_file()) > 3
         found["without a workflow"] = self._without_a_workflow(found)
         return found
