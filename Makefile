@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check setup lint lock clean contract
+.PHONY: demo test check setup lint lock clean contract chaos
 
 demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the stack running
 	@$(BIN)/cart-encounter demo $(ARGS)
@@ -38,5 +38,8 @@ lock: ## requires uv; the lock file names no index
 contract: setup ## write docs/contract again from the models
 	@$(BIN)/python -m app.tools.contract
 
+chaos: setup ## seeded faults in lots, resumable (docs/reliability.md); SEED=, LOTS=1-20, ARGS=
+	@$(BIN)/python -m tests.chaos.lots $(if $(SEED),--seed $(SEED)) $(if $(LOTS),--lots $(LOTS)) $(ARGS)
+
 clean:
-	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) data build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -93,7 +93,10 @@ def one_case(text: str) -> int:
     with stages([case.story]) as ready:
         result = ready[case.story].run(case)
     print(result.label)
-    show(result) if result.wrong else print("as undisturbed;", "; ".join(result.failures[:5]))
+    if result.wrong:
+        show(result)
+    else:
+        print("as undisturbed;", "; ".join(result.failures[:5]))
     return bool(result.wrong)
 
 

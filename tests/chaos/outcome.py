@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -62,8 +63,8 @@ def outcome(db: Database, keys: Keyring, outbox: Path) -> dict[str, Any]:
         "quarantine": dict(sorted(waiting.items())),
         "payer files": (len(replies), sum(1 for one in replies if one.moved_at)),
         "encounters": [encounter_shown(one) for one in encounters],
-        "open alerts": sorted((one.kind, one.key) for one in alerts if one.state != "resolved"),
-        "alerts": sorted({(one.kind, one.key) for one in alerts}),
+        "open alerts": alerts_shown(one for one in alerts if one.state != "resolved"),
+        "alerts": sorted(set(alerts_shown(alerts))),
         "custody": custody,
         "claims": claim_shown(rows),
         "versions": sorted((row.letter, row.ordinal, row.frequency) for row in rows if row.frequency != "1"),
@@ -90,6 +91,11 @@ def encounter_shown(row: Encounter) -> dict[str, Any]:
         "holds": sorted(hold["id"] for hold in row.view["holds"]),
         "gates": {gate["stage"]: gate["open"] for gate in row.view["gates"]},
     }
+
+
+def alerts_shown(alerts: Iterable[AlertRecord]) -> list[tuple[str, str]]:
+    """Kind and key; the event that a key names has another id in every run."""
+    return sorted((one.kind, re.sub(r"(evt|enc|qua)_[a-z0-9]+", r"\1", one.key)) for one in alerts)
 
 
 def claim_shown(rows: Iterable[ClaimVersion]) -> dict[str, Any]:
@@ -225,4 +231,4 @@ def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return text if len(text) < 600 else text[:600] + "…"
+    return text if len(text) < 4000 else text[:4000] + "…"

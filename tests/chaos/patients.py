@@ -96,14 +96,13 @@ class Patient(threading.Thread):
         found: dict[str, Any] = self.until(there, f"{letter} version {version} is {state}")
         return found
 
-    def answer(self, claim: dict[str, Any], sample: str, payer_number: str = "") -> None:
+    def answer(self, claim: dict[str, Any], sample: str) -> None:
         """A payer's file, whole, in the inbox directory."""
         text = (SAMPLES / sample).read_text().replace("@CLAIM@", claim["control_number"])
         head = text[:106]
         number = head.split("*")[13]
         text = text.replace(number, f"{next(INTERCHANGES):09d}").replace("*0*T*:~", "*0*P*:~")
-        if payer_number:
-            text = text.replace("2260000000007", payer_number)
+        text = text.replace("2260000000007", f"226{self.number:010d}")
         text = text.replace("EFT0000007", f"EFT{next(INTERCHANGES):07d}")
         inbox = self.on.data / "inbox"
         name = f"{self.number}-{claim['control_number']}-{sample}"
@@ -163,7 +162,7 @@ def denied(patient: Patient) -> None:
 
 def replaced(patient: Patient) -> None:
     claim = patient.reaches("C", "transmitted")
-    patient.answer(claim, "accepted.277ca.x12", f"PAYER{patient.number:04d}")
+    patient.answer(claim, "accepted.277ca.x12")
     patient.reaches("C", "acknowledged")
     charge = patient.last_charge()
     patient.corrected(charge, 1, replacement={**charge["data"], "amount": "101.00"})
@@ -182,7 +181,7 @@ def rejected(patient: Patient) -> None:
 
 def voided(patient: Patient) -> None:
     claim = patient.reaches("A", "transmitted")
-    patient.answer(claim, "accepted.277ca.x12", f"PAYER{patient.number:04d}")
+    patient.answer(claim, "accepted.277ca.x12")
     patient.reaches("A", "acknowledged")
     patient.corrected(patient.first("cart.apheresis.completed"), 1, retract=True)
     patient.reaches("A", "voided", 2)

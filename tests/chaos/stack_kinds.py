@@ -111,7 +111,7 @@ def _holding(on: Installation) -> Iterator[None]:
         return
     with psycopg.connect(on.database.replace("+psycopg", "")) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (INBOX_LOCK,))
-        connection.execute("LOCK TABLE claim_versions, encounters IN SHARE ROW EXCLUSIVE MODE")
+        connection.execute("LOCK TABLE claims, encounters IN SHARE ROW EXCLUSIVE MODE")
         yield
         connection.rollback()
 

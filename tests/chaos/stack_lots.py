@@ -23,6 +23,7 @@ from store.chain import records_in_effect
 from store.engine import Database
 from store.queries.custody import chain_links
 from store.tables import (
+    NOTICES,
     AlertDelivery,
     AlertRecord,
     ClaimVersion,
@@ -35,7 +36,7 @@ from store.tables import (
 )
 from tests.chaos.cases import may_mount
 from tests.chaos.installations import Embedded, Installation, Separate
-from tests.chaos.outcome import Filed, claim_shown, custody_shown, doubled, encounter_shown, filed
+from tests.chaos.outcome import Filed, alerts_shown, claim_shown, custody_shown, doubled, encounter_shown, filed
 from tests.chaos.patients import ALL_STORIES, PATIENCE, Patient
 from tests.chaos.stack_kinds import STACK_KINDS, StackKind
 from tests.kit.waiting import eventually
@@ -186,8 +187,8 @@ def shown_of(db: Database, claims: list[Filed], patient: Patient) -> dict[str, A
     own = [one for one in claims if one.number in numbers]
     return {
         "encounter": encounter_shown(row),
-        "events": dict(sorted(Counter(events).items())),
-        "open alerts": sorted((one.kind, one.key) for one in alerts if one.state != "resolved"),
+        "events": dict(sorted(Counter(one for one in events if one not in NOTICES).items())),
+        "open alerts": alerts_shown(one for one in alerts if one.state != "resolved"),
         "custody": [(kind, at) for kind, at, _ in custody_shown(links)],
         "claims": claim_shown(versions),
         "payers": sorted(one.content for one in own),
@@ -220,7 +221,7 @@ def whole(on: Installation, db: Database, claims: list[Filed], patients: list[Pa
         owners.setdefault(one.record, set()).add(sent.get(one.number, ""))
     wrong += [f"files of one patient belong to {len(found)} encounters" for found in owners.values() if len(found) > 1]
     left = [path.name for path in (on.data / "inbox").iterdir() if path.is_file()] if replies else []
-    wrong += [f"{len(left)} payer files were not taken in"] if left else []
+    wrong += [f"{len(left)} payer files were not imported"] if left else []
     kinds = {kind for _, kind in on.pager.got}
     wrong += [f"open and not delivered: {kind}" for kind in sorted(set(reported) - kinds)]
     wrong += [f"given up: a message about {one.change}" for one in dead]
