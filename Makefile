@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check setup lint lock clean contract chaos
+.PHONY: demo test check setup lint lock clean contract chaos notice sbom audit
 
 demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the stack running
 	@$(BIN)/cart-encounter demo $(ARGS)
@@ -40,6 +40,15 @@ contract: setup ## write docs/contract again from the models
 
 chaos: setup ## seeded faults in lots, resumable (docs/reliability.md); SEED=, LOTS=1-20, ARGS=
 	@$(BIN)/python -m tests.chaos.lots $(if $(SEED),--seed $(SEED)) $(if $(LOTS),--lots $(LOTS)) $(ARGS)
+
+notice: setup ## write NOTICE again from the lock of the image
+	@$(BIN)/python -m deploy.supply_chain.notice
+
+sbom: setup ## write the bill of materials (CycloneDX) to dist/
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m deploy.supply_chain.sbom
+
+audit: setup ## known advisories of the locked packages; needs a network. 0 none, 1 some, 3 the service did not answer
+	@$(BIN)/python -m deploy.supply_chain.audit
 
 clean:
 	rm -rf $(VENV) data build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities.billing import transmit
 from activities.billing.render import CannotRender, ClaimFiles, load_files
+from activities.billing.sent_before import SentBefore
 from activities.decisions import DecisionService
 from domain.billing.submission.model import UNCHANGED, Due, NotDue, State, Wanted
 from domain.billing.submission.next_step import Step, next_step
@@ -22,12 +23,16 @@ from store import batches, claims
 from store.alerts import reconcile_alerts
 from store.engine import Session
 from store.facts import EncounterFacts, load_own
+from store.sending import Sending
 from store.tables import Batch, Encounter, Transmission
 from workflows.messages import ClaimBuilt, ClaimFollowUp, ClaimMoment, ClaimQuestion
 
 TRANSMITTED = Metric("cart_claims_transmitted_total", "Claim files written to the outbox, by letter.", ["letter"])
 CLAIMS_BUILT = Metric("cart_claims_built_total", "Claim builds, by letter and resulting state.", ["letter", "state"])
 UNSENDABLE = Metric("cart_claims_unsendable_total", "Failed attempts to transmit a claim, by letter.", ["letter"])
+SENDING_HELD = "sending is held: outbox and database contradict each other (`cart-encounter reconcile`)"
+HELD_AGAIN = timedelta(minutes=30)
+"""The time until a claim is looked at again while sending is held."""
 NOTHING = ClaimFollowUp(state=State.WITHDRAWN, version=0, settled=True)
 
 
@@ -50,6 +55,7 @@ class ClaimActivities:
 
     def __init__(self, service: DecisionService, outbox: Path) -> None:
         self.service, self.outbox = service, outbox
+        self.sending = Sending(service.db, service.keys, outbox)
 
     @property
     def all(self) -> list[Any]:
@@ -64,12 +70,14 @@ class ClaimActivities:
         wanted: Due | NotDue = NotDue(question.up_to_sequence, question.now)
         if found is not None and found.ready:
             wanted = Due(found, question.up_to_sequence, question.now)
+        numbered = self._compared(question.now)
         with self.service.db.write() as session:
+            numbered = numbered and not self.sending.held(session)
             files = self._locked(session, _key(question), facts)
             latest = current(files.versions)
             if latest is None or not _answered_later(latest, question):
                 step = self._next(files, wanted, question.now)
-                latest = current(claims.save(session, _key(question), files.versions, step.versions))
+                latest = current(claims.save(session, _key(question), files.versions, step.versions, numbered=numbered))
         built = _built(latest)
         CLAIMS_BUILT.labels(letter=question.letter, state=built.state).inc()
         return built
@@ -83,20 +91,51 @@ class ClaimActivities:
         """Send the current version, if its time has come; return the state of the claim then."""
         facts: EncounterFacts | None = None
         try:
+            self.sending.ready(moment.now)
+        except OSError as error:
+            self._follow(moment, facts, f"the outbox cannot be read ({error.strerror}); it is tried again")
+            raise
+        try:
             with self.service.db.write() as session:
-                stepped = self._step(session, moment)
+                if self.sending.held(session):
+                    return self._held(session, moment)
+                stepped = self._step(session, moment, numbered=True)
                 facts = stepped.files.facts
                 out = None if stepped.late else self._outgoing(session, moment, stepped)
                 if out is None:
                     return self._reported(session, moment, stepped)
+        except SentBefore as error:
+            shown = self._follow(moment, facts, str(error))
+            due = min(filter(None, (shown.due, moment.now + HELD_AGAIN)))
+            return shown.model_copy(update={"send": False, "settled": False, "due": due})
         except (CannotRender, NoRule) as error:
             UNSENDABLE.labels(letter=moment.letter).inc()
             return self._follow(moment, facts, str(error))
         return self._sent(moment, facts, out)
 
+    def _compared(self, now: datetime) -> bool:
+        """Compare outbox and database before the first number; False where the outbox cannot be read."""
+        try:
+            self.sending.ready(now)
+        except OSError:
+            return False
+        return True
+
+    def _held(self, session: Session, moment: ClaimMoment) -> ClaimFollowUp:
+        """The claim as it is while all sending is held: it says so, and is looked at again soon."""
+        stepped = self._step(session, moment)
+        shown = self._reported(session, moment, stepped)
+        latest = stepped.current
+        if latest is None or stepped.late or not shown.send:
+            return shown
+        due = moment.now + HELD_AGAIN
+        waiting = replace(latest, status=replace(latest.status, next_title=SENDING_HELD, next_due=due))
+        claims.save(session, _key(moment), (latest,), (waiting,), numbered=False)
+        return shown.model_copy(update={"send": False, "settled": False, "due": due, "due_title": SENDING_HELD})
+
     def _sent(self, moment: ClaimMoment, facts: EncounterFacts, out: transmit.Outgoing) -> ClaimFollowUp:
         try:
-            sent = transmit.write(self.service.db, self._loader(moment, facts), self.outbox, out, moment.now)
+            sent = transmit.write(self.sending, self._loader(moment, facts), out, moment.now)
         except OSError as error:  # retried until there is room; a biller should know of it before filing ends
             self._follow(moment, facts, f"the outbox cannot be written ({error.strerror}); it is tried again")
             raise
@@ -108,7 +147,7 @@ class ClaimActivities:
         """Return the file to write now: of a batch, of a version that has its number, or of one that gets it now."""
         batched = batches.unwritten(session, _key(moment))
         if batched is not None:
-            return transmit.again(session, stepped.files, batched[0])
+            return transmit.again(session, stepped.files, batched[0], self.sending)
         version = stepped.current
         if version is None or (version.sent is None and not stepped.step.send):
             return None
@@ -116,13 +155,17 @@ class ClaimActivities:
             return transmit.number(session, stepped.files, _key(moment), version, stepped.step.names, moment.now)
         if version.sent.written:
             return None
-        return transmit.again(session, stepped.files, session.get_one(Transmission, (*_key(moment), version.number)))
+        sent = session.get_one(Transmission, (*_key(moment), version.number))
+        return transmit.again(session, stepped.files, sent, self.sending)
 
     def _follow(
         self, moment: ClaimMoment, facts: EncounterFacts | None = None, obstacle: str | None = None
     ) -> ClaimFollowUp:
+        numbered = self._compared(moment.now)
         with self.service.db.write() as session:
-            return self._reported(session, moment, self._step(session, moment, facts, obstacle))
+            numbered = numbered and not self.sending.held(session)
+            stepped = self._step(session, moment, facts, obstacle, numbered=numbered)
+            return self._reported(session, moment, stepped)
 
     def _step(
         self,
@@ -130,6 +173,8 @@ class ClaimActivities:
         moment: ClaimMoment,
         facts: EncounterFacts | None = None,
         obstacle: str | None = None,
+        *,
+        numbered: bool = False,
     ) -> Stepped:
         """Return the step without a new decision, saved unless a newer one of the same run was."""
         files = self._locked(session, _key(moment), facts)
@@ -143,7 +188,7 @@ class ClaimActivities:
             return Stepped(files, step, late=True)
         followed = replace(latest, status=replace(latest.status, followed_at=moment.now, run=run))
         after = tuple(followed if one is latest else one for one in step.versions)
-        saved = claims.save(session, _key(moment), files.versions, after)
+        saved = claims.save(session, _key(moment), files.versions, after, numbered=numbered)
         return Stepped(replace(files, versions=saved), step, late=False)
 
     def _reported(self, session: Session, moment: ClaimMoment, stepped: Stepped) -> ClaimFollowUp:

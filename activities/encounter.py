@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +16,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from activities.decisions import DecisionService, claim_marks
-from activities.encounter_plan import plan_of, with_obsolete_claims, with_replies
+from activities.encounter_plan import plan_of, undecided_plan, with_obsolete_claims, with_replies
 from activities.encounter_view import view_of
 from domain.decision.model import Decision
 from store import encounters
@@ -26,13 +30,26 @@ from workflows.messages import (
     ClaimIntent,
     ClaimQuestion,
     ClaimStart,
+    DecisionQuestion,
     Plan,
     Question,
 )
 from workflows.names import CLAIM_SIGNAL, CLAIM_TYPE, TASK_QUEUE, claim_workflow_id
 
 DECISIONS = Metric("cart_decisions_total", "Decisions, by resulting stage.", ["stage"])
+UNDECIDED = Metric("cart_decisions_failed_total", "Decisions that failed and are retried as a pending activity.")
 ALERTS = Metric("cart_alert_changes_total", "Alerts opened and resolved.", ["change"])
+
+DECISION_THREADS = 4
+"""Decisions at once in a worker."""
+
+PAUSES = (0.25, 1.0)
+"""Seconds before the second and the third try of a decision."""
+
+DECISION_SECONDS = 25.0
+"""Longest time for all tries; less than the workflow's time limit for `decide`, which must not fail."""
+
+log = logging.getLogger("activities.encounter")
 
 
 class EncounterActivities:
@@ -40,6 +57,7 @@ class EncounterActivities:
 
     def __init__(self, service: DecisionService, client: Client) -> None:
         self.service, self.store, self.client = service, service.store, client
+        self._deciding = ThreadPoolExecutor(DECISION_THREADS, thread_name_prefix="decision")
 
     @property
     def all(self) -> list[Any]:
@@ -53,7 +71,37 @@ class EncounterActivities:
         ]
 
     @activity.defn(name="decide")
-    def decide(self, question: Question) -> Plan:
+    async def decide(self, question: DecisionQuestion) -> Plan:
+        """Return the plan of the decision; after a few failed tries a plan that asks for the decision again.
+
+        It never fails: a local activity that is retried for hours writes history until the server ends the run.
+        """
+        try:
+            return await asyncio.wait_for(self._tried(question), DECISION_SECONDS)
+        except Exception:
+            log.exception("encounter.undecided", extra={"facts": {"sequence": question.up_to_sequence}})
+            UNDECIDED.inc()
+            return undecided_plan(question)
+
+    async def _tried(self, question: DecisionQuestion) -> Plan:
+        for pause in PAUSES:
+            try:
+                return await self._in_thread(question)
+            except Exception:  # noqa: BLE001 the last try reports
+                await asyncio.sleep(pause)
+        return await self._in_thread(question)
+
+    async def _in_thread(self, question: DecisionQuestion) -> Plan:
+        """Decide in a thread of decisions: a database that does not answer holds these threads, and no other activity."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._deciding, context.run, self.plan, question)
+
+    def plan(self, question: Question) -> Plan:
+        """Return the plan of the decision.
+
+        Raises:
+            RulebookError, SiteError, NoRule, DatabaseError: among others, a file or the database cannot be read.
+        """
         encounter, sequence = question.encounter, question.up_to_sequence
         with self.store.read() as unit:
             own = unit.facts(encounter)
@@ -74,6 +122,9 @@ class EncounterActivities:
 
     @activity.defn(name="raise_alerts")
     def raise_alerts(self, question: Question) -> None:
+        if question.undecided:
+            self._decidable(question)
+            return
         decision = self.service.answer(question)
         opened = resolved = 0
         with self._carrying_out(question) as unit:
@@ -84,6 +135,8 @@ class EncounterActivities:
 
     @activity.defn(name="show_encounter")
     def show_encounter(self, question: Question) -> None:
+        if question.undecided:
+            return  # nothing was decided that could be shown
         decision = self.service.answer(question)
         due = decision.next_deadline
         with self._carrying_out(question) as unit:
@@ -103,6 +156,19 @@ class EncounterActivities:
                     rulebook_digest=decision.rulebook_digest,
                     view=view_of(decision),
                 )
+
+    def _decidable(self, question: Question) -> None:
+        """Return once a decision is possible: on these facts, or because there are newer ones, such as a correction.
+
+        Raises:
+            Exception: that of the decision, which fails still.
+        """
+        try:
+            self.plan(question)
+        except Exception:
+            with self.store.read() as unit:
+                if encounters.last_sequence(unit.session, question.encounter) <= question.up_to_sequence:
+                    raise
 
     @contextmanager
     def _carrying_out(self, question: Question) -> Iterator[Unit | None]:

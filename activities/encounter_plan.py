@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from domain.alerts.model import Alert
 from domain.custody.entries import CustodyEntry
@@ -13,6 +14,7 @@ from workflows.messages import (
     AlertIntent,
     ClaimIntent,
     Closure,
+    DecisionQuestion,
     Plan,
     Question,
 )
@@ -45,6 +47,62 @@ def plan_of(decision: Decision, question: Question) -> Plan:
         details=details_of(decision),
         rulebook_digest=decision.rulebook_digest,
         closure=Closure(outcome=decision.outcome.value, at=question.now) if closed and decision.outcome else None,
+    )
+
+
+UNDECIDED = "undecided"
+"""Stage of an encounter without any decision yet."""
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
+
+
+def undecided_plan(question: DecisionQuestion) -> Plan:
+    """Return the plan of a decision that failed: it repeats what is shown and done, so that nothing wrong follows.
+
+    Its alerts differ from all before, so the workflow calls `raise_alerts`, which waits until a decision succeeds. The
+    deadline is at once, for the new decision; after several failures in a row it is later each time.
+    """
+    carried, failures = question.carried, question.carried.failures
+    pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE) if failures else timedelta(0)
+    known = carried.plan or _nothing_decided(question)
+    claims = ((*key.split("/"), content) for key, content in sorted(carried.claims.items()) if content)
+    alert = AlertIntent(key=f"undecided {question.now.isoformat()}", severity="critical", since=question.now)
+    return known.model_copy(
+        update={
+            "undecided": True,
+            "sequence": question.up_to_sequence,
+            "decided_at": question.now,
+            "alerts": (*known.alerts, alert),
+            "claims": tuple(
+                ClaimIntent(letter=letter, ordinal=int(n), content=content) for letter, n, content in claims
+            ),
+            "custody_content": carried.custody,
+            "deadline": question.now + pause,
+            "deadline_title": "decide again",
+            "details": f"**The decision on facts 1-{question.up_to_sequence} fails**, since {question.now:%Y-%m-%d %H:%M} UTC. "
+            f"Cause and next step: pending activity `raise_alerts`. Last decision:\n\n{known.details}",
+            "closure": None,
+        }
+    )
+
+
+def _nothing_decided(question: DecisionQuestion) -> Plan:
+    return Plan(
+        sequence=0,
+        decided_at=question.now,
+        stage=UNDECIDED,
+        product="unknown",
+        payer_class="unknown",
+        holds=(),
+        hold_kinds=(),
+        alerts=(),
+        claims=(),
+        custody_content="",
+        deadline=None,
+        deadline_title=None,
+        details="none",
+        rulebook_digest="",
+        closure=None,
     )
 
 

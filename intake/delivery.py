@@ -2,6 +2,8 @@
 
 Events are durable before delivery, so nothing is lost while Temporal or this process is down: delivery resumes by
 itself. A repeated delivery is harmless, the update id is the event's key.
+
+Several gateways share the work by leases in the database. An encounter that takes no notes has a lane of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +20,11 @@ from datetime import UTC, datetime
 import structlog
 
 from intake.inbox import quarantine, retention
-from store import encounters, fhir
+from intake.lanes import RETRIES, Lanes, Place
+from store import delivery_leases, encounters, fhir
+from store.delivery_leases import LEASE, Claimed
 from store.engine import Database, serialize
+from store.installation import epoch_of
 from store.keys import Keyring
 from store.step_log import log_step
 from workflows.messages import Note
@@ -36,12 +43,22 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Encounter:
-    """Delivery of one encounter: whether it runs now, and how long it waits after a failure."""
+class _Delivery:
+    """One encounter under way.
 
-    running: bool = False
-    failures: int = 0
-    not_before: float = 0.0
+    Attributes:
+        failures: of its last tries.
+        until: end of its lease, by a clock that also runs while this process is frozen.
+        place: its place in one of the lanes, or the one it waits for.
+    """
+
+    failures: int
+    until: float
+    place: Place
+
+
+class LeaseEnded(RuntimeError):
+    """This process was too slow or frozen: another gateway may deliver the encounter now."""
 
 
 class Deliverer:
@@ -51,6 +68,7 @@ class Deliverer:
         deliver: sends a note to the encounter's workflow; any exception means "again later".
         keys: where given, waiting payer responses are tried again after claims were numbered, and retained messages
             are deleted when their time is over; checked twice a minute.
+        concurrency: encounters at once; those that turn out to be slow are not counted.
     """
 
     def __init__(
@@ -63,14 +81,17 @@ class Deliverer:
         poll_seconds: float = 2.0,
     ) -> None:
         self._db, self._deliver, self._keys = db, deliver, keys
-        self._slots = asyncio.Semaphore(concurrency)
+        self._holder = secrets.token_hex(8)
+        self._lanes, self._concurrency = Lanes(concurrency), concurrency
         self._poll_seconds = poll_seconds
-        self._encounters: dict[str, _Encounter] = {}
+        self._running: dict[str, _Delivery] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wanted = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._next_sweep = 0.0
+        self._next_sweep = self._renewed = 0.0
         self._numbers_seen: int | None = None
+        self.turned = time.monotonic()
+        """When it last looked for undelivered events, also in vain."""
 
     def wake(self) -> None:
         """Wake delivery for a new event; may be called from any thread."""
@@ -85,6 +106,7 @@ class Deliverer:
             while True:
                 self._wanted.clear()
                 await self._guarded_pass()
+                self.turned = time.monotonic()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wanted.wait(), self._poll_seconds)
         finally:
@@ -107,43 +129,71 @@ class Deliverer:
             log.warning("delivery.database_away", error=type(error).__name__)
 
     async def _pass(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for encounter in await asyncio.to_thread(self._undelivered):
-            state = self._encounters.setdefault(encounter, _Encounter())
-            if not state.running and state.not_before <= now:
-                state.running = True
-                task = asyncio.create_task(self._deliver_encounter(encounter, state))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+        await self._renew()
+        began = time.monotonic()
+        for one in await asyncio.to_thread(self._claimed):
+            place = self._lanes.place(fast=one.failures == 0)
+            delivery = _Delivery(one.failures, began + LEASE.total_seconds(), place)
+            self._running[one.encounter] = delivery
+            task = asyncio.create_task(self._deliver_encounter(one.encounter, delivery))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _deliver_encounter(self, encounter: str, state: _Encounter) -> None:
+    async def _renew(self) -> None:
+        """Extend the leases of what is under way, a few times in the life of one."""
+        began = time.monotonic()
+        if self._running and began - self._renewed > LEASE.total_seconds() / 4:
+            await asyncio.to_thread(self._in_lease, delivery_leases.renew)
+            self._renewed = began
+            for delivery in self._running.values():
+                if delivery.until > began:
+                    delivery.until = began + LEASE.total_seconds()
+
+    async def _deliver_encounter(self, encounter: str, delivery: _Delivery) -> None:
         try:
-            async with self._slots:
+            async with delivery.place:
                 while notes := await asyncio.to_thread(self._notes, encounter):
-                    await self._deliver_all(encounter, notes)
-            self._encounters.pop(encounter, None)
+                    last = len(notes) < BATCH
+                    await self._deliver_all(encounter, delivery, notes, last)
+                    if last:
+                        return
+                await asyncio.to_thread(self._in_lease, delivery_leases.release, encounter)
+        except LeaseEnded:
+            log.warning("delivery.lease_ended", encounter=encounter)
         except Exception as error:  # noqa: BLE001 the event is stored: deliver again later
-            state.failures += 1
-            state.not_before = asyncio.get_running_loop().time() + _pause(state.failures)
-            log.warning("delivery.failed", encounter=encounter, failures=state.failures, error=type(error).__name__)
+            failures = delivery.failures + 1
+            log.warning("delivery.failed", encounter=encounter, failures=failures, error=type(error).__name__)
+            with contextlib.suppress(Exception):  # the lease runs out by itself
+                pause = _pause(failures)
+                await asyncio.to_thread(self._in_lease, delivery_leases.give_back, encounter, failures, pause)
         finally:
-            state.running = False
+            self._running.pop(encounter, None)
+            # Another gateway may have stored an event meanwhile, and left it to the holder of the lease.
+            self._wanted.set()
 
-    async def _deliver_all(self, encounter: str, notes: list[Note]) -> None:
-        """Deliver and mark together, also when one fails or this process stops: an unmarked note is only delivered again."""
+    async def _deliver_all(self, encounter: str, delivery: _Delivery, notes: list[Note], last: bool) -> None:
+        """Deliver and mark together, also when one fails or this process stops: an unmarked note is only delivered again.
+
+        One that failed before is tried with a single note: until it answers, more would only add to its load.
+        """
         done: list[int] = []
         try:
-            for first in range(0, len(notes), TOGETHER):
-                some = notes[first : first + TOGETHER]
-                calls = (self._deliver(encounter, note) for note in some)
-                outcomes = await asyncio.gather(*calls, return_exceptions=True)
-                done += [n.sequence for n, failure in zip(some, outcomes, strict=True) if failure is None]
-                for failure in outcomes:
-                    if failure is not None:
-                        raise failure
+            while len(done) < len(notes):
+                if time.monotonic() > delivery.until:
+                    raise LeaseEnded
+                together = TOGETHER if done or not delivery.failures else 1
+                some = notes[len(done) : len(done) + together]
+                calls = [asyncio.ensure_future(self._deliver(encounter, note)) for note in some]
+                try:
+                    await delivery.place.over(calls)
+                finally:
+                    ended = [(note, call) for note, call in zip(some, calls, strict=True) if not call.cancelled()]
+                    done += [note.sequence for note, call in ended if call.exception() is None]
+                for call in calls:
+                    call.result()
         finally:
             if done:
-                await asyncio.to_thread(self._delivered, encounter, done)
+                await asyncio.to_thread(self._delivered, encounter, done, last and len(done) == len(notes))
 
     async def _sweep(self) -> None:
         """Tidy up twice a minute: new claim numbers and expired retention come without an event."""
@@ -160,12 +210,14 @@ class Deliverer:
         with self._db.read() as session:
             numbers = quarantine.claim_numbers(session)
             over = retention.something_expired(session, now) or fhir.something_over(session, now)
+            over = over or delivery_leases.left_over(session)
         if numbers == self._numbers_seen and not over:
             return False
         with self._db.write() as session:
             serialize(session)
             retention.let_go(session, now)
             fhir.let_go(session, now)
+            delivery_leases.remove_left_over(session)
             if numbers != self._numbers_seen:
                 quarantine.release_claims(session, keys, now)
         self._numbers_seen = numbers
@@ -175,14 +227,32 @@ class Deliverer:
         with self._db.read() as session:
             return encounters.with_undelivered_events(session)
 
+    def _claimed(self) -> list[Claimed]:
+        """Lease what there are places for, and as many again: a place that becomes free is used at once."""
+        under_way = list(self._running.values())
+        steady = 2 * self._concurrency - sum(one.place.fast for one in under_way)
+        failed = RETRIES - sum(bool(one.failures) for one in under_way)
+        with self._db.read() as session:
+            if not delivery_leases.waiting(session, self._holder, steady, failed, list(self._running)):
+                return []
+        with self._db.write() as session:
+            return delivery_leases.claim(session, self._holder, steady, failed, list(self._running))
+
+    def _in_lease(self, change: Callable[..., None], *arguments: object) -> None:
+        with self._db.write() as session:
+            change(session, self._holder, *arguments)
+
     def _notes(self, encounter: str) -> list[Note]:
         with self._db.read() as session:
             rows = encounters.undelivered_events(session, encounter, BATCH)
-        return [Note(key=row.note_key, type=row.type, sequence=row.sequence) for row in rows]
+            epoch = epoch_of(session)
+        return [Note(key=row.note_key, type=row.type, sequence=row.sequence, epoch=epoch) for row in rows]
 
-    def _delivered(self, encounter: str, sequences: list[int]) -> None:
+    def _delivered(self, encounter: str, sequences: list[int], last: bool) -> None:
         with self._db.write() as session:
             noted = encounters.mark_delivered(session, encounter, sequences, datetime.now(UTC))
+            if last:
+                delivery_leases.release(session, self._holder, encounter)
         for event, sequence in noted:
             log_step("event.noted", event_id=event, encounter=encounter, sequence=sequence)
 
@@ -191,6 +261,8 @@ class Deliverer:
             task.cancel()
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            with contextlib.suppress(Exception):  # the leases run out by themselves
+                await asyncio.to_thread(self._in_lease, delivery_leases.release_all)
 
 
 def _pause(failures: int) -> float:

@@ -15,6 +15,11 @@ from workflows.names import ENCOUNTER_TYPE, TASK_QUEUE, encounter_workflow_id
 CALL_TIMEOUT = timedelta(seconds=5)
 HEALTH_TIMEOUT = timedelta(seconds=2)
 
+OF_AN_EARLIER_RUN = ("of an earlier run",)
+"""A run that follows an ended one does not know what it left open: its first decision reconciles the alerts."""
+
+SUMMARY = "CAR-T encounter: one patient, one product"
+
 Connect = Callable[[], Awaitable[Client]]
 
 
@@ -38,21 +43,41 @@ class WorkflowClient:
         client = await self._connected()
         start: WithStartWorkflowOperation[Any, Receipt] = WithStartWorkflowOperation(
             ENCOUNTER_TYPE,
-            # A run that follows a closed one does not know what it left open: its first decision reconciles the alerts.
-            EncounterStart(encounter=encounter_id, carried_alerts=("of an earlier run",)),
+            EncounterStart(encounter=encounter_id, carried_alerts=OF_AN_EARLIER_RUN, epoch=note.epoch),
             id=encounter_workflow_id(encounter_id),
             task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            static_summary="CAR-T encounter: one patient, one product",
-            static_details=f"The board shows it under `/encounters/{encounter_id}`, with holds, alerts, claims and custody.",
+            static_summary=SUMMARY,
+            static_details=_details(encounter_id),
         )
         await client.execute_update_with_start_workflow(
             note.type,
             note,
-            id=note.key,
+            id=note.update_id,
             start_workflow_operation=start,
             result_type=Receipt,
+            rpc_timeout=CALL_TIMEOUT,
+        )
+
+    async def start_again(self, encounter_id: str, up_to_sequence: int, epoch: int) -> None:
+        """Start an encounter that does not run, on its facts up to a sequence; one that runs is left alone.
+
+        A delivery does not do that for a run that ended and is kept: it answers a known update id with the old receipt.
+
+        Raises:
+            temporalio.service.RPCError and its like: Temporal is down.
+        """
+        client = await self._connected()
+        await client.start_workflow(
+            ENCOUNTER_TYPE,
+            EncounterStart(encounter=encounter_id, noted=up_to_sequence, carried_alerts=OF_AN_EARLIER_RUN, epoch=epoch),
+            id=encounter_workflow_id(encounter_id),
+            task_queue=TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary=SUMMARY,
+            static_details=_details(encounter_id),
             rpc_timeout=CALL_TIMEOUT,
         )
 
@@ -69,3 +94,7 @@ class WorkflowClient:
             assert self._connect is not None
             self._client = await self._connect()
         return self._client
+
+
+def _details(encounter_id: str) -> str:
+    return f"The board shows it under `/encounters/{encounter_id}`, with holds, alerts, claims and custody."

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, func, select
 
-from store.claims import ClaimKey, next_count
-from store.engine import insert_once
+from store.claims import ClaimKey, begin_counter, next_count
 from store.tables import Batch, Counter, Transmission
 
 
@@ -86,7 +85,7 @@ def _in(batch: Batch) -> tuple[bool, bool, bool]:
 def _lock(session: Session, counter: str) -> None:
     query = select(Counter).where(Counter.name == counter).with_for_update()
     if session.exec(query).first() is None:  # the first claim to this receiver
-        insert_once(session, Counter, name=counter, value=0)
+        begin_counter(session, counter)
         session.exec(query).one()
 
 

@@ -17,8 +17,9 @@ from sqlmodel import Session, col, select
 
 from domain.billing.model import Claim, Line
 from domain.billing.submission.model import OUT_OF_USE, VOID, State
-from domain.billing.submission.versions import ClaimStatus, ClaimVersion, Parties, RebillAfterVoid, SentFile
+from domain.billing.submission.versions import ClaimStatus, ClaimVersion, Parties, RebillAfterVoid, SentFile, current
 from store.engine import insert_once
+from store.installation import NumbersExhausted, epoch_of, size_of
 from store.tables import CONTROL_COUNTER, ClaimLine, Counter, Transmission
 from store.tables import ClaimVersion as ClaimRow
 
@@ -34,19 +35,28 @@ def load(session: Session, key: ClaimKey) -> tuple[ClaimVersion, ...]:
 
 
 def save(
-    session: Session, key: ClaimKey, before: Sequence[ClaimVersion], after: Sequence[ClaimVersion]
+    session: Session,
+    key: ClaimKey,
+    before: Sequence[ClaimVersion],
+    after: Sequence[ClaimVersion],
+    *,
+    numbered: bool = True,
 ) -> tuple[ClaimVersion, ...]:
-    """Write what differs; a new version to be sent gets the next control number in the same transaction.
+    """Write what differs; a version to be sent gets the next control number in the same transaction.
 
     Args:
         before: the versions as they were loaded.
+        numbered: False while sending is held: no number is taken, the version that counts gets its number at a later save.
 
     Returns:
         The versions with their control numbers.
     """
     known = {version.number: version for version in before}
-    saved = []
+    counts, saved = current(after), []
     for version in after:
+        unnumbered = version.emitted_at is not None and version.control_number is None
+        if numbered and unnumbered and (version.number not in known or version is counts):
+            version = replace(version, control_number=next_number(session, CONTROL_COUNTER))
         if version.number not in known:
             version = _insert(session, key, version)
         elif version is not known[version.number] and version != known[version.number]:
@@ -88,13 +98,12 @@ def sent_file(sent: Transmission) -> SentFile:
         shadow=sent.mode == SHADOW,
         parties=Parties(sent.insured_mark, sent.parties_mark),
         number_from=sent.replaces_event,
+        other_content=sent.other_content,
     )
 
 
 def _insert(session: Session, key: ClaimKey, version: ClaimVersion) -> ClaimVersion:
     encounter, letter, ordinal = key
-    if version.emitted_at is not None:
-        version = replace(version, control_number=next_number(session, CONTROL_COUNTER))
     claim = version.claim
     row = ClaimRow(
         encounter_id=encounter,
@@ -106,7 +115,6 @@ def _insert(session: Session, key: ClaimKey, version: ClaimVersion) -> ClaimVers
         total=claim.total,
         built_at=version.built_at,
         emitted_at=version.emitted_at,
-        control_number=version.control_number,
         **_content(claim),
         **_columns(version),
         standing=_json(version.status),
@@ -138,6 +146,7 @@ def _columns(version: ClaimVersion) -> dict[str, Any]:
     return {
         "state": version.state.value,
         "frequency": version.frequency,
+        "control_number": version.control_number,
         "sequence": version.sequence,
         "decided_at": version.decided_at,
     }
@@ -339,13 +348,38 @@ def claim_of(row: ClaimRow) -> Claim:
 
 def next_number(session: Session, name: str) -> str:
     """The next gap-free number of a counter, as text of at most 20 characters (CLM01)."""
-    return f"CE{next_count(session, name):010d}"
+    return control_number(next_count(session, name))
+
+
+def control_number(count: int) -> str:
+    """The text of a control number (CLM01)."""
+    return f"CE{count:010d}"
+
+
+def count_of(control: str) -> int | None:
+    """The count of a control number; None for a text that is none of ours."""
+    digits = control.removeprefix("CE")
+    return int(digits) if len(digits) == 10 and digits.isascii() and digits.isdigit() and control != digits else None
 
 
 def next_count(session: Session, name: str) -> int:
-    """The next value of a counter, in the caller's transaction: without its commit the value is not used."""
+    """The next value of a counter, in the caller's transaction: without its commit the value is not used.
+
+    Raises:
+        NumbersExhausted: the epoch has no number left.
+    """
     one_more = update(Counter).where(col(Counter.name) == name).values(value=Counter.value + 1)
     if session.exec(one_more).rowcount == 0:
-        insert_once(session, Counter, name=name, value=0)
+        begin_counter(session, name)
         session.exec(one_more)
-    return int(session.exec(select(Counter.value).where(Counter.name == name)).one())
+    value = int(session.exec(select(Counter.value).where(Counter.name == name)).one())
+    if value % size_of(name) == 0:
+        raise NumbersExhausted(
+            f"the counter {name!r} has no number left in its epoch; raise the epoch (docs/operations.md)"
+        )
+    return value
+
+
+def begin_counter(session: Session, name: str) -> None:
+    """Make the counter where there is none: it begins with the first number of the epoch."""
+    insert_once(session, Counter, name=name, value=epoch_of(session) * size_of(name))

@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import Session, col, func, or_, select
 
-from domain.billing.submission.model import OUT_OF_USE, State
-from store.claims import followed
 from store.identifiers import ORDER
 from store.keys import Keyring
+from store.open_work import claims_under_way
 from store.tables import Alias, Encounter, EncounterEvent, sealed_for
 
 
@@ -49,6 +48,12 @@ def events_since_shown(session: Session, encounter: str, up_to_sequence: int) ->
     return list(session.exec(rows.order_by(col(EncounterEvent.sequence))))
 
 
+def last_sequence(session: Session, encounter: str) -> int:
+    """The sequence of the newest event of an encounter; 0 if it is not known."""
+    found = session.exec(select(Encounter.next_sequence).where(Encounter.encounter_id == encounter)).first()
+    return (found or 1) - 1
+
+
 def has_event(session: Session, encounter: str, event_type: str) -> bool:
     """True when the encounter has received an event of the type."""
     query = select(EncounterEvent.event_id).where(
@@ -81,10 +86,11 @@ def undelivered_events(session: Session, encounter: str, limit: int) -> Sequence
 def mark_delivered(
     session: Session, encounter: str, sequences: Collection[int], now: datetime
 ) -> list[tuple[str, int]]:
-    """Note that the workflow received events; returns event and sequence of each, by sequence."""
+    """Note that the workflow received events; returns event and sequence of each that was not noted yet, by sequence."""
     noted = session.execute(
         update(EncounterEvent)
         .where(col(EncounterEvent.encounter_id) == encounter, col(EncounterEvent.sequence).in_(sequences))
+        .where(col(EncounterEvent.delivered_at).is_(None))
         .values(delivered_at=now)
         .returning(col(EncounterEvent.event_id), col(EncounterEvent.sequence))
     )
@@ -109,6 +115,5 @@ def deliver_last_event_again(session: Session) -> int:
 
 
 def _with_claims_under_way(session: Session) -> set[str]:
-    """Encounters with a claim that is not settled: a paid one is, unless something is due."""
-    found = followed(session, frozenset(State) - OUT_OF_USE - {State.SUPERSEDED})
-    return {one.encounter_id for one in found if one.state != State.PAID or one.status.next_due}
+    """Encounters with a claim that is not settled."""
+    return {one.encounter for one in claims_under_way(session)}

@@ -6,12 +6,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
@@ -20,14 +17,18 @@ from sqlmodel import SQLModel, create_engine
 
 from domain.rulebook import Rulebook
 from store.config import packaged_rules
+from store.limits import Limits, Reach, allow_long_statements, limited_engine
+from store.migration import MIGRATIONS as MIGRATIONS
+from store.migration import TRY_SECONDS, is_current, migrate
+from store.migration import SchemaBusy as SchemaBusy
 from store.step_log import LoggedSession
 
-MIGRATIONS = Path(__file__).resolve().parents[1] / "deploy" / "migrations"
 PATIENCE = 30.0
 """Seconds that a writer waits where another process holds the SQLite file, as a backup tool does."""
 WHILE_HELD = 0.25
 """Seconds that each further writer waits, once one waited in vain and until one succeeds: they must not add up."""
 RULES = "rules"
+UNTIL = "until"
 
 DatabaseError = SQLAlchemyError
 """Any error of reading or writing the database."""
@@ -48,13 +49,22 @@ class Database:
     Args:
         rules: the rulebook with the texts of alerts that a transaction itself opens; it must not fail.
         patience: seconds that a writer waits for a file that another process holds; who serves callers waits less than they do.
+        limits: of every wait for a PostgreSQL server.
     """
 
-    def __init__(self, url: str, rules: Callable[[], Rulebook] = packaged_rules, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        url: str,
+        rules: Callable[[], Rulebook] = packaged_rules,
+        patience: float = PATIENCE,
+        limits: Limits | None = None,
+    ) -> None:
         self.url, self._rules = url, rules
         self._patience, self._held = patience, False
         self._waits = threading.local()
-        self.engine = _engine(url, lambda: float(getattr(self._waits, "seconds", patience)))
+        self.limits = limits or Limits()
+        self.engine = _engine(url, lambda: float(getattr(self._waits, "seconds", patience)), self.limits)
+        self._reach = Reach() if self.engine.dialect.name == "postgresql" else None
         # SQLite's waiting writers poll and may starve; within a process they queue. PostgreSQL queues by itself.
         self._turn = threading.Lock() if url.startswith("sqlite") else None
 
@@ -67,6 +77,7 @@ class Database:
         """
         with self._in_turn(), LoggedSession(self.engine, expire_on_commit=False) as session, session.begin():
             session.info[RULES] = self._rules
+            session.info[UNTIL] = time.monotonic() + self.limits.lock
             self._begin(session)
             yield session
 
@@ -88,17 +99,23 @@ class Database:
 
     def _begin(self, session: Session) -> None:
         try:
-            session.connection()
+            with self._attempt():
+                session.connection()
         except OperationalError:
             self._held = self._turn is not None
             raise
         self._held = False
 
+    def _attempt(self) -> AbstractContextManager[None]:
+        return self._reach.attempt() if self._reach else nullcontext()
+
     def takes_writes(self, within: float) -> bool:
-        """True when the database answers, and a writer would get the SQLite file within so many seconds."""
+        """True when the database answers, and a writer would get its turn within so many seconds."""
         try:
             with self.read() as session:
                 session.execute(text("SELECT 1 FROM inbox LIMIT 1"))
+                if self._reach is not None and not _writer_gets_in(session, within):
+                    return False
             if self._turn is not None:
                 self._waits.seconds = within
                 with self.engine.begin():
@@ -110,19 +127,46 @@ class Database:
         return True
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
-        """A transaction for reading; takes no write lock on SQLite."""
-        connection = self.engine.connect().execution_options(cart_read_only=True)
+    def read(self, *, long: bool = False) -> Iterator[Session]:
+        """A transaction for reading; takes no write lock on SQLite.
+
+        Args:
+            long: one statement may take longer than a caller waits, as a count over everything does.
+        """
+        with self._attempt():
+            connection = self.engine.connect().execution_options(cart_read_only=True)
         with connection, Session(connection, expire_on_commit=False) as session:
+            if long:
+                allow_long_statements(connection)
             yield session
 
-    def migrate(self) -> None:
-        """Bring the schema to the newest revision (Alembic)."""
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        with self.engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    def migrate(self, report: Callable[[str], None] = lambda _: None, try_seconds: float = TRY_SECONDS) -> None:
+        """Bring the schema to the newest revision (Alembic).
+
+        Args:
+            report: is given one line at each wait for a lock.
+
+        Raises:
+            SchemaBusy: on PostgreSQL, something held a lock for the whole time.
+        """
+        migrate(self.engine, report, try_seconds)
+
+    def answers(self) -> bool:
+        """True when the database can be read at all."""
+        try:
+            with self.read() as session:
+                session.execute(text("SELECT 1"))
+        except DatabaseError:
+            return False
+        return True
+
+    def is_current(self) -> bool:
+        """True when the database answers and its schema is not older than this release."""
+        try:
+            with self.read() as session:
+                return is_current(session.connection())
+        except DatabaseError:
+            return False
 
     def close(self) -> None:
         self.engine.dispose()
@@ -147,9 +191,19 @@ def place_of(url: str) -> str:
 
 
 def take_turn(session: Session, lock: int) -> None:
-    """One transaction of a kind at a time, until it ends: SQLite has its write lock, PostgreSQL an advisory one."""
+    """One transaction of a kind at a time, until it ends: SQLite has its write lock, PostgreSQL an advisory one.
+
+    Waits for what is left of the transaction's time: what it spent on a free connection counts.
+    """
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+        if UNTIL not in session.info:
+            session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+            return
+        left = max(WHILE_HELD, session.info[UNTIL] - time.monotonic())
+        session.execute(
+            text("SELECT set_config('lock_timeout', :wait, true), pg_advisory_xact_lock(:lock)"),
+            {"lock": lock, "wait": str(round(left * 1000))},
+        )
 
 
 def insert_once(session: Session, table: type[SQLModel], **values: object) -> None:
@@ -158,10 +212,10 @@ def insert_once(session: Session, table: type[SQLModel], **values: object) -> No
     session.execute(insert(table).values(**values).on_conflict_do_nothing())
 
 
-def _engine(url: str, patience: Callable[[], float]) -> Engine:
+def _engine(url: str, patience: Callable[[], float], limits: Limits) -> Engine:
     # Parameters stay out of error messages: they end in logs and Temporal failures.
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        return limited_engine(url, limits)
     engine = create_engine(url, connect_args={"timeout": PATIENCE, "check_same_thread": False}, hide_parameters=True)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", lambda connection: _on_begin(connection, patience()))
@@ -185,6 +239,16 @@ def _on_begin(connection: Connection, patience: float) -> None:
 
 
 INBOX_LOCK = 0x43415231
+
+
+def _writer_gets_in(session: Session, within: float) -> bool:
+    """True when the server is no read-only copy, and no one holds the inbox for long."""
+    read_only = session.execute(text("SELECT current_setting('transaction_read_only')")).scalar_one()
+    if read_only == "on":
+        return False
+    session.info[UNTIL] = time.monotonic() + within
+    take_turn(session, INBOX_LOCK)
+    return True
 
 
 def serialize(session: Session) -> None:

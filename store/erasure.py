@@ -24,7 +24,8 @@ from store.facts import open_body
 from store.keys import Keyring
 from store.merged import same_patient
 from store.originals import open_body as open_original
-from store.patient_footprint import Footprint, controls_of, erase_files, erase_rows, footprint_of
+from store.outbox_index import OutboxIndex
+from store.patient_footprint import Footprint, controls_of, erase_files, erase_recovered, erase_rows, footprint_of
 from store.tables import (
     NOTICES,
     Alias,
@@ -85,7 +86,10 @@ def erase_patient(
         erase_files(directories, footprint, controls_of(session, encounters))
         _erase_originals(session, keys, footprint)
         fhir.erase(session, [key for key, text in fhir.named_in(session, keys) if footprint.in_text(text)])
+        erase_recovered(session, keys, footprint)
         erase_rows(session, encounters, footprint)
+        for directory in directories:
+            OutboxIndex(directory, keys).forget(encounters)
         for row in rows:
             _erase_identity(session, keys, row)
         for event in events:

@@ -18,7 +18,8 @@ from sqlmodel import Session, col, select
 from store.claims import clean
 from store.identifiers import ORDER
 from store.keys import Keyring
-from store.tables import AlertRecord, Alias, ClaimVersion, Encounter, Patient, Transmission, sealed_for
+from store.outbox_index import INDEX
+from store.tables import AlertRecord, Alias, ClaimVersion, Encounter, Patient, RecoveredClaim, Transmission, sealed_for
 from store.vault import ERASED, identities
 
 SHORTEST_OWN, SHORTEST_OTHER = 4, 6
@@ -97,9 +98,26 @@ def erase_rows(session: Session, encounters: Iterable[str], footprint: Footprint
     for alert in session.exec(select(AlertRecord).where(col(AlertRecord.encounter_id).in_(wanted))):
         alert.acknowledged_note = None
         session.add(alert)
+    for kept in session.exec(select(RecoveredClaim).where(col(RecoveredClaim.encounter_id).in_(wanted))):
+        without_identity(kept)
+        session.add(kept)
     for sent in session.exec(select(Transmission).where(col(Transmission.encounter_id).in_(wanted))):
         sent.insured_mark = None
         session.add(sent)
+
+
+def without_identity(kept: RecoveredClaim) -> None:
+    """Remove the text and the marks of who it names from a recovered claim; numbers, dates and amounts stay."""
+    kept.body = kept.member_mark = kept.person_mark = kept.exact_mark = kept.bill_mark = None
+
+
+def erase_recovered(session: Session, keys: Keyring, footprint: Footprint) -> None:
+    """Remove the identity from claims that were recovered and that no encounter has: their texts name the patient."""
+    for kept in session.exec(select(RecoveredClaim).where(col(RecoveredClaim.body).is_not(None))):
+        text = keys.open(kept.body or b"", sealed_for("recovered_claims.body", kept.recovered_id)).decode("latin-1")
+        if footprint.in_text(text):
+            without_identity(kept)
+            session.add(kept)
 
 
 def cleaned(value: Any, footprint: Footprint) -> Any:
@@ -123,7 +141,7 @@ def erase_files(directories: Iterable[Path], footprint: Footprint, controls: Ite
     known = Footprint(footprint.numbers | frozenset(controls), footprint.names)
     removed = 0
     for path in (path for directory in directories for path in sorted(directory.rglob("*")) if path.is_file()):
-        if path.suffix != ".json" and known.in_text(path.read_text(encoding="latin-1")):
+        if path.name != INDEX and path.suffix != ".json" and known.in_text(path.read_text(encoding="latin-1")):
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink()
             removed += 1

@@ -20,7 +20,9 @@ from domain.rulebook import Rulebook
 from domain.rulebook.treatment_rows import Window
 from store.claims import sent_versions
 from store.engine import Database
+from store.keys import Keyring
 from store.outbox import file_path
+from store.seals import removed
 from store.tables import AuditEntry, ReplyFile
 from store.vault import audit
 
@@ -39,7 +41,15 @@ class Pruned:
 
 
 def prune(
-    db: Database, rules: Rulebook, outbox: Path, inbox: Path, now: datetime, actor: str, *, dry_run: bool = False
+    db: Database,
+    keys: Keyring,
+    rules: Rulebook,
+    outbox: Path,
+    inbox: Path,
+    now: datetime,
+    actor: str,
+    *,
+    dry_run: bool = False,
 ) -> Pruned:
     """Remove what is past its time. May run beside a running stack and be interrupted; each run is in the audit.
 
@@ -61,7 +71,10 @@ def prune(
     for path in (*sent, *imported):
         path.unlink(missing_ok=True)
     with db.write() as session:
-        session.execute(delete(AuditEntry).where(col(AuditEntry.at) < records_before))
+        before = col(AuditEntry.at) < records_before
+        ended = session.exec(select(AuditEntry.audit_id).where(before)).all()
+        removed(session, keys, "audit", ended, "retention period over", actor, now)
+        session.execute(delete(AuditEntry).where(before))
         outcome = f"{pruned.claim_files} claim files, {pruned.reply_files} payers' files, {old} access records"
         audit(session, actor, "prune", "(store)", outcome, now)
     return pruned

@@ -17,8 +17,19 @@ from sqlalchemy import LargeBinary, func
 from sqlmodel import Session, SQLModel, select
 
 from store.engine import Database
-from store.keys import Keyring, fresh_key, key_id, read_keyring
-from store.tables import AlertRecord, Alias, FhirResource, Inbox, InboxConflict, Patient, Quarantine, Staff, sealed_for
+from store.keys import KEY_ID_BYTES, Keyring, fresh_key, key_id, read_keyring
+from store.tables import (
+    AlertRecord,
+    Alias,
+    FhirResource,
+    Inbox,
+    InboxConflict,
+    Patient,
+    Quarantine,
+    RecoveredClaim,
+    Staff,
+    sealed_for,
+)
 
 BATCH = 200
 
@@ -46,6 +57,7 @@ SEALED = (
     Sealed(FhirResource, "body", lambda row: str(row.resource_key)),
     Sealed(Staff, "value", lambda row: str(row.pseudonym)),
     Sealed(AlertRecord, "acknowledged_note", lambda row: str(row.alert_id)),
+    Sealed(RecoveredClaim, "body", lambda row: str(row.recovered_id)),
 )
 """Every sealed column of the store; a test compares it with the tables."""
 
@@ -89,6 +101,16 @@ def reseal(db: Database, keys: Keyring) -> dict[str, int]:
     Runs in small transactions beside everything else, and may be stopped and started again at any point.
     """
     return {sealed.name: _reseal_column(db, keys, sealed) for sealed in SEALED}
+
+
+def keys_in_use(session: Session) -> set[str]:
+    """The ids (hex) of every key that a sealed value of the store names. Reads every sealed column."""
+    found: set[str] = set()
+    for sealed in SEALED:
+        column = getattr(sealed.table, sealed.column)
+        name = func.substr(column, 1, KEY_ID_BYTES, type_=LargeBinary)
+        found |= {bytes(one).hex() for one in session.exec(select(name).where(column.is_not(None)).distinct()) if one}
+    return found
 
 
 def _reseal_column(db: Database, keys: Keyring, sealed: Sealed) -> int:

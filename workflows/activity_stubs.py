@@ -1,7 +1,8 @@
 """The activities as the workflows call them: a name, typed input, typed result, a retry policy.
 
 Every activity is idempotent by key, so each is retried until it succeeds: no encounter is abandoned because a database or a
-disk was unavailable.
+disk was unavailable. The one local activity, `decide`, always succeeds: a local activity that is retried writes history, and a
+run whose history is too long is ended by the server. A decision that fails is retried as `raise_alerts`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         ClaimIntent,
         ClaimMoment,
         ClaimQuestion,
+        DecisionQuestion,
         EscalationReport,
         Moment,
         Plan,
@@ -32,8 +34,11 @@ ATTEMPT = timedelta(seconds=30)
 DELIVERY_ATTEMPT = timedelta(minutes=3)
 
 
-async def decide(question: Question) -> Plan:
-    """Return the plan by the facts up to a sequence and the current rulebook. Replay uses the recorded answer."""
+async def decide(question: DecisionQuestion) -> Plan:
+    """Return the plan by the facts up to a sequence and the current rulebook. Replay uses the recorded answer.
+
+    The plan is `undecided` if the decision failed.
+    """
     plan: Plan = await workflow.execute_local_activity(
         "decide",
         question,
@@ -51,8 +56,8 @@ async def keep_custody(question: Question) -> None:
 
 
 async def raise_alerts(question: Question) -> None:
-    """Open the alerts that should be open; resolve the others."""
-    await _act("raise_alerts", question, "open and resolve alerts")
+    """Open the alerts that should be open; resolve the others. After a failed decision: wait until one succeeds."""
+    await _act("raise_alerts", question, "decide again" if question.undecided else "open and resolve alerts")
 
 
 async def show_encounter(question: Question) -> None:

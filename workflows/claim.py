@@ -7,6 +7,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 from workflows import activity_stubs
+from workflows.changes import LIFE_AFTER_EMISSION, VOID_ASKED_AGAIN, follows
 from workflows.search_attributes import CLAIM_STATE
 
 with workflow.unsafe.imports_passed_through():
@@ -81,7 +82,7 @@ class ClaimLifecycle:
     def _has_a_life_after_emission(self) -> bool:
         """Claims that older code built keep its commands for recorded rounds, and use the new ones from the next round."""
         self.rounds += 1
-        self.follows = self.follows or workflow.patched(f"life-after-emission-{self.rounds}")
+        self.follows = self.follows or follows(LIFE_AFTER_EMISSION, self.rounds)
         return self.follows
 
     async def _follow(self) -> None:
@@ -102,7 +103,7 @@ class ClaimLifecycle:
         if follow_up.again is None:
             rejected_after_all = self.asked_again != 0 and follow_up.version == self.asked_again
             # A run from before the patch has asked once and continues as it is recorded.
-            if rejected_after_all and workflow.patched("void-asked-anew"):
+            if rejected_after_all and follows(VOID_ASKED_AGAIN):
                 self.asked_again = 0
             return
         if follow_up.version == self.asked_again:

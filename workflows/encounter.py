@@ -14,9 +14,11 @@ from workflows.search_attributes import ALERT_SEVERITY, HOLDS, NEXT_DUE, PAYER_C
 
 with workflow.unsafe.imports_passed_through():
     from workflows.messages import (
+        Carried,
         ClaimIntent,
         ClaimQuestion,
         Closure,
+        DecisionQuestion,
         EncounterStart,
         Note,
         Plan,
@@ -33,6 +35,9 @@ class CarTEncounter:
 
     Facts are in the database; the workflow only notes the last sequence. So a repeated or late update is harmless, and after
     closure the same id folds all facts again.
+
+    A decision that fails gives a plan that changes nothing and asks again: `raise_alerts` then asks for the same decision and
+    stays pending, with cause and fix, until it succeeds. A pending activity adds nothing to the history.
     """
 
     @workflow.init
@@ -42,12 +47,17 @@ class CarTEncounter:
         self.claims = dict(start.carried_claims)
         self.alerts = start.carried_alerts
         self.custody = start.carried_custody
+        self.decided = start.carried_plan
+        self.failures = 0
+        self.epoch = start.epoch
+        self.restored = False
 
     @workflow.run
     async def run(self, start: EncounterStart) -> Closure:
         await workflow.wait_condition(lambda: self.noted > 0)
         while True:
             plan = await self._decide()
+            self._note_outcome(plan)
             await self._carry_out(plan)
             self._show(plan)
             if plan.closure is not None and await self._nothing_new(plan):
@@ -61,6 +71,8 @@ class CarTEncounter:
     async def note(self, name: str, arguments: Sequence[RawValue]) -> Receipt:
         """Note a fact of the type `name` in the inbox. `run` does the work."""
         note = workflow.payload_converter().from_payload(arguments[0].payload, Note)
+        if note.epoch > self.epoch:
+            self._forget_what_was_done(note.epoch)
         self.noted = max(self.noted, note.sequence)
         return Receipt(sequence=note.sequence, noted=self.noted)
 
@@ -72,24 +84,41 @@ class CarTEncounter:
         if note.type != name or note.sequence < 1:
             raise ValueError("the note's type must be the update's name, and its sequence at least 1")
 
+    def _forget_what_was_done(self, epoch: int) -> None:
+        """The database was restored: what was carried out since its backup is missing there, so all of it is done again."""
+        self.epoch, self.restored = epoch, True
+        self.claims, self.alerts, self.custody = {}, ("before the restore",), ""
+
     async def _decide(self) -> Plan:
+        self.restored = False
+        carried = Carried(plan=self.decided, claims=self.claims, custody=self.custody, failures=self.failures)
         return await activity_stubs.decide(
-            Question(encounter=self.encounter, up_to_sequence=self.noted, now=workflow.now())
+            DecisionQuestion(encounter=self.encounter, up_to_sequence=self.noted, now=workflow.now(), carried=carried)
         )
+
+    def _note_outcome(self, plan: Plan) -> None:
+        if plan.undecided:
+            self.failures += 1
+            workflow.set_current_details(plan.details)  # now: what follows may stay pending for days
+        else:
+            self.failures, self.decided = 0, plan
 
     async def _carry_out(self, plan: Plan) -> None:
         """The difference between what should exist and what was done, by key."""
-        question = Question(encounter=self.encounter, up_to_sequence=plan.sequence, now=plan.decided_at)
+        question = Question(
+            encounter=self.encounter, up_to_sequence=plan.sequence, now=plan.decided_at, undecided=plan.undecided
+        )
+        epoch, claims = self.epoch, self.claims
         if plan.custody_content != self.custody:
             await activity_stubs.keep_custody(question)
-            self.custody = plan.custody_content
+            self.custody = plan.custody_content if epoch == self.epoch else ""
         keys = tuple(sorted(alert.key for alert in plan.alerts))
         if keys != self.alerts:
             await activity_stubs.raise_alerts(question)
-            self.alerts = keys
+            self.alerts = keys if epoch == self.epoch else self.alerts
         for intent in self._changed_claims(plan):
             await activity_stubs.open_claim(self._claim_question(plan, intent), intent)
-            self.claims[intent.key] = intent.content
+            claims[intent.key] = intent.content
         await activity_stubs.show_encounter(question)
 
     def _changed_claims(self, plan: Plan) -> list[ClaimIntent]:
@@ -117,17 +146,17 @@ class CarTEncounter:
 
     async def _nothing_new(self, plan: Plan) -> bool:
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self.noted == plan.sequence
+        return self.noted == plan.sequence and not self.restored
 
     async def _next_fact_or_deadline(self, plan: Plan) -> None:
         """Return when a fact came or the deadline passed; the next decision handles a passed deadline."""
         if plan.deadline is None:
-            await workflow.wait_condition(lambda: self.noted > plan.sequence)
+            await workflow.wait_condition(lambda: self.noted > plan.sequence or self.restored)
             return
         wait = max(plan.deadline - workflow.now(), timedelta(0))
         try:
             await workflow.wait_condition(
-                lambda: self.noted > plan.sequence, timeout=wait, timeout_summary=plan.deadline_title
+                lambda: self.noted > plan.sequence or self.restored, timeout=wait, timeout_summary=plan.deadline_title
             )
         except TimeoutError:
             return
@@ -148,4 +177,6 @@ class CarTEncounter:
             carried_claims=self.claims,
             carried_alerts=self.alerts,
             carried_custody=self.custody,
+            carried_plan=self.decided,
+            epoch=self.epoch,
         )

@@ -12,11 +12,20 @@ class _Message(BaseModel):
 
 
 class Note(_Message):
-    """The update that notifies an encounter of a new fact. `key` is the HMAC of source and id."""
+    """The update that notifies an encounter of a new fact. `key` is the HMAC of source and id.
+
+    `epoch` is the installation's: a higher one than before says that the database was restored meanwhile.
+    """
 
     key: str
     type: str
     sequence: int
+    epoch: int = 0
+
+    @property
+    def update_id(self) -> str:
+        """The id of the update. The server answers a repeated one from memory, also after a restore: the epoch is part of it."""
+        return f"{self.key}.{self.epoch}" if self.epoch else self.key
 
 
 class Receipt(_Message):
@@ -69,6 +78,8 @@ class Plan(_Message):
     details: str
     rulebook_digest: str
     closure: Closure | None
+    undecided: bool = False
+    """The decision failed: the plan repeats what is shown and done, and asks for the decision again."""
 
 
 class EncounterStart(_Message):
@@ -79,14 +90,38 @@ class EncounterStart(_Message):
     carried_claims: dict[str, str] = {}
     carried_alerts: tuple[str, ...] = ()
     carried_custody: str = ""
+    carried_plan: Plan | None = None
+    epoch: int = 0
 
 
 class Question(_Message):
-    """Input of `decide` and of everything that acts on its answer: facts up to a sequence, at the workflow's time."""
+    """Input of everything that acts on a plan: facts up to a sequence, at the workflow's time.
+
+    `undecided`: the decision on these facts failed, so the plan was not made of it.
+    """
 
     encounter: str
     up_to_sequence: int
     now: datetime
+    undecided: bool = False
+
+
+class Carried(_Message):
+    """What a run of an encounter did and shows so far: the last decided plan, and by key what was carried out.
+
+    `failures`: decisions that failed one after another.
+    """
+
+    plan: Plan | None = None
+    claims: dict[str, str] = {}
+    custody: str = ""
+    failures: int = 0
+
+
+class DecisionQuestion(Question):
+    """Input of `decide`."""
+
+    carried: Carried = Carried()
 
 
 class Moment(_Message):

@@ -485,11 +485,27 @@ class Health(Answer):
 
 
 class Readiness(Answer):
-    """Whether database and Temporal respond. Events are received also while Temporal is down."""
+    """Whether events are received: the database accepts writes. They are received also while Temporal is down."""
 
     ready: bool
     database: bool
     temporal: bool
+
+
+class Startup(Answer):
+    """Whether the gateway can start its work: database reachable, its schema current, its data opened by the key file."""
+
+    started: bool
+    database: bool
+    schema_current: bool
+    keys: bool
+
+
+class Alive(Answer):
+    """Whether the process can go on; `stuck` names the parts that do not move. Only a restart helps those."""
+
+    live: bool
+    stuck: list[str]
 
 
 Json = dict[str, Any]

@@ -85,7 +85,7 @@ def answer(
     encounter = reading.read_encounter(parts, actor, "packet", ref)
     named = shown and bool(actor.roles & SEE_IDENTITY)
     try:
-        with parts.db.read() as session:
+        with parts.db.read(long=True) as session:
             packet = packet_of(session, parts.keys, parts.rules(), parts.site, encounter, named, claim)
     except NoPacket as error:
         raise Refusal(404, str(error)) from None

@@ -22,6 +22,7 @@ from app.api.jwks import KeysAway
 from app.api.problems import RETRY_SECONDS, Refusal, answer
 from app.api.query_params import known_parameters
 from app.api.roles import Right
+from app.liveness import Liveness
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
@@ -54,6 +55,7 @@ class Parts:
     clock: Callable[[], datetime]
     reader: Reader | None = None
     mapping: SiteMapping | None = None
+    liveness: Liveness = field(default_factory=Liveness)
     introduced: set[str] = field(default_factory=set)
     """Pseudonyms of persons whose names are in the vault."""
     seen: dict[tuple[str, str, str], datetime] = field(default_factory=dict)

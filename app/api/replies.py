@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
@@ -11,7 +15,7 @@ from app.api.answers import ReplyFileAnswer
 from app.api.bodies import file_from
 from app.api.events import receipt_of
 from app.api.parts import Parts, PartsOf
-from app.api.problems import Refusal, documented
+from app.api.problems import RETRY_SECONDS, Refusal, documented
 from app.api.senders import Sender
 from domain.billing.x12.entries import NotUsable
 from intake import alerts
@@ -24,6 +28,11 @@ from store.engine import serialize
 EDI = "application/edi-x12"
 SCHEMA = {"type": "string", "description": "One X12 interchange: 005010X231A1, 005010X214 or 005010X221A1"}
 BODY = {"requestBody": {"required": True, "content": {EDI: {"schema": SCHEMA}}}}
+
+AT_ONCE = 2
+"""Files read at once: each has a process of its own, and a large one keeps a processor busy."""
+TURN_SECONDS = 60.0
+"""How long a sender waits for its turn."""
 
 router = APIRouter(tags=["claims"])
 
@@ -40,7 +49,8 @@ async def post_replies(request: Request, parts: PartsOf, actor: Sender) -> Reply
     if parts.site is None:
         raise Refusal(501, "this gateway has no site file, whose time zone response files require; set CART_SITE_FILE")
     body = await file_from(request, actor)
-    taken = await run_in_threadpool(_take, parts, actor, body)
+    async with _turn(request):
+        taken = await run_in_threadpool(_take, parts, actor, body)
     if parts.deliverer is not None:
         parts.deliverer.wake()
     return ReplyFileAnswer(
@@ -48,6 +58,23 @@ async def post_replies(request: Request, parts: PartsOf, actor: Sender) -> Reply
         passed_over=taken.passed_over,
         departures=list(taken.departures),
     )
+
+
+@asynccontextmanager
+async def _turn(request: Request) -> AsyncIterator[None]:
+    """Waits for one of the places for reading files."""
+    state = request.app.state
+    if not hasattr(state, "reply_files"):
+        state.reply_files = asyncio.Semaphore(AT_ONCE)
+    try:
+        await asyncio.wait_for(state.reply_files.acquire(), TURN_SECONDS)
+    except TimeoutError:
+        detail = "other response files are being read; nothing was stored, send the file again"
+        raise Refusal(503, detail, headers={"Retry-After": str(RETRY_SECONDS)}) from None
+    try:
+        yield
+    finally:
+        state.reply_files.release()
 
 
 def _take(parts: Parts, actor: Actor, body: bytes | bytearray) -> Taken:

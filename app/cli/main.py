@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -15,6 +16,7 @@ import typer
 
 from app.cli.alerts import alerts_app
 from app.cli.audit import audit
+from app.cli.backup import backup
 from app.cli.encounter_text import receipt_lines
 from app.cli.encounters import DataDir, Json, Url, claims, holds, print_answer, show, timeline
 from app.cli.feed import feed_app
@@ -23,6 +25,8 @@ from app.cli.imports import import_
 from app.cli.packets import packet
 from app.cli.preflight import preflight
 from app.cli.quarantine import quarantine_app
+from app.cli.reconcile import reconcile_app
+from app.cli.restore import restore
 from app.cli.rules import rules_app
 from app.cli.simulate import simulate
 from app.cli.vault import vault_app
@@ -31,11 +35,23 @@ from app.client import ApiError, api_from
 from app.process.deployment import deploy_app
 from app.process.logs import configure_logging, core_log, started
 from app.process.operator_errors import in_one_line
-from app.settings import Settings
+from app.settings import GATEWAY, Settings
 from store.step_log import log_step
 
 if TYPE_CHECKING:
     from app.process.serving import GatewaySettings
+
+
+class Ledgers(StrEnum):
+    """Names of the sealed ledgers, for the command line."""
+
+    audit = "audit"
+    submissions = "submissions"
+    inbox = "inbox"
+    alerts = "alerts"
+    alerts_resolved = "alerts resolved"
+    removals = "removals"
+
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +66,9 @@ cli.add_typer(hl7_app, name="hl7")
 cli.add_typer(feed_app, name="feed")
 cli.add_typer(alerts_app, name="alerts")
 cli.add_typer(quarantine_app, name="quarantine")
+cli.add_typer(reconcile_app, name="reconcile")
+cli.command()(backup)
+cli.command()(restore)
 cli.command()(simulate)
 cli.command()(preflight)
 cli.command()(packet)
@@ -112,7 +131,7 @@ async def _serve_gateway(settings: GatewaySettings) -> None:
 
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_log())))
     temporal_access(settings)  # reports wrong settings now: a gateway connects only at its first delivery
-    home = open_home(settings, PATIENCE)
+    home = open_home(settings, PATIENCE, GATEWAY)
     register_store_metrics(home.db, home.config, home.keys)
     try:
         server = server_of(settings, build_gateway(settings, home))
@@ -143,14 +162,33 @@ def verify(
     since: Annotated[
         Optional[str], typer.Option(help="head hash of an earlier check: fails if entries up to it were removed")
     ] = None,
+    ledger: Annotated[
+        Optional[list[Ledgers]], typer.Option(help="check only these ledgers, not the custody timelines")
+    ] = None,
+    since_heads: Annotated[
+        Optional[Path], typer.Option(help="file of --write-heads: fails if anything sealed then was removed or changed")
+    ] = None,
+    heads_file: Annotated[
+        Optional[Path], typer.Option("--write-heads", help="write the signed heads of every ledger to a new file")
+    ] = None,
 ) -> None:
-    """Check the hash chains of the custody timelines and their index; shows the first broken record."""
+    """Check custody timelines and sealed ledgers (audit, submissions, inbox, alerts); shows what is broken, by record."""
     from app.cli.verify import verify_file, verify_store
+    from app.cli.verify_ledgers import verify_ledgers, write_heads
+    from store.keys import KeyFileError
 
     settings = Settings().model_copy(update={"data_dir": data_dir})
-    sys.exit(
-        verify_file(settings, exported, encounter, since) if exported else verify_store(settings, encounter, since)
-    )
+    if exported:
+        sys.exit(verify_file(settings, exported, encounter, since))
+    if heads_file:
+        try:
+            sys.exit(write_heads(settings, heads_file))
+        except (KeyFileError, FileExistsError) as error:
+            raise typer.BadParameter(str(error)) from None
+    code = 0 if ledger else verify_store(settings, encounter, since)
+    if encounter is None:
+        code = max(code, verify_ledgers(settings, [one.value for one in ledger or ()], since_heads))
+    sys.exit(code)
 
 
 @cli.command("export")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.process.connect import open_vault
 from app.settings import Settings
 from intake.inbox import closing, quarantine
 from store import rotation
@@ -15,7 +16,8 @@ from store.config import ConfigCache
 from store.engine import Database, Session
 from store.erasure import StillOpen, erase_patient
 from store.identifiers import look_up
-from store.keys import KeyFileError, Keyring, read_keyring
+from store.installation import note_keys
+from store.keys import KeyFileError, Keyring
 from store.pruning import prune
 from store.tables import Quarantine
 from store.vault import COMMAND_LINE, audit
@@ -49,12 +51,12 @@ def reseal(data_dir: DataDir = "") -> None:
     """Step 3 of key rotation: encrypt older data again with the newest key. The stack may keep running."""
     settings = _settings(data_dir)
     try:
-        keys = read_keyring(settings.key_file)
+        db, keys = open_vault(settings)
     except KeyFileError as error:
         sys.exit(f"cart-encounter: {error}")
-    db = Database(settings.database)
     counts = rotation.reseal(db, keys)
     with db.write() as session:
+        note_keys(session, keys, datetime.now(UTC))
         audit(session, COMMAND_LINE, "reseal", "(vault)", f"resealed {sum(counts.values())}", datetime.now(UTC))
     for column, count in counts.items():
         print(f"{column}: {count}")
@@ -69,13 +71,13 @@ def original(
 ) -> None:
     """Show the original message of a quarantine entry. It contains the patient's identity."""
     settings = _settings(data_dir)
-    db = Database(settings.database)
     try:
-        keys = read_keyring(settings.key_file)
-        with db.write() as session:
-            found = _read_original(session, keys, quarantine_id, by)
+        db, keys = open_vault(settings)
     except KeyFileError as error:
         sys.exit(f"cart-encounter: {error}")
+    try:
+        with db.write() as session:
+            found = _read_original(session, keys, quarantine_id, by)
     finally:
         db.close()
     if found is None:
@@ -104,9 +106,11 @@ def erase(
     This cannot be undone.
     """
     settings = _settings(data_dir)
-    db = Database(settings.database)
     try:
-        keys = read_keyring(settings.key_file)
+        db, keys = open_vault(settings)
+    except KeyFileError as error:
+        sys.exit(f"cart-encounter: {error}")
+    try:
         erased = erase_patient(
             db,
             keys,
@@ -115,7 +119,7 @@ def erase(
             datetime.now(UTC),
             (settings.outbox, settings.inbox),
         )
-    except (LookupError, StillOpen, KeyFileError) as error:
+    except (LookupError, StillOpen) as error:
         sys.exit(f"cart-encounter: {error}")
     finally:
         db.close()
@@ -140,9 +144,12 @@ def prune_store(
     """Remove exchanged files and access records past the rulebook's retention. Facts, claims and chains always stay."""
     settings = _settings(data_dir)
     rules = ConfigCache(settings.edition, settings.rules_directory, settings.site_file).rules()
-    db = Database(settings.database)
     try:
-        gone = prune(db, rules, settings.outbox, settings.inbox, datetime.now(UTC), by, dry_run=dry_run)
+        db, keys = open_vault(settings)
+    except KeyFileError as error:
+        sys.exit(f"cart-encounter: {error}")
+    try:
+        gone = prune(db, keys, rules, settings.outbox, settings.inbox, datetime.now(UTC), by, dry_run=dry_run)
     finally:
         db.close()
     print(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.cli.custody_file import CustodyFile, CustodyFileError, miscounted, read_custody_file, write_lines
-from app.settings import Settings
+from app.settings import COMMAND, Settings
 from domain.custody.ledger import GENESIS, Break, Indexed, Linked, check_ledger
 from store.engine import Database, Session
 from store.identifiers import look_up
@@ -66,7 +66,7 @@ def export_store(settings: Settings, path: Path, encounter: str | None) -> int:
     links, entries, name = found
     with path.open("x", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in write_lines(keys, links, entries, name, datetime.now(UTC)))
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     with db.write() as session:
         audit(session, COMMAND_LINE, "export chains", name or "(all)", "read", datetime.now(UTC))
     db.close()
@@ -86,7 +86,7 @@ def _read(
     settings: Settings, encounter: str | None
 ) -> tuple[list[CustodyRecord], list[CustodyIndex], str | None] | None:
     """Returns links and index entries of all encounters or one; prints a message and returns None if it is unknown."""
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         with db.read() as session:
             name = _named(session, settings, encounter) if encounter else None

@@ -15,6 +15,8 @@ from app.metrics.families import Sample, age_band, sample
 from app.metrics.reading import Reading
 from domain.rulebook import Rulebook
 from domain.rulebook.rows import Code
+from store.recovered import unmatched
+from store.sending import unsettled
 from store.tables import ClaimVersion
 
 Key = tuple[str, str, int, int]
@@ -43,6 +45,8 @@ def count_claims(reading: Reading, rules: Rulebook | None) -> Iterator[Sample]:
         .group_by(ClaimVersion.letter, col(ClaimVersion.emitted_at).is_(None))
     ):
         yield sample("cart_claims_first_version_total", count, letter, "held" if held else "clean")
+    yield sample("cart_sending_held", len(unsettled(reading.session)))
+    yield sample("cart_recovered_claims_open", len(unmatched(reading.session)))
     current = _current(reading)
     documents = reading.documents.refresh(
         {key: built for key, (_, built, _) in current.items()}, lambda keys: _read_documents(reading, keys)

@@ -29,6 +29,7 @@ BOUNDS: Final[Mapping[str, int]] = {
     "held": 2,
     "kind": 130,
     "layer": 10,
+    "ledger": 8,
     "letter": 4,
     "outcome": 6,
     "owner": 16,
@@ -79,6 +80,8 @@ SERVICE: Final = (
     _gauge("cart_store_up", "", "1 while the database responds."),
     _gauge("cart_store_scrape_seconds", "", "Duration of the last database read for these metrics."),
     _gauge("cart_shelf_up", "file", "1 while the rulebook or the site file on disk can be read.", "min"),
+    _gauge("cart_rows_unsealed", "ledger", "Rows of a sealed ledger that are not in a signed batch yet."),
+    _gauge("cart_rows_unsealed_oldest_seconds", "ledger", "Age of the oldest of them; 0 if there is none.", "max"),
 )
 
 INTAKE: Final = (
@@ -179,6 +182,10 @@ CLAIMS: Final = (
     _gauge("cart_claims", "letter state", "Claim versions by letter and state."),
     _gauge("cart_claim_dollars", "letter state", "Total charges of claim versions, in United States dollars."),
     _gauge("cart_claims_held", "letter owner", "Current claims held by an edit, by owner."),
+    _gauge(
+        "cart_sending_held", "", "Contradictions between outbox and database; while over 0, no claim is sent.", "max"
+    ),
+    _gauge("cart_recovered_claims_open", "", "Claims sent before a restore whose encounter did not come again.", "max"),
     _gauge("cart_claims_held_oldest_seconds", "letter", "Age of the longest current hold.", "max"),
     _gauge("cart_claims_held_edits", "edit", "Errors on held claims, by edit."),
     _gauge("cart_claims_held_denials", "denial", "Held claims by the guide's denial that the hold prevents."),

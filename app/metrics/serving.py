@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import REGISTRY, generate_latest
 from temporalio.runtime import PrometheusConfig
@@ -18,6 +21,12 @@ from store.engine import Database
 from store.keys import Keyring
 
 CORE_TIMEOUT_SECONDS = 2
+CONNECTIONS = 16
+"""Scrapes and probes at once; more are closed."""
+REQUEST_SECONDS = 10.0
+
+Probe = Callable[[], tuple[bool, Mapping[str, object]]]
+"""Answers whether something holds, and with what."""
 
 
 def sdk_metrics(port: int) -> PrometheusConfig:
@@ -55,8 +64,9 @@ def serve_metrics(
     core_port: int | None,
     config: ConfigCache | None = None,
     keys: Keyring | None = None,
+    probes: Mapping[str, Probe] | None = None,
 ) -> ThreadingHTTPServer:
-    """Serves `/metrics` in its own thread.
+    """Serves `/metrics`, `/healthz` and the given probes in threads of their own.
 
     Raises:
         CannotStart: the address is in use or not of this machine.
@@ -64,11 +74,20 @@ def serve_metrics(
     register_store_metrics(db, config, keys)
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = REQUEST_SECONDS
+
         def do_GET(self) -> None:
+            if probe := (probes or {}).get(self.path.split("?")[0]):
+                good, answer = probe()
+                self._send(200 if good else 503, "application/json", json.dumps(answer).encode())
+                return
             known = self.path.split("?")[0] in ("/metrics", "/healthz")
             body = exposition(core_port) if known and "metrics" in self.path else b"ok\n"
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self._send(200 if known else 404, "text/plain; version=0.0.4; charset=utf-8", body)
+
+        def _send(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -77,11 +96,33 @@ def serve_metrics(
             return
 
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = _Limited((host, port), Handler)
     except OSError as error:
         raise CannotStart(f"CART_METRICS_PORT: {host} port {port}: {error.strerror}; choose another") from None
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
+
+
+class _Limited(ThreadingHTTPServer):
+    """A thread for each connection, up to the limit."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._places = threading.BoundedSemaphore(CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
 
 def free_port() -> int:

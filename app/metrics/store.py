@@ -19,6 +19,7 @@ from app.metrics.encounters import check_chains, count_encounters, count_spans
 from app.metrics.families import Sample, families, sample
 from app.metrics.intake import count_intake
 from app.metrics.reading import Reading, Remembered
+from app.metrics.seals import count_unsealed
 from app.metrics.validity import count_certificates, count_rules
 from domain.rulebook import RulebookError
 from domain.site import SiteError
@@ -76,7 +77,7 @@ class StoreMetrics(Collector):
             found += count_rules(rules, self.clock().date())
             found.append(sample("cart_build_info", 1, version("cart-encounter"), rules.edition, rules.digest[:12]))
         try:
-            with self.db.read() as session:
+            with self.db.read(long=True) as session:
                 reading = Reading(session, self.clock(), self.config, self.keys, self._views, self._documents)
                 for part in (
                     count_intake(reading),
@@ -85,6 +86,7 @@ class StoreMetrics(Collector):
                     count_alerts(reading),
                     count_claims(reading, rules),
                     count_certificates(reading, site),
+                    count_unsealed(reading),
                     self._chains.get(lambda: check_chains(reading)),
                 ):
                     found += part

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +21,10 @@ PR_SET_PDEATHSIG = 1
 RESTART_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 STEADY_SECONDS = 30.0
+LOOK_SECONDS = 2.0
+LONGEST_LOOK_SECONDS = 7.0
+STARTING_SECONDS = 90.0
+"""How long a new process may take to show that it is live."""
 TURN_SECONDS = 60.0
 LARGEST_LOG = 20_000_000
 """Bytes of a log before it is rotated."""
@@ -42,6 +48,8 @@ class Child:
     environment: dict[str, str] = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
+    killed: int = 0
+    """Times it was killed because it did not show that it was live."""
     _started: float = 0.0
 
     async def start(self) -> None:
@@ -75,6 +83,47 @@ class Child:
             # If no process can be started now, the next round tries again after its pause.
             with contextlib.suppress(OSError):
                 await self.start()
+
+    async def keep_live(self, live: Callable[[], Awaitable[bool]], longest: float) -> None:
+        """Kills the process when it does not show for a while that it is live, as a frozen one; `keep_running` starts it again.
+
+        Args:
+            live: one look; it must end in a few seconds.
+            longest: seconds without a good look, for a process that had one since its start.
+        """
+        silent, seen, last = 0.0, 0.0, time.monotonic()
+        while True:
+            if await live():
+                silent, seen = 0.0, self._started
+            elif self.running:
+                # Where this process itself stood still, the other is not blamed for it.
+                silent += min(time.monotonic() - last, LONGEST_LOOK_SECONDS)
+            last = time.monotonic()
+            if silent > (longest if seen == self._started else STARTING_SECONDS):
+                await self._kill_frozen(silent)
+                silent = 0.0
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _kill_frozen(self, seconds: float) -> None:
+        if not self.running or self.process is None:
+            return
+        self.killed += 1
+        self._note(f"not live for {seconds:.0f} s")
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+    def _note(self, why: str) -> None:
+        """Writes a line of the supervisor into the process's log."""
+        line = {
+            "time": datetime.now(UTC).isoformat(),
+            "process": "up",
+            "step": "child.killed",
+            "of": self.name,
+            "why": why,
+        }
+        with contextlib.suppress(OSError), self.log.open("a") as output:
+            output.write(json.dumps(line) + "\n")
 
     async def keep_small(self) -> None:
         """Rotates the log when it is large, so that it does not fill the disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from temporalio.runtime import Runtime
 from temporalio.service import TLSConfig
 
 from activities.decisions import DecisionService
+from app.process.api_key import keep_api_key
 from app.process.payload_encryption import data_converter
-from app.settings import CannotStart, Settings
+from app.settings import COMMAND, WORKER, CannotStart, Settings
 from store.config import ConfigCache
 from store.engine import PATIENCE, Database
+from store.installation import ForeignKeys, SchemaOlder, check_keys
 from store.keys import Keyring, read_keyring
+from store.limits import Limits
 from store.unit import Store
 
 
@@ -34,14 +38,15 @@ class Home:
         return DecisionService(Store(self.db, self.keys, self.config))
 
 
-def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
+def open_home(settings: Settings, patience: float = PATIENCE, limits: Limits = WORKER) -> Home:
     """Opens database, keys, rulebook and site file.
 
     Args:
         patience: as of `Database`.
+        limits: those of the kind of process; settings take precedence.
 
     Raises:
-        KeyFileError, RulebookError, SiteError: a file is not valid.
+        KeyFileError, RulebookError, SiteError: a file is not valid, or the key file is not that of the database.
         CannotStart: the site file cannot be read.
     """
     keys = read_keyring(settings.key_file)
@@ -51,7 +56,40 @@ def open_home(settings: Settings, patience: float = PATIENCE) -> Home:
         config.site()
     except OSError as error:
         raise CannotStart(f"CART_SITE_FILE: {settings.site_file}: {error.strerror}") from None
-    return Home(settings, keys, Database(settings.database, config.last_rules, patience), config)
+    db = Database(settings.database, config.last_rules, patience, settings.limits(limits))
+    checked(settings, db, keys)
+    return Home(settings, keys, db, config)
+
+
+def open_vault(settings: Settings) -> tuple[Database, Keyring]:
+    """Opens database and keys for a command, and checks that they belong together.
+
+    Raises:
+        KeyFileError: as `open_home`.
+    """
+    keys = read_keyring(settings.key_file)
+    db = Database(settings.database, limits=settings.limits(COMMAND))
+    try:
+        checked(settings, db, keys)
+    except Exception:
+        db.close()
+        raise
+    return db, keys
+
+
+def checked(settings: Settings, db: Database, keys: Keyring) -> None:
+    """Checks that the key file is that of the database.
+
+    Raises:
+        ForeignKeys: it is not; the message names file and fix.
+        CannotStart: the schema of the database is older than this release.
+    """
+    try:
+        check_keys(db, keys, datetime.now(UTC))
+    except ForeignKeys as error:
+        raise ForeignKeys(f"{settings.key_file}: {error}") from None
+    except SchemaOlder as error:
+        raise CannotStart(str(error)) from None
 
 
 async def connect_temporal(
@@ -62,7 +100,7 @@ async def connect_temporal(
     Raises:
         CannotStart: a connection file is missing, or only one file of a pair is set.
     """
-    return await Client.connect(
+    client = await Client.connect(
         settings.temporal_address,
         data_converter=data_converter(keys),
         lazy=lazy,
@@ -70,6 +108,9 @@ async def connect_temporal(
         identity=settings.deployment,
         **temporal_access(settings),
     )
+    if settings.temporal_api_key_file:
+        keep_api_key(client, settings.temporal_api_key_file)
+    return client
 
 
 def temporal_access(settings: Settings) -> dict[str, Any]:

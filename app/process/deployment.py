@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
-from google.protobuf.duration_pb2 import Duration
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from app.process.codec import codec_path
 from app.process.connect import temporal_access
 from app.process.installation import install
-from app.settings import CannotStart, Settings
+from app.process.payload_encryption import data_converter
+from app.process.temporal_setup import NotOffered, commands, register, type_name
+from app.settings import COMMAND, CannotStart, Settings
 from store.encounters import deliver_last_event_again
 from store.engine import Database
 from store.keys import read_keyring
 from workflows.search_attributes import MEANING, REGISTRY
-
-RETENTION = timedelta(days=90)
-"""How long the server keeps the history of a closed workflow; the facts are in the database."""
 
 deploy_app = typer.Typer(no_args_is_help=True, help="Set up an installation: keys, database, Temporal.")
 
@@ -47,25 +40,48 @@ def keys(data_dir: DataDir = Path("data")) -> None:
 
 @deploy_app.command()
 def migrate() -> None:
-    """Upgrade the database schema to the newest revision."""
-    db = Database(Settings().database)
+    """Upgrade the database schema to the newest revision; waits for what holds a lock and names it."""
+    settings = Settings()
+    db = Database(settings.database, limits=settings.migration_limits)
     try:
-        db.migrate()
+        db.migrate(lambda line: typer.echo(line, err=True), settings.migrate_try_seconds)
     finally:
         db.close()
     typer.echo("the schema is current")
 
 
 @deploy_app.command()
-def temporal() -> None:
-    """Create the namespace and its search attributes on the Temporal server."""
-    asyncio.run(_temporal(Settings()))
+def temporal(
+    show: Annotated[bool, typer.Option("--print", help="print the commands; connect to no server")] = False,
+) -> None:
+    """Create the namespace and its search attributes; print the commands where the server does not offer that (exit code 3)."""
+    settings = Settings()
+    if show:
+        typer.echo("\n".join(commands(settings.temporal_namespace)))
+        return
+    raise typer.Exit(asyncio.run(_temporal(settings)))
+
+
+@deploy_app.command()
+def replay(
+    directory: Annotated[
+        Optional[Path], typer.Option("--from", help="replay the exported histories of a directory instead")
+    ] = None,
+    days: Annotated[int, typer.Option(min=0, help="closed runs of so many days")] = 7,
+    limit: Annotated[int, typer.Option(min=1, help="at most so many open and so many closed runs")] = 1000,
+    query: Annotated[str, typer.Option(help="a list filter of the server, added to the others")] = "",
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Replay open and recently closed workflows on this code; exit code 1 names each one that this code cannot carry on."""
+    settings = Settings().model_copy(update={"data_dir": data_dir})
+    raise typer.Exit(asyncio.run(_replay(settings, directory, days, limit, query)))
 
 
 @deploy_app.command()
 def redeliver() -> None:
     """After a restore of the Temporal server: restart every encounter that is open or has an open claim."""
-    db = Database(Settings().database)
+    settings = Settings()
+    db = Database(settings.database, limits=settings.limits(COMMAND))
     try:
         count = wake_encounters(db)
     finally:
@@ -95,51 +111,40 @@ def search_attributes() -> None:
         typer.echo(f"{name:20} {type_name(kind):12} {MEANING[name]}")
 
 
-async def _temporal(settings: Settings) -> None:
+async def _replay(settings: Settings, directory: Path | None, days: int, limit: int, query: str) -> int:
+    from app.process.replay import of_directory, of_server, replay
+
+    converter = data_converter(read_keyring(settings.key_file))
+    try:
+        if directory is None:
+            access = temporal_access(settings)
+            client = await Client.connect(settings.temporal_address, data_converter=converter, **access)
+            sources = of_server(client, query, days, limit)
+        else:
+            sources = of_directory(directory)
+        report = await replay(
+            sources,
+            converter,
+            lambda one: typer.echo(f"{one.workflow_id}  {one.workflow_type}  {one.failure}"),
+        )
+    finally:
+        await asyncio.sleep(0.05)
+    typer.echo(f"{report.replayed} histories replayed, {len(report.refused)} failed", err=bool(report.refused))
+    if not report.replayed:
+        typer.echo("no history was found: check CART_TEMPORAL_NAMESPACE and the query", err=True)
+    return 1 if report.refused else 0
+
+
+async def _temporal(settings: Settings) -> int:
     try:
         client = await Client.connect(settings.temporal_address, **temporal_access(settings))
         made = await register(client, settings.temporal_namespace)
         typer.echo(f"namespace {settings.temporal_namespace}: {', '.join(made) if made else 'no changes needed'}")
+        return 0
+    except NotOffered as refused:
+        typer.echo(f"cart-encounter: {refused}; run the commands that fit, then `deploy temporal` again:", err=True)
+        typer.echo("\n".join(refused.commands))
+        return 3
     finally:
         # The SDK's core may crash the interpreter when it exits at once.
         await asyncio.sleep(0.05)
-
-
-async def register(client: Client, namespace: str) -> list[str]:
-    """Creates the namespace and search attributes that are missing; returns what was created.
-
-    Raises:
-        ValueError: an attribute of that name has another type; nothing is changed.
-    """
-    made = await _make_namespace(client, namespace)
-    operator = client.operator_service
-    known = (await operator.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))).custom_attributes
-    wrong = [name for name, kind in REGISTRY.items() if name in known and known[name] != kind]
-    if wrong:
-        raise ValueError(
-            f"search attributes exist with another type in namespace {namespace}: {', '.join(wrong)}; use another namespace"
-        )
-    missing = {name: kind for name, kind in REGISTRY.items() if name not in known}
-    if missing:
-        await operator.add_search_attributes(AddSearchAttributesRequest(namespace=namespace, search_attributes=missing))
-    return made + sorted(missing)
-
-
-async def _make_namespace(client: Client, namespace: str) -> list[str]:
-    retention = Duration()
-    retention.FromTimedelta(RETENTION)
-    try:
-        await client.workflow_service.register_namespace(
-            RegisterNamespaceRequest(namespace=namespace, workflow_execution_retention_period=retention)
-        )
-    except RPCError as error:
-        if error.status is RPCStatusCode.ALREADY_EXISTS:
-            return []
-        raise
-    return [f"namespace {namespace}"]
-
-
-def type_name(kind: IndexedValueType.ValueType) -> str:
-    """Returns the name of a type: `KeywordList` for `INDEXED_VALUE_TYPE_KEYWORD_LIST`."""
-    words = IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").split("_")
-    return "".join(word.capitalize() for word in words)

@@ -1,7 +1,8 @@
 """Failures of activities as the Temporal UI shows them: cause and next step in one line.
 
-A failed activity is retried until it succeeds, so the last failure is what an operator sees first. Its message names cause
-and runbook instead of a table or socket. Its type is the class of the error; the error itself follows, encrypted, as cause.
+A failed activity is retried until it succeeds, so the last failure is what an operator sees first. A decision that fails is
+retried as `raise_alerts` (`decide` itself is local and leaves no pending activity). The message names cause and runbook
+instead of a table or socket. Its type is the class of the error. The error itself follows, encrypted and shortened, as cause.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from domain.rulebook import NoRule, RulebookError
 from domain.site import SiteError
 from store.engine import DatabaseError
 from store.keys import SealBroken
+from workflows.messages import Question
 
 NEXT_STEPS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (
@@ -61,6 +63,13 @@ UNEXPECTED: Final = (
 )
 
 
+LONGEST_MESSAGE: Final = 400
+"""Characters of an error's message in the failure."""
+
+LAST_FRAMES: Final = 4
+"""Frames of an error's trace in the failure."""
+
+
 def advised(error: Exception, activity: str) -> ApplicationError:
     """Returns a retryable error with activity and next step; a missing rule is named."""
     step = next((text for kind, text in NEXT_STEPS if isinstance(error, kind)), UNEXPECTED)
@@ -81,6 +90,28 @@ class _Advising(ActivityInboundInterceptor):
             return await super().execute_activity(input)
         except (ApplicationError, CancelledError):
             raise
-        except Exception as error:
-            name = getattr(input.fn, "__temporal_activity_definition", None)
-            raise advised(error, name.name if name else "activity") from error
+        except Exception as error:  # noqa: BLE001 every failure gets its next step
+            raise advised(error, _subject(input)) from _in_short(error)
+
+
+def _in_short(error: Exception) -> ApplicationError:
+    """Returns the error as a cause with its last frames only; the worker's log has the whole trace.
+
+    A Temporal server keeps 4 KB of a pending activity's failure. Of a longer one it drops everything, the next step included.
+    """
+    cause = ApplicationError(str(error)[:LONGEST_MESSAGE], type=type(error).__name__)
+    last, end = error.__traceback__, error.__traceback__
+    for _ in range(LAST_FRAMES):
+        end = end.tb_next if end else None
+    while end:
+        last, end = (last.tb_next if last else None), end.tb_next
+    return cause.with_traceback(last)
+
+
+def _subject(input: ExecuteActivityInput) -> str:
+    """Returns what failed: the activity, or the decision that it asks for again."""
+    for asked in input.args:
+        if isinstance(asked, Question) and asked.undecided:
+            return f"the decision on facts 1-{asked.up_to_sequence} fails"
+    name = getattr(input.fn, "__temporal_activity_definition", None)
+    return name.name if name else "activity"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 
 from app import board
 from app.api import (
@@ -32,6 +33,7 @@ from app.api.access import Access
 from app.api.access_watch import AccessOfFile
 from app.api.guard import Guard
 from app.api.parts import OutOfReach, Parts, out_of_reach, utc_now
+from app.liveness import DELIVERY_SECONDS, LOOP_SECONDS, POOL_SECONDS, Liveness, turn
 from domain.rulebook import Rulebook
 from domain.site import Site
 from intake.delivery import Deliverer
@@ -112,8 +114,9 @@ def create_gateway(
     return api
 
 
-def _running(api: FastAPI) -> tuple[Deliverer | None, FeedWatch | None, Asker | None]:
-    return api.state.parts.deliverer, api.state.watch, api.state.asker
+def _running(api: FastAPI) -> dict[str, Deliverer | FeedWatch | Asker]:
+    parts = {"delivery": api.state.parts.deliverer, "feed_watch": api.state.watch, "asker": api.state.asker}
+    return {name: part for name, part in parts.items() if part}
 
 
 @contextlib.asynccontextmanager
@@ -121,12 +124,29 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     mllp: MllpServer | None = api.state.mllp
     if mllp:
         await mllp.start()
-    background = [asyncio.create_task(part.run()) for part in _running(api) if part]
+    background = {name: asyncio.create_task(part.run()) for name, part in _running(api).items()}
+    _watch(api, background)
     try:
         yield
     finally:
+        await api.state.parts.liveness.stop()
         if mllp:
             await mllp.stop()
-        for task in background:
+        for task in background.values():
             task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await asyncio.gather(*background.values(), return_exceptions=True)
+
+
+def _watch(api: FastAPI, background: Mapping[str, asyncio.Task[None]]) -> None:
+    """Whatever must move while the gateway serves."""
+    liveness: Liveness = api.state.parts.liveness
+    deliverer: Deliverer | None = api.state.parts.deliverer
+    for name, task in background.items():
+        liveness.watch_task(name, task)
+    if deliverer:
+        liveness.watch("delivery_loop", lambda: deliverer.turned, DELIVERY_SECONDS)
+    liveness.watch_work("event_loop", turn, LOOP_SECONDS)
+    liveness.watch_work("request_threads", lambda: run_in_threadpool(int), POOL_SECONDS)
+    liveness.watch_work("background_threads", lambda: asyncio.to_thread(int), POOL_SECONDS)
+    if api.state.mllp:
+        liveness.watch_work("mllp_threads", api.state.mllp.turn, POOL_SECONDS)

@@ -14,6 +14,8 @@ from app.settings import CannotStart, Settings
 from store.keys import KeyFileError, create_keyring, read_keyring
 
 MARKER = "installation.json"
+RESTORING = "restore.json"
+"""There while a restore is not finished; the stack does not start on a half restored directory."""
 FORMAT = 1
 
 
@@ -49,6 +51,10 @@ def install(settings: Settings) -> None:
     """
     directory = settings.data_dir
     marker = directory / MARKER
+    if (directory / RESTORING).exists():
+        raise CannotStart(
+            f"data directory {directory}: a restore was interrupted; run the same `cart-encounter restore` again"
+        )
     if marker.exists():
         _check(settings, marker)
         return
@@ -75,6 +81,24 @@ def _check(settings: Settings, marker: Path) -> None:
         raise CannotStart(f"{settings.key_file}: {error}") from None
     if not settings.token_file.exists() or not settings.token_file.read_text().strip():
         raise CannotStart(f"{settings.token_file} is missing or empty; restore it from its backup")
+
+
+def known_epoch(settings: Settings) -> int:
+    """Returns the highest epoch that the marker of the data directory notes; 0 without one."""
+    try:
+        return int(json.loads((settings.data_dir / MARKER).read_text()).get("epoch", 0))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return 0
+
+
+def note_epoch(settings: Settings, epoch: int) -> None:
+    """Notes an epoch in the marker, so that no later restore begins the same one."""
+    marker = settings.data_dir / MARKER
+    try:
+        noted = json.loads(marker.read_text())
+    except (OSError, ValueError):
+        return
+    _write_whole(marker, json.dumps({**noted, "epoch": epoch}))
 
 
 def _make_keys(settings: Settings) -> None:

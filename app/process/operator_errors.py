@@ -13,7 +13,8 @@ from app.client import ApiError
 from app.settings import CannotStart
 from domain.rulebook import RulebookError
 from domain.site import SiteError
-from store.engine import Unreachable
+from store.engine import SchemaBusy, Unreachable
+from store.installation import ForeignKeys
 from store.keys import KeyFileError
 
 TEMPORAL_AWAY = "Failed client connect"
@@ -23,7 +24,9 @@ TEMPORAL_AWAY = "Failed client connect"
 def in_one_line(error: Exception) -> str | None:
     """Returns the message of an error that an operator can fix; None for a program error."""
     match error:
-        case CannotStart() | ApiError() | RulebookError():
+        case CannotStart() | ApiError() | RulebookError() | SchemaBusy():
+            return str(error)
+        case ForeignKeys():
             return str(error)
         case KeyFileError():
             return f"{error}; for a new installation run `cart-encounter deploy keys`"

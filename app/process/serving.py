@@ -17,6 +17,7 @@ from app.api.parts import utc_now
 from app.process.codec import install_codec
 from app.process.connect import Home, connect_temporal
 from app.process.gateway import create_gateway
+from app.process.http_limits import ConnectionLimits, limited_http
 from app.settings import DEPLOY, CannotStart, Settings
 from domain.site import Site
 from intake.delivery import Deliverer
@@ -38,6 +39,9 @@ class GatewaySettings(Settings):
     """Settings of the gateway only. MLLP is served if a port is set; port 0 turns it off."""
 
     access_file: Path | None = None
+    http_connections: int = Field(default=1000, ge=16)
+    http_connections_per_address: int = Field(default=400, ge=8)
+    """Connections at once, and of one address. A proxy is one address: give it as many as it may open."""
     mapping_file: Path = DEPLOY / "hl7.example.toml"
     mllp_host: str = "127.0.0.1"
     mllp_port: int = Field(default=0, ge=0, le=65535)
@@ -46,6 +50,8 @@ class GatewaySettings(Settings):
     mllp_client_authority: Path | None = None
     ui_origins: tuple[str, ...] = ()
     """Origins of the Temporal UI that may decrypt payloads, as a JSON list; empty for none."""
+    codec_own_user_only: bool = False
+    """The codec server's secret path is for processes of the user who runs the gateway, on this machine."""
 
 
 def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
@@ -74,12 +80,17 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
         asker=Asker(home.db, home.keys, mapping, utc_now, deliverer.wake),
     )
     if settings.ui_origins:
-        install_codec(api, home.keys, settings.ui_origins)
+        install_codec(api, home.keys, settings.ui_origins, own_user_only=settings.codec_own_user_only)
     return api
 
 
-def server_of(settings: GatewaySettings, api: FastAPI) -> uvicorn.Server:
-    """Returns the HTTP server of a gateway; it does not log requests, since paths may contain identifiers."""
+def server_of(settings: GatewaySettings, api: FastAPI, limits: ConnectionLimits | None = None) -> uvicorn.Server:
+    """Returns the HTTP server of a gateway; it does not log requests, since paths may contain identifiers.
+
+    Args:
+        limits: of connections; by default those of the settings.
+    """
+    limits = limits or ConnectionLimits(settings.http_connections, settings.http_connections_per_address)
     return uvicorn.Server(
         uvicorn.Config(
             api,
@@ -87,6 +98,7 @@ def server_of(settings: GatewaySettings, api: FastAPI) -> uvicorn.Server:
             port=settings.http_port,
             log_config=None,
             access_log=False,
+            http=limited_http(limits),
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

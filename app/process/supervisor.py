@@ -9,12 +9,15 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import sys
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from http.client import HTTPException
 from pathlib import Path
 
-import httpx
 from alembic.util.exc import CommandError
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.client import Client
@@ -23,18 +26,26 @@ from temporalio.service import RPCError
 from app.metrics import free_port
 from app.process.child_processes import Child
 from app.process.codec import codec_path
+from app.process.connect import checked
 from app.process.installation import install, locked
 from app.settings import RUN_FILE, CannotStart, Settings
 from domain.rulebook import RulebookError
 from domain.site import SiteError
 from store.config import ConfigCache
-from store.engine import Database, DatabaseError, place_of
+from store.engine import Database, DatabaseError, SchemaBusy, place_of
 from store.keys import read_keyring
 from workflows.search_attributes import REGISTRY
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 6.0
+SERVER_FROZEN_SECONDS = 60.0
+"""A Temporal server that is only busy may take its time."""
+LOOK_TIMEOUT = 4.0
+NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+SERVER_HEALTH = timedelta(seconds=5)
 HOST = "127.0.0.1"
+PRESETS = "cart"
+"""Name of the preset of the Temporal command line."""
 
 
 @dataclass
@@ -109,9 +120,14 @@ async def _serve(options: StackOptions, stop: asyncio.Event, report: Callable[[s
                 await starting
             return
         await starting
-        watchers = [
-            asyncio.create_task(act) for child in children for act in (child.keep_running(), child.keep_small())
+        frozen = settings.frozen_seconds
+        acts = [act for child in children for act in (child.keep_running(), child.keep_small())]
+        acts += [
+            server.keep_live(lambda: _server_live(options), max(frozen, SERVER_FROZEN_SECONDS)),
+            worker.keep_live(lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/livez"), frozen),
+            gateway.keep_live(lambda: _http_ok(f"http://{HOST}:{options.http_port}/livez"), frozen),
         ]
+        watchers = [asyncio.create_task(act) for act in acts]
         _write_run_file(options)
         report(
             f"ready http=http://{HOST}:{options.http_port} ui=http://{HOST}:{options.ui_port} "
@@ -188,9 +204,12 @@ def _check_ports(options: StackOptions) -> None:
 
 
 def _migrate(settings: Settings) -> None:
-    db = Database(settings.database)
+    db = Database(settings.database, limits=settings.migration_limits)
     try:
-        db.migrate()
+        db.migrate(try_seconds=settings.migrate_try_seconds)
+        checked(settings, db, read_keyring(settings.key_file))
+    except SchemaBusy as error:
+        raise CannotStart(str(error)) from None
     except (DatabaseError, CommandError):
         raise CannotStart(
             f"the database in {settings.data_dir} cannot be opened or upgraded; restore it from its backup"
@@ -210,6 +229,7 @@ def _children(options: StackOptions, settings: Settings) -> tuple[Child, Child, 
         "CART_HTTP_PORT": str(options.http_port),
         "CART_METRICS_PORT": str(options.metrics_port),
         "CART_MLLP_PORT": str(options.mllp_port),
+        "CART_CODEC_OWN_USER_ONLY": "true",
         "CART_UI_ORIGINS": json.dumps([f"http://{host}:{options.ui_port}" for host in (HOST, "localhost")]),
     }
     if settings.rules_directory:
@@ -231,9 +251,9 @@ def _server_command(options: StackOptions, settings: Settings) -> list[str]:
         *(binary, "server", "start-dev"),
         *("--ip", HOST, "--port", str(options.temporal_port), "--ui-port", str(options.ui_port)),
         *("--db-filename", str(options.data_dir / "temporal.db")),
-        *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"),
+        *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full"),
         *("--log-level", "warn", "--ui-disable-news-fetch"),
-        *("--ui-codec-endpoint", f"http://{HOST}:{options.http_port}{codec_path(read_keyring(settings.key_file))}"),
+        *("--env-file", str(_write_presets(options, settings)), "--env", PRESETS),
     ]
     for name, kind in REGISTRY.items():
         command += ["--search-attribute", f"{name}={_type_name(kind)}"]
@@ -243,6 +263,17 @@ def _server_command(options: StackOptions, settings: Settings) -> list[str]:
     return command
 
 
+def _write_presets(options: StackOptions, settings: Settings) -> Path:
+    """Writes the server's secret option to a file of the owner: every user of the machine can read a command line."""
+    path = options.data_dir / "temporal-presets.yaml"
+    endpoint = f"http://{HOST}:{options.http_port}{codec_path(read_keyring(settings.key_file))}"
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"env": {PRESETS: {"ui-codec-endpoint": endpoint}}}, file)
+    return path
+
+
 def _type_name(kind: IndexedValueType.ValueType) -> str:
     """Returns the command line name of a type: `KeywordList` for `INDEXED_VALUE_TYPE_KEYWORD_LIST`."""
     words = IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").split("_")
@@ -250,13 +281,42 @@ def _type_name(kind: IndexedValueType.ValueType) -> str:
 
 
 async def _start(options: StackOptions, settings: Settings, server: Child, worker: Child, gateway: Child) -> None:
+    database = options.data_dir / "temporal.db"
+    refuse_damaged(database)
     await server.start()
-    await _until(server, lambda: _temporal_responds(options))
+    try:
+        await _until(server, lambda: _temporal_responds(options))
+    except CannotStart:
+        refuse_damaged(database, thorough=True)
+        raise
     await worker.start()
     await gateway.start()
-    await _until(worker, lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/healthz"))
-    await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/readyz"))
+    await _until(worker, lambda: _http_ok(f"http://{HOST}:{options.metrics_port}/startupz"))
+    await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/startupz"))
+    await _until(gateway, lambda: _http_ok(f"http://{HOST}:{options.http_port}/readyz", "database", "temporal"))
     await _until(server, lambda: _http_ok(f"http://{HOST}:{options.ui_port}/"))
+
+
+def refuse_damaged(database: Path, *, thorough: bool = False) -> None:
+    """Checks the file of the Temporal server; `thorough` reads all of it.
+
+    Raises:
+        CannotStart: the file is damaged; the message names the fix.
+    """
+    if not database.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        away = database.with_name("temporal-damaged")
+        raise CannotStart(
+            f"{database} is damaged ({' '.join(found.split())}): move it away and start again (`mkdir {away} && "
+            f"mv {database}* {away}/`); every open encounter and claim is then started again from encounters.db"
+        )
 
 
 async def _until(child: Child, responds: Callable[[], object]) -> None:
@@ -277,9 +337,24 @@ async def _temporal_responds(options: StackOptions) -> bool:
         return False
 
 
-async def _http_ok(url: str) -> bool:
+async def _server_live(options: StackOptions) -> bool:
+    """True if the Temporal server answers its health check; one that is only busy may take its time."""
     try:
-        async with httpx.AsyncClient(timeout=2) as client:
-            return (await client.get(url)).status_code == 200
-    except httpx.HTTPError:
+        client = await Client.connect(f"{HOST}:{options.temporal_port}", lazy=True)
+        return await client.service_client.check_health(timeout=SERVER_HEALTH)
+    except (RPCError, RuntimeError):
+        return False
+
+
+async def _http_ok(url: str, *true: str) -> bool:
+    """True for an answer 200 with these fields of its body true."""
+    return await asyncio.to_thread(_got, url, true)
+
+
+def _got(url: str, true: tuple[str, ...]) -> bool:
+    try:
+        with NO_PROXY.open(url, timeout=LOOK_TIMEOUT) as answer:
+            body = answer.read()
+            return not true or all(json.loads(body)[name] is True for name in true)
+    except (OSError, ValueError, KeyError, HTTPException):
         return False

@@ -15,6 +15,9 @@ import activities.alerting.deliver
 import activities.claim
 import activities.encounter
 import app.process.gateway
+import app.process.http_limits
+import app.process.reconciler
+import app.process.sealing
 import intake.counters
 import intake.payer_files.directory
 from app.metrics.definitions import (
@@ -36,6 +39,9 @@ COUNTING_MODULES = (
     activities.claim,
     activities.encounter,
     app.process.gateway,
+    app.process.reconciler,
+    app.process.sealing,
+    app.process.http_limits,
     intake.counters,
     intake.payer_files.directory,
 )

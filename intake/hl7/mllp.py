@@ -74,6 +74,10 @@ class MllpServer:
         self._server = await asyncio.start_server(self._connected, self._host, self._port, ssl=self._tls, **limit)
         return int(self._server.sockets[0].getsockname()[1])
 
+    async def turn(self) -> None:
+        """Give its threads a piece of work that does nothing; returns when one has done it."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, int)
+
     async def stop(self) -> None:
         """Stop listening and end every connection; a message under way is answered first."""
         if self._server is not None:

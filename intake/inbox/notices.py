@@ -15,6 +15,7 @@ from domain.events import EventData
 from domain.events.care import MedicationAdministered
 from domain.events.governance import CorrectionMade
 from store.identifiers import event_key
+from store.installation import first_sequence
 from store.keys import Keyring
 from store.shared_identifiers import others, sharing
 from store.tables import NOTICE, NOTICES, STOCK_NOTICE, Encounter, EncounterEvent, Inbox
@@ -78,6 +79,7 @@ def _notify(session: Session, keys: Keyring, other: str, event_id: str, note_key
     if session.exec(known).first() is not None:
         return
     row = session.exec(select(Encounter).where(Encounter.encounter_id == other).with_for_update()).one()
+    row.next_sequence = first_sequence(session, row.next_sequence)
     session.add(
         EncounterEvent(
             encounter_id=other,

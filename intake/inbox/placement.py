@@ -17,6 +17,7 @@ from intake import alerts
 from intake.inbox import matching, notices
 from store import identifiers, vault
 from store.alerts import open_once
+from store.installation import first_sequence
 from store.keys import Keyring
 from store.opaque import new_id
 from store.tables import CertificationRow, Encounter, EncounterEvent, Inbox, sealed_for
@@ -206,6 +207,7 @@ def _locked(session: Session, encounter_id: str) -> Encounter:
 
 
 def _take_sequence(session: Session, encounter: Encounter, arrival: Arrival, note_key: str) -> None:
+    encounter.next_sequence = first_sequence(session, encounter.next_sequence)
     session.add(
         EncounterEvent(
             encounter_id=encounter.encounter_id,

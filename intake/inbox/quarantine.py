@@ -18,6 +18,7 @@ from store import identifiers
 from store.keys import Keyring
 from store.opaque import new_id
 from store.originals import open_body
+from store.recovered import adopted_count
 from store.tables import CONTROL_COUNTER, Counter, Inbox, Quarantine, QuarantineKey, sealed_for
 from store.vault import audit
 
@@ -237,8 +238,9 @@ def release(session: Session, keys: Keyring, known: Iterable[str], now: datetime
 
 
 def claim_numbers(session: Session) -> int:
-    """How many claims have a control number. While it stays the same, no waiting response can match."""
-    return session.exec(select(Counter.value).where(Counter.name == CONTROL_COUNTER)).first() or 0
+    """A count that grows with the claims that have a control number. While it stays the same, no waiting response can match."""
+    counted = session.exec(select(Counter.value).where(Counter.name == CONTROL_COUNTER)).first() or 0
+    return counted + adopted_count(session)
 
 
 def release_claims(session: Session, keys: Keyring, now: datetime) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from domain.billing.x12.response_files import read
 _CHUNK = 64 * 1024
 _NICE = 5
 """A large file must not slow the process down that waits for it."""
+_MEMORY = 2 * 1024**3
+"""Address space in bytes; a file of the largest size needs a tenth of it."""
 
 
 class Limit:
@@ -95,6 +98,8 @@ def main() -> None:
     """Serve the parent."""
     with contextlib.suppress(OSError):
         os.nice(_NICE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         serve(sys.stdin.buffer, sys.stdout)
 

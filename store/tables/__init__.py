@@ -4,7 +4,7 @@ Ciphertext is bound to its column and row (`sealed_for`), so that it cannot be m
 
 Columns that hold identity, encrypted: `patients`, `staff`, `inbox.body`, `inbox_conflicts.body`,
 `quarantine.body`, `quarantine.closed_note`, `aliases.value`,
-`fhir_resources.body`.
+`fhir_resources.body`, `recovered_claims.body`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from store.tables.encounters import (
     Alias,
     CustodyIndex,
     CustodyRecord,
+    DeliveryLease,
     Encounter,
     EncounterEvent,
     Patient,
@@ -37,6 +38,8 @@ from store.tables.inbox import (
     QuarantineKey,
     RecordMerge,
 )
+from store.tables.installation import Installation, OutboxFinding, RecoveredClaim
+from store.tables.seals import SealedBatch, SealedRemoval
 
 __all__ = [
     "CONTROL_COUNTER",
@@ -56,6 +59,7 @@ __all__ = [
     "Counter",
     "CustodyIndex",
     "CustodyRecord",
+    "DeliveryLease",
     "Encounter",
     "EncounterEvent",
     "FeedSeen",
@@ -63,11 +67,16 @@ __all__ = [
     "FhirSubscription",
     "Inbox",
     "InboxConflict",
+    "Installation",
+    "OutboxFinding",
     "Patient",
     "Quarantine",
     "QuarantineKey",
     "RecordMerge",
+    "RecoveredClaim",
     "ReplyFile",
+    "SealedBatch",
+    "SealedRemoval",
     "SessionEnded",
     "Staff",
     "Transmission",

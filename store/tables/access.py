@@ -29,7 +29,7 @@ class SessionEnded(SQLModel, table=True):
 
 
 class AuditEntry(SQLModel, table=True):
-    """Who read or changed what. `actor` is a token's name, `target` an opaque id."""
+    """Who read or changed what. `actor` is a token's name, `target` an opaque id, `sealed_in` the batch of its seal."""
 
     __tablename__ = "audit"
 
@@ -39,4 +39,5 @@ class AuditEntry(SQLModel, table=True):
     action: str
     target: str
     outcome: str
+    sealed_in: int | None = Field(default=None, index=True)
     __table_args__ = (Index("ix_audit_target_at", "target", "at"), Index("ix_audit_actor_at", "actor", "at"))

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, Numeric, UniqueConstraint
+from sqlalchemy import JSON, Numeric, UniqueConstraint, false
 from sqlmodel import Field, SQLModel
 
 from store.tables.columns import UtcDateTime
@@ -50,7 +50,9 @@ class Transmission(SQLModel, table=True):
     `interchange` (ISA13) counts without a gap for each receiver and mode; claims of one batch share it, `set_number` (ST02)
     distinguishes them. `replaces_event` is the payer response with the payer claim control number of the claim that this
     one replaces or voids. `insured_mark` and `parties_mark` are HMAC of who the file names: patient and insured; provider,
-    payer and submitter. They show that one was corrected later, and nothing else.
+    payer and submitter. They show that one was corrected later, and nothing else. `file_digest` is the SHA-256 of the file;
+    None for one that an earlier release wrote. `other_content`: the payer has the claim under this number with another bill
+    than the version's; it was sent before a restore.
     """
 
     __tablename__ = "transmissions"
@@ -70,6 +72,9 @@ class Transmission(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     written_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     set_number: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    sealed_in: int | None = Field(default=None, index=True)
+    file_digest: str | None = None
+    other_content: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     __table_args__ = (
         UniqueConstraint("mode", "receiver_id", "interchange", "set_number", name="uq_transmissions_set"),
     )

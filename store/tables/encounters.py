@@ -71,6 +71,27 @@ class EncounterEvent(SQLModel, table=True):
     )
 
 
+class DeliveryLease(SQLModel, table=True):
+    """Which gateway delivers the events of an encounter now, or when a delivery that failed is tried again.
+
+    No row: no delivery is under way, and none failed. Moments are of the database's clock on PostgreSQL.
+
+    Attributes:
+        holder: the gateway; empty where it gave the lease back.
+        until: when the lease ends by itself, since its gateway is gone or frozen.
+        failures: deliveries that failed one after another.
+        retry_at: not before, after a failure.
+    """
+
+    __tablename__ = "delivery_leases"
+
+    encounter_id: str = Field(primary_key=True)
+    holder: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    until: datetime = Field(sa_type=UtcDateTime)
+    failures: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class Alias(SQLModel, table=True):
     """An identifier of an encounter. `alias_key` is HMAC(value); the kind is order, mrn, coi, din, bag, admission, …"""
 

@@ -26,6 +26,7 @@ class Inbox(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     patient_ref: str | None = None
     holder_event: bool = False
+    sealed_in: int | None = Field(default=None, index=True)
     # Each decision reads the holder events, which are few; the rows of patients must not come into it.
     __table_args__ = (
         Index(

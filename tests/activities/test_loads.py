@@ -64,7 +64,7 @@ def moment(encounter: str, now: datetime) -> ClaimMoment:
 
 
 ACTIVITIES: dict[str, Act] = {
-    "decide": lambda r, e, upto, now: r.activities.decide(question(e, upto, now)),
+    "decide": lambda r, e, upto, now: r.activities.plan(question(e, upto, now)),
     "keep_custody": lambda r, e, upto, now: r.activities.keep_custody(question(e, upto, now)),
     "raise_alerts": lambda r, e, upto, now: r.activities.raise_alerts(question(e, upto, now)),
     "show_encounter": lambda r, e, upto, now: r.activities.show_encounter(question(e, upto, now)),

@@ -73,6 +73,8 @@ async def record(directory: Path) -> Mapping[str, Any]:
         await r.send("fhir", "POST", "/v1/fhir", NOTIFICATION)
         await r.send("audit", "GET", "/v1/audit?limit=3")
         await r.send("health", "GET", "/healthz")
+        await r.send("liveness", "GET", "/livez")
+        await r.send("startup", "GET", "/startupz")
         await r.send("readiness", "GET", "/readyz")
         return r.answers
 

@@ -1,4 +1,4 @@
-"""Container, compose file and Kubernetes manifests: every command, setting and file they name exists."""
+"""Container and compose file: every command, setting and file they name exists."""
 
 from __future__ import annotations
 
@@ -18,24 +18,9 @@ from app.settings import Settings
 from tests.kit.files import DEPLOY, ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text())
-KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 COMMANDS = typer.main.get_command(cli)
 PINNED = re.compile(r"^[a-z0-9./-]+:v?\d+(\.\d+)+[\w.-]*$")
 NAMED = re.compile(r"\bCART_[A-Z_]+\b")
-
-
-def documents() -> Iterator[dict[str, Any]]:
-    for path in KUBERNETES:
-        yield from yaml.safe_load_all(path.read_text())
-
-
-def workloads() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Every pod's specification and each of its containers."""
-    for document in documents():
-        if document["kind"] in ("Deployment", "Job"):
-            pod = document["spec"]["template"]["spec"]
-            for container in [*pod.get("initContainers", ()), *pod["containers"]]:
-                yield pod, container
 
 
 def ours() -> Iterator[list[str]]:
@@ -43,8 +28,6 @@ def ours() -> Iterator[list[str]]:
     for service in COMPOSE["services"].values():
         if service["image"].startswith("cart-encounter:"):
             yield service["command"]
-    for _, container in workloads():
-        yield container["args"]
 
 
 def test_every_command_is_one_of_the_command_line() -> None:
@@ -57,9 +40,7 @@ def test_every_command_is_one_of_the_command_line() -> None:
         assert not hasattr(command, "commands"), f"{words} stops before a command"
 
 
-@pytest.mark.parametrize(
-    "path", [DEPLOY / "compose.yml", DEPLOY / "Dockerfile", *KUBERNETES], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", [DEPLOY / "compose.yml", DEPLOY / "Dockerfile"], ids=lambda path: path.name)
 def test_every_variable_is_a_setting(path: Path) -> None:
     known = {f"CART_{name.upper()}" for name in GatewaySettings.model_fields}
     assert set(NAMED.findall(path.read_text())) <= known
@@ -74,17 +55,10 @@ def test_a_gateway_that_others_can_reach_has_a_list_of_callers() -> None:
     mounts = dict(reversed(mount.split(":")[:2]) for mount in gateway["volumes"])
     named = DEPLOY / mounts[gateway["environment"]["CART_ACCESS_FILE"]]
     assert access_of(GatewaySettings(access_file=named, **reached)).current().configured
-    settings = next(d["data"] for d in documents() if d["metadata"]["name"] == "cart-settings")
-    pod, container = next((pod, one) for pod, one in workloads() if one["name"] == "gateway")
-    mount = next(
-        one for one in container["volumeMounts"] if settings["CART_ACCESS_FILE"].startswith(one["mountPath"] + "/")
-    )
-    assert next(one for one in pod["volumes"] if one["name"] == mount["name"])["secret"]["secretName"] == "cart-access"
 
 
 def test_every_image_is_pinned() -> None:
     images = [service["image"] for service in COMPOSE["services"].values()]
-    images += [container["image"] for _, container in workloads()]
     for image in images:
         assert PINNED.match(image), image
     for base in re.findall(r"^FROM (\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE):
@@ -93,8 +67,7 @@ def test_every_image_is_pinned() -> None:
 
 def test_our_image_carries_the_version_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    text = "".join(path.read_text() for path in (DEPLOY / "compose.yml", *KUBERNETES))
-    assert set(re.findall(r"cart-encounter:(\d[\w.]*)", text)) == {version}
+    assert set(re.findall(r"cart-encounter:(\d[\w.]*)", (DEPLOY / "compose.yml").read_text())) == {version}
 
 
 def filled(value: object, **given: str) -> str:
@@ -142,24 +115,6 @@ def test_compose_serves_mllp_only_where_a_port_is_given_and_never_without_certif
     assert "127.0.0.1:2575:2575" in published
 
 
-def test_gateways_on_kubernetes_serve_mllp_only_where_its_manifest_was_applied() -> None:
-    maps = {d["metadata"]["name"]: d["data"] for d in documents() if d["kind"] == "ConfigMap"}
-    assert not any("MLLP" in key for key in maps["cart-settings"])
-    pod, gateway = next((pod, one) for pod, one in workloads() if one["name"] == "gateway")
-    assert {"configMapRef": {"name": "cart-mllp", "optional": True}} in gateway["envFrom"]
-    settings = mllp_of(maps["cart-mllp"])
-    mounted = {mount["mountPath"]: mount["name"] for mount in gateway["volumeMounts"] if mount.get("readOnly")}
-    sources = {one["name"]: one.get("secret") or one.get("configMap") for one in pod["volumes"]}
-    for path in files_of(settings):
-        assert sources[mounted[str(path.parent)]]["optional"] is True
-    service = next(d for d in documents() if d["kind"] == "Service" and d["metadata"]["name"] == "cart-mllp")
-    (published,) = service["spec"]["ports"]
-    ports = {one["name"]: one["containerPort"] for one in gateway["ports"]}
-    assert ports[published["targetPort"]] == settings.mllp_port
-    policy = next(d for d in documents() if d["kind"] == "NetworkPolicy" and d["metadata"]["name"] == "mllp-in")
-    assert [one["port"] for one in policy["spec"]["ingress"][0]["ports"]] == [settings.mllp_port]
-
-
 def mllp_of(environment: dict[str, str]) -> GatewaySettings:
     given = {key.removeprefix("CART_").lower(): value for key, value in environment.items()}
     return GatewaySettings(**{key: value for key, value in given.items() if key.startswith(("mllp_", "mapping_"))})
@@ -172,11 +127,9 @@ def files_of(settings: GatewaySettings) -> list[Path]:
 
 
 def test_no_secret_is_in_a_manifest() -> None:
-    for path in (DEPLOY / "compose.yml", *KUBERNETES):
-        for line in path.read_text().splitlines():
-            found = re.search(r"(?i)^\s*\w*(password|pwd)\w*:\s*(\S+)", line)
-            assert found is None or found[2].startswith("${"), line
-    assert not any(document["kind"] == "Secret" for document in documents())
+    for line in (DEPLOY / "compose.yml").read_text().splitlines():
+        found = re.search(r"(?i)^\s*\w*(password|pwd)\w*:\s*(\S+)", line)
+        assert found is None or found[2].startswith("${"), line
 
 
 def test_prometheus_of_compose_scrapes_services_and_ports_of_compose() -> None:
@@ -185,56 +138,6 @@ def test_prometheus_of_compose_scrapes_services_and_ports_of_compose() -> None:
         host, port = job["static_configs"][0]["targets"][0].split(":")
         assert host == "localhost" or host in COMPOSE["services"], host
         assert port.isdigit()
-
-
-def test_pods_run_without_privileges() -> None:
-    for pod, container in workloads():
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["automountServiceAccountToken"] is False
-        closed = container["securityContext"]
-        assert closed["readOnlyRootFilesystem"] is True
-        assert closed["allowPrivilegeEscalation"] is False
-        assert closed["capabilities"]["drop"] == ["ALL"]
-        assert "memory" in container["resources"]["limits"]
-
-
-def test_pods_find_keys_and_exchange_where_the_settings_look() -> None:
-    home = Settings(data_dir=Path("/var/lib/cart"))
-    wanted = {str(path) for path in (home.key_file, home.token_file)}
-    for pod, container in workloads():
-        if container["name"] in ("worker", "gateway"):
-            mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
-            assert wanted <= set(mounts)
-            assert all(mounts[path]["readOnly"] for path in wanted)
-            assert not any(mounts[f"{home.data_dir}/{box}"].get("readOnly") for box in ("outbox", "inbox"))
-            assert {mount["name"] for mount in mounts.values()} <= {volume["name"] for volume in pod["volumes"]}
-
-
-def test_a_gateway_stays_in_service_while_temporal_is_away() -> None:
-    gateway = next(container for _, container in workloads() if container["name"] == "gateway")
-    assert gateway["startupProbe"]["httpGet"]["path"] == "/readyz"
-    assert gateway["readinessProbe"]["httpGet"]["path"] == "/healthz"
-
-
-def test_selectors_budgets_and_services_find_their_pods() -> None:
-    labels = [d["spec"]["template"]["metadata"]["labels"] for d in documents() if d["kind"] == "Deployment"]
-    for document in documents():
-        if document["kind"] in ("Service", "PodDisruptionBudget", "Deployment"):
-            selector = document["spec"]["selector"]
-            wanted = selector.get("matchLabels", selector)
-            assert any(wanted.items() <= mine.items() for mine in labels), document["metadata"]["name"]
-
-
-def test_every_network_policy_names_pods_that_exist() -> None:
-    labels = [
-        document["spec"]["template"]["metadata"]["labels"]
-        for document in documents()
-        if document["kind"] in ("Deployment", "Job")
-    ]
-    for document in documents():
-        if document["kind"] == "NetworkPolicy":
-            wanted = document["spec"]["podSelector"].get("matchLabels", {})
-            assert any(wanted.items() <= mine.items() for mine in labels), document["metadata"]["name"]
 
 
 def locked(path: Path) -> dict[str, set[str]]:

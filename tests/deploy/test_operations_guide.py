@@ -46,8 +46,12 @@ def test_every_command_of_the_guide_exists() -> None:
         assert words.split()[0] in typer.main.get_command(cli).commands, words  # type: ignore[attr-defined]
 
 
+ROLES = {"cart_owner", "cart_app", "cart_read"}
+"""Roles of the database (deploy/postgresql/roles.sql)."""
+
+
 def test_alerts_metrics_and_files_of_the_guide_exist() -> None:
     assert set(re.findall(r"\bCart(?:[A-Z][a-z]+){2,}\b", GUIDE)) <= set(ALERTS) | set(REGISTRY) | {"CarTEncounter"}
-    assert set(re.findall(r"`((?:cart|temporal)_\w+)`", GUIDE)) <= documented() | {"temporal_visibility"}
+    assert set(re.findall(r"`((?:cart|temporal)_\w+)`", GUIDE)) <= documented() | {"temporal_visibility"} | ROLES
     for path in re.findall(r"`(deploy/[\w./-]+)`", GUIDE):
         assert (ROOT / path).exists(), path

@@ -38,7 +38,7 @@ class Life:
         self.now += timedelta(hours=1)
         with self.r.service.db.read() as session:
             upto = session.get_one(Encounter, self.encounter).next_sequence - 1
-        plan = self.r.activities.decide(Question(encounter=self.encounter, up_to_sequence=upto, now=self.now))
+        plan = self.r.activities.plan(Question(encounter=self.encounter, up_to_sequence=upto, now=self.now))
         wanted = {intent.letter: intent.content for intent in plan.claims}
         if wanted.get(self.letter) != getattr(self, "content", None):
             self.content = wanted.get(self.letter)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlmodel import select
 
+from store.outbox_index import INDEX, LOCK
 from store.tables import Transmission
 from tests.kit.recorder import NOW, Recorder, feed
 from workflows.messages import ClaimFollowUp, ClaimMoment
@@ -31,5 +32,6 @@ def sent(r: Recorder) -> list[Transmission]:
 
 
 def files(r: Recorder) -> list[Path]:
-    """The files in the outbox."""
-    return sorted(path for path in r.activities.claim_life.outbox.rglob("*") if path.is_file())
+    """The files in the outbox, drafts among them, without its index."""
+    found = (path for path in r.activities.claim_life.outbox.rglob("*") if path.is_file())
+    return sorted(path for path in found if path.name not in (INDEX, LOCK))

@@ -17,7 +17,7 @@ import pytest
 
 from store.engine import Database
 from store.keys import Keyring, create_keyring
-from tests.kit.postgres import postgres_server, postgres_url
+from tests.kit.postgres import as_role, make_roles, postgres_server, postgres_url
 
 
 @cache
@@ -53,8 +53,8 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: str) -> str:
-    url = postgres_url(postgres, "cart_template", create=True)
-    db = Database(url)
+    make_roles(postgres, "cart_template")
+    db = Database(as_role(postgres_url(postgres, "cart_template"), "cart_owner"))
     db.migrate()
     db.close()
     return postgres
@@ -68,7 +68,8 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     else:
         server = request.getfixturevalue("postgres_template")
         name = f"t_{uuid.uuid4().hex[:12]}"
-        database = Database(postgres_url(server, name, create=True, template="cart_template"))
+        # The role of workers and gateways: what needs more rights fails here.
+        database = Database(as_role(postgres_url(server, name, create=True, template="cart_template"), "cart_app"))
     yield database
     database.close()
 

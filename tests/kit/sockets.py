@@ -9,14 +9,15 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from app.process.http_limits import ConnectionLimits
 from app.process.serving import GatewaySettings, server_of
 from tests.kit.waiting import eventually
 
 
 @contextmanager
-def listening(api: FastAPI) -> Iterator[str]:
+def listening(api: FastAPI, limits: ConnectionLimits | None = None) -> Iterator[str]:
     """The address it answers at while the context lasts."""
-    server: uvicorn.Server = server_of(GatewaySettings(http_port=0), api)
+    server: uvicorn.Server = server_of(GatewaySettings(http_port=0), api, limits)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

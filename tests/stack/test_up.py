@@ -14,9 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.process.codec import codec_path
 from app.process.installation import install
 from app.process.supervisor import StackOptions, _children
 from app.settings import Settings
+from store.keys import read_keyring
+from tests.kit.users import as_user
 from tests.kit.waiting import eventually
 from tests.stack.harness import Stack
 
@@ -41,6 +44,31 @@ def test_the_secrets_are_readable_by_their_owner_alone(stack: Stack) -> None:
         assert (stack.data_dir / name).stat().st_mode & 0o077 == 0
 
 
+def test_no_secret_is_in_a_command_line_and_the_ui_knows_where_to_decode(stack: Stack) -> None:
+    """Every user of the machine can read command lines. The environment of a process is its owner's only."""
+    secrets = [stack.token, codec_path(read_keyring(stack.data_dir / "keys.json"))]
+    processes = stack.pids(".")
+    assert len(processes) == 4
+    for pid in processes:
+        shown = Path(f"/proc/{pid}/cmdline").read_text()
+        assert shown
+        assert not any(secret in shown for secret in secrets)
+        assert Path(f"/proc/{pid}/environ").stat().st_mode & 0o077 == 0
+    assert (stack.data_dir / "temporal-presets.yaml").stat().st_mode & 0o077 == 0
+    settings = httpx.get(stack.ready["ui"] + "/api/v1/settings").json()
+    assert settings["Codec"]["Endpoint"] == stack.ready["http"] + secrets[1]
+
+
+def test_only_the_user_who_started_the_stack_decodes_by_the_path_that_the_ui_shows(stack: Stack) -> None:
+    endpoint = httpx.get(stack.ready["ui"] + "/api/v1/settings").json()["Codec"]["Endpoint"]
+    body, headers = '{"payloads": []}', {"origin": stack.ready["ui"]}
+    assert httpx.post(f"{endpoint}/decode", content=body, headers=headers).status_code == 200
+    if os.geteuid() != 0:
+        pytest.skip("only root can open a connection as another user")
+    with as_user(65534):
+        assert httpx.post(f"{endpoint}/decode", content=body, headers=headers).status_code == 403
+
+
 def test_it_stops_cleanly_in_under_ten_seconds_and_starts_again_on_its_data(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "data")
     running = Stack(tmp_path / "data").start()
@@ -55,6 +83,23 @@ def test_a_killed_worker_or_gateway_is_started_again(own_stack: Stack) -> None:
         os.kill(before[0], signal.SIGKILL)
         eventually(lambda n=name, b=before: (p := own_stack.pids(f"app.cli.main {n}")) and p != b, f"a new {name}")
     eventually(lambda: reachable(own_stack.ready["http"] + "/readyz"), "the gateway is ready again")
+
+
+def test_a_frozen_worker_and_a_frozen_gateway_are_killed_and_started_again(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
+    stack.environment["CART_FROZEN_SECONDS"] = "5"
+    stack.start()
+    try:
+        before = {name: stack.pids(f"app.cli.main {name}") for name in ("worker", "gateway")}
+        eventually(lambda: reachable(stack.ready["metrics"].replace("/metrics", "/livez")), "the worker is live")
+        for (pid,) in before.values():
+            os.kill(pid, signal.SIGSTOP)
+        for name, old in before.items():
+            eventually(lambda n=name, b=old: (p := stack.pids(f"app.cli.main {n}")) and p != b, f"a new {name}", 60)
+        eventually(lambda: reachable(stack.ready["http"] + "/readyz"), "the gateway is ready again")
+        assert "child.killed" in (stack.data_dir / "logs" / "gateway.log").read_text()
+    finally:
+        assert stack.stop() == 0
 
 
 def reachable(url: str) -> bool:

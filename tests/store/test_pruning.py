@@ -33,7 +33,9 @@ def span(r: Recorder, key: str) -> timedelta:
 
 def pruned(r: Recorder, inbox: Path, now: datetime, *, dry_run: bool = False) -> Pruned:
     rules = r.service.config.rules()
-    return prune(r.service.db, rules, r.activities.claim_life.outbox, inbox, now, "operator", dry_run=dry_run)
+    return prune(
+        r.service.db, r.service.keys, rules, r.activities.claim_life.outbox, inbox, now, "operator", dry_run=dry_run
+    )
 
 
 def put(r: Recorder, encounter: str, state: str, unanswered: bool, standing: str = "") -> None:
@@ -119,5 +121,13 @@ async def test_a_span_without_length_removes_nothing(r: Recorder, tmp_path: Path
     key = 'key = "keep_exchanged_files"\n'
     texts = {name: text.replace(f"{key}days = 180\n", f"{key}count = 1\n") for name, text in rulebook_texts().items()}
     with pytest.raises(ValueError, match="keep_exchanged_files: give it days"):
-        prune(r.service.db, load(texts, "current"), r.activities.claim_life.outbox, tmp_path, LATER, "operator")
+        prune(
+            r.service.db,
+            r.service.keys,
+            load(texts, "current"),
+            r.activities.claim_life.outbox,
+            tmp_path,
+            LATER,
+            "operator",
+        )
     assert len(files(r)) == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlmodel import select
 
 from app.process import worker
-from app.process.worker import keep_schedule
+from app.process.watch_schedule import keep_schedule
 from domain.alerts import make
 from domain.alerts.model import Alert, Severity
 from domain.alerts.watch import Deadline, UnderWay, WatchedCertificate, bands, near, watch_findings

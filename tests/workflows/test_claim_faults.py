@@ -59,8 +59,8 @@ async def test_a_full_outbox_keeps_the_claims_number_until_there_is_room(
     tries = []
     with monkeypatch.context() as patched:
 
-        def full(path: object, text: str) -> None:
-            tries.append(path)
+        def full(*given: object) -> None:
+            tries.append(given)
             raise OSError(28, "No space left on device")
 
         patched.setattr(transmit, "write_once", full)

@@ -15,8 +15,8 @@ class Difference(StrEnum):
     """A part in which two files of a claim differ.
 
     DOCUMENT: any part of the document, including explanations. BILL: the 837 segments of both, rendered by today's code and
-    site, without patient and numbers. INSURED and OTHER_PARTIES: who the file names. PAYER_NUMBER: the payer claim control
-    number that a void names.
+    site, without patient and numbers, or as it was sent before a restore. INSURED and OTHER_PARTIES: who the file names.
+    PAYER_NUMBER: the payer claim control number that a void names.
     """
 
     DOCUMENT = "document"
@@ -53,6 +53,8 @@ def differences(
         if not same_bill(version.claim, claim, site):
             found.add(Difference.BILL)
     if version.sent is not None:
+        if version.sent.other_content:
+            found.add(Difference.BILL)
         before = version.sent.parties
         if _differ(before.insured, parties.insured):
             found.add(Difference.INSURED)

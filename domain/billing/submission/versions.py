@@ -77,6 +77,7 @@ class SentFile:
         at: when it took its interchange number.
         written: it is in the outbox; False while its batch is open or its file could not be written yet.
         number_from: event of the response that gave the payer claim control number which a replacement or void names.
+        other_content: the payer has another bill under this number than the version's: sent before a restore.
     """
 
     at: datetime
@@ -84,6 +85,7 @@ class SentFile:
     shadow: bool = False
     parties: Parties = field(default_factory=Parties)
     number_from: str | None = None
+    other_content: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ async def test_no_identifier_leaves_the_vault_by_the_marks(life: Life) -> None:
     await life.named(member_id="9ZZ9TE9MK99")
     with life.r.service.db.read() as session:
         upto = session.get_one(Encounter, life.encounter).next_sequence - 1
-    plan = life.r.activities.decide(Question(encounter=life.encounter, up_to_sequence=upto, now=life.now))
+    plan = life.r.activities.plan(Question(encounter=life.encounter, up_to_sequence=upto, now=life.now))
     assert "9ZZ9TE9MK99" not in plan.model_dump_json()
 
 

@@ -30,9 +30,9 @@ from workflows.messages import ClaimMoment
 directory, site, encounter, now, when = sys.argv[1:]
 write = transmit.write_once
 
-def killed(path, text):
+def killed(*given):
     if when == "after the file":
-        write(path, text)
+        write(*given)
     os.kill(os.getpid(), signal.SIGKILL)
 
 transmit.write_once = killed

@@ -17,6 +17,7 @@ from sqlmodel import select
 from activities.billing import transmit
 from domain.billing.x12 import validate
 from store.outbox import write_once
+from store.outbox_index import Entry, OutboxIndex
 from store.tables import AlertRecord, ClaimVersion, Counter, Encounter, Transmission
 from tests.kit.claims import LATER, encounter_of, files, send, sent
 from tests.kit.files import SITE_FILE
@@ -60,7 +61,7 @@ async def test_a_full_outbox_keeps_the_number_and_the_retry_writes_the_same_file
 ) -> None:
     encounter = await encounter_of(r)
 
-    def full(_path: Path, _text: str) -> None:
+    def full(*_given: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
@@ -86,11 +87,12 @@ async def test_killed_between_writing_and_reporting_the_file_stays_as_it_is(r: R
     send(r, encounter, now=LATER + timedelta(days=1))
     assert (path.read_bytes(), path.stat().st_ino) == before
     assert sent(r)[0].written_at is not None
-    path.unlink()
+    path.unlink()  # the transport picked it up
     with r.service.db.write() as session:
         session.exec(select(Transmission)).one().written_at = None
     send(r, encounter, now=LATER + timedelta(days=2))
-    assert path.read_bytes() == before[0]
+    assert files(r) == [], "a file that went out is not written again"
+    assert sent(r)[0].written_at is not None
 
 
 async def test_workers_beside_each_other_send_each_claim_once_and_number_without_a_gap(r: Recorder) -> None:
@@ -168,9 +170,10 @@ async def test_a_database_that_is_gone_for_a_while_costs_neither_a_number_nor_a_
         outage.ends()
         assert send(r, encounter, "A").state == "transmitted"
 
-        def written_as_the_power_goes(path: Path, text: str) -> None:
-            write_once(path, text)
+        def written_as_the_power_goes(index: OutboxIndex, entry: Entry, text: str) -> Entry:
+            written = write_once(index, entry, text)
             outage.begins()
+            return written
 
         with monkeypatch.context() as patched:
             patched.setattr(transmit, "write_once", written_as_the_power_goes)

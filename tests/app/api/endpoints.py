@@ -47,7 +47,7 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
 }
 
 
-OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+OPEN = {("GET", path) for path in ("/healthz", "/livez", "/startupz", "/readyz", "/metrics")}
 
 
 def hook_headers(body: bytes, *, id: str = "msg_1", at: float | None = None, secret: bytes = SECRET) -> dict[str, str]:

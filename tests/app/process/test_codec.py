@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from app.process.codec import codec_path, install_codec
 from app.process.payload_encryption import SealedPayloads
 from tests.kit.keys import RECORDING_KEYS
 from tests.kit.recorder import TOKEN, recorder
+from tests.kit.sockets import listening
+from tests.kit.users import as_user
 
 UI = "http://127.0.0.1:8233"
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"**Stage: apheresis**"')
@@ -87,3 +90,21 @@ async def test_a_ui_with_a_login_passes_its_reader_on(tmp_path: Path) -> None:
         assert Parse(opened.content, Payloads()).payloads[0] == PLAIN
         assert [(await ask("wrong")).status_code, (await ask("token-of-a-feed")).status_code] == [401, 403]
         assert (await ask(TOKEN, "http://evil.example")).status_code == 403
+
+
+async def test_the_secret_path_of_the_embedded_stack_is_for_its_own_user() -> None:
+    """The UI shows its settings, with the path, to every user of the machine."""
+    api = FastAPI()
+    install_codec(api, RECORDING_KEYS, (UI,), own_user_only=True)
+    body = await sealed()
+    with listening(api) as address, httpx.Client(headers={"origin": UI}) as own:
+        assert own.post(address + PATH, content=body).status_code == 200
+        port = own.get(address).extensions["network_stream"].get_extra_info("client_addr")[1]
+        # Another user may not borrow the address of a connection of the owner.
+        copied = {"x-forwarded-for": f"127.0.0.1:{port}"}
+        assert own.post(address + PATH, content=body, headers=copied).status_code == 403
+        if os.geteuid() != 0:
+            pytest.skip("only root can open a connection as another user")
+        with as_user(65534), httpx.Client(headers={"origin": UI}) as other:
+            assert other.post(address + PATH, content=body).status_code == 403
+            assert other.post(address + PATH, content=body, headers=copied).status_code == 403

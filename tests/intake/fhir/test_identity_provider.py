@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 from pathlib import Path
 
 import httpx
@@ -15,21 +14,21 @@ from intake.fhir.authorization import NotAuthorized, Tokens
 from intake.site_mapping import parse_mapping
 from tests.kit.fhir_server import CLIENT, key_files, rsa
 from tests.kit.files import DEPLOY
+from tests.kit.node import node_modules
 
-MODULES = os.environ.get("CART_TEST_NODE_MODULES", "")
 SERVER = Path(__file__).parents[2] / "kit" / "authorization_server.mjs"
 
 
-@pytest.mark.skipif(
-    not MODULES or shutil.which("node") is None,
-    reason="needs node, and CART_TEST_NODE_MODULES: a directory where `npm install oidc-provider@9` was run",
-)
 async def test_a_real_authorization_server_gives_a_token_for_our_statement(tmp_path: Path) -> None:
     file, public = key_files(tmp_path / "keys.json", rsa("unknown"), rsa("known"))
     public["keys"] = [key for key in public["keys"] if key["kid"] == "known"]
     (tmp_path / "public.json").write_text(json.dumps(public))
     process = await asyncio.create_subprocess_exec(
-        "node", str(SERVER), str(tmp_path / "public.json"), stdout=asyncio.subprocess.PIPE
+        "node",
+        str(SERVER),
+        str(tmp_path / "public.json"),
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"CART_TEST_NODE_MODULES": str(node_modules("oidc-provider"))},
     )
     try:
         assert process.stdout is not None
