@@ -34,6 +34,8 @@ from store.tables import (
 )
 from workflows.names import claim_workflow_id
 
+IDS = re.compile(r"(evt|enc|qua)_[a-z0-9]+")
+"""They are others in every run."""
 GONE = ("withdrawn", "superseded", "voided")
 
 
@@ -61,7 +63,7 @@ def outcome(db: Database, keys: Keyring, outbox: Path) -> dict[str, Any]:
         "events": dict(sorted(types.items())),
         "not delivered": len(undelivered),
         "quarantine": dict(sorted(waiting.items())),
-        "payer files": (len(replies), sum(1 for one in replies if one.moved_at)),
+        "payer files": len(replies),
         "encounters": [encounter_shown(one) for one in encounters],
         "open alerts": alerts_shown(one for one in alerts if one.state != "resolved"),
         "alerts": sorted(set(alerts_shown(alerts))),
@@ -95,7 +97,7 @@ def encounter_shown(row: Encounter) -> dict[str, Any]:
 
 def alerts_shown(alerts: Iterable[AlertRecord]) -> list[tuple[str, str]]:
     """Kind and key; the event that a key names has another id in every run."""
-    return sorted((one.kind, re.sub(r"(evt|enc|qua)_[a-z0-9]+", r"\1", one.key)) for one in alerts)
+    return sorted((one.kind, IDS.sub(r"\1", one.key)) for one in alerts)
 
 
 def claim_shown(rows: Iterable[ClaimVersion]) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def custody_shown(links: Iterable[CustodyRecord]) -> list[tuple[str, str, str]]:
 def _content(text: str) -> str:
     content = json.loads(text)
     content.pop("corrects", None)
-    return json.dumps({k: v for k, v in content.items() if k not in PSEUDONYMS}, sort_keys=True)
+    return IDS.sub(r"\1", json.dumps({k: v for k, v in content.items() if k not in PSEUDONYMS}, sort_keys=True))
 
 
 PSEUDONYMS = frozenset({"by", "second_verifier", "verified_by", "signer", "attested_by", "admission_id", "event"})
@@ -168,7 +170,7 @@ def filed(outbox: Path) -> list[Filed]:
         AssertionError: a file is torn, or its name is not that of its content.
     """
     found: list[Filed] = []
-    for path in sorted(outbox.rglob("*.x12")):
+    for path in sorted(path for path in outbox.rglob("*.x12") if not path.name.startswith(".")):
         text = path.read_text(encoding="ascii")
         assert "IEA*" in text, f"torn: {path.name}"
         place = str(path.parent.relative_to(outbox))

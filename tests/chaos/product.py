@@ -28,6 +28,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
+from activities import encounter
 from activities.alerting import deliver as alert_delivery
 from activities.alerts import AlertActivities
 from activities.claim import ClaimActivities
@@ -37,6 +38,7 @@ from activities.watch import WatchActivities
 from app.api.access import Access
 from app.cli.verify import verify_store
 from app.process.gateway import create_gateway
+from app.process.sealing import SealWriter
 from app.process.worker import destinations_of
 from app.settings import Settings
 from domain.billing.x12.entries import Item, Opened
@@ -46,6 +48,7 @@ from intake.payer_files import importer
 from intake.payer_files.directory import ReplyDirectory
 from intake.payer_files.reading_child import Limit
 from intake.site_mapping import parse_mapping
+from store import delivery_leases
 from store.alerts import work_waiting
 from store.config import ConfigCache
 from store.engine import Database
@@ -174,6 +177,10 @@ class Product:
         """What the gateway does twice a minute."""
         delivery.Deliverer(self.db, self.temporal.note, keys=self.keys).tidy(self.keys, now)
 
+    def seal(self, now: datetime) -> None:
+        """One round of sealing."""
+        self.runner.run(SealWriter(self.db, self.keys, lambda: now).round())
+
     def sweep(self, now: datetime) -> int:
         """Take payer files in; returns how many still wait."""
         self.now = now
@@ -227,6 +234,8 @@ def quicken() -> None:
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     delivery.FIRST_PAUSE = 0.02
     delivery.LONGEST_PAUSE = 0.1
+    delivery.LEASE = delivery_leases.LEASE = timedelta(seconds=1)
+    encounter.PAUSES = (0.02, 0.05)
     alert_delivery.TIMEOUT_SECONDS = 0.3
     importer.read_apart = read_here
     # The pager is spoken to in plain HTTP: no certificates are read for it.

@@ -22,6 +22,8 @@ from temporalio.exceptions import ActivityError, RetryState
 from temporalio.workflow._context import _Runtime
 from temporalio.workflow._definition import _Definition
 
+from workflows.changes import is_written
+
 CONVERTER = pydantic_data_converter.payload_converter
 LONG = 40
 """Activities of one run until it is asked to continue as new: low, so that stories do."""
@@ -94,7 +96,7 @@ class Run(_Runtime):
         _Runtime.set_on_loop(self.loop, self)
         self.conditions: list[tuple[Callable[[], bool], asyncio.Future[Any]]] = []
         self.timers: list[Timer] = []
-        self.activities, self.details = 0, ""
+        self.activities, self.details, self.latest = 0, "", runs.now
         takes = getattr(cls.__init__, "__temporal_workflow_init", False)
         self.instance = cls(*arguments) if takes else cls()
         self.main = self.loop.create_task(self.definition.run_fn(self.instance, *arguments))
@@ -147,7 +149,9 @@ class Run(_Runtime):
     # What the workflow's code asks of its server.
 
     def workflow_time_ns(self) -> int:
-        return int((self.runs.now + self.runs.skew).timestamp() * 1_000_000) * 1000
+        # As the SDK's core keeps it: within a run time never goes back.
+        self.latest = max(self.latest, self.runs.now + self.runs.skew)
+        return int(self.latest.timestamp() * 1_000_000) * 1000
 
     def workflow_info(self) -> Any:
         return SimpleNamespace(
@@ -171,7 +175,7 @@ class Run(_Runtime):
         return CONVERTER
 
     def workflow_patch(self, id: str, *, deprecated: bool, **_more: Any) -> bool:
-        return True
+        return is_written(id)
 
     def workflow_is_replaying(self) -> bool:
         return False
