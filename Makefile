@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+<<<<<<< HEAD
 .PHONY: demo test check setup lint lock clean contract chaos notice sbom audit
+=======
+.PHONY: demo test test-postgres rolling check setup lint lock clean contract notice sbom audit
+>>>>>>> main
 
 demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the stack running
 	@$(BIN)/cart-encounter demo $(ARGS)
@@ -12,6 +16,12 @@ demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the 
 test: setup ## everything that CI runs
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+test-postgres: setup ## the whole suite with every database of the product on PostgreSQL
+	@CART_TEST_DATABASE=postgresql $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+rolling: setup ## 200 encounters while the release before and this one replace each other; ARGS="50 --of-each 1" for fewer
+	@$(BIN)/python -m tests.stack.rolling $(ARGS)
 
 check: setup ## lint, types, import contract, unit tests: under one minute
 	@$(MAKE) --no-print-directory lint

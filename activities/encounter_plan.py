@@ -10,6 +10,7 @@ from datetime import timedelta
 from domain.alerts.model import Alert
 from domain.custody.entries import CustodyEntry
 from domain.decision.model import Decision
+from store.installation import SEQUENCE_SIZE
 from workflows.messages import (
     AlertIntent,
     ClaimIntent,
@@ -21,7 +22,11 @@ from workflows.messages import (
 
 
 def plan_of(decision: Decision, question: Question) -> Plan:
-    """The keys, moments and hashes of a decision that a workflow sees."""
+    """The keys, moments and hashes of a decision that a workflow sees.
+
+    After a restore they differ from those before it: what was carried out since the backup is missing, so all is done again.
+    """
+    again = _again(question.up_to_sequence)
     deadline = decision.next_deadline
     closed = decision.outcome is not None
     return Plan(
@@ -33,21 +38,28 @@ def plan_of(decision: Decision, question: Question) -> Plan:
         holds=tuple(hold.id for hold in decision.holds if hold.is_open),
         hold_kinds=tuple(sorted({hold.requirement.kind for hold in decision.holds if hold.is_open})),
         alerts=tuple(
-            AlertIntent(key=_alert_key(alert), severity=alert.severity.value, since=alert.since)
+            AlertIntent(key=_alert_key(alert) + again, severity=alert.severity.value, since=alert.since)
             for alert in decision.alerts
-        ),
+        )
+        + ((AlertIntent(key=again, severity="none", since=question.now),) if again else ()),
         claims=tuple(
-            ClaimIntent(letter=claim.letter, ordinal=claim.ordinal, content=claim.content_hash)
+            ClaimIntent(letter=claim.letter, ordinal=claim.ordinal, content=claim.content_hash + again)
             for claim in decision.claims
             if claim.ready
         ),
-        custody_content=custody_fingerprint(decision.custody),
+        custody_content=custody_fingerprint(decision.custody) + again,
         deadline=deadline.due if deadline else None,
         deadline_title=deadline.title if deadline else None,
         details=details_of(decision),
         rulebook_digest=decision.rulebook_digest,
         closure=Closure(outcome=decision.outcome.value, at=question.now) if closed and decision.outcome else None,
     )
+
+
+def _again(up_to_sequence: int) -> str:
+    """What every content of a plan ends with after a restore; empty before the first."""
+    epoch = up_to_sequence // SEQUENCE_SIZE
+    return f"+{epoch}" if epoch else ""
 
 
 UNDECIDED = "undecided"
@@ -138,7 +150,8 @@ def with_replies(plan: Plan, marks: Mapping[str, str]) -> Plan:
         return plan
     due = {intent.key: intent for intent in plan.claims}
     answered = [key for key in sorted(marks) if key not in due]
-    gone = [ClaimIntent(letter=key.split("/")[0], ordinal=int(key.split("/")[1]), content="") for key in answered]
+    again = _again(plan.sequence)
+    gone = [ClaimIntent(letter=key.split("/")[0], ordinal=int(key.split("/")[1]), content=again) for key in answered]
     claims = [
         intent.model_copy(update={"content": f"{intent.content}+{marks[intent.key]}"})
         if intent.key in marks
@@ -182,5 +195,6 @@ def _claim_state(ready: bool, errors: bool) -> str:
 def with_obsolete_claims(plan: Plan, known: Sequence[tuple[str, int]]) -> Plan:
     """Add the claims that exist in the store and are no longer due: a run after closure does not remember them."""
     due = {(intent.letter, intent.ordinal) for intent in plan.claims}
-    gone = [ClaimIntent(letter=letter, ordinal=n, content="") for letter, n in known if (letter, n) not in due]
+    again = _again(plan.sequence)
+    gone = [ClaimIntent(letter=letter, ordinal=n, content=again) for letter, n in known if (letter, n) not in due]
     return plan.model_copy(update={"claims": (*plan.claims, *gone)})

@@ -21,6 +21,7 @@ import structlog
 
 from intake.inbox import quarantine, retention
 from intake.lanes import RETRIES, Lanes, Place
+from intake.workflow_client import note_of
 from store import delivery_leases, encounters, fhir
 from store.delivery_leases import LEASE, Claimed
 from store.engine import Database, serialize
@@ -171,7 +172,9 @@ class Deliverer:
             # Another gateway may have stored an event meanwhile, and left it to the holder of the lease.
             self._wanted.set()
 
-    async def _deliver_all(self, encounter: str, delivery: _Delivery, notes: list[Note], last: bool) -> None:
+    async def _deliver_all(
+        self, encounter: str, delivery: _Delivery, notes: list[tuple[int, Note]], last: bool
+    ) -> None:
         """Deliver and mark together, also when one fails or this process stops: an unmarked note is only delivered again.
 
         One that failed before is tried with a single note: until it answers, more would only add to its load.
@@ -183,12 +186,12 @@ class Deliverer:
                     raise LeaseEnded
                 together = TOGETHER if done or not delivery.failures else 1
                 some = notes[len(done) : len(done) + together]
-                calls = [asyncio.ensure_future(self._deliver(encounter, note)) for note in some]
+                calls = [asyncio.ensure_future(self._deliver(encounter, note)) for _, note in some]
                 try:
                     await delivery.place.over(calls)
                 finally:
-                    ended = [(note, call) for note, call in zip(some, calls, strict=True) if not call.cancelled()]
-                    done += [note.sequence for note, call in ended if call.exception() is None]
+                    ended = [(one, call) for (one, _), call in zip(some, calls, strict=True) if not call.cancelled()]
+                    done += [sequence for sequence, call in ended if call.exception() is None]
                 for call in calls:
                     call.result()
         finally:
@@ -242,11 +245,12 @@ class Deliverer:
         with self._db.write() as session:
             change(session, self._holder, *arguments)
 
-    def _notes(self, encounter: str) -> list[Note]:
+    def _notes(self, encounter: str) -> list[tuple[int, Note]]:
+        """The next notes, each with the sequence of its event."""
         with self._db.read() as session:
             rows = encounters.undelivered_events(session, encounter, BATCH)
             epoch = epoch_of(session)
-        return [Note(key=row.note_key, type=row.type, sequence=row.sequence, epoch=epoch) for row in rows]
+        return [(row.sequence, note_of(row.note_key, row.type, row.sequence, epoch)) for row in rows]
 
     def _delivered(self, encounter: str, sequences: list[int], last: bool) -> None:
         with self._db.write() as session:

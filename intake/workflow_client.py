@@ -9,6 +9,7 @@ from typing import Any
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from store.installation import SEQUENCE_SIZE
 from workflows.messages import EncounterStart, Note, Receipt
 from workflows.names import ENCOUNTER_TYPE, TASK_QUEUE, encounter_workflow_id
 
@@ -21,6 +22,17 @@ OF_AN_EARLIER_RUN = ("of an earlier run",)
 SUMMARY = "CAR-T encounter: one patient, one product"
 
 Connect = Callable[[], Awaitable[Client]]
+
+
+def note_of(key: str, event_type: str, sequence: int, epoch: int) -> Note:
+    """The note of an event in an epoch of the installation.
+
+    After a restore a run may have noted more than the database has, and the server answers a known update id from memory. So
+    ids name the epoch, and an event from before it has the number that follows every sequence of that time.
+    """
+    if epoch == 0:
+        return Note(key=key, type=event_type, sequence=sequence)
+    return Note(key=f"{key}.{epoch}", type=event_type, sequence=max(sequence, epoch * SEQUENCE_SIZE))
 
 
 class WorkflowClient:
@@ -43,7 +55,7 @@ class WorkflowClient:
         client = await self._connected()
         start: WithStartWorkflowOperation[Any, Receipt] = WithStartWorkflowOperation(
             ENCOUNTER_TYPE,
-            EncounterStart(encounter=encounter_id, carried_alerts=OF_AN_EARLIER_RUN, epoch=note.epoch),
+            EncounterStart(encounter=encounter_id, carried_alerts=OF_AN_EARLIER_RUN),
             id=encounter_workflow_id(encounter_id),
             task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -54,13 +66,13 @@ class WorkflowClient:
         await client.execute_update_with_start_workflow(
             note.type,
             note,
-            id=note.update_id,
+            id=note.key,
             start_workflow_operation=start,
             result_type=Receipt,
             rpc_timeout=CALL_TIMEOUT,
         )
 
-    async def start_again(self, encounter_id: str, up_to_sequence: int, epoch: int) -> None:
+    async def start_again(self, encounter_id: str, up_to_sequence: int) -> None:
         """Start an encounter that does not run, on its facts up to a sequence; one that runs is left alone.
 
         A delivery does not do that for a run that ended and is kept: it answers a known update id with the old receipt.
@@ -71,7 +83,7 @@ class WorkflowClient:
         client = await self._connected()
         await client.start_workflow(
             ENCOUNTER_TYPE,
-            EncounterStart(encounter=encounter_id, noted=up_to_sequence, carried_alerts=OF_AN_EARLIER_RUN, epoch=epoch),
+            EncounterStart(encounter=encounter_id, noted=up_to_sequence, carried_alerts=OF_AN_EARLIER_RUN),
             id=encounter_workflow_id(encounter_id),
             task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

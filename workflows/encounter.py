@@ -49,8 +49,6 @@ class CarTEncounter:
         self.custody = start.carried_custody
         self.decided = start.carried_plan
         self.failures = 0
-        self.epoch = start.epoch
-        self.restored = False
 
     @workflow.run
     async def run(self, start: EncounterStart) -> Closure:
@@ -71,8 +69,6 @@ class CarTEncounter:
     async def note(self, name: str, arguments: Sequence[RawValue]) -> Receipt:
         """Note a fact of the type `name` in the inbox. `run` does the work."""
         note = workflow.payload_converter().from_payload(arguments[0].payload, Note)
-        if note.epoch > self.epoch:
-            self._forget_what_was_done(note.epoch)
         self.noted = max(self.noted, note.sequence)
         return Receipt(sequence=note.sequence, noted=self.noted)
 
@@ -84,13 +80,7 @@ class CarTEncounter:
         if note.type != name or note.sequence < 1:
             raise ValueError("the note's type must be the update's name, and its sequence at least 1")
 
-    def _forget_what_was_done(self, epoch: int) -> None:
-        """The database was restored: what was carried out since its backup is missing there, so all of it is done again."""
-        self.epoch, self.restored = epoch, True
-        self.claims, self.alerts, self.custody = {}, ("before the restore",), ""
-
     async def _decide(self) -> Plan:
-        self.restored = False
         carried = Carried(plan=self.decided, claims=self.claims, custody=self.custody, failures=self.failures)
         return await activity_stubs.decide(
             DecisionQuestion(encounter=self.encounter, up_to_sequence=self.noted, now=workflow.now(), carried=carried)
@@ -108,17 +98,16 @@ class CarTEncounter:
         question = Question(
             encounter=self.encounter, up_to_sequence=plan.sequence, now=plan.decided_at, undecided=plan.undecided
         )
-        epoch, claims = self.epoch, self.claims
         if plan.custody_content != self.custody:
             await activity_stubs.keep_custody(question)
-            self.custody = plan.custody_content if epoch == self.epoch else ""
+            self.custody = plan.custody_content
         keys = tuple(sorted(alert.key for alert in plan.alerts))
         if keys != self.alerts:
             await activity_stubs.raise_alerts(question)
-            self.alerts = keys if epoch == self.epoch else self.alerts
+            self.alerts = keys
         for intent in self._changed_claims(plan):
             await activity_stubs.open_claim(self._claim_question(plan, intent), intent)
-            claims[intent.key] = intent.content
+            self.claims[intent.key] = intent.content
         await activity_stubs.show_encounter(question)
 
     def _changed_claims(self, plan: Plan) -> list[ClaimIntent]:
@@ -146,17 +135,17 @@ class CarTEncounter:
 
     async def _nothing_new(self, plan: Plan) -> bool:
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self.noted == plan.sequence and not self.restored
+        return self.noted == plan.sequence
 
     async def _next_fact_or_deadline(self, plan: Plan) -> None:
         """Return when a fact came or the deadline passed; the next decision handles a passed deadline."""
         if plan.deadline is None:
-            await workflow.wait_condition(lambda: self.noted > plan.sequence or self.restored)
+            await workflow.wait_condition(lambda: self.noted > plan.sequence)
             return
         wait = max(plan.deadline - workflow.now(), timedelta(0))
         try:
             await workflow.wait_condition(
-                lambda: self.noted > plan.sequence or self.restored, timeout=wait, timeout_summary=plan.deadline_title
+                lambda: self.noted > plan.sequence, timeout=wait, timeout_summary=plan.deadline_title
             )
         except TimeoutError:
             return
@@ -178,5 +167,4 @@ class CarTEncounter:
             carried_alerts=self.alerts,
             carried_custody=self.custody,
             carried_plan=self.decided,
-            epoch=self.epoch,
         )

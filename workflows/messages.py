@@ -12,20 +12,11 @@ class _Message(BaseModel):
 
 
 class Note(_Message):
-    """The update that notifies an encounter of a new fact. `key` is the HMAC of source and id.
-
-    `epoch` is the installation's: a higher one than before says that the database was restored meanwhile.
-    """
+    """The update that notifies an encounter of a new fact. `key` is the HMAC of source and id, and the update's id."""
 
     key: str
     type: str
     sequence: int
-    epoch: int = 0
-
-    @property
-    def update_id(self) -> str:
-        """The id of the update. The server answers a repeated one from memory, also after a restore: the epoch is part of it."""
-        return f"{self.key}.{self.epoch}" if self.epoch else self.key
 
 
 class Receipt(_Message):
@@ -91,7 +82,6 @@ class EncounterStart(_Message):
     carried_alerts: tuple[str, ...] = ()
     carried_custody: str = ""
     carried_plan: Plan | None = None
-    epoch: int = 0
 
 
 class Question(_Message):

@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.encounter import EncounterActivities
 from app.process.alert_poller import signal_escalation
 from app.process.watch_schedule import keep_schedule
-from intake.workflow_client import WorkflowClient
+from intake.workflow_client import WorkflowClient, note_of
 from store.engine import Database
 from store.installation import epoch_of
 from store.open_work import LastEvent, OpenClaim, claims_under_way, last_event, last_events, unknown_encounters
@@ -198,9 +198,7 @@ class Reconciler:
     async def _does_not_know(self, one: LastEvent) -> bool:
         """True where the current run began before the event and has no update with its key."""
         identity = encounter_workflow_id(one.encounter)
-        update = UpdateRef(
-            workflow_execution=WorkflowExecution(workflow_id=identity), update_id=self._note(one).update_id
-        )
+        update = UpdateRef(workflow_execution=WorkflowExecution(workflow_id=identity), update_id=self._note(one).key)
         request = PollWorkflowExecutionUpdateRequest(namespace=self._client.namespace, update_ref=update)
         try:
             await self._client.workflow_service.poll_workflow_execution_update(request, timeout=CALL_TIMEOUT)
@@ -246,14 +244,14 @@ class Reconciler:
             return last_event(session, encounter)
 
     async def _start(self, one: LastEvent) -> None:
-        await self._workflows.start_again(one.encounter, one.sequence, self._epoch)
+        await self._workflows.start_again(one.encounter, self._note(one).sequence)
 
     async def _deliver(self, one: LastEvent) -> None:
         """The newest event alone: a note carries the facts up to its sequence."""
         await self._workflows.deliver(one.encounter, self._note(one))
 
     def _note(self, one: LastEvent) -> Note:
-        return Note(key=one.note_key, type=one.type, sequence=one.sequence, epoch=self._epoch)
+        return note_of(one.note_key, one.type, one.sequence, self._epoch)
 
     async def _start_claims(
         self,

@@ -27,7 +27,7 @@ class SealedBatch(SQLModel, table=True):
 class SealedRemoval(SQLModel, table=True):
     """Rows of a ledger that the installation removed on purpose, at most some hundred in one.
 
-    `signature` is made by the command that removed them, with the key file: without it a missing row cannot be excused.
+    `signature` is made by the command that removed them, with the key file: without it, no one can excuse a missing row.
     """
 
     __tablename__ = "sealed_removals"

@@ -1,6 +1,6 @@
 """Frozen and black-holed peers of gateways on PostgreSQL: every sender gets an answer in time, nothing is lost or doubled.
 
-Gateways are real processes; the one that is frozen holds the lock by which events are taken in.
+Gateways are real processes; the frozen one holds the lock of the inbox.
 """
 
 from __future__ import annotations

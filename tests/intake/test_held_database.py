@@ -36,6 +36,7 @@ held.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.read()
 """
+pytestmark = pytest.mark.sqlite("another process holds the lock of the whole file")
 SHORT = 0.4
 SOON = 5.0
 

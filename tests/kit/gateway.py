@@ -1,4 +1,4 @@
-"""A gateway over a real SQLite file, driven over HTTP without a socket."""
+"""A gateway over a real database, driven over HTTP without a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real MLLP server on a socket over a real SQLite file, a client for it, and the recorded messages."""
+"""A real MLLP server on a socket over a real database, a client for it, and the recorded messages."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from app.process.gateway import create_gateway
 from intake.site_mapping import parse_mapping
 from store.config import ConfigCache
 from store.engine import Database
-from store.keys import create_keyring
+from store.keys import create_keyring, read_keyring
 from store.tables import Encounter
 from store.unit import Store
 from tests.kit.databases import migrated_database
@@ -89,13 +89,14 @@ class Recorder:
 
 @asynccontextmanager
 async def recorder(directory: Path, url: str | None = None, site: Path = SITE_FILE) -> AsyncIterator[Recorder]:
-    """A recorder on a fresh database: SQLite in the directory, or the one that the URL names."""
+    """A recorder on a fresh database (SQLite: in the directory), or on the one that the URL names."""
     if url is None:
         db = migrated_database(directory / "encounters.db")
     else:
         db = Database(url)
         db.migrate()
-    keys = create_keyring(directory / "keys.json")
+    key_file = directory / "keys.json"
+    keys = read_keyring(key_file) if key_file.exists() else create_keyring(key_file)
     (directory / "token").write_text(TOKEN, encoding="utf-8")
     service = DecisionService(Store(db, keys, ConfigCache("current", None, site)))
     mapping = parse_mapping(HL7_FILE.read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,15 @@ import httpx
 
 from app.tools.scenario_expectations import Scenario
 from intake.scenario_feeds import expand
+from tests.kit.databases import POSTGRESQL, engine_of_this_test, new_postgres
 from tests.kit.waiting import eventually
 
 READY_SECONDS = 60
+
+
+@cache
+def _database_of(_data_dir: Path) -> str:
+    return new_postgres()
 
 
 class Stack:
@@ -31,6 +38,8 @@ class Stack:
         self.ready: dict[str, str] = {}
         self.process: subprocess.Popen[str] | None = None
         self.environment: dict[str, str] = {}
+        if engine_of_this_test() == POSTGRESQL:
+            self.environment["CART_DATABASE_URL"] = _database_of(data_dir)
 
     @property
     def database(self) -> str:

@@ -137,7 +137,7 @@ def mllp(stack: Stack) -> bytes:
 
 def broken_row(stack: Stack, keys: Keyring, of_type: str, change: dict[str, Any]) -> dict[str, Any]:
     """Make a stored event one that no decision can read; returns what it was. So may damage, or a bug, leave it."""
-    db = Database(f"sqlite:///{stack.data_dir / 'encounters.db'}")
+    db = Database(stack.database)
     with db.write() as session:
         row = next(row for row in session.exec(select(Inbox)) if row.type == of_type)
         purpose = sealed_for("inbox.body", row.event_id)

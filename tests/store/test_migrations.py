@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +24,7 @@ from store.alerts import unreported
 from store.engine import MIGRATIONS, Database
 from store.tables import AlertRecord, CustodyIndex, CustodyRecord, Inbox
 from tests.kit import events as e
-from tests.kit.postgres import postgres_url
+from tests.kit.databases import empty_url
 
 
 def test_the_migrations_build_exactly_the_tables_of_the_models(db: Database) -> None:
@@ -42,13 +41,10 @@ def test_migrating_again_changes_nothing(db: Database) -> None:
         assert MigrationContext.configure(connection).get_current_revision() == newest
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Database]:
     """A database without a schema."""
-    url = f"sqlite:///{tmp_path / 'old.db'}"
-    if request.param == "postgres":
-        url = postgres_url(request.getfixturevalue("postgres"), f"old_{uuid.uuid4().hex[:12]}", create=True)
-    made = Database(url)
+    made = Database(empty_url(tmp_path / "old.db"))
     yield made
     made.close()
 
@@ -129,7 +125,7 @@ def test_an_installation_of_the_first_schema_migrates_to_the_newest_without_loss
         ], name
     with empty.read() as session:
         for model in SQLModel.__subclasses__():
-            if model.__module__ == tables.__name__:
+            if model.__module__.startswith(tables.__name__):
                 session.exec(select(model)).all()
         chains = chains_of(
             session.exec(select(CustodyRecord).order_by(CustodyRecord.encounter_id, col(CustodyRecord.position)))

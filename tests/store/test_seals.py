@@ -336,7 +336,7 @@ def test_any_byte_of_any_sealed_value_is_covered(tmp_path_factory: pytest.TempPa
         changed = str(value)[:at] + other + str(value)[at + 1 :]
         statement = text(f"UPDATE OR REPLACE {table} SET {column} = :v WHERE rowid = :r")
         session.execute(statement, {"v": changed, "r": row})
-    with contextlib.suppress(ValueError):  # the value can no longer be read at all: nobody overlooks that
+    with contextlib.suppress(ValueError):  # the value can no longer be read at all: no one overlooks that
         assert faults(db, keys)
     db.close()
 

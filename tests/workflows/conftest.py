@@ -1,4 +1,4 @@
-"""A real Temporal server that skips time, a real SQLite file, the real activities."""
+"""A real Temporal server that skips time, a real database, the real activities."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from store.installation import SEQUENCE_SIZE, raise_epoch
 from store.keys import Keyring
 from tests.kit.databases import migrated_database
 from tests.kit.feeds import MCL, events_of
+from tests.kit.replays import RELEASES, opened, replayed_on
 from tests.kit.set_back import Moment
 from tests.kit.worker import World, temporal_server, working
 
@@ -27,7 +28,9 @@ async def alone(keys: Keyring, config: ConfigCache, tmp_path: Path) -> AsyncIter
     database.close()
 
 
-async def test_runs_that_outlive_the_database_do_again_what_it_lost(alone: World, tmp_path: Path) -> None:
+async def test_runs_that_outlive_the_database_do_again_what_it_lost(
+    alone: World, keys: Keyring, tmp_path: Path
+) -> None:
     world, events = alone, events_of(MCL)
     half = len(events) // 2
     encounter = await world.post(*events[:half])
@@ -56,3 +59,6 @@ async def test_runs_that_outlive_the_database_do_again_what_it_lost(alone: World
     run = await world.handle(encounter).describe()
     assert run.status is not None
     assert run.status.name == "RUNNING"
+
+    text = opened(await world.handle(encounter).fetch_history(), keys)
+    assert [replayed_on(release, [("restored", text)], tmp_path) for release in RELEASES] == [{}] * len(RELEASES)

@@ -27,7 +27,7 @@ from store.unit import Store
 from store.keys import read_keyring
 from workflows.messages import ClaimMoment
 
-directory, site, encounter, now, when = sys.argv[1:]
+url, directory, site, encounter, now, when = sys.argv[1:]
 write = transmit.write_once
 
 def killed(*given):
@@ -37,7 +37,7 @@ def killed(*given):
 
 transmit.write_once = killed
 home = Path(directory)
-db = Database(f"sqlite:///{home / 'encounters.db'}")
+db = Database(url)
 service = DecisionService(Store(db, read_keyring(home / "keys.json"), ConfigCache("current", None, Path(site))))
 moment = ClaimMoment(encounter=encounter, letter="C", ordinal=1, now=datetime.fromisoformat(now))
 ClaimActivities(service, home / "outbox").transmit_claim(moment)
@@ -55,7 +55,8 @@ async def test_killed_while_it_sends_the_claim_goes_out_once_under_one_number(
     r: Recorder, tmp_path: Path, when: str
 ) -> None:
     encounter = await encounter_of(r)
-    asked = [sys.executable, "-c", WORKER, str(tmp_path), str(SITE_FILE), encounter, LATER.isoformat(), when]
+    words = [r.service.db.url, str(tmp_path), str(SITE_FILE), encounter, LATER.isoformat(), when]
+    asked = [sys.executable, "-c", WORKER, *words]
     done = subprocess.run(asked, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert [(row.interchange, row.written_at) for row in sent(r)] == [(1, None)]

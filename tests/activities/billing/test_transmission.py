@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -21,7 +19,7 @@ from store.outbox_index import Entry, OutboxIndex
 from store.tables import AlertRecord, ClaimVersion, Counter, Encounter, Transmission
 from tests.kit.claims import LATER, encounter_of, files, send, sent
 from tests.kit.files import SITE_FILE
-from tests.kit.postgres import Outage, postgres_url
+from tests.kit.postgres import Outage
 from tests.kit.recorder import NOW, Recorder, feed, recorder
 from workflows.messages import ClaimQuestion
 
@@ -146,21 +144,16 @@ async def test_building_again_or_by_two_at_a_time_makes_one_version_with_one_num
 
 @pytest.fixture
 def outage() -> Iterator[Outage]:
-    directory = Path(tempfile.mkdtemp(prefix="cart-postgres-"))
-    try:
-        made = Outage(directory)
-    except Exception as error:  # noqa: BLE001 no server on this machine, whatever the reason
-        pytest.skip(f"no PostgreSQL can be started here: {type(error).__name__}")
+    made = Outage()
     yield made
     made.close()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.mark.postgres
 async def test_a_database_that_is_gone_for_a_while_costs_neither_a_number_nor_a_second_file(
     outage: Outage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with recorder(tmp_path, postgres_url(outage.uri, "cart", create=True)) as r:
+    async with recorder(tmp_path, outage.server.create("cart")) as r:
         encounter = await encounter_of(r)
         outage.begins()
         for letter in "AB":

@@ -1,4 +1,4 @@
-"""A board over a real SQLite file with encounters decided by the real rules, driven over HTTP without a socket."""
+"""A board over a real database with encounters decided by the real rules, driven over HTTP without a socket."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,15 @@ from store.engine import Database
 from store.keys import create_keyring, read_keyring
 from store.tables import AuditEntry
 from tests.kit import events as e
-from tests.kit.databases import migrated_database
+from tests.kit.databases import migrated_url
 
 MESSAGE = "MSH|^~\\&|CADENCE\rPID|1||MRN-CANARY-77\r"
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     create_keyring(tmp_path / "keys.json")
-    db = migrated_database(tmp_path / "encounters.db")
-    db.close()
+    monkeypatch.setenv("CART_DATABASE_URL", migrated_url(tmp_path / "encounters.db"))
     return tmp_path
 
 
@@ -34,7 +34,7 @@ def shown(data: Path, entry: str) -> tuple[int, str]:
 
 
 def test_an_original_is_shown_and_the_reading_recorded(data: Path) -> None:
-    db, keys = Database(f"sqlite:///{data / 'encounters.db'}"), read_keyring(data / "keys.json")
+    db, keys = Database(os.environ["CART_DATABASE_URL"]), read_keyring(data / "keys.json")
     with db.write() as session:
         raw = quarantine.keep_raw(session, keys, MESSAGE, "hl7v2:SIU^S12", "SCH-8.1: unknown", e.NOW, "t").quarantine_id
     waiting = receive(db, keys, e.collection("a-1", "ORD-9", "COI-9", "DIN-9"), e.NOW, "t").quarantine_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -19,6 +20,7 @@ from app.settings import Settings
 from domain.custody.entries import CustodyEntry
 from domain.custody.ledger import GENESIS, entry_hash, link_hash
 from store.chain import append_custody
+from store.engine import Database
 from store.identifiers import alias_key
 from store.keys import create_keyring
 from store.tables import Alias, Encounter
@@ -138,10 +140,11 @@ def test_ten_thousand_records_are_intact(check: Any) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data directory with two encounters, one of them known by an order number."""
     keys = create_keyring(tmp_path / "keys.json")
     db = migrated_database(tmp_path / "encounters.db")
+    monkeypatch.setenv("CART_DATABASE_URL", db.url)
     with db.write() as session:
         for name in ("enc_a", "enc_b"):
             session.add(Encounter(encounter_id=name, created_at=AT))
@@ -158,11 +161,11 @@ def run(store: Path, *args: str) -> Result:
     return CliRunner().invoke(cli, [*args, "--data-dir", str(store)])
 
 
-def tamper(store: Path, statement: str) -> None:
-    import sqlite3
-
-    with sqlite3.connect(store / "encounters.db") as connection:
-        connection.execute(statement)
+def tamper(statement: str) -> None:
+    db = Database(os.environ["CART_DATABASE_URL"])
+    with db.write() as session:
+        session.connection().exec_driver_sql(statement)
+    db.close()
 
 
 def test_the_store_is_checked_by_id_order_number_or_whole(store: Path) -> None:
@@ -187,7 +190,7 @@ def test_the_store_is_checked_by_id_order_number_or_whole(store: Path) -> None:
     ],
 )
 def test_the_first_broken_record_is_named(store: Path, statement: str, message: str) -> None:
-    tamper(store, statement)
+    tamper(statement)
     found = run(store, "verify")
     assert found.exit_code == 1
     assert message in found.output
@@ -196,8 +199,8 @@ def test_the_first_broken_record_is_named(store: Path, statement: str, message: 
 def test_a_head_noted_earlier_shows_that_the_newest_encounter_was_removed(store: Path) -> None:
     head = next(line for line in run(store, "verify").output.splitlines() if line.startswith("index")).split()[-1]
     assert run(store, "verify", "--since", head).exit_code == 0
-    tamper(store, "DELETE FROM custody_records WHERE encounter_id='enc_b'")
-    tamper(store, "DELETE FROM custody_index WHERE encounter_id='enc_b'")
+    tamper("DELETE FROM custody_records WHERE encounter_id='enc_b'")
+    tamper("DELETE FROM custody_index WHERE encounter_id='enc_b'")
     assert run(store, "verify").exit_code == 0, "hashes alone cannot show it"
     assert run(store, "verify", "--since", head).exit_code == 1
 

@@ -14,7 +14,7 @@ from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS, BY_NAME, DEFINITIONS, OTHER
 from store.tables import AlertDelivery, FeedSeen
 from tests.kit.metrics_store import MRN, NAME, NOW, NPI, World, furnish
-from tests.kit.postgres import postgres_server, postgres_url
+from tests.kit.postgres import postgres_server
 
 
 def scrape_text(world: World, **options: object) -> str:
@@ -300,9 +300,9 @@ def test_every_name_keeps_the_conventions() -> None:
 
 def test_postgresql_counts_as_sqlite_does(world: World, tmp_path: Path) -> None:
     furnish(world)
-    with postgres_server(tmp_path / "server") as server:
+    with postgres_server() as server:
         (tmp_path / "other").mkdir()
-        other = World(tmp_path / "other", postgres_url(server, "metrics", create=True))
+        other = World(tmp_path / "other", server.create("metrics"))
         furnish(other)
         mine, theirs = scrape(world), scrape(other)
         other.db.close()

@@ -10,7 +10,9 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from typer.testing import CliRunner
 
 from app.process.deployment import deploy_app, register, wake_encounters
+from store.engine import Database
 from store.tables import EncounterEvent
+from tests.kit.databases import empty_url
 from tests.kit.metrics_store import NOW, World
 from tests.kit.programs import connected
 from workflows.search_attributes import MEANING, REGISTRY
@@ -49,10 +51,13 @@ def test_keys_are_made_once_and_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_the_database_is_migrated_twice_without_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CART_DATABASE_URL", f"sqlite:///{tmp_path / 'encounters.db'}")
+    url = empty_url(tmp_path / "encounters.db")
+    monkeypatch.setenv("CART_DATABASE_URL", url)
     for _ in range(2):
         assert CliRunner().invoke(deploy_app, ["migrate"]).exit_code == 0
-    assert (tmp_path / "encounters.db").stat().st_size > 0
+    db = Database(url)
+    assert db.takes_writes(1)
+    db.close()
 
 
 def test_every_search_attribute_says_what_it_means() -> None:

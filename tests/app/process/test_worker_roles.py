@@ -20,6 +20,7 @@ from store.config import ConfigCache
 from store.engine import Database
 from store.keys import create_keyring, read_keyring
 from store.tables import ClaimVersion
+from tests.kit.databases import migrated_database
 from tests.kit.files import ROOT, SITE_FILE
 from tests.kit.programs import connected
 from tests.kit.waiting import eventually_async
@@ -37,8 +38,7 @@ async def test_a_claim_waits_for_the_worker_that_may_touch_the_world(server: str
     settings = Settings(data_dir=tmp_path, temporal_address=server, temporal_namespace="cart")
     create_keyring(settings.key_file)
     keys = read_keyring(settings.key_file)
-    db = Database(settings.database)
-    db.migrate()
+    db = migrated_database(tmp_path / "encounters.db")
     config = ConfigCache("current", None, SITE_FILE)
     client = await connect_temporal(settings, keys)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import random
 import resource
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from store.engine import Database
 from store.keys import Keyring
 from store.tables import Encounter, Inbox, Quarantine, RecordMerge
 from tests.kit import events as e
+from tests.kit.databases import fresh_database
 from tests.kit.hl7_fixtures import CASES, around, mapping_with
 
 MESSAGES = int(os.environ.get("CART_FUZZ_MESSAGES", "150"))
@@ -136,16 +136,10 @@ def test_another_form_has_the_same_effect(store: tuple[Database, Keyring], tmp_p
     """A few fixtures in each way of writing; with `CART_FUZZ_MESSAGES` all of them."""
     dice = random.Random(way)
     usable = [case for case in CASES if _can_be_rewritten(case)]
-    empty = tmp_path / "empty.db"
-    template = Database(f"sqlite:///{empty}")
-    template.migrate()
-    template.close()
-    for place, case in enumerate(dice.sample(usable, len(usable) if MESSAGES >= 1000 else 4)):
+    for case in dice.sample(usable, len(usable) if MESSAGES >= 1000 else 4):
         effects = []
         for rewrite in (lambda data: data, ENDS[way]):
-            copy = tmp_path / f"{place}-{len(effects)}.db"
-            shutil.copyfile(empty, copy)
-            db = Database(f"sqlite:///{copy}")
+            db = fresh_database(tmp_path)
             door = door_of((db, store[1]), case)
             answer = read(door.take(rewrite((case / "message").read_bytes())))
             effects.append((answer.get("MSA-1"), around(db, store[1])))
