@@ -4,11 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-<<<<<<< HEAD
-.PHONY: demo test check setup lint lock clean contract chaos notice sbom audit
-=======
-.PHONY: demo test test-postgres rolling check setup lint lock clean contract notice sbom audit
->>>>>>> main
+.PHONY: demo test test-postgres rolling chaos check setup lint lock clean contract notice sbom audit
 
 demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the stack running
 	@$(BIN)/cart-encounter demo $(ARGS)
