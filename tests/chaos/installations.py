@@ -29,8 +29,8 @@ from store.keys import create_keyring
 from tests.chaos.cases import MEMORY, may_mount
 from tests.chaos.kinds import mount, unmount
 from tests.chaos.links import Link, tcp, unix
+from tests.chaos.processes import ALERTS, SECRET, Pager
 from tests.chaos.product import TOKEN
-from tests.chaos.world import ALERTS, SECRET, Pager
 from tests.kit.files import SITE_FILE
 from tests.kit.postgres import Outage, postgres_url
 from tests.kit.waiting import eventually

@@ -62,6 +62,7 @@ TOKEN = "a-token-of-the-faults-long-enough"
 PATIENCE = 0.15
 """Seconds that a writer waits for the database: short, so that a held lock is met."""
 DEFINITION = "__temporal_activity_definition"
+DRAIN_SECONDS = 40.0
 DEAF = "the answer is lost"
 
 Ask = Callable[..., Any]
@@ -171,7 +172,7 @@ class Product:
     def deliver(self) -> None:
         """Deliver until nothing is undelivered."""
         deliverer = delivery.Deliverer(self.db, self.temporal.note, keys=self.keys)
-        self.runner.run(deliverer.drain())
+        self.runner.run(asyncio.wait_for(deliverer.drain(), DRAIN_SECONDS))
 
     def tidy(self, now: datetime) -> None:
         """What the gateway does twice a minute."""
