@@ -19,7 +19,17 @@ from store.claims import clean
 from store.identifiers import ORDER
 from store.keys import Keyring
 from store.outbox_index import INDEX
-from store.tables import AlertRecord, Alias, ClaimVersion, Encounter, Patient, RecoveredClaim, Transmission, sealed_for
+from store.tables import (
+    AlertRecord,
+    Alias,
+    ClaimVersion,
+    EmergencyAccess,
+    Encounter,
+    Patient,
+    RecoveredClaim,
+    Transmission,
+    sealed_for,
+)
 from store.vault import ERASED, identities
 
 SHORTEST_OWN, SHORTEST_OTHER = 4, 6
@@ -101,6 +111,9 @@ def erase_rows(session: Session, encounters: Iterable[str], footprint: Footprint
     for kept in session.exec(select(RecoveredClaim).where(col(RecoveredClaim.encounter_id).in_(wanted))):
         without_identity(kept)
         session.add(kept)
+    for access in session.exec(select(EmergencyAccess).where(col(EmergencyAccess.encounter_id).in_(wanted))):
+        access.reason = None
+        session.add(access)
     for sent in session.exec(select(Transmission).where(col(Transmission.encounter_id).in_(wanted))):
         sent.insured_mark = None
         session.add(sent)

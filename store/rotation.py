@@ -21,6 +21,7 @@ from store.keys import KEY_ID_BYTES, Keyring, fresh_key, key_id, read_keyring
 from store.tables import (
     AlertRecord,
     Alias,
+    EmergencyAccess,
     FhirResource,
     Inbox,
     InboxConflict,
@@ -57,6 +58,7 @@ SEALED = (
     Sealed(FhirResource, "body", lambda row: str(row.resource_key)),
     Sealed(Staff, "value", lambda row: str(row.pseudonym)),
     Sealed(AlertRecord, "acknowledged_note", lambda row: str(row.alert_id)),
+    Sealed(EmergencyAccess, "reason", lambda row: str(row.access_id)),
     Sealed(RecoveredClaim, "body", lambda row: str(row.recovered_id)),
 )
 """Every sealed column of the store; a test compares it with the tables."""

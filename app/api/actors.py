@@ -46,6 +46,7 @@ class Actor:
         facilities: None means all.
         sources: CloudEvents sources of which it may send events; None means any.
         person: the person of the pseudonym, for the vault; empty if the name is not a pseudonym.
+        emergency: this request reads one encounter, which emergency access may open to the caller.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Actor:
     limits: Limits = field(default_factory=Limits)
     sources: frozenset[str] | None = None
     person: str = field(default="", compare=False)
+    emergency: bool = field(default=False, compare=False)
 
     def may(self, right: Right) -> bool:
         return may(self.roles, right)

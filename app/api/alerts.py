@@ -11,7 +11,7 @@ from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import Acknowledgement, AlertAnswer, Alerts, CauseAnswer, Causes
 from app.api.bodies import model_from
-from app.api.parts import AlertAcknowledger, AlertReader, OutOfReach, PartsOf
+from app.api.parts import AlertAcknowledger, AlertReader, OneAlertReader, OutOfReach, PartsOf
 from app.api.problems import Refusal, documented
 from domain.alerts.causes import Group, grouped
 from store.engine import Session
@@ -32,7 +32,7 @@ Kind = Annotated[str | None, Query(max_length=100)]
 @router.get(
     "/v1/encounters/{ref:path}/alerts", responses=documented(404, 409, 422), summary="Get the alerts of an encounter"
 )
-def get_encounter_alerts(ref: str, parts: PartsOf, actor: AlertReader, state: State = None) -> Alerts:
+def get_encounter_alerts(ref: str, parts: PartsOf, actor: OneAlertReader, state: State = None) -> Alerts:
     """Returns every alert of the encounter, oldest first; resolved alerts stay listed."""
     encounter = reading.read_encounter(parts, actor, "alerts", ref)
     with parts.db.read() as session:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from app.api.problems import FieldProblem
 from domain.billing.model import (
@@ -477,6 +477,58 @@ class AuditPage(Answer):
     """A page of audit entries, the newest first; `next` is the `after` of the next page."""
 
     entries: list[AuditAnswer]
+    next: str | None
+
+
+SHORTEST_REASON = 10
+
+
+class EmergencyReason(Answer):
+    """Why an encounter must be read now: at least 10 characters. Stored encrypted, shown in the review."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(min_length=SHORTEST_REASON, max_length=500)
+
+    @field_validator("reason")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        if len(value.strip()) < SHORTEST_REASON:
+            raise ValueError(f"must have at least {SHORTEST_REASON} characters")
+        return value.strip()
+
+
+class EmergencyOpened(Answer):
+    """An encounter that is open to the caller until that time, to read."""
+
+    access_id: str
+    encounter_id: str
+    until: datetime
+
+
+class EmergencyEntry(Answer):
+    """An emergency access for its review. `person` is the person of a pseudonym; `reason` is null after an erasure.
+
+    `reads` counts the audit entries under this access.
+    """
+
+    access_id: str
+    encounter_id: str
+    actor: str
+    person: str | None
+    reason: str | None
+    opened_at: datetime
+    until: datetime
+    reads: int
+    reviewed: bool
+    reviewed_at: datetime | None
+    reviewed_by: str | None
+
+
+class EmergencyPage(Answer):
+    """A page of emergency accesses, the newest first; `next` is the `after` of the next page."""
+
+    entries: list[EmergencyEntry]
     next: str | None
 
 

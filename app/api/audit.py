@@ -29,7 +29,7 @@ router = APIRouter(tags=["audit"])
 
 OUTCOMES = (
     *("read", "shown", "denied", "refused", "unknown", "opened", "closed", "made"),
-    *("acknowledged", "waiting", "merged", "erased", "resealed", "answered", "unreachable", "unreadable"),
+    *("acknowledged", "waiting", "merged", "erased", "resealed", "reviewed", "answered", "unreachable", "unreadable"),
     *("released", "unmapped", "aside"),
     *(disposition.value for disposition in Disposition),
 )
@@ -78,7 +78,9 @@ def list_audit(
         if not about:
             audit(session, actor.name, "audit", "(all)", "read", parts.clock())
         people = {name: person_of(session, parts.keys, name) for name in _pseudonyms(rows)}
-    entries = [AuditAnswer(**row.model_dump(exclude={"sealed_in"}), person=people.get(row.actor)) for row in rows[:limit]]
+    entries = [
+        AuditAnswer(**row.model_dump(exclude={"sealed_in"}), person=people.get(row.actor)) for row in rows[:limit]
+    ]
     return AuditPage(entries=entries, next=entries[-1].audit_id if len(rows) > limit else None)
 
 

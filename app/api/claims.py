@@ -13,14 +13,15 @@ from activities.billing.render import CannotRender, load_files, mode_of
 from app.api import reading
 from app.api.actors import Actor
 from app.api.answers import ClaimAnswer, Claims
-from app.api.parts import ClaimReader, Parts, PartsOf
+from app.api.parts import OneClaimReader, Parts, PartsOf
 from app.api.problems import Refusal, documented
 from domain.billing.claim_form import STYLE, Issue, form_view
 from domain.billing.submission.model import ORIGINAL
 from domain.rulebook.book import NoRule
 from store.claims import ClaimKey, claim_of
+from store.emergency import outcome_of
 from store.queries.claims import claim_history, current_claims
-from store.tables import ClaimVersion, Transmission
+from store.tables import ClaimVersion, Encounter, Transmission
 from store.vault import audit
 
 X12, PAGE, JSON = "application/edi-x12", "text/html", "application/json"
@@ -47,7 +48,7 @@ Ordinal = Annotated[int, Path(ge=1, le=99)]
 @router.get(
     "/v1/encounters/{ref:path}/claims", responses=documented(404, 409, 422), summary="Get the claims of an encounter"
 )
-def get_claims(ref: str, parts: PartsOf, actor: ClaimReader, history: History = False) -> Claims:
+def get_claims(ref: str, parts: PartsOf, actor: OneClaimReader, history: History = False) -> Claims:
     """Returns the current version of each claim by letter and ordinal, and claims of another system before the cutover."""
     encounter = reading.read_encounter(parts, actor, "claims", ref)
     with parts.db.read() as session:
@@ -67,10 +68,12 @@ def get_claims(ref: str, parts: PartsOf, actor: ClaimReader, history: History = 
     response_model=ClaimAnswer,
     summary="Get the first claim of a letter",
 )
-def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor: ClaimReader) -> ClaimAnswer | Response:
+def get_claim(
+    ref: str, letter: Letter, request: Request, parts: PartsOf, actor: OneClaimReader
+) -> ClaimAnswer | Response:
     """Returns the first claim of a letter; with `Accept: application/edi-x12` its 837, with `text/html` its form."""
     encounter = reading.read_encounter(parts, actor, "claim", ref)
-    return _claim(parts, actor, current_row(parts, encounter.encounter_id, letter, None), request)
+    return _claim(parts, actor, encounter, current_row(parts, encounter.encounter_id, letter, None), request)
 
 
 @router.get(
@@ -80,11 +83,11 @@ def get_claim(ref: str, letter: Letter, request: Request, parts: PartsOf, actor:
     summary="Get a claim",
 )
 def get_claim_of_ordinal(
-    ref: str, letter: Letter, ordinal: Ordinal, request: Request, parts: PartsOf, actor: ClaimReader
+    ref: str, letter: Letter, ordinal: Ordinal, request: Request, parts: PartsOf, actor: OneClaimReader
 ) -> ClaimAnswer | Response:
     """Returns the current version of a claim; with `Accept: application/edi-x12` its 837, with `text/html` its form."""
     encounter = reading.read_encounter(parts, actor, "claim", ref)
-    return _claim(parts, actor, current_row(parts, encounter.encounter_id, letter, ordinal), request)
+    return _claim(parts, actor, encounter, current_row(parts, encounter.encounter_id, letter, ordinal), request)
 
 
 def current_row(parts: Parts, encounter_id: str, letter: str, ordinal: int | None) -> ClaimVersion:
@@ -100,10 +103,12 @@ def current_row(parts: Parts, encounter_id: str, letter: str, ordinal: int | Non
     return rows[0]
 
 
-def _claim(parts: Parts, actor: Actor, row: ClaimVersion, request: Request) -> ClaimAnswer | Response:
+def _claim(
+    parts: Parts, actor: Actor, encounter: Encounter, row: ClaimVersion, request: Request
+) -> ClaimAnswer | Response:
     accepted = request.headers.get("accept", "")
     if X12 in accepted:
-        return Response(_file(parts, actor, row), media_type=X12)
+        return Response(_file(parts, actor, encounter, row), media_type=X12)
     if PAGE in accepted and JSON not in accepted:
         return drawn(parts, row)
     return reading.claim_answer(row)
@@ -120,7 +125,7 @@ def drawn(parts: Parts, row: ClaimVersion) -> HTMLResponse:
     return HTMLResponse(page, headers={"Content-Security-Policy": DRAWING, "Cache-Control": "no-store"})
 
 
-def _file(parts: Parts, actor: Actor, row: ClaimVersion) -> str:
+def _file(parts: Parts, actor: Actor, encounter: Encounter, row: ClaimVersion) -> str:
     """Returns the 837 with the patient's identity from the vault; audited."""
     if parts.site is None or parts.rules is None:
         raise Refusal(409, "this gateway has no site file or rulebook, which an 837 requires; request application/json")
@@ -131,7 +136,8 @@ def _file(parts: Parts, actor: Actor, row: ClaimVersion) -> str:
             numbers = files.numbers(sent) if sent else files.preview_numbers(row.version)
             mode = sent.mode if sent else mode_of(claim_of(row), parts.site)
             text = files.text(row.version, numbers, mode)
-            audit(session, actor.name, "claim_file", row.encounter_id, "read", parts.clock())
+            outcome = outcome_of(reading.emergency_access(session, parts, actor, encounter))
+            audit(session, actor.name, "claim_file", row.encounter_id, outcome, parts.clock())
     except (CannotRender, NoRule) as error:
         raise Refusal(409, str(error)) from None
     return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, cast
 
@@ -55,10 +55,12 @@ class Parts:
     clock: Callable[[], datetime]
     reader: Reader | None = None
     mapping: SiteMapping | None = None
+    idle: timedelta = timedelta(minutes=15)
+    """Without an action of the person in this time, a session of the board ends."""
     liveness: Liveness = field(default_factory=Liveness)
     introduced: set[str] = field(default_factory=set)
     """Pseudonyms of persons whose names are in the vault."""
-    seen: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
+    seen: dict[tuple[str, str, str, str], datetime] = field(default_factory=dict)
     """When a caller's reading of a page was last audited."""
 
     @property
@@ -71,13 +73,13 @@ class Parts:
         with self.db.write() as session:
             audit(session, actor, action, target, outcome, self.clock())
 
-    def record_refresh(self, actor: str, action: str, target: str) -> None:
+    def record_refresh(self, actor: str, action: str, target: str, outcome: str = "read") -> None:
         """Audits the automatic refresh of a page, at intervals only."""
         now = self.clock()
-        last = self.seen.get((actor, action, target))
+        last = self.seen.get((actor, action, target, outcome))
         if last is None or not timedelta(0) <= now - last < AGAIN:
-            self.record(actor, action, target, "read")
-            self.seen[(actor, action, target)] = now
+            self.record(actor, action, target, outcome)
+            self.seen[(actor, action, target, outcome)] = now
         if len(self.seen) > MOST_SEEN:
             self.seen.clear()
 
@@ -174,28 +176,42 @@ async def out_of_reach(request: Request, error: Exception) -> Response:
     return answer(error)
 
 
-def allowed(right: Right) -> Any:
-    """Returns a dependency: a caller whose role has the right (`app.api.roles`)."""
+def allowed(right: Right, *, emergency: bool = False) -> Any:
+    """Returns a dependency: a caller whose role has the right (`app.api.roles`).
+
+    Args:
+        emergency: the endpoint reads one encounter; a caller with emergency access to it needs no other right.
+    """
 
     def check(request: Request, actor: Annotated[Actor, Depends(caller)]) -> Actor:
-        return with_right(request, actor, right)
+        return with_right(request, in_emergency(actor, right) if emergency else actor, right)
 
     return Depends(check)
 
 
 def with_right(request: Request, actor: Actor, right: Right) -> Actor:
     """Returns the actor if one of its roles has the right and the query parameters are known."""
-    if not actor.may(right):
+    if not (actor.may(right) or actor.emergency):
         raise denied(request, 403, actor.name, f"this requires a role with the right {right.value}")
     known_parameters(request)
     return actor
 
 
+def in_emergency(actor: Actor, right: Right) -> Actor:
+    """Returns the actor for a read of one encounter: with emergency access, if a role of the actor may have it.
+
+    Without the right itself the actor sees nothing but the encounters that emergency access opened (`app.api.reading`).
+    """
+    if not actor.may(Right.EMERGENCY_ACCESS):
+        return actor
+    return replace(actor, emergency=True, facilities=actor.facilities if actor.may(right) else frozenset())
+
+
 Caller = Annotated[Actor, Depends(caller)]
 PartsOf = Annotated[Parts, Depends(parts_of)]
 Preflighter = Annotated[Actor, allowed(Right.PREFLIGHT)]
-EncounterReader = Annotated[Actor, allowed(Right.READ_ENCOUNTERS)]
 TimelineReader = Annotated[Actor, allowed(Right.READ_TIMELINE)]
+EncounterReader = Annotated[Actor, allowed(Right.READ_ENCOUNTERS)]
 ClaimReader = Annotated[Actor, allowed(Right.READ_CLAIMS)]
 PacketMaker = Annotated[Actor, allowed(Right.MAKE_PACKETS)]
 AlertReader = Annotated[Actor, allowed(Right.READ_ALERTS)]
@@ -203,3 +219,8 @@ AlertAcknowledger = Annotated[Actor, allowed(Right.ACKNOWLEDGE_ALERTS)]
 QuarantineReader = Annotated[Actor, allowed(Right.READ_QUARANTINE)]
 Replayer = Annotated[Actor, allowed(Right.REPLAY_QUARANTINE)]
 AuditReader = Annotated[Actor, allowed(Right.READ_AUDIT)]
+EmergencyUser = Annotated[Actor, allowed(Right.EMERGENCY_ACCESS)]
+OneEncounterReader = Annotated[Actor, allowed(Right.READ_ENCOUNTERS, emergency=True)]
+OneTimelineReader = Annotated[Actor, allowed(Right.READ_TIMELINE, emergency=True)]
+OneClaimReader = Annotated[Actor, allowed(Right.READ_CLAIMS, emergency=True)]
+OneAlertReader = Annotated[Actor, allowed(Right.READ_ALERTS, emergency=True)]

@@ -24,16 +24,17 @@ from domain.billing.submission.versions import ClaimStatus
 from domain.encounter.record import Record
 from domain.events.cutover import EncounterImported
 from store.claims import status_of
+from store.emergency import active, outcome_of
 from store.encounters import has_event
 from store.engine import Session
 from store.facts import load_own
 from store.identifiers import look_up
 from store.keys import Keyring
-from store.tables import AlertRecord, ClaimVersion, CustodyRecord, Encounter
+from store.tables import AlertRecord, ClaimVersion, CustodyRecord, EmergencyAccess, Encounter
 from store.vault import audit
 
 UNKNOWN = "no encounter has this ID or identifier"
-PLACES = "paths of an encounter: timeline, holds, claims, alerts, explain, packet"
+PLACES = "paths of an encounter: timeline, holds, claims, alerts, explain, packet, emergency-access"
 
 
 def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -> Encounter:
@@ -42,16 +43,42 @@ def encounter_of(session: Session, parts: Parts, actor: Actor, reference: str) -
     Raises:
         Refusal: 404 if there is none, 409 if there are several.
     """
-    named = (session.get_one(Encounter, one) for one in look_up(session, parts.keys, reference))
-    known = list(named)
-    found = [encounter for encounter in known if actor.sees(encounter.facilities)]
-    if not found and known:
-        raise OutOfReach(actor, known[0].encounter_id, f"{UNKNOWN}; {PLACES}" if "/" in reference else UNKNOWN)
+    every = known(session, parts, reference)
+    found = [encounter for encounter in every if actor.sees(encounter.facilities)]
+    if not found and actor.emergency:
+        found = [one for one in every if emergency_access(session, parts, actor, one)]
+    if not found and every:
+        raise OutOfReach(actor, every[0].encounter_id, _unknown(reference))
+    return only(found, reference)
+
+
+def known(session: Session, parts: Parts, reference: str) -> list[Encounter]:
+    """Returns every encounter of an ID or identifier, whoever may see it."""
+    return [session.get_one(Encounter, one) for one in look_up(session, parts.keys, reference)]
+
+
+def only(found: list[Encounter], reference: str) -> Encounter:
+    """Returns the one encounter that was found.
+
+    Raises:
+        Refusal: 404 if there is none, 409 if there are several.
+    """
     if not found:
-        raise Refusal(404, f"{UNKNOWN}; {PLACES}" if "/" in reference else UNKNOWN)
+        raise Refusal(404, _unknown(reference))
     if len(found) > 1:
         raise Refusal(409, "several encounters have this identifier; use the encounter ID")
     return found[0]
+
+
+def _unknown(reference: str) -> str:
+    return f"{UNKNOWN}; {PLACES}" if "/" in reference else UNKNOWN
+
+
+def emergency_access(session: Session, parts: Parts, actor: Actor, encounter: Encounter) -> EmergencyAccess | None:
+    """Returns the emergency access without which the actor could not read the encounter; None if it needs none."""
+    if not actor.emergency or actor.sees(encounter.facilities):
+        return None
+    return active(session, encounter.encounter_id, actor.name, parts.clock())
 
 
 def read_encounter(parts: Parts, actor: Actor, action: str, reference: str) -> Encounter:
@@ -64,7 +91,8 @@ def read_encounter(parts: Parts, actor: Actor, action: str, reference: str) -> E
         except Refusal as refusal:
             outcome = refusal
         else:
-            audit(session, actor.name, action, encounter.encounter_id, "read", parts.clock())
+            outcome_read = outcome_of(emergency_access(session, parts, actor, encounter))
+            audit(session, actor.name, action, encounter.encounter_id, outcome_read, parts.clock())
             return encounter
         audit(session, actor.name, action, "(unknown)", "refused", parts.clock())
     raise outcome

@@ -16,6 +16,7 @@ class Role(StrEnum):
     LAB = "lab"
     AUDITOR = "auditor"
     ADMIN = "admin"
+    EMERGENCY = "emergency"
 
 
 class Right(StrEnum):
@@ -32,6 +33,7 @@ class Right(StrEnum):
     READ_QUARANTINE = "read_quarantine"
     REPLAY_QUARANTINE = "replay_quarantine"
     READ_AUDIT = "read_audit"
+    EMERGENCY_ACCESS = "emergency_access"
 
 
 _STAFF = frozenset({Role.COORDINATOR, Role.BILLER, Role.LAB, Role.ADMIN})
@@ -49,6 +51,7 @@ TABLE: Final[Mapping[Right, frozenset[Role]]] = {
     Right.READ_QUARANTINE: frozenset({Role.COORDINATOR, Role.AUDITOR, Role.ADMIN}),
     Right.REPLAY_QUARANTINE: frozenset({Role.COORDINATOR, Role.ADMIN}),
     Right.READ_AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
+    Right.EMERGENCY_ACCESS: frozenset({Role.EMERGENCY}),
 }
 
 SEE_IDENTITY: Final = _STAFF

@@ -22,7 +22,7 @@ def form(
     letter: Letter,
     ordinal: Ordinal,
     parts: PartsHere,
-    session: Annotated[Session, reader(Right.READ_CLAIMS)],
+    session: Annotated[Session, reader(Right.READ_CLAIMS, emergency=True)],
 ) -> Response:
     """Returns the UB-04 or CMS-1500 of the current version with the reason of every line; audited."""
     found = reading.read_encounter(parts, session.actor, "claim form", encounter_id)

@@ -50,8 +50,10 @@ class Whole:
     reasons: dict[str, Explanation]
 
 
-def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, names: Names) -> Whole:
-    """Returns the content of an encounter page."""
+def whole(
+    session: Session, parts: Parts, actor: Actor, encounter: Encounter, names: Names, *, emergency: bool = False
+) -> Whole:
+    """Returns the content of an encounter page; with `emergency` also what the actor's roles alone do not show."""
     records = chain_links(session, encounter.encounter_id)
     broken = chain.first_break(session, encounter.encounter_id, records)
     answer = reading.whole(encounter, broken is None)
@@ -59,6 +61,7 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
     milestones = encounter.view.get("milestones", [])
     since = entered(encounter.stage, milestones) or encounter.created_at
     rules = parts.rules() if parts.rules else None
+    claims_shown = emergency or actor.may(Right.READ_CLAIMS)
     return Whole(
         answer=answer,
         facilities=[names.facility(key) for key in encounter.facilities],
@@ -71,12 +74,10 @@ def whole(session: Session, parts: Parts, actor: Actor, encounter: Encounter, na
             if d.kind != WAKE
         ],
         alerts=_alerts(session, encounter.encounter_id),
-        claims=_claims(session, encounter.encounter_id) if actor.may(Right.READ_CLAIMS) else None,
+        claims=_claims(session, encounter.encounter_id) if claims_shown else None,
         elsewhere=reading.elsewhere(session, parts.keys, encounter.encounter_id),
-        custody=_custody(records, broken) if actor.may(Right.READ_TIMELINE) else None,
-        reasons={
-            one.subject: one for one in explanations(session, encounter, rules, claims=actor.may(Right.READ_CLAIMS))
-        },
+        custody=_custody(records, broken) if emergency or actor.may(Right.READ_TIMELINE) else None,
+        reasons={one.subject: one for one in explanations(session, encounter, rules, claims=claims_shown)},
     )
 
 

@@ -21,6 +21,7 @@ from app.board.rights import BoardRight, may_on_board
 from app.board.session import Session
 from app.board.shell import BoardRoute, PartsHere, Posted, on_record, page, reader, with_board_right
 from app.board.worklists import WORKLISTS, cells, concerned, tasks
+from store.emergency import outcome_of
 from store.facts import identity_of
 from store.vault import audit
 
@@ -35,6 +36,7 @@ REQUIRED = ("mrn", "name", "birth_date", "sex")
 router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
 Reading = Annotated[Session, reader(Right.READ_ENCOUNTERS)]
+OneReading = Annotated[Session, reader(Right.READ_ENCOUNTERS, emergency=True)]
 Sent = Annotated[str, Query(max_length=40)]
 
 
@@ -122,33 +124,37 @@ def worklist(key: str, request: Request, parts: PartsHere, session: Reading) -> 
 
 
 @router.post("/find")
-def find(request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
+def find(request: Request, parts: PartsHere, session: OneReading, given: Posted) -> Response:
     """Redirects to the encounter of an order number, bag or other identifier, which is never part of a URL."""
-    found = reading.read_encounter(parts, session.actor, "find", given.get("reference", "").strip())
+    request.state.sought = given.get("reference", "").strip()
+    found = reading.read_encounter(parts, session.actor, "find", request.state.sought)
     return RedirectResponse(f"/encounters/{found.encounter_id}", 303)
 
 
 @router.get("/encounters/{encounter_id}")
 def encounter(
-    encounter_id: str, request: Request, parts: PartsHere, session: Reading, sent: Sent = "", part: Sent = ""
+    encounter_id: str, request: Request, parts: PartsHere, session: OneReading, sent: Sent = "", part: Sent = ""
 ) -> Response:
     """Returns an encounter page; automatic refreshes are audited at intervals."""
+    request.state.sought = encounter_id
     if part:
         with parts.db.read() as store:
-            reading.encounter_of(store, parts, session.actor, encounter_id)
-        on_record(request, session, "board", encounter_id)
+            found = reading.encounter_of(store, parts, session.actor, encounter_id)
+            outcome = outcome_of(reading.emergency_access(store, parts, session.actor, found))
+        on_record(request, session, "board", encounter_id, outcome)
     return _encounter_page(request, parts, session, encounter_id, audited=bool(part), sent=_done(sent))
 
 
 @router.post("/encounters/{encounter_id}/identity")
-def identity(encounter_id: str, request: Request, parts: PartsHere, session: Reading, given: Posted) -> Response:
+def identity(encounter_id: str, request: Request, parts: PartsHere, session: OneReading, given: Posted) -> Response:
     """Returns the encounter page with the patient's identity, once, with a purpose, audited."""
     with_board_right(request, session, BoardRight.SEE_IDENTITY)
     purpose = purpose_of(given)
     with parts.db.write() as store:
         found = reading.encounter_of(store, parts, session.actor, encounter_id)
         who = identity_of(store, parts.keys, found.encounter_id)
-        audit(store, session.actor.name, f"show identity ({purpose})", found.encounter_id, "shown", parts.clock())
+        outcome = outcome_of(reading.emergency_access(store, parts, session.actor, found), "shown")
+        audit(store, session.actor.name, f"show identity ({purpose})", found.encounter_id, outcome, parts.clock())
     shown = {name: who["patient"][name] for name in REQUIRED} if who else {}
     return _encounter_page(request, parts, session, found.encounter_id, audited=True, identity=shown)
 
@@ -161,14 +167,12 @@ def _encounter_page(
         found = reading.read_encounter(parts, session.actor, "board", encounter_id)
     with parts.db.read() as store:
         found = reading.encounter_of(store, parts, session.actor, encounter_id)
-        shown = whole(store, parts, session.actor, found, names)
+        access = reading.emergency_access(store, parts, session.actor, found)
+        shown = whole(store, parts, session.actor, found, names, emergency=access is not None)
     idle = set() if overridable(found) else {"override"}
-    forms = [
-        form
-        for form in FORMS.values()
-        if form.subject is None and not form.opens and form.key not in idle and may_on_board(session.actor, form.right)
-    ]
-    every: dict[str, Any] = {"identity": None, "sent": None} | context
+    mine = [form for form in FORMS.values() if access is None and may_on_board(session.actor, form.right)]
+    forms = [form for form in mine if form.subject is None and not form.opens and form.key not in idle]
+    every: dict[str, Any] = {"identity": None, "sent": None, "access": access} | context
     return page(request, "encounter.html", shown=shown, forms=forms, names=names, purposes=PURPOSES, **every)
 
 

@@ -10,12 +10,15 @@ from starlette.responses import Response
 from app.api.parts import Parts, admitted, denied, logged_in, parts_of
 from app.api.problems import Refusal
 from app.api.roles import Right
-from app.board import alerts, billing, claim, correcting, event_entry, packet_download, pages, quarantine
+from app.board import alerts, billing, claim, correcting, emergency, event_entry, packet_download, pages, quarantine
 from app.board import session as sessions
-from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted, form_of, local, page
+from app.board.shell import ASSETS, FENCE, STAMP, BoardRoute, PartsHere, Posted, form_of, idle_text, local, page
 
 SIGN_IN_AGAIN = "Unknown or expired token. Check the token and try again."
 KINDS = {"board.css": "text/css; charset=utf-8", "board.js": "text/javascript; charset=utf-8"}
+
+OF_A_FEED = "This token belongs to a feed. Sign in with a personal token."
+EMERGENCY_ALONE = "The board needs another role beside emergency. Ask your administrator for the role."
 
 KEPT = "kept."
 """Prefix for the fields of a form that was typed before the session expired."""
@@ -24,9 +27,10 @@ router = APIRouter(route_class=BoardRoute, include_in_schema=False)
 
 
 @router.get("/sign-in")
-def show_sign_in(request: Request, next: str = "/") -> Response:
-    """Returns the sign-in page."""
-    return page(request, "sign_in.html", error="", next=local(next), kept={})
+def show_sign_in(request: Request, next: str = "/", why: str = "") -> Response:
+    """Returns the sign-in page; it says so if the session ended without activity."""
+    error = f"{idle_text(parts_of(request).idle)}." if why == "idle" else ""
+    return page(request, "sign_in.html", error=error, next=local(next), kept={})
 
 
 @router.post("/sign-in")
@@ -56,7 +60,7 @@ def _opened(request: Request, given: dict[str, str]) -> Response:
             request,
             "sign_in.html",
             403,
-            error="This token belongs to a feed. Sign in with a personal token.",
+            error=EMERGENCY_ALONE if actor.may(Right.EMERGENCY_ACCESS) else OF_A_FEED,
             next=target,
             kept=kept,
         )
@@ -64,10 +68,16 @@ def _opened(request: Request, given: dict[str, str]) -> Response:
     cookie = sessions.seal(parts.keys, login, parts.clock())
     response: Response = RedirectResponse(target, 303)
     if kept:
-        request.state.session = sessions.read(parts.keys, parts.access, cookie, parts.clock())
+        request.state.session = sessions.read(parts.keys, parts.access, cookie, parts.clock(), parts.idle)
         response = page(request, "resume.html", next=target, kept=kept)
     sessions.set_cookie(response, request, cookie)
     return response
+
+
+@router.post("/session")
+def keep_session(_given: Posted) -> Response:
+    """Keeps the session of a person who types or points on a page; the cookie is renewed as with every request."""
+    return Response(status_code=204)
 
 
 @router.post("/sign-out")
@@ -92,5 +102,5 @@ def asset(name: str, request: Request) -> Response:
 def install(api: FastAPI) -> None:
     """Adds the board to the HTTP interface."""
     api.include_router(router)
-    for room in (pages, claim, alerts, packet_download, event_entry, correcting, billing, quarantine):
+    for room in (pages, claim, alerts, packet_download, event_entry, correcting, billing, quarantine, emergency):
         api.include_router(room.router)

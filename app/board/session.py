@@ -1,7 +1,7 @@
 """Board sessions: an encrypted cookie that identifies the caller, and a secret that every form must repeat.
 
 The cookie has no token. Each request reads the caller's rights from the access file again. Signing out ends the session for
-every copy of its cookie, at every gateway.
+every copy of its cookie, at every gateway. The cookie carries when the person last acted: after the idle time it opens nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -28,30 +29,67 @@ COOKIE = "cart_session"
 PURPOSE = "board.session"
 LASTS = timedelta(hours=12)
 """One shift; then the token is required again."""
+IDLE = timedelta(minutes=15)
+"""Default of the time without a person's action after which a session ends (45 CFR 164.312(a)(2)(iii))."""
+OFTEN = timedelta(minutes=1)
+"""A cookie is renewed at most once in this time, and at least four times in the idle time."""
+
+
+class Idle(Exception):
+    """The session ended, because no one acted for the idle time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in caller. `csrf` is the secret of its forms."""
+    """A signed-in caller.
+
+    Attributes:
+        csrf: the secret of its forms.
+        acted: when a person last made a request.
+        until: when the session ends, whatever the person does.
+        proof: what identifies the caller again.
+    """
 
     actor: Actor
     csrf: str
+    acted: datetime
+    until: datetime
+    proof: dict[str, Any]
+    at: float
 
 
 def seal(keys: Keyring, login: Login, now: datetime) -> str:
     """Returns the cookie of a new session; it ends after a shift, or earlier with the token."""
     until = min(login.until or now + LASTS, now + LASTS)
-    body = {
-        "proof": login.proof,
-        "csrf": secrets.token_urlsafe(24),
-        "at": now.timestamp(),
-        "until": until.timestamp(),
-    }
+    return _sealed(keys, login.proof, secrets.token_urlsafe(24), now.timestamp(), until, now)
+
+
+def renewed(keys: Keyring, session: Session, now: datetime) -> str:
+    """Returns the cookie of the same session after a person acted; its end stays."""
+    return _sealed(keys, session.proof, session.csrf, session.at, session.until, now)
+
+
+def is_due(session: Session, now: datetime, idle: timedelta) -> bool:
+    """Returns True if the cookie of a person who acts now is renewed."""
+    return now - session.acted >= often(idle)
+
+
+def often(idle: timedelta) -> timedelta:
+    """Returns the time in which a cookie is renewed at most once."""
+    return min(OFTEN, idle / 4)
+
+
+def _sealed(keys: Keyring, proof: dict[str, Any], csrf: str, at: float, until: datetime, acted: datetime) -> str:
+    body = {"proof": proof, "csrf": csrf, "at": at, "until": until.timestamp(), "acted": acted.timestamp()}
     return base64.urlsafe_b64encode(keys.seal(json.dumps(body).encode(), PURPOSE)).decode()
 
 
-def read(keys: Keyring, access: Access, cookie: str | None, now: datetime) -> Session | None:
-    """Returns the session of a cookie; None if it is missing or expired, or its token is no longer valid."""
+def read(keys: Keyring, access: Access, cookie: str | None, now: datetime, idle: timedelta = IDLE) -> Session | None:
+    """Returns the session of a cookie; None if it is missing or expired, or its token is no longer valid.
+
+    Raises:
+        Idle: no one acted for the idle time.
+    """
     if not cookie:
         return None
     try:
@@ -61,7 +99,12 @@ def read(keys: Keyring, access: Access, cookie: str | None, now: datetime) -> Se
     if not float(body["at"]) <= now.timestamp() < float(body["until"]):
         return None
     actor = access.resume(body["proof"], keys)
-    return Session(actor, body["csrf"]) if actor else None
+    if actor is None:
+        return None
+    acted = datetime.fromtimestamp(float(body.get("acted", body["at"])), UTC)
+    if now - acted >= idle:
+        raise Idle
+    return Session(actor, body["csrf"], acted, datetime.fromtimestamp(body["until"], UTC), body["proof"], body["at"])
 
 
 def end(db: Database, keys: Keyring, session: Session, now: datetime) -> None:
@@ -80,12 +123,12 @@ def _key(keys: Keyring, session: Session) -> str:
     return keys.digest("board.session", session.csrf)
 
 
-def set_cookie(response: Response, request: Request, value: str) -> None:
+def set_cookie(response: Response, request: Request, value: str, lasts: timedelta = LASTS) -> None:
     """Sets the cookie, not readable by scripts and not sent from other sites."""
     response.set_cookie(
         COOKIE,
         value,
-        max_age=int(LASTS.total_seconds()),
+        max_age=int(lasts.total_seconds()),
         path="/",
         httponly=True,
         samesite="strict",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Coroutine
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from app.api.parts import Parts, admitted, denied, parts_of, put_on_record
+from app.api.parts import Parts, admitted, denied, in_emergency, parts_of, put_on_record
 from app.api.problems import TITLES, Refusal, of_database
 from app.api.roles import Right
 from app.board import session as sessions
@@ -47,11 +48,31 @@ FENCE = {
 }
 
 
-SESSION_OVER = "Your session has expired. Sign in to continue; the text you typed is kept on this page."
+SESSION_OVER = "Your session has expired. Sign in to continue"
+TYPED_KEPT = "; the text you typed is kept on this page"
 
 
 class NotSignedIn(Exception):
     """The page requires a session."""
+
+
+class WasIdle(NotSignedIn):
+    """The session ended, because no one acted for the idle time."""
+
+
+class StaleForm(Refusal):
+    """A form of this board with the secret of an earlier session; what was typed is not lost."""
+
+    def __init__(self, detail: str, target: str, kept: dict[str, str]) -> None:
+        super().__init__(403, detail)
+        self.target, self.kept = target, kept
+
+
+def idle_text(idle: timedelta) -> str:
+    """Returns what the sign-in page says after the idle time."""
+    minutes = idle / timedelta(minutes=1)
+    span = f"{minutes:g} minute{'' if minutes == 1 else 's'}" if minutes >= 1 else "a short time"
+    return f"You were signed out after {span} without activity. Sign in to continue"
 
 
 def headed(key: object) -> str:
@@ -120,6 +141,7 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
         layout="live.html" if live else "layout.html",
         here=request.url.path,
         now=parts_of(request).clock(),
+        idle=int(parts_of(request).idle.total_seconds()),
         **context,
     )
     return HTMLResponse(body, status)
@@ -134,8 +156,8 @@ class BoardRoute(APIRoute):
         async def answer(request: Request) -> Response:
             try:
                 response = await handle(request)
-            except NotSignedIn:
-                response = await _to_sign_in(request)
+            except NotSignedIn as over:
+                response = await _to_sign_in(request, idle=isinstance(over, WasIdle))
             except Refusal as refusal:
                 await run_in_threadpool(put_on_record, request, refusal)
                 response = refused(request, refusal)
@@ -145,29 +167,51 @@ class BoardRoute(APIRoute):
                 response = refused(request, of_database(request, error))
             for name, value in FENCE.items():
                 response.headers.setdefault(name, value)
+            _renew(request, response)
             return response
 
         return answer
 
 
+def _renew(request: Request, response: Response) -> None:
+    """Notes in the cookie that a person acted; automatic refreshes do not count."""
+    parts, session = parts_of(request), getattr(request.state, "session", None)
+    forged = request.method != "GET" and response.status_code == 403
+    if session is None or request.query_params.get("part") or "set-cookie" in response.headers or forged:
+        return
+    now = parts.clock()
+    if sessions.is_due(session, now, parts.idle):
+        sessions.set_cookie(response, request, sessions.renewed(parts.keys, session, now), session.until - now)
+
+
 def refused(request: Request, refusal: Refusal) -> Response:
     """Returns a refusal as a page with the next step."""
+    if isinstance(refusal, StaleForm):
+        return page(request, "resume.html", 403, next=refusal.target, kept=refusal.kept)
+    sought = getattr(request.state, "sought", None)
+    actor = request.state.session.actor if getattr(request.state, "session", None) else None
+    if refusal.status != 404 or actor is None or not actor.may(Right.EMERGENCY_ACCESS):
+        sought = None
     title = "Not found" if refusal.status == 404 else TITLES.get(refusal.status, "Error")
-    response = page(request, "refused.html", refusal.status, title=title, detail=str(refusal), code=refusal.status)
+    response = page(
+        request, "refused.html", refusal.status, title=title, detail=str(refusal), code=refusal.status, sought=sought
+    )
     response.headers.update(refusal.headers)
     return response
 
 
-async def _to_sign_in(request: Request) -> Response:
+async def _to_sign_in(request: Request, *, idle: bool) -> Response:
     """Returns the sign-in page; the typed fields of a form are kept in that page only."""
     if request.method == "POST" and not request.url.path.endswith("/scan") and sessions.from_this_site(request):
         kept = await _typed(request)
         if "form_id" in kept:
-            return page(request, "sign_in.html", 401, error=SESSION_OVER, next=request.url.path, kept=kept)
+            why = idle_text(parts_of(request).idle) if idle else SESSION_OVER
+            return page(request, "sign_in.html", 401, error=f"{why}{TYPED_KEPT}.", next=request.url.path, kept=kept)
     if request.method != "GET" or request.query_params.get("part"):
         return refused(request, Refusal(401, "your session has expired; sign in again"))
     target = request.url.path
-    return RedirectResponse("/sign-in" if target == "/" else f"/sign-in?next={quote(target)}", 303)
+    asked = ([] if target == "/" else [f"next={quote(target)}"]) + (["why=idle"] if idle else [])
+    return RedirectResponse("?".join(filter(None, ("/sign-in", "&".join(asked)))), 303)
 
 
 async def _typed(request: Request) -> dict[str, str]:
@@ -182,7 +226,12 @@ async def _typed(request: Request) -> dict[str, str]:
 def signed_in(request: Request) -> Session:
     """Returns the session of a request; its request limit is that of the token."""
     parts = parts_of(request)
-    session = sessions.read(parts.keys, parts.access, request.cookies.get(sessions.COOKIE), parts.clock())
+    try:
+        session = sessions.read(
+            parts.keys, parts.access, request.cookies.get(sessions.COOKIE), parts.clock(), parts.idle
+        )
+    except sessions.Idle:
+        raise WasIdle from None
     if session is None or sessions.ended(parts.db, parts.keys, session):
         raise NotSignedIn
     request.state.session = session
@@ -190,11 +239,17 @@ def signed_in(request: Request) -> Session:
     return session
 
 
-def reader(right: Right) -> Any:
-    """Returns a dependency: the session of a caller whose role has the right."""
+def reader(right: Right, *, emergency: bool = False) -> Any:
+    """Returns a dependency: the session of a caller whose role has the right.
+
+    Args:
+        emergency: the page is of one encounter; a caller with emergency access to it needs no other right.
+    """
 
     def check(request: Request, session: Annotated[Session, Depends(signed_in)]) -> Session:
-        if not session.actor.may(right):
+        if emergency:
+            session = replace(session, actor=in_emergency(session.actor, right))
+        if not (session.actor.may(right) or session.actor.emergency):
             raise denied(
                 request,
                 403,
@@ -217,13 +272,13 @@ def with_board_right(request: Request, session: Session, right: BoardRight) -> N
         )
 
 
-def on_record(request: Request, session: Session, action: str, target: str = "(list)") -> None:
+def on_record(request: Request, session: Session, action: str, target: str = "(list)", outcome: str = "read") -> None:
     """Audits an opened page; automatic refreshes only at intervals."""
     parts = parts_of(request)
     if request.query_params.get("part"):
-        parts.record_refresh(session.actor.name, action, target)
+        parts.record_refresh(session.actor.name, action, target, outcome)
     else:
-        parts.record(session.actor.name, action, target, "read")
+        parts.record(session.actor.name, action, target, outcome)
 
 
 def local(target: str) -> str:
@@ -249,14 +304,18 @@ async def posted(request: Request) -> dict[str, str]:
     """Returns the fields of a signed-in caller's form, verified to come from this board."""
     fields = request.state.given = await form_of(request)
     session = await run_in_threadpool(signed_in, request)
-    if not sessions.from_this_site(request) or not sessions.same_secret(session, fields.pop("csrf", "")):
-        raise await run_in_threadpool(
+    ours = sessions.from_this_site(request)
+    if not ours or not sessions.same_secret(session, fields.pop("csrf", "")):
+        refusal = await run_in_threadpool(
             denied,
             request,
             403,
             session.actor.name,
             "the form has expired or is not from this board; load the page again",
         )
+        if ours and "form_id" in fields and not request.url.path.endswith("/scan"):
+            raise StaleForm(str(refusal), request.url.path, fields)
+        raise refusal
     return fields
 
 

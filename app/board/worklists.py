@@ -51,6 +51,7 @@ WORKLISTS: Final[Mapping[str, Worklist]] = {
         Worklist(
             "biller", "Biller", frozenset({"biller", "coder", "revenue_integrity", "revenue integrity"}), claims=True
         ),
+        Worklist("privacy", "Privacy officer", frozenset({"privacy"})),
         Worklist("lab", "Cell lab and pharmacy", frozenset({"cell_lab", "pharmacy", "lab"}), custody=True),
     )
 }

@@ -17,6 +17,7 @@ import typer
 from app.cli.alerts import alerts_app
 from app.cli.audit import audit
 from app.cli.backup import backup
+from app.cli.emergency import emergency_app
 from app.cli.encounter_text import receipt_lines
 from app.cli.encounters import DataDir, Json, Url, claims, holds, print_answer, show, timeline
 from app.cli.feed import feed_app
@@ -66,6 +67,7 @@ cli.add_typer(hl7_app, name="hl7")
 cli.add_typer(feed_app, name="feed")
 cli.add_typer(alerts_app, name="alerts")
 cli.add_typer(quarantine_app, name="quarantine")
+cli.add_typer(emergency_app, name="emergency")
 cli.add_typer(reconcile_app, name="reconcile")
 cli.command()(backup)
 cli.command()(restore)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from app.api import (
     audit,
     claims,
     deliveries,
+    emergency,
     encounters,
     events,
     fhir,
@@ -63,6 +64,7 @@ def create_gateway(
     watch: FeedWatch | None = None,
     asker: Asker | None = None,
     clock: Callable[[], datetime] = utc_now,
+    idle: timedelta = timedelta(minutes=15),
 ) -> FastAPI:
     """Returns the HTTP interface on a migrated database.
 
@@ -75,6 +77,7 @@ def create_gateway(
         mllp: serves HL7 v2 in addition to HTTP.
         watch: alerts if a feed is silent.
         asker: requests missing notifications from FHIR servers.
+        idle: time without a person's action after which a session of the board ends.
     """
     api = FastAPI(
         title="CAR-T encounter",
@@ -85,7 +88,7 @@ def create_gateway(
         docs_url=None,
         redoc_url=None,
     )
-    api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock, reader, mapping)
+    api.state.parts = Parts(db, keys, access, site, rules, deliverer, temporal_reachable, clock, reader, mapping, idle)
     api.state.mllp = mllp
     api.state.watch = watch
     api.state.asker = asker
@@ -102,6 +105,7 @@ def create_gateway(
         worklists,
         alerts,
         deliveries,
+        emergency,
         encounters,
         quarantine,
         preflight,

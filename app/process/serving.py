@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
@@ -39,6 +40,8 @@ class GatewaySettings(Settings):
     """Settings of the gateway only. MLLP is served if a port is set; port 0 turns it off."""
 
     access_file: Path | None = None
+    board_idle_minutes: int = Field(default=15, ge=1, le=720)
+    """Minutes without a person's action after which a session of the board ends."""
     http_connections: int = Field(default=1000, ge=16)
     http_connections_per_address: int = Field(default=400, ge=8)
     """Connections at once, and of one address. A proxy is one address: give it as many as it may open."""
@@ -78,6 +81,7 @@ def build_gateway(settings: GatewaySettings, home: Home) -> FastAPI:
         mllp=_mllp(settings, home, mapping, deliverer),
         watch=FeedWatch(home.db, mapping.longest_silences, utc_now),
         asker=Asker(home.db, home.keys, mapping, utc_now, deliverer.wake),
+        idle=timedelta(minutes=settings.board_idle_minutes),
     )
     if settings.ui_origins:
         install_codec(api, home.keys, settings.ui_origins, own_user_only=settings.codec_own_user_only)

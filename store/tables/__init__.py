@@ -4,12 +4,12 @@ Ciphertext is bound to its column and row (`sealed_for`), so that it cannot be m
 
 Columns that hold identity, encrypted: `patients`, `staff`, `inbox.body`, `inbox_conflicts.body`,
 `quarantine.body`, `quarantine.closed_note`, `aliases.value`,
-`fhir_resources.body`, `recovered_claims.body`.
+`emergency_access.reason`, `fhir_resources.body`, `recovered_claims.body`.
 """
 
 from __future__ import annotations
 
-from store.tables.access import AuditEntry, SessionEnded, WebhookSeen
+from store.tables.access import AuditEntry, EmergencyAccess, SessionEnded, WebhookSeen
 from store.tables.alerts import UNREPORTED, AlertDelivery, AlertRecord
 from store.tables.claims import CONTROL_COUNTER, Batch, ClaimLine, ClaimVersion, Counter, ReplyFile, Transmission
 from store.tables.columns import UtcDateTime, sealed_for
@@ -60,6 +60,7 @@ __all__ = [
     "CustodyIndex",
     "CustodyRecord",
     "DeliveryLease",
+    "EmergencyAccess",
     "Encounter",
     "EncounterEvent",
     "FeedSeen",

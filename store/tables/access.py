@@ -1,10 +1,10 @@
-"""Tables of access: the audit, signed messages seen, sessions ended."""
+"""Tables of access: the audit, signed messages seen, sessions ended, emergency access."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index
+from sqlalchemy import Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from store.tables.columns import UtcDateTime
@@ -26,6 +26,21 @@ class SessionEnded(SQLModel, table=True):
 
     session_key: str = Field(primary_key=True)
     until: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class EmergencyAccess(SQLModel, table=True):
+    """One person's access to one encounter in an emergency. `reason` is sealed, and None once the patient is erased."""
+
+    __tablename__ = "emergency_access"
+
+    access_id: str = Field(primary_key=True)
+    encounter_id: str = Field(foreign_key="encounters.encounter_id", index=True)
+    actor: str
+    reason: bytes | None = Field(default=None, sa_type=LargeBinary)
+    opened_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    until: datetime = Field(sa_type=UtcDateTime)
+    reviewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reviewed_by: str | None = None
 
 
 class AuditEntry(SQLModel, table=True):

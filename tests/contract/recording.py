@@ -19,6 +19,9 @@ from pydantic import AnyHttpUrl
 from activities.alerting.deliver import deliver
 from activities.alerting.destinations import Destination, Destinations
 from activities.alerting.escalate import work
+from app.api.access import digest
+from app.api.actors import Actor
+from app.api.roles import Role
 from app.tools import contract
 from domain.events.care import InfusionStarted
 from tests.kit.files import SAMPLES
@@ -108,7 +111,25 @@ async def _held(r: Recorder) -> None:
     alert = r.answers["alerts"]["alerts"][0]["alert_id"]
     await r.send("alert", "POST", f"/v1/alerts/{alert}/acknowledge", r.answers["acknowledgement"])
     await r.send("causes", "GET", "/v1/alerts/causes")
+    await _in_an_emergency(r, encounter)
     await _undelivered(r)
+
+
+async def _in_an_emergency(r: Recorder, encounter: str) -> None:
+    """A physician on call opens the encounter; another person reviews it."""
+    r.api.state.parts.access.actors[digest("on-call")] = Actor("physician on call", frozenset({Role.EMERGENCY}))
+    r.answers["emergency_reason"] = {
+        "reason": "grade 4 CRS in the emergency department; the coordinator is not reached"
+    }
+    opened = await r.http.post(
+        f"/v1/encounters/{encounter}/emergency-access",
+        json=r.answers["emergency_reason"],
+        headers={"Authorization": "Bearer on-call"},
+    )
+    r.answers["emergency_opened"] = opened.json()
+    await r.send("emergency_access", "GET", "/v1/emergency-access")
+    path = f"/v1/emergency-access/{opened.json()['access_id']}/review"
+    await r.send("emergency_entry", "POST", path)
 
 
 async def _undelivered(r: Recorder) -> None:

@@ -15,6 +15,66 @@
     ? [...one.options].some((option) => option.selected !== option.defaultSelected)
     : one.value !== one.defaultValue;
 
+  // Without activity the page is covered. What was typed stays underneath: a form is sent to the sign-in, which keeps it.
+  const idle = Number(document.body.dataset.idle ?? 0) * 1000;
+  const tabs = "BroadcastChannel" in window ? new BroadcastChannel("cart-activity") : null;
+  let covered = false;
+  const cover = () => {
+    if (covered) return;
+    covered = true;
+    document.title = "Signed out · CAR-T encounters";
+    const sheet = document.querySelector("form.sheet[method=post]:has([name=form_id])");
+    const made = document.createElement("div");
+    made.className = "cover";
+    made.tabIndex = -1;
+    made.setAttribute("role", "alert");
+    const said = document.createElement("p");
+    said.textContent = `Covered after a time without activity.${sheet ? " What you typed is kept." : ""}`;
+    const link = document.createElement("a");
+    link.href = `/sign-in?why=idle&next=${encodeURIComponent(location.pathname)}`;
+    link.textContent = "Sign in";
+    if (sheet) link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const resume = document.createElement("input");  // the form is shown again, never entered
+      resume.type = "hidden"; resume.name = "resume"; resume.value = "yes";
+      sheet.append(resume);
+      sheet.submit();
+    });
+    made.append(said, link);
+    document.body.append(made);
+    document.body.classList.add("covered");
+    made.focus();
+  };
+  if (idle) {
+    const often = Math.min(60000, idle / 4);
+    const secret = document.querySelector("[name=csrf]").value;
+    let acted = Date.now(), renewed = acted;
+    const keep = async () => {
+      renewed = Date.now();
+      try {
+        const response = await fetch("/session", { method: "POST", body: new URLSearchParams({ csrf: secret }) });
+        if (response.status === 401 || response.status === 403) cover();
+      } catch { /* The server may be away; the page is covered in time all the same. */ }
+    };
+    const check = () => {
+      const now = Date.now();
+      if (covered) return;
+      if (now - acted >= idle) cover();
+      else if (acted > renewed && now - renewed >= often) keep();
+    };
+    const act = () => {
+      check();
+      if (covered) return;
+      if (Date.now() - acted > 1000) tabs?.postMessage("active");
+      acted = Date.now();
+    };
+    for (const kind of ["keydown", "input", "pointerdown", "pointermove", "wheel"])
+      document.addEventListener(kind, act, { capture: true, passive: true });
+    if (tabs) tabs.onmessage = () => { if (!covered) acted = Math.max(acted, renewed = Date.now()); };
+    document.addEventListener("visibilitychange", check);
+    setInterval(check, Math.min(1000, often));
+  }
+
   // Keeps opened details, typed text and the focus.
   const replace = (text) => {
     const opened = new Map([...live.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
@@ -29,7 +89,7 @@
 
   let last = null;
   const refresh = async () => {
-    if (document.hidden || typing()) return;
+    if (document.hidden || typing() || covered) return;
     let response;
     try {
       response = await fetch(`${location.pathname}?part=live`, { credentials: "same-origin", cache: "no-store" });
@@ -37,10 +97,11 @@
       report("The server does not respond. This page may be out of date.");
       return;
     }
-    if (response.status === 401) { location.reload(); return; }
+    if (response.status === 401) { cover(); return; }
+    if (response.status === 404 || response.status === 403) { location.reload(); return; }  // no longer this person's to read
     if (!response.ok) { report("The page could not be refreshed. It may be out of date."); return; }
     const text = await response.text();
-    if (typing()) return;
+    if (typing() || covered) return;
     if (text !== last) {
       const before = summary();
       replace(text);

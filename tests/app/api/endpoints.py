@@ -43,8 +43,24 @@ ENDPOINTS: dict[tuple[str, str], Right] = {
     ("POST", "/v1/quarantine/{quarantine_id}/replay"): Right.REPLAY_QUARANTINE,
     ("POST", "/v1/quarantine/{quarantine_id}/close"): Right.REPLAY_QUARANTINE,
     ("GET", "/v1/audit"): Right.READ_AUDIT,
-    ("POST", "/v1/replies"): Right.SEND_EVENTS,  # last: each refused file opens an alert, which the lists would show
+    ("GET", "/v1/emergency-access"): Right.READ_AUDIT,
+    ("POST", "/v1/emergency-access/{access_id}/review"): Right.READ_AUDIT,
+    ("POST", "/v1/encounters/{ref}/emergency-access"): Right.EMERGENCY_ACCESS,
+    (
+        "POST",
+        "/v1/replies",
+    ): Right.SEND_EVENTS,  # last, with the line before: they open alerts, which the lists would show
 }
+
+
+IN_EMERGENCY = {
+    path
+    for (method, path), right in ENDPOINTS.items()
+    if method == "GET"
+    and path.startswith("/v1/encounters/{ref}")
+    and right in (Right.READ_ENCOUNTERS, Right.READ_TIMELINE, Right.READ_CLAIMS, Right.READ_ALERTS)
+}
+"""What emergency access opens: reads of one encounter, and nothing else."""
 
 
 OPEN = {("GET", path) for path in ("/healthz", "/livez", "/startupz", "/readyz", "/metrics")}
