@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-postgres rolling check setup lint lock clean contract notice sbom audit
+.PHONY: demo test test-postgres rolling chaos check setup lint lock clean contract notice sbom audit
 
 demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the stack running
 	@$(BIN)/cart-encounter demo $(ARGS)
@@ -44,6 +44,9 @@ lock: ## requires uv; the lock file names no index
 contract: setup ## write docs/contract again from the models
 	@$(BIN)/python -m app.tools.contract
 
+chaos: setup ## seeded faults in lots, resumable (docs/reliability.md); SEED=, LOTS=1-20, ARGS=
+	@$(BIN)/python -m tests.chaos.lots $(if $(SEED),--seed $(SEED)) $(if $(LOTS),--lots $(LOTS)) $(ARGS)
+
 notice: setup ## write NOTICE again from the lock of the image
 	@$(BIN)/python -m deploy.supply_chain.notice
 
@@ -54,4 +57,4 @@ audit: setup ## known advisories of the locked packages; needs a network. 0 none
 	@$(BIN)/python -m deploy.supply_chain.audit
 
 clean:
-	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) data build .mypy_cache .ruff_cache .pytest_cache .hypothesis
