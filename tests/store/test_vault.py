@@ -46,7 +46,8 @@ def test_every_sealed_column_is_resealed() -> None:
         for column in table.columns
         if isinstance(column.type, LargeBinary)
     }
-    assert binary == {sealed.name for sealed in rotation.SEALED}
+    signatures = {name for name in binary if name.endswith(".signature")}  # they hide nothing
+    assert binary - signatures == {sealed.name for sealed in rotation.SEALED}
 
 
 def test_a_rotation_seals_everything_again_and_the_old_key_opens_nothing(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from app.process import worker
+from app.process import watch_schedule
 from app.process.watch_schedule import keep_schedule
 from domain.alerts import make
 from domain.alerts.model import Alert, Severity
@@ -118,7 +118,7 @@ def test_a_deadline_is_reported_when_it_is_near_and_not_before_or_after(rules: R
 async def test_an_existing_schedule_is_updated_to_this_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     client = world.server.client
     handle = client.get_schedule_handle(WATCH_SCHEDULE)
-    monkeypatch.setattr(worker, "WATCH_EVERY", timedelta(hours=6))
+    monkeypatch.setattr(watch_schedule, "WATCH_EVERY", timedelta(hours=6))
     await keep_schedule(client)
     await handle.pause(note="maintenance")
     monkeypatch.undo()
