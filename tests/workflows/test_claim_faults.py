@@ -8,6 +8,7 @@ import pytest
 
 from activities.billing import transmit
 from domain.billing.x12 import validate
+from store.outbox_index import Entry
 from tests.kit.waiting import PATIENCE, eventually_async
 from tests.kit.worker import World
 from tests.workflows.claims import emitted, file_of, handle, late_charge, pass_days, remitted, reply, sent, state
@@ -59,8 +60,8 @@ async def test_a_full_outbox_keeps_the_claims_number_until_there_is_room(
     tries = []
     with monkeypatch.context() as patched:
 
-        def full(*given: object) -> None:
-            tries.append(given)
+        def full(_index: object, entry: Entry, text: str) -> None:
+            tries.append((entry.path, text))
             raise OSError(28, "No space left on device")
 
         patched.setattr(transmit, "write_once", full)
@@ -68,7 +69,9 @@ async def test_a_full_outbox_keeps_the_claims_number_until_there_is_room(
         await world.eventually(lambda: len(tries) > 1, "it was tried again")
         assert [row.written_at for row in sent(world, encounter)] == [None]
     (out,) = await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written")
-    assert file_of(world, out) == tries[0]
+    path, text = tries[0]
+    assert file_of(world, out).as_posix().endswith(path)
+    assert file_of(world, out).read_text() == text
     assert len(set(tries)) == 1
     await state(world, encounter, "transmitted")
 

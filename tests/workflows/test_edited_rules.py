@@ -109,7 +109,8 @@ async def test_a_rulebook_that_does_not_load_stops_no_encounter_for_good(world: 
 
         posting = asyncio.create_task(world.post(*events[1:4]))
         await eventually_async(
-            lambda: (encounter_workflow_id(encounter), "decide") in world.faults.failed, "a decision failed"
+            lambda: (encounter_workflow_id(encounter), "raise_alerts") in world.faults.failed,
+            "the decision fails, and what it is for waits",
         )
         assert world.encounter(encounter).decided_sequence == known
 
