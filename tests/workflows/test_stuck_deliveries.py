@@ -24,12 +24,19 @@ from store.tables import EncounterEvent
 from tests.kit import events as e
 from tests.kit.databases import migrated_database
 from tests.kit.waiting import eventually_async
-from tests.kit.worker import working
+from tests.kit.worker import temporal_server, working
 from workflows.messages import EncounterStart
 from workflows.names import ENCOUNTER_TYPE, encounter_workflow_id
 
 STUCK = 60
 OTHERS = 12
+
+
+@pytest.fixture
+async def alone(keys: Keyring) -> AsyncIterator[WorkflowEnvironment]:
+    """A server that no other test's worker polls."""
+    async with temporal_server(keys) as made:
+        yield made
 
 
 @pytest.fixture
@@ -40,10 +47,10 @@ def own(tmp_path: Path) -> Iterator[Database]:
 
 
 async def test_sixty_encounters_that_take_no_update_stall_no_other(
-    server: WorkflowEnvironment, own: Database, keys: Keyring, config: ConfigCache, tmp_path: Path
+    alone: WorkflowEnvironment, own: Database, keys: Keyring, config: ConfigCache, tmp_path: Path
 ) -> None:
-    client = server.client
-    async with working(server, own, keys, config, tmp_path / "world"):
+    client = alone.client
+    async with working(alone, own, keys, config, tmp_path / "world"):
         async with delivering(own, client) as deliverer:
             idle = await waits(own, keys, deliverer, "idle")
         stuck = [await received(own, keys, f"stuck-{number}") for number in range(STUCK)]
