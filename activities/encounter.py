@@ -77,7 +77,8 @@ class EncounterActivities:
         It never fails: a local activity that is retried for hours writes history until the server ends the run.
         """
         try:
-            return await asyncio.wait_for(self._tried(question), DECISION_SECONDS)
+            async with asyncio.timeout(DECISION_SECONDS):
+                return await self._tried(question)
         except Exception:
             log.exception("encounter.undecided", extra={"facts": {"sequence": question.up_to_sequence}})
             UNDECIDED.inc()

@@ -109,7 +109,8 @@ class Deliverer:
                 await self._guarded_pass()
                 self.turned = time.monotonic()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), self._poll_seconds)
+                    async with asyncio.timeout(self._poll_seconds):
+                        await self._wanted.wait()
         finally:
             await self._stop()
 

@@ -91,7 +91,8 @@ async def _within(question: Callable[[], T], otherwise: T) -> T:
     """The answer of the database, or what no answer in time means."""
     asked = asyncio.get_running_loop().run_in_executor(_PROBES, question)
     try:
-        return await asyncio.wait_for(asked, ANSWER_SECONDS)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await asked
     except TimeoutError:
         return otherwise
 

@@ -67,7 +67,8 @@ async def _turn(request: Request) -> AsyncIterator[None]:
     if not hasattr(state, "reply_files"):
         state.reply_files = asyncio.Semaphore(AT_ONCE)
     try:
-        await asyncio.wait_for(state.reply_files.acquire(), TURN_SECONDS)
+        async with asyncio.timeout(TURN_SECONDS):
+            await state.reply_files.acquire()
     except TimeoutError:
         detail = "other response files are being read; nothing was stored, send the file again"
         raise Refusal(503, detail, headers={"Retry-After": str(RETRY_SECONDS)}) from None

@@ -135,7 +135,8 @@ class MllpServer:
                 connection.waiting_since = None
                 answer = await asyncio.shield(self._in_thread(frame, names))
                 writer.write(START + answer + END + RETURN)
-                await asyncio.wait_for(writer.drain(), ANSWER_SECONDS)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await writer.drain()
                 connection.waiting_since = _now()
 
     def _in_thread(self, frame: Frame, names: frozenset[str] | None) -> asyncio.Future[bytes]:
@@ -152,7 +153,8 @@ async def _frames(
 ) -> tuple[list[Frame] | None, float | None]:
     """The frames of the next bytes and when a half one is given up; None at the end of the connection."""
     try:
-        data = await asyncio.wait_for(reader.read(CHUNK), None if deadline is None else max(0.0, deadline - _now()))
+        async with asyncio.timeout_at(deadline):
+            data = await reader.read(CHUNK)
     except TimeoutError:
         return [framer.give_up("the frame did not end in time")], None
     if not data:
@@ -171,7 +173,8 @@ def _now() -> float:
 async def _closed(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError, asyncio.CancelledError):
-        await asyncio.wait_for(writer.wait_closed(), HANDSHAKE_SECONDS)
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            await writer.wait_closed()
 
 
 def certificate_names(writer: asyncio.StreamWriter) -> frozenset[str] | None:

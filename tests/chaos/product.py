@@ -172,7 +172,11 @@ class Product:
     def deliver(self) -> None:
         """Deliver until nothing is undelivered."""
         deliverer = delivery.Deliverer(self.db, self.temporal.note, keys=self.keys)
-        self.runner.run(asyncio.wait_for(deliverer.drain(), DRAIN_SECONDS))
+        self.runner.run(self._drained(deliverer))
+
+    async def _drained(self, deliverer: delivery.Deliverer) -> None:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await deliverer.drain()
 
     def tidy(self, now: datetime) -> None:
         """What the gateway does twice a minute."""

@@ -203,7 +203,8 @@ async def test_a_frozen_gateway_loses_its_encounters_and_delivers_none_of_them_w
     frozen = asyncio.create_task(Deliverer(db, deliver_slowly).run())
     await eventually_async(lambda: len(calls) == delivery.TOGETHER, "it delivers")
     other = Encounters()
-    await asyncio.wait_for(Deliverer(db, other.deliver).drain(), 10)
+    async with asyncio.timeout(10):
+        await Deliverer(db, other.deliver).drain()
     assert list(other.noted.values()) == [[1, 2, 3, 4, 5, 6]]
     thawed.set()
     await asyncio.sleep(0)
@@ -244,11 +245,37 @@ async def test_what_is_left_of_leases_goes(store: Store) -> None:
         assert not session.exec(select(DeliveryLease)).all()
 
 
+async def test_a_stop_at_any_moment_ends_delivery(store: Store) -> None:
+    """Also in the instant in which an event wakes it."""
+    for moment in range(8):
+        deliverer = Deliverer(store[0], Encounters().deliver, poll_seconds=600.0)
+        running = asyncio.create_task(deliverer.run())
+        await eventually_async(lambda one=deliverer, began=deliverer.turned: one.turned > began, "it waits")
+        deliverer.wake()
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        running.cancel()
+        ended, _ = await asyncio.wait({running}, timeout=5)
+        running.cancel()
+        assert ended, f"stopped {moment} steps after a new event"
+
+
 async def test_several_encounters_at_once_but_not_more_than_allowed(store: Store) -> None:
     post_patients(store, patients=8, events=3)
-    encounters = Encounters()
-    await Deliverer(store[0], encounters.deliver, concurrency=3).drain()
-    assert 2 <= encounters.most_at_once <= 3
+    encounters, together = Encounters(), asyncio.Event()
+
+    async def deliver(encounter: str, note: Note) -> None:
+        """The first waits for the second, however slow the machine is."""
+        under_way.add(encounter)
+        if len(under_way) > 1:
+            together.set()
+        await eventually_async(together.is_set, "a second encounter is delivered")
+        await encounters.deliver(encounter, note)
+
+    under_way: set[str] = set()
+    await Deliverer(store[0], deliver, concurrency=3).drain()
+    assert len(under_way) == 8
+    assert encounters.most_at_once <= 3
 
 
 async def test_a_new_event_wakes_delivery_and_an_outage_only_delays_it(store: Store) -> None:

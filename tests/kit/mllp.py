@@ -45,7 +45,8 @@ class Client:
         await self.writer.drain()
 
     async def answer(self) -> Message:
-        frame = await asyncio.wait_for(self.reader.readuntil(END + RETURN), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            frame = await self.reader.readuntil(END + RETURN)
         assert frame.startswith(START)
         return read(frame[1:-2])
 

@@ -87,4 +87,5 @@ async def test_an_answer_that_comes_while_the_claim_is_looked_at_is_not_missed(w
     await eventually_async(lambda: ("follow_claim", "after") in world.faults.seen[failed:], "the first look is lost")
     await world.post(remitted(row, 2, paid="900.00"))
     await state(world, encounter, "paid")
-    await asyncio.wait_for(handle(world, encounter).result(), PATIENCE)
+    async with asyncio.timeout(PATIENCE):
+        await handle(world, encounter).result()

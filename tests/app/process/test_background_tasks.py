@@ -44,5 +44,6 @@ async def test_it_continues_after_an_unexpected_error(
     monkeypatch.setattr(part, step, fails if step == "check" else fails_in_the_loop)
     running: Awaitable[None] = part.run()
     task = asyncio.ensure_future(running)
-    await asyncio.wait_for(again.wait(), 60)
+    async with asyncio.timeout(60):
+        await again.wait()
     task.cancel()

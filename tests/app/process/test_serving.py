@@ -121,7 +121,8 @@ async def test_a_built_gateway_takes_hl7_in_beside_http(settings: GatewaySetting
     async with api.router.lifespan_context(api):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(START + recorded("story")[0] + END + RETURN)
-        answer = await asyncio.wait_for(reader.readuntil(END + RETURN), 60)
+        async with asyncio.timeout(60):
+            answer = await reader.readuntil(END + RETURN)
         writer.close()
     assert b"MSA|AA|1001" in answer
     home.db.close()

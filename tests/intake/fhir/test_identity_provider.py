@@ -32,7 +32,8 @@ async def test_a_real_authorization_server_gives_a_token_for_our_statement(tmp_p
     )
     try:
         assert process.stdout is not None
-        issuer = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        async with asyncio.timeout(30):
+            issuer = (await process.stdout.readline()).decode().strip()
         packaged = parse_mapping((DEPLOY / "hl7.example.toml").read_text()).fhir_feeds[0]
         feed = packaged.model_copy(
             update={"ask_at": issuer, "client_id": CLIENT, "key_file": file, "token_url": f"{issuer}/token"}

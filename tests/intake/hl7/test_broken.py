@@ -133,7 +133,8 @@ async def test_a_frame_that_trickles_in_is_given_up_in_time(mllp: Mllp, monkeypa
         for byte in framed(GOOD):
             await client.write(bytes([byte]))
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(given_up.wait(), 0.02)
+                async with asyncio.timeout(0.02):
+                    await given_up.wait()
                 return
 
     given_up = asyncio.Event()
@@ -174,7 +175,8 @@ async def test_a_sender_that_reads_no_answers_is_given_up(mllp: Mllp, monkeypatc
             await deaf.write(long)
 
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(shout(), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await shout()
     assert (await other.send(GOOD)).get("MSA-1") == "AA"
     await other.close()
 
