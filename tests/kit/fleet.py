@@ -20,6 +20,8 @@ from tests.kit.releases import Release
 from tests.kit.waiting import eventually
 
 START_SECONDS = 300
+BUSY = (429, 502, 503)
+"""Answers after which a caller asks again."""
 FAILED_TASK = re.compile(r"^temporal_workflow_task_execution_failed(?:_total)?\{([^}]*)\} ([0-9.e+]+)", re.MULTILINE)
 
 
@@ -144,6 +146,13 @@ class Fleet:
         return httpx.request(method, chosen.url + path, headers=headers, timeout=30, **options)
 
     def get(self, path: str) -> Any:
-        answer = self.request("GET", path)
+        """The answer of the gateway that answers; one that is busy or was just stopped is asked again."""
+        answer = eventually(lambda: self._answered(path), f"{path} is answered")
         assert answer.status_code == 200, (path, answer.status_code, answer.text)
         return answer.json()
+
+    def _answered(self, path: str) -> httpx.Response | None:
+        with suppress(httpx.HTTPError):
+            answer = self.request("GET", path)
+            return None if answer.status_code in BUSY else answer
+        return None

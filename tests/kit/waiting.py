@@ -29,6 +29,30 @@ def eventually(check: Callable[[], T | None], what: str, seconds: float = PATIEN
         pause = min(pause * 1.3, LONGEST_PAUSE)
 
 
+def while_progressing(
+    check: Callable[[], T | None],
+    progress: Callable[[], object],
+    what: str,
+    still: float = PATIENCE,
+    pause: float = 0.25,
+) -> T:
+    """The first true value of a condition, for as long as something progresses: gives up after `still` seconds without.
+
+    For work whose length depends on the machine. `progress` is any value that changes while the work goes on.
+    """
+    seen, end = progress(), time.monotonic() + still
+    while True:
+        value = check()
+        if value:
+            return value
+        now = progress()
+        if now != seen:
+            seen, end = now, time.monotonic() + still
+        if time.monotonic() > end:
+            raise AssertionError(f"no progress for {still} s: {what}")
+        time.sleep(pause)
+
+
 async def eventually_async(
     check: Callable[[], T | Awaitable[T | None] | None], what: str, seconds: float = PATIENCE, pause: float = 0.005
 ) -> T:

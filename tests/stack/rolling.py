@@ -27,16 +27,19 @@ from temporalio.client import Client
 from app.tools.scenario_expectations import scenarios
 from domain.alerts.watch import NEAR
 from intake.scenario_feeds import expand
-from tests.kit.fleet import Fleet, temporal
+from tests.kit.fleet import BUSY, Fleet, temporal
 from tests.kit.path_feeds import events_of
 from tests.kit.paths import AT, TAKE, story_of
 from tests.kit.postgres import QUICK, postgres_server
 from tests.kit.releases import TODAY, Release, release
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, while_progressing
 from tests.stack.harness import ANCHOR
 
 Event = dict[str, Any]
 PATIENCE = 600.0
+"""Seconds without any progress after which a run is given up."""
+TURN = 6 * 3600.0
+"""Seconds that a sender waits for its share to be allowed; the run itself gives up earlier."""
 SENDERS = 4
 FINE = {"accepted", "duplicate", "quarantined"}
 HARMLESS = {
@@ -108,7 +111,9 @@ class Feed:
     def reach(self, share: float, pace: float = 0.0) -> None:
         """Send up to a share of the events, and wait until that is acknowledged."""
         self.allow(share, pace)
-        eventually(self._reached, f"{share:.0%} of the events are acknowledged", PATIENCE)
+        while_progressing(
+            self._reached, lambda: self.acknowledged, f"{share:.0%} of the events are acknowledged", PATIENCE
+        )
 
     def allow(self, share: float, pace: float) -> None:
         """Send up to a share of the events, each after a pause of so many seconds."""
@@ -120,7 +125,7 @@ class Feed:
 
     def _send(self, number: int, events: list[Event]) -> None:
         for place, event in enumerate(events, start=1):
-            eventually(lambda at=place: at <= self.share * len(events) + 0.5, "its turn", PATIENCE)  # type: ignore[misc]
+            eventually(lambda at=place: at <= self.share * len(events) + 0.5, "its turn", TURN)  # type: ignore[misc]
             if self.pace:
                 threading.Event().wait(self.pace)
             tries = iter(range(number, 10**6))
@@ -132,7 +137,7 @@ class Feed:
         except (httpx.HTTPError, OSError, ZeroDivisionError):
             answer = None
         with self.lock:
-            if answer is None or answer.status_code in (429, 502, 503):
+            if answer is None or answer.status_code in BUSY:
                 self.again += 1
                 return False
             if answer.status_code != 202 or answer.json()["disposition"] not in FINE:
@@ -213,20 +218,24 @@ def stages(fleet: Fleet) -> Counter[str]:
 def ended(fleet: Fleet, subjects: list[str], expected: dict[str, Any] | None = None) -> dict[str, Any]:
     """Every encounter once it has decided on all of its events; with `expected`, once it is that."""
     found: dict[str, Any] = {}
+    open_ones = list(subjects)
 
-    def one(subject: str) -> bool:
-        if not fleet.get(f"/v1/encounters/{subject}")["up_to_date"]:
-            return False
-        found[subject] = content(fleet, subject)
-        return expected is None or found[subject] == expected[subject]
+    def over() -> bool:
+        for subject in list(open_ones):
+            if not fleet.get(f"/v1/encounters/{subject}")["up_to_date"]:
+                continue
+            found[subject] = content(fleet, subject)
+            if expected is None or found[subject] == expected[subject]:
+                open_ones.remove(subject)
+        return not open_ones
 
-    for subject in subjects:
-        try:
-            eventually(lambda name=subject: one(name), f"{subject} ends", 120)  # type: ignore[misc]
-        except AssertionError:
-            wanted = (expected or {}).get(subject, {})
-            differ = {key: (wanted.get(key), got) for key, got in found[subject].items() if wanted.get(key) != got}
-            raise AssertionError(f"{subject}: expected, found: {differ}") from None
+    try:
+        while_progressing(over, lambda: (len(open_ones), str(found)), "every encounter ends", PATIENCE)
+    except AssertionError as error:
+        subject = open_ones[0]
+        wanted, got = (expected or {}).get(subject, {}), found.get(subject, {})
+        differ = {key: (wanted.get(key), got.get(key)) for key in wanted if wanted.get(key) != got.get(key)}
+        raise AssertionError(f"{error}; {len(open_ones)} are open, {subject}: expected, found: {differ}") from None
     return found
 
 
