@@ -348,7 +348,9 @@ def retracted(story: Story, day: int) -> int:
 def _closed(story: Story, day: int) -> tuple[Story, int]:
     """The story at its end, and a day after it."""
     if STAGE_OF_DAY[day] == "monitoring":
-        story.facts = whole(PAYER).facts
+        ended = whole(PAYER)
+        # The numbers go on: two events of one ID and different content are a conflict, and the later one is lost.
+        story.facts, story.count = ended.facts, ended.count
         return story, 40
     story.withdraw(day, "choice")
     if story.decide(day).claims and BAG in {getattr(fact.data, "bag_id", None) for fact in story.facts}:
