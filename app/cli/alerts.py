@@ -10,7 +10,8 @@ from urllib.parse import quote, urlencode
 import typer
 
 from activities.alerting.destinations import DestinationsError, read_destinations
-from app.cli.encounters import DataDir, Json, Url, print_answer
+from app.cli.encounters import print_answer
+from app.cli.options import DataDir, Json, Url
 from app.client import ApiError, api_from
 
 alerts_app = typer.Typer(

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from app.cli.encounters import DataDir, Url
+from app.cli.options import DataDir, Url
 from app.client import Api, api_from
 
 COLUMNS = ("at", "actor", "person", "action", "target", "outcome")

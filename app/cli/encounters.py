@@ -6,25 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Any
 from urllib.parse import quote
 
-import typer
-
 from app.cli.encounter_text import claim_lines, encounter_lines, hold_lines, timeline_lines
+from app.cli.options import DataDir, Json, Url
 from app.client import api_from
 
-DataDir = Annotated[
-    Path,
-    typer.Option("--data-dir", envvar="CART_DATA_DIR", help="directory of keys, token, databases and logs"),
-]
-Url = Annotated[
-    Optional[str],
-    typer.Option("--url", envvar="CART_URL", help="gateway address (default: the stack of the data directory)"),
-]
-Json = Annotated[
-    Optional[bool], typer.Option("--json/--text", help="output format (default: text in a terminal, JSON in a pipe)")
-]
 Lines = Callable[[Any], Iterable[str]]
 
 

@@ -13,7 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from app.cli.encounter_text import receipt_lines
-from app.cli.encounters import DataDir, Json, Url, print_answer
+from app.cli.encounters import print_answer
+from app.cli.options import DataDir, Json, Url
 from app.client import api_from
 
 PROGRESS_SECONDS = 2.0

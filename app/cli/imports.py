@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from app.cli.encounters import DataDir, Url
+from app.cli.options import DataDir, Url
 from app.client import Api, ApiError, api_from
 from app.settings import Settings
 from domain.billing.prior_system_claims import billed_elsewhere

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from app.cli.encounters import DataDir, Url
+from app.cli.options import DataDir, Url
 from app.client import api_from
 
 CLAIM = re.compile(r"^([ABCD])(?:/([1-9]\d?))?$")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional, cast
 
 import typer
 
-from app.cli.encounters import DataDir, Url
+from app.cli.options import DataDir, Url
 from app.client import ApiError, api_from
 from app.settings import RUN_FILE, Settings
 from domain.events import InvalidEvent

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import typer
 
-from app.cli.encounters import DataDir, Json, Url, print_answer
+from app.cli.encounters import print_answer
+from app.cli.options import DataDir, Json, Url
 from app.client import api_from
 
 quarantine_app = typer.Typer(no_args_is_help=True, help="Message quarantine: list, replay, close.")

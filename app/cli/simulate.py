@@ -11,7 +11,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from app.cli.encounters import DataDir, Url
+from app.cli.options import DataDir, Url
 from app.client import Api, api_from
 from app.tools.cohort import draw, read_rates
 from app.tools.cohort.feeds import FeedBuilder, events_of

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.encounters import DataDir, Json, Url, print_answer
+from app.cli.encounters import print_answer
+from app.cli.options import DataDir, Json, Url
 from app.client import api_from
 
 EDI = "application/edi-x12"
