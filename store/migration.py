@@ -2,6 +2,8 @@
 
 A migration that waits for a table also makes everything behind it wait. It therefore gives up soon, lets the others pass,
 and tries again.
+
+Alembic is imported where it is used: a query of the command line knows the database, and migrates nothing.
 """
 
 from __future__ import annotations
@@ -13,10 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -118,6 +116,9 @@ def _tried(
 
 def is_current(connection: Connection) -> bool:
     """True when the schema has the newest revision that this release knows, or a later one."""
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     found = MigrationContext.configure(connection).get_current_heads()
     known = {one.revision for one in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     newest = set(ScriptDirectory(str(MIGRATIONS)).get_heads())
@@ -125,6 +126,9 @@ def is_current(connection: Connection) -> bool:
 
 
 def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
