@@ -1,6 +1,7 @@
 """`make chaos`: lots of seeded faults, resumable; prints seeds, kinds and counts, and each failure with its command.
 
-A lot that is finished is in `build/chaos` and is not run again. Lots 1 to 10 strike one process at its points
+A lot that is finished is in `build/chaos` and is not run again; its counts are kept in `tests/chaos/finished`, with the commit
+that it ran on, and `python -m tests.chaos.report` makes the page of them. Lots 1 to 10 strike one process at its points
 (`cases.py`), lots 11 to 20 the processes of a running installation (`stack_lots.py`).
 """
 
@@ -8,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from tests.chaos.stories import STORIES
 from tests.kit.files import ROOT
 
 BUILD = ROOT / "build" / "chaos"
+FINISHED = ROOT / "tests" / "chaos" / "finished"
+"""Counts of finished lots, one file each: what was struck, how often, and how often the end was another."""
 IN_PROCESS = range(1, 11)
 ON_STACKS = range(11, 21)
 STORIES_A_LOT = 3
@@ -128,6 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             rows = run_lot(lot, asked.seed, asked.cases, where / f"begun-{lot:02d}.json")
         path.write_text(json.dumps(rows, indent=1))
+        keep(lot, asked.seed, rows)
         summary(lot, asked.seed, rows, time.monotonic() - began)
     return total(where)
 
@@ -137,6 +142,26 @@ def summary(lot: int, seed: int, rows: list[dict[str, Any]], seconds: float) -> 
     print(f"lot {lot}, seed {seed}: {len(rows)} faults of {len(kinds)} kinds, {seconds:.0f} s")
     print("  " + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())))
     sys.stdout.flush()
+
+
+def keep(lot: int, seed: int, rows: list[dict[str, Any]]) -> None:
+    """Add the counts of a finished lot to the tree."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=9", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    counts = {by: counted(rows, by) for by in ("kind", "target")}
+    FINISHED.mkdir(exist_ok=True)
+    kept = {"lots": str(lot), "seed": seed, "code": commit.stdout.strip(), **counts}
+    (FINISHED / f"seed-{seed}-lot-{lot:02d}.json").write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+def counted(rows: list[dict[str, Any]], by: str) -> dict[str, list[int]]:
+    """For each kind or target: faults in process, on stacks, and ends other than undisturbed."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for row in rows:
+        counts[row[by]][0 if row["half"] == "process" else 1] += 1
+        counts[row[by]][2] += bool(row["wrong"])
+    return dict(counts)
 
 
 def finished(where: Path) -> list[dict[str, Any]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter, defaultdict
+import json
+from collections import defaultdict
 from typing import Any
 
 from tests.chaos.kinds import KINDS
-from tests.chaos.lots import BUILD, SEED, finished
+from tests.chaos.lots import FINISHED, SEED
 from tests.chaos.stack_kinds import STACK_KINDS
 from tests.kit.files import DOCS, ROOT
 
@@ -47,29 +48,40 @@ hour. Full disks and read-only directories need the right to mount; without it t
 """
 
 
-def table(rows: list[dict[str, Any]], by: str, title: str) -> list[str]:
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        counts[row[by]]["all"] += 1
-        counts[row[by]]["wrong"] += bool(row["wrong"])
-        counts[row[by]]["process" if row["half"] == "process" else "stack"] += 1
+def kept(seed: int) -> list[dict[str, Any]]:
+    """The counts of every finished lot of a seed."""
+    return [json.loads(path.read_text()) for path in sorted(FINISHED.glob(f"seed-{seed}-*.json"))]
+
+
+def summed(lots: list[dict[str, Any]], by: str) -> dict[str, list[int]]:
+    """The counts of all lots by kind or by target."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for lot in lots:
+        for key, numbers in lot[by].items():
+            counts[key] = [a + b for a, b in zip(counts[key], numbers, strict=True)]
+    return dict(sorted(counts.items()))
+
+
+def table(counts: dict[str, list[int]], title: str) -> str:
     lines = [f"| {title} | in process | on stacks | another end |", "|---|---|---|---|"]
-    return lines + [f"| {key} | {c['process']} | {c['stack']} | {c['wrong']} |" for key, c in sorted(counts.items())]
+    return "\n".join(lines + [f"| {key} | {' | '.join(map(str, numbers))} |" for key, numbers in counts.items()]) + "\n"
 
 
-def page(rows: list[dict[str, Any]], seed: int) -> str:
+def page(lots: list[dict[str, Any]], seed: int) -> str:
     """The whole page."""
-    wrong = sum(bool(row["wrong"]) for row in rows)
-    kinds = {row["kind"] for row in rows}
-    process = sum(row["half"] == "process" for row in rows)
+    kinds, targets = summed(lots, "kind"), summed(lots, "target")
+    process, stacks, wrong = (sum(numbers[place] for numbers in kinds.values()) for place in range(3))
+    runs = [f"| {lot['lots']} | {sum(a + b for a, b, _ in lot['kind'].values())} | `{lot['code']}` |" for lot in lots]
     parts = [
         HEAD,
         "## What was run\n",
-        f"`make chaos SEED={seed}`: {len(rows)} faults of {len(kinds)} kinds, {process} in process and {len(rows) - process} on "
+        f"`make chaos SEED={seed}`: {process + stacks} faults of {len(kinds)} kinds, {process} in process and {stacks} on "
         f"running stacks; {wrong} with another end than undisturbed.\n",
-        "\n".join(table(rows, "kind", "kind")) + "\n",
+        table(kinds, "kind"),
         "In process, by what was struck (operation, sort of point); on stacks, by target:\n",
-        "\n".join(table(rows, "target", "target")) + "\n",
+        table(targets, "target"),
+        "The lots, and the code they ran on:\n",
+        "\n".join(["| lots | faults | commit |", "|---|---|---|", *runs]) + "\n",
         "## The kinds\n",
         "\n".join(f"- **{kind.name}**: {kind.hint}" for kind in KINDS.values()) + "\n",
         "On running stacks:\n",
@@ -83,8 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.report")
     parser.add_argument("--seed", type=int, default=SEED)
     seed = parser.parse_args().seed
-    rows = finished(BUILD / f"seed-{seed}")
-    (DOCS / "reliability.md").write_text(page(rows, seed), encoding="utf-8")
+    (DOCS / "reliability.md").write_text(page(kept(seed), seed), encoding="utf-8")
 
 
 if __name__ == "__main__":
