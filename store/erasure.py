@@ -26,6 +26,7 @@ from store.merged import same_patient
 from store.originals import open_body as open_original
 from store.outbox_index import OutboxIndex
 from store.patient_footprint import Footprint, controls_of, erase_files, erase_recovered, erase_rows, footprint_of
+from store.seals import BY_NAME, replaced
 from store.tables import (
     NOTICES,
     Alias,
@@ -93,7 +94,7 @@ def erase_patient(
         for row in rows:
             _erase_identity(session, keys, row)
         for event in events:
-            _erase_event(session, keys, event, ranks, numbers)
+            _erase_event(session, keys, event, ranks, numbers, actor)
         session.execute(delete(Alias).where(col(Alias.encounter_id).in_(encounters)))
         for encounter in encounters:
             audit(session, actor, "erase", encounter, ERASED, now)
@@ -211,7 +212,12 @@ def _reference(body: Mapping[str, Any]) -> Reference:
 
 
 def _erase_event(
-    session: Session, keys: Keyring, row: Inbox, ranks: Mapping[Reference, str], numbers: Mapping[str, str]
+    session: Session,
+    keys: Keyring,
+    row: Inbox,
+    ranks: Mapping[Reference, str],
+    numbers: Mapping[str, str],
+    actor: str,
 ) -> None:
     body = open_body(keys, row)
     data = _without_texts(body["data"], numbers)
@@ -219,6 +225,7 @@ def _erase_event(
         data["of"] = {"source": data["of"]["source"], "id": ranks.get(_reference(body["data"]["of"]), ERASED)}
     own = {"id": ranks[_reference(body)], "source": body["source"], "subject": ERASED, "data": data}
     whole = _attributes(body) | own
+    replaced(session, keys, BY_NAME["contents"], [row], "patient erased", actor)
     row.body = keys.seal(json.dumps(whole, sort_keys=True).encode(), sealed_for("inbox.body", row.event_id))
     row.subject_key = ERASED
     session.add(row)

@@ -36,6 +36,8 @@ ONLINE: Final = (
     ("inbox", "sealed_in"),
     ("alerts", "sealed_in"),
     ("alerts", "end_sealed_in"),
+    ("inbox", "content_sealed_in"),
+    ("alerts", "acknowledgment_sealed_in"),
 )
 """Indexes of tables that may be large when they are made: on PostgreSQL after the revisions, while others write."""
 ONLINE_LOCK = 0x43415235

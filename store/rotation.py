@@ -18,6 +18,7 @@ from sqlmodel import Session, SQLModel, select
 
 from store.engine import Database
 from store.keys import KEY_ID_BYTES, Keyring, fresh_key, key_id, read_keyring
+from store.seals import BY_NAME, replaced
 from store.tables import (
     AlertRecord,
     Alias,
@@ -125,6 +126,8 @@ def _reseal_column(db: Database, keys: Keyring, sealed: Sealed) -> int:
 def _reseal_batch(db: Database, keys: Keyring, sealed: Sealed) -> int:
     with db.write() as session:
         rows = _of_older_keys(session, keys, sealed)
+        if sealed.table is Inbox:
+            replaced(session, keys, BY_NAME["contents"], rows, "key rotation", "(key rotation)")
         for row in rows:
             purpose = sealed_for(sealed.name, sealed.row(row))
             plain = keys.open(getattr(row, sealed.column), purpose)

@@ -6,9 +6,10 @@ is sealed: whatever order rows are committed in, none is passed over. `verify` r
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -28,6 +29,7 @@ from domain.custody.sealing import (
     check_rows,
     entries_of,
     entries_text,
+    place_of,
     row_hash,
 )
 from store.engine import Database, take_turn
@@ -130,6 +132,11 @@ def _endings(_session: Session, rows: Sequence[AlertRecord]) -> Iterator[tuple[s
         yield row.alert_id, {name: getattr(row, name) for name in names}
 
 
+def _contents(_session: Session, rows: Sequence[Inbox]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for row in rows:
+        yield row.event_id, {"event_id": row.event_id, "body": hashlib.sha256(row.body).hexdigest()}
+
+
 VERSION_KEY = ("encounter_id", "letter", "ordinal", "version")
 LEDGERS: tuple[Ledger, ...] = (
     Ledger(
@@ -145,9 +152,15 @@ LEDGERS: tuple[Ledger, ...] = (
         *("inbox", Inbox, "sealed_in", "received_at", ("event_id",)),
         _of("event_id", "dedupe_key", "body_hash", "type", "feed", "time", "received_at"),
     ),
+    Ledger(*("contents", Inbox, "content_sealed_in", "received_at", ("event_id",)), _contents),
     Ledger(
         *("alerts", AlertRecord, "sealed_in", "opened_at", ("alert_id",)),
         _of("alert_id", "encounter_id", "key", "kind", "since", "opened_at"),
+    ),
+    Ledger(
+        *("alerts acknowledged", AlertRecord, "acknowledgment_sealed_in", "acknowledged_at", ("alert_id",)),
+        _of("alert_id", "acknowledged_at", "acknowledged_by"),
+        lambda: col(AlertRecord.acknowledged_at).is_not(None),
     ),
     Ledger(
         *("alerts resolved", AlertRecord, "end_sealed_in", "resolved_at", ("alert_id",)),
@@ -254,6 +267,20 @@ def removed(
                 signature=signature,
             )
         )
+
+
+def replaced(session: Session, keys: Keyring, ledger: Ledger, rows: Sequence[Any], reason: str, actor: str) -> None:
+    """Record that sealed rows get other content on purpose, before they do and in the same transaction.
+
+    They are sealed again as they are then. A row that is not what was sealed keeps its mark: it stays a fault.
+    """
+    different = differing_rows(session, ledger, rows)
+    for row in rows:
+        mark = getattr(row, ledger.mark)
+        key = next(key for key, _ in ledger.values(session, [row]))
+        if mark is not None and key not in different:
+            removed(session, keys, ledger.name, [place_of(mark, key)], reason, actor, datetime.now(UTC))
+            setattr(row, ledger.mark, None)
 
 
 def differing_rows(session: Session, ledger: Ledger, rows: Sequence[Any]) -> set[str]:

@@ -257,6 +257,19 @@ def _by_path(session: Session, index: OutboxIndex) -> dict[str, list[Transmissio
     return found
 
 
+def compared_files(session: Session, outbox: Path) -> tuple[int, tuple[str, ...]]:
+    """How many files of the outbox are what was sent by their recorded digest, and the paths of those that are not.
+
+    A file that was removed when its time was over is neither.
+    """
+    digests: dict[str, str] = {}
+    for row in session.exec(select(Transmission).where(col(Transmission.file_digest).is_not(None))):
+        digests[relative_path(row)] = row.file_digest or ""
+    there = {path: digest_of_file(outbox / path) for path in digests}
+    differing = tuple(sorted(path for path, found in there.items() if found is not None and found != digests[path]))
+    return sum(found == digests[path] for path, found in there.items()), differing
+
+
 def _contradictions(session: Session, index: OutboxIndex, files: Mapping[str, Path]) -> Iterator[Contradiction]:
     entries = dict(index.entries)
     rows = _by_path(session, index)

@@ -20,6 +20,8 @@ class Ledgers(StrEnum):
     submissions = "submissions"
     inbox = "inbox"
     alerts = "alerts"
+    contents = "contents"
+    alerts_acknowledged = "alerts acknowledged"
     alerts_resolved = "alerts resolved"
     removals = "removals"
 

@@ -16,6 +16,7 @@ from store.engine import Database
 from store.keys import KeyFileError, Keyring, read_keyring
 from store.queries.custody import index_entries
 from store.seals import BY_NAME, LEDGERS, Ledger, LedgerState, Signer, check, heads, signed_by
+from store.sending import compared_files
 from store.vault import COMMAND_LINE, audit
 
 MOST_NAMED = 20
@@ -75,6 +76,8 @@ def verify_ledgers(settings: Settings, names: Iterable[str] = (), since: Path | 
                 state = check(session, ledger, public, _since(earlier, ledger))
             _print(state)
             broken = broken or bool(state.faults)
+        if not names:
+            broken = _files(db, settings.outbox) or broken
         if earlier and earlier.custody != GENESIS:
             with db.read() as session:
                 known = {entry.hash for entry in index_entries(session, None)}
@@ -84,6 +87,18 @@ def verify_ledgers(settings: Settings, names: Iterable[str] = (), since: Path | 
     finally:
         db.close()
     return 1 if broken else 0
+
+
+def _files(db: Database, outbox: Path) -> bool:
+    """Prints how many claim files are as they were sent, and each that is not; returns whether there is one."""
+    with db.read() as session:
+        alike, differing = compared_files(session, outbox)
+    print(f"claim files: {alike} as sent" + (f", {len(differing)} changed" if differing else ""))
+    for path in differing[:MOST_NAMED]:
+        print(
+            f"  {path}: not what was sent; compare it with the copy at the clearinghouse (`cart-encounter reconcile`)"
+        )
+    return bool(differing)
 
 
 def write_heads(settings: Settings, path: Path) -> int:

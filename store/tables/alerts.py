@@ -16,8 +16,8 @@ UNREPORTED = text("state != told_state OR escalations != told_escalations OR sev
 class AlertRecord(SQLModel, table=True):
     """An alert. State: open, acknowledged, resolved; never deleted.
 
-    `told_state`, `told_severity`, `told_escalations`: as last reported to the destinations. `sealed_in`, `end_sealed_in`:
-    the batches that seal its opening and its end.
+    `told_state`, `told_severity`, `told_escalations`: as last reported to the destinations. `sealed_in`, `end_sealed_in`,
+    `acknowledgment_sealed_in`: the batches that seal its opening, its end and its acknowledgment.
     """
 
     __tablename__ = "alerts"
@@ -49,6 +49,7 @@ class AlertRecord(SQLModel, table=True):
     told_escalations: int = 0
     sealed_in: int | None = Field(default=None, index=True)
     end_sealed_in: int | None = Field(default=None, index=True)
+    acknowledgment_sealed_in: int | None = Field(default=None, index=True)
     __table_args__ = (Index("ix_alerts_untold", "alert_id", postgresql_where=UNREPORTED, sqlite_where=UNREPORTED),)
 
 

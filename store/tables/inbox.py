@@ -11,7 +11,11 @@ from store.tables.columns import UtcDateTime
 
 
 class Inbox(SQLModel, table=True):
-    """One accepted event. `dedupe_key` is HMAC(source, id); `body_hash` HMAC of the canonical body."""
+    """One accepted event. `dedupe_key` is HMAC(source, id); `body_hash` HMAC of the canonical body.
+
+    `sealed_in` is the batch that seals its receipt, `content_sealed_in` the one that seals `body`, which a rotation of keys
+    and an erasure write again.
+    """
 
     __tablename__ = "inbox"
 
@@ -27,6 +31,7 @@ class Inbox(SQLModel, table=True):
     patient_ref: str | None = None
     holder_event: bool = False
     sealed_in: int | None = Field(default=None, index=True)
+    content_sealed_in: int | None = Field(default=None, index=True)
     # Each decision reads the holder events, which are few; the rows of patients must not come into it.
     __table_args__ = (
         Index(

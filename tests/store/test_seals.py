@@ -57,7 +57,8 @@ def fill(db: Database, first: int = 0, count: int = 5) -> None:
                     body=b"sealed",
                 )
             )
-            session.add(alert_row(f"alr_{n}", state="resolved", resolved_at=NOW + timedelta(hours=1)))
+            worked = {"acknowledged_at": NOW + timedelta(minutes=9), "acknowledged_by": "coordinator"}
+            session.add(alert_row(f"alr_{n}", state="resolved", resolved_at=NOW + timedelta(hours=1), **worked))
             session.add(Encounter(encounter_id=f"enc_{n}", created_at=NOW))
             session.flush()
             row = claim_row(f"enc_{n}", "C", 1, 1, "transmitted")
@@ -112,11 +113,11 @@ def change(db: Database, act: Callable[[Session], Any]) -> None:
 
 def test_rows_are_sealed_once_and_intact(db: Database, keys: Keyring) -> None:
     fill(db)
-    assert seal_all(db, keys) == 25
+    assert seal_all(db, keys) == 35
     assert seal_all(db, keys) == 0
     assert faults(db, keys) == []
     fill(db, first=5)
-    assert seal_all(db, keys) == 25
+    assert seal_all(db, keys) == 35
     assert faults(db, keys) == []
 
 
@@ -164,6 +165,18 @@ CHANGES: dict[str, tuple[str, Callable[[Session], Any]]] = {
     "an event's body is exchanged": (
         "inbox: batch 1, row evt_4",
         lambda s: s.execute(update(Inbox).where(Inbox.event_id == "evt_4").values(body_hash="h3")),
+    ),
+    "the stored content of an event is changed": (
+        "contents: batch 1, row evt_4: the row is not what was sealed",
+        lambda s: s.execute(update(Inbox).where(Inbox.event_id == "evt_4").values(body=b"sealeD")),
+    ),
+    "who acknowledged an alert is changed": (
+        "alerts acknowledged: batch 1, row alr_1: the row is not what was sealed",
+        lambda s: s.execute(update(AlertRecord).where(AlertRecord.alert_id == "alr_1").values(acknowledged_by="x")),
+    ),
+    "an acknowledgment is taken away": (
+        "alerts acknowledged: batch 1, row alr_1: the row is not what was sealed",
+        lambda s: s.execute(update(AlertRecord).where(AlertRecord.alert_id == "alr_1").values(acknowledged_at=None)),
     ),
     "an alert is deleted": (
         "alerts: batch 1, row alr_1: the row is missing",
@@ -261,11 +274,12 @@ def test_what_is_not_sealed_yet_is_counted_and_named(db: Database, keys: Keyring
 def test_a_claim_whose_file_is_not_written_and_an_open_alert_are_not_complete(db: Database, keys: Keyring) -> None:
     fill(db, count=1)
     change(db, lambda s: s.execute(update(Transmission).values(written_at=None)))
-    change(db, lambda s: s.execute(update(AlertRecord).values(state="open", resolved_at=None)))
+    opened = {"state": "open", "resolved_at": None, "acknowledged_at": None, "acknowledged_by": None}
+    change(db, lambda s: s.execute(update(AlertRecord).values(**opened)))
     seal_all(db, keys)
     with db.read() as session:
         sealed = set(session.exec(select(SealedBatch.ledger)).all())
-    assert sealed == {"audit", "inbox", "alerts"}
+    assert sealed == {"audit", "inbox", "contents", "alerts"}
 
 
 def test_the_file_that_a_payer_got_is_sealed_by_its_digest(db: Database, keys: Keyring) -> None:
@@ -348,6 +362,7 @@ SEALED_TEXT = [
     *(("claim_lines", column) for column in ("hcpcs", "revenue_code", "date_of_service")),
     *(("claims", column) for column in ("form", "payer", "frequency", "control_number")),
     *(("alerts", column) for column in ("alert_id", "key", "kind", "opened_at", "resolved_at")),
+    *(("alerts", column) for column in ("acknowledged_at", "acknowledged_by")),
     *(("sealed_batches", column) for column in ("ledger", "sealed_at", "entries", "previous_hash", "hash")),
 ]
 
@@ -355,7 +370,7 @@ SEALED_TEXT = [
 async def test_the_writer_seals_and_finds_a_broken_batch_by_itself(db: Database, keys: Keyring) -> None:
     fill(db)
     writer = SealWriter(db, keys, lambda: NOW)
-    assert await writer.round() == 25
+    assert await writer.round() == 35
     assert BROKEN.labels(ledger="audit")._value.get() == 0
     doomed = random.Random(4).randrange(5)
     change(db, lambda s: s.execute(delete(AuditEntry).where(AuditEntry.actor == f"caller {doomed}")))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import LargeBinary, inspect
+from sqlalchemy import LargeBinary, inspect, update
 from sqlmodel import SQLModel, select
 
 from domain.custody.entries import CustodyEntry
@@ -23,7 +23,8 @@ from store.engine import Database
 from store.erasure import StillOpen, erase_patient
 from store.facts import identity_of, load_facts
 from store.keys import KeyFileError, Keyring, SealBroken, create_keyring
-from store.tables import AuditEntry, ClaimVersion, CustodyRecord, Encounter, Quarantine, sealed_for
+from store.seals import LEDGERS, Signer, check, seal_batch
+from store.tables import AuditEntry, ClaimVersion, CustodyRecord, Encounter, Inbox, Quarantine, sealed_for
 from tests.kit import events as e
 from tests.kit.rows import alert_row, claim_row
 
@@ -31,6 +32,18 @@ from tests.kit.rows import alert_row, claim_row
 def seen(db: Database, keys: Keyring, encounter: str) -> list[Any]:
     own, holders = load_facts(db, keys, encounter, 10_000)
     return [(fact.event_id, fact.occurred, fact.data) for fact in (*fold(own).all, *holders)]
+
+
+def verified(db: Database, keys: Keyring) -> None:
+    """Seal everything; nothing is at fault then."""
+    assert sum(iter(lambda: sum(seal_batch(db, keys, one, e.NOW) for one in LEDGERS), 0))
+    assert faults(db, keys) == []
+
+
+def faults(db: Database, keys: Keyring) -> list[str]:
+    public = Signer(keys).public
+    with db.read() as session:
+        return [f"{one.name}: {fault}" for one in LEDGERS for fault in check(session, one, public).faults]
 
 
 @pytest.fixture
@@ -60,6 +73,7 @@ def test_a_rotation_seals_everything_again_and_the_old_key_opens_nothing(
     with db.write() as session:
         append_custody(session, old, encounter, [CustodyEntry("k", e.NOW, {"by": "Jane Doe"})], e.NOW)
     before = seen(db, old, encounter)
+    verified(db, old)
 
     staged = rotation.stage_key(key_file)
     assert staged.data_keys[0] == old.data_keys[0]
@@ -74,6 +88,7 @@ def test_a_rotation_seals_everything_again_and_the_old_key_opens_nothing(
     assert seen(db, only_new, encounter) == before
     with pytest.raises(SealBroken):
         seen(db, old, encounter)
+    verified(db, new)
     assert stat.S_IMODE(os.stat(key_file).st_mode) == 0o600
     assert receive(db, only_new, e.referral(), e.NOW, "t").disposition is Disposition.DUPLICATE
 
@@ -153,6 +168,7 @@ def test_erasure_leaves_no_identity_and_the_same_facts_otherwise(db: Database, k
         session.get_one(Encounter, encounter).status = "closed"
         append_custody(session, keys, encounter, [CustodyEntry("k", e.NOW, {"coi_id": "COI-1"})], e.NOW)
     before = seen(db, keys, encounter)
+    verified(db, keys)
     assert erase_patient(db, keys, encounter, "privacy officer", e.NOW) == [encounter]
     text = all_plain_text(db, keys)
     assert [needle for needle in NEEDLES if needle in text] == []
@@ -173,6 +189,10 @@ def test_erasure_leaves_no_identity_and_the_same_facts_otherwise(db: Database, k
         assert first_break(session, encounter, session.exec(select(CustodyRecord)).all()) is None
         assert {row.state for row in session.exec(select(Quarantine))} == {"erased"}
         assert session.exec(select(AuditEntry)).one().action == "erase"
+    verified(db, keys)
+    with db.write() as session:
+        session.execute(update(Inbox).values(body=b"another"))
+    assert len(faults(db, keys)) == 8, "the erased contents are sealed as they are now"
 
 
 HL7 = "MSH|^~\\&|A|B|||20260301||SIU^S12|1|P|2.5\rPID|1||{mrn}||{name}||{born}\rSCH|{order}"
