@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from typer.testing import CliRunner, Result
 from app.cli.main import cli
 from store.engine import Database
 from store.keys import Keyring, create_keyring
+from store.outbox import relative_path
 from store.seals import BY_NAME, LEDGERS, seal_batch
-from store.tables import AuditEntry, SealedBatch
+from store.tables import AuditEntry, Encounter, SealedBatch, Transmission
 from store.vault import audit
 from tests.kit.databases import migrated_database
+from tests.kit.rows import claim_row
 
 AT = datetime(2026, 6, 1, 9, tzinfo=UTC)
 
@@ -118,3 +121,37 @@ def remove(db: Database, act: object) -> None:
     with db.write() as session:
         assert callable(act)
         act(session)
+
+
+def test_one_changed_byte_in_a_claim_file_is_found(home: tuple[Path, Database, Keyring]) -> None:
+    directory, db, keys = home
+    text = b"ISA*00*          ~"
+    with db.write() as session:
+        session.add(Encounter(encounter_id="enc_1", created_at=AT))
+        session.flush()
+        session.add(claim_row("enc_1", "C", 1, 1, "transmitted"))
+        sent = Transmission(
+            encounter_id="enc_1",
+            letter="C",
+            ordinal=1,
+            version=1,
+            control_number="CE0000000001",
+            mode="live",
+            receiver_id="MEDA",
+            interchange=1,
+            payer="medicare",
+            created_at=AT,
+            written_at=AT,
+            file_digest=sha256(text).hexdigest(),
+        )
+        session.add(sent)
+        file = directory / "outbox" / relative_path(sent)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(text)
+    assert "claim files: 1 as sent\n" in run(directory).output
+    file.write_bytes(text.replace(b"00", b"01"))
+    changed = run(directory)
+    assert changed.exit_code == 1
+    assert "claim files: 0 as sent, 1 changed\n  live/medicare/MEDA-000000001.x12: not what was sent" in changed.output
+    file.unlink()
+    assert "claim files: 0 as sent\n" in run(directory).output, "a file whose time is over is removed"
