@@ -124,7 +124,7 @@ def remove(db: Database, act: object) -> None:
 
 
 def test_one_changed_byte_in_a_claim_file_is_found(home: tuple[Path, Database, Keyring]) -> None:
-    directory, db, keys = home
+    directory, db, _ = home
     text = b"ISA*00*          ~"
     with db.write() as session:
         session.add(Encounter(encounter_id="enc_1", created_at=AT))
