@@ -19,7 +19,7 @@ from domain.billing.submission.next_step import Step, next_step
 from domain.billing.submission.situation import Around
 from domain.billing.submission.versions import ClaimVersion, current
 from domain.rulebook.book import NoRule
-from store import batches, claims
+from store import batches, claims, encounters
 from store.alerts import reconcile_alerts
 from store.engine import Session
 from store.facts import EncounterFacts, load_own
@@ -229,9 +229,8 @@ def _key(asked: ClaimQuestion | ClaimMoment) -> claims.ClaimKey:
 
 def _answered_later(latest: ClaimVersion, question: ClaimQuestion) -> bool:
     """Whether a newer question was answered already: of more facts, or of the same facts at a later moment."""
-    if latest.sequence != question.up_to_sequence or latest.decided_at is None:
-        return latest.sequence > question.up_to_sequence
-    return latest.decided_at > question.now
+    done = (latest.sequence, latest.decided_at or question.now)
+    return encounters.is_newer(done, (question.up_to_sequence, question.now))
 
 
 def _built(latest: ClaimVersion | None) -> ClaimBuilt:

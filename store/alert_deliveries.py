@@ -6,13 +6,16 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
-from sqlmodel import Session, col, func, select
+from sqlalchemy import ColumnElement, delete
+from sqlmodel import Session, col, func, or_, select
 
 from store.tables import AlertDelivery, AlertRecord
 
 STANDING = "standing"
 """The change of a message that repeats every unresolved alert."""
+
+AHEAD = timedelta(minutes=30)
+"""Longer than any pause between two tries. A moment further ahead comes from a clock that was wrong and was set back."""
 
 KEPT = timedelta(days=90)
 """How long delivered messages stay listed. Dead letters stay until a role deals with them."""
@@ -37,10 +40,12 @@ def queue(
     return bool(alerts)
 
 
-def last_repeat(session: Session, destination: str) -> datetime | None:
-    """When every unresolved alert was last repeated to a destination."""
+def last_repeat(session: Session, destination: str, now: datetime) -> datetime | None:
+    """When every unresolved alert was last repeated to a destination; a moment ahead is that of a clock set back."""
     query = select(func.max(AlertDelivery.created_at)).where(
-        AlertDelivery.destination == destination, AlertDelivery.change == STANDING
+        AlertDelivery.destination == destination,
+        AlertDelivery.change == STANDING,
+        col(AlertDelivery.created_at) <= now,
     )
     return session.exec(query).one()
 
@@ -80,10 +85,15 @@ def counts(session: Session) -> tuple[int, int, datetime | None, datetime | None
     return waiting, dead, tried, repeated
 
 
+def is_due(now: datetime) -> ColumnElement[bool]:
+    """The condition of messages whose next try is due: one further ahead than any pause was set by a clock that was wrong."""
+    return or_(col(AlertDelivery.next_attempt_at) <= now, col(AlertDelivery.next_attempt_at) > now + AHEAD)
+
+
 def due(session: Session, now: datetime) -> dict[str, list[str]]:
     """The messages that are due, by destination; those tried less often come first."""
     query = select(AlertDelivery.destination, AlertDelivery.delivery_id).where(
-        AlertDelivery.state == "waiting", col(AlertDelivery.next_attempt_at) <= now
+        AlertDelivery.state == "waiting", is_due(now)
     )
     order = (col(AlertDelivery.attempts), col(AlertDelivery.created_at), col(AlertDelivery.delivery_id))
     found: dict[str, list[str]] = {}

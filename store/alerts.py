@@ -11,6 +11,7 @@ from sqlmodel import Session, and_, col, func, or_, select
 from domain.alerts import make
 from domain.alerts.model import Alert, Finding
 from domain.rulebook import NoRule
+from store.alert_deliveries import is_due
 from store.config import packaged_rules
 from store.engine import last_rules
 from store.tables import AlertDelivery, AlertRecord
@@ -119,7 +120,7 @@ def work_waiting(session: Session, now: datetime) -> tuple[int, str | None, int]
     count, last = session.exec(
         select(func.count(), func.max(AlertRecord.alert_id)).where(unreported())  # type: ignore[arg-type]
     ).one()
-    waiting = select(func.count()).where(AlertDelivery.state == "waiting", col(AlertDelivery.next_attempt_at) <= now)
+    waiting = select(func.count()).where(AlertDelivery.state == "waiting", is_due(now))
     return count, last, session.exec(waiting).one()
 
 

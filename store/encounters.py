@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import update
@@ -14,6 +14,20 @@ from store.keys import Keyring
 from store.open_work import claims_under_way
 from store.tables import Alias, Encounter, EncounterEvent, sealed_for
 
+STRAGGLER = timedelta(hours=1)
+"""No attempt of an activity outlives its decision for so long: its time limit is shorter, and so is every wait in it."""
+
+
+def is_newer(done: tuple[int, datetime], asked: tuple[int, datetime]) -> bool:
+    """True when a newer question than the one asked was taken up: of more facts, or of the same facts later.
+
+    A moment far ahead of the question's is that of a server clock which was wrong and was set back. It counts for nothing:
+    otherwise every decision on the same facts would be passed over until that moment, without a word.
+    """
+    if done[0] != asked[0]:
+        return done[0] > asked[0]
+    return asked[1] < done[1] <= asked[1] + STRAGGLER
+
 
 def begin_decision(session: Session, encounter: str, sequence: int, now: datetime) -> bool:
     """Lock the encounter to carry out a decision; False where a newer decision was begun.
@@ -21,10 +35,9 @@ def begin_decision(session: Session, encounter: str, sequence: int, now: datetim
     A retried activity of an older decision must not undo what a newer one did, not even one on the same facts.
     """
     row = session.get_one(Encounter, encounter, with_for_update=True)
-    done, asked = (row.acted_sequence, row.acted_at or now), (sequence, now)
-    if done > asked:
+    if is_newer((row.acted_sequence, row.acted_at or now), (sequence, now)):
         return False
-    row.acted_sequence, row.acted_at = asked
+    row.acted_sequence, row.acted_at = sequence, now
     session.add(row)
     return True
 

@@ -62,7 +62,7 @@ def _queue_changes(session: Session, destinations: Sequence[Destination], now: d
 
 def _repeat(session: Session, destination: Destination, now: datetime) -> bool:
     """Queue every unresolved alert again; it replaces what was not delivered of the last repeat."""
-    last = alert_deliveries.last_repeat(session, destination.name)
+    last = alert_deliveries.last_repeat(session, destination.name, now)
     if last is not None and now - last < REPEAT_EVERY:
         return False
     alert_deliveries.drop_repeats(session, destination.name)

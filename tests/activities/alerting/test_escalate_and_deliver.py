@@ -315,6 +315,23 @@ def test_alertmanager_receives_open_alerts_repeatedly_and_resolved_ones_once(db:
     assert len([row for row in messages(db) if row.change == "standing"]) == 1
 
 
+def test_a_clock_that_was_hours_ahead_and_is_set_back_delays_no_message(db: Database, receiver: Receiver) -> None:
+    where = only(webhook(receiver.url, kind="alertmanager", secret=None, name="am"))
+    ahead = NOW + timedelta(hours=5)
+    receiver.status = 503
+    put(db, alert("a", severity="critical"))
+    look(db, where, ahead)
+    deliver(db, where, ahead)
+    receiver.status = 200
+    assert look(db, where, NOW).waiting
+    deliver(db, where, NOW)
+    assert {row.state for row in messages(db)} == {"delivered"}
+    queued = len(receiver.got)
+    look(db, where, NOW + REPEAT_EVERY)
+    deliver(db, where, NOW + REPEAT_EVERY)
+    assert len(receiver.got) > queued, "every unresolved alert is repeated in time"
+
+
 FILE = """
 board = "https://board.example"
 [[destinations]]

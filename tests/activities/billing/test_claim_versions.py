@@ -84,3 +84,13 @@ async def test_other_explanations_of_the_same_bill_are_saved_under_the_same_numb
         kept = session.exec(select(ClaimLine).where(ClaimLine.letter == "C").order_by(ClaimLine.number)).first()  # type: ignore[arg-type]
     assert kept is not None
     assert kept.rule == "example.rule"
+
+
+async def test_a_clock_that_was_hours_ahead_and_is_set_back_stops_no_decision(r: Recorder, encounter: str) -> None:
+    r.activities.build_claim(question(r, encounter, now=NOW + timedelta(hours=5)))
+    r.decide(encounter, NOW + timedelta(hours=5))
+    r.activities.build_claim(question(r, encounter, now=NOW))
+    assert row(r, encounter).decided_at == NOW
+    r.decide(encounter, NOW)
+    with r.service.db.read() as session:
+        assert session.get_one(Encounter, encounter).decided_at == NOW
