@@ -44,7 +44,7 @@ lock: ## requires uv; the lock file names no index
 contract: setup ## write docs/contract again from the models
 	@$(BIN)/python -m app.tools.contract
 
-chaos: setup ## seeded faults in lots, resumable (docs/reliability.md); SEED=, LOTS=1-20, ARGS=
+chaos: setup ## seeded faults in lots, resumable (docs/reliability.md); SEED=, LOTS=1-22, ARGS=
 	@$(BIN)/python -m tests.chaos.lots $(if $(SEED),--seed $(SEED)) $(if $(LOTS),--lots $(LOTS)) $(ARGS)
 
 notice: setup ## write NOTICE again from the lock of the image

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -48,6 +48,14 @@ def site_without_hold(directory: Path) -> Path:
     return path
 
 
+class Sender(Protocol):
+    """A patient's senders and payers, who can send again what they sent."""
+
+    story: str
+
+    def again(self) -> None: ...
+
+
 class Installation:
     """What both kinds share: a directory on a small disk of its own where that is possible, a pager, a site."""
 
@@ -66,6 +74,7 @@ class Installation:
         self.alerts.write_text(ALERTS.format(port=self.pager.server.server_port))
         (self.directory / "pager.secret").write_text(SECRET)
         self.turn = 0
+        self.patients: list[Sender] = []
 
     def close(self) -> None:
         self.pager.close()

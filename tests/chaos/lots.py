@@ -2,7 +2,7 @@
 
 A lot that is finished is in `build/chaos` and is not run again; its counts are kept in `tests/chaos/finished`, with the commit
 that it ran on, and `python -m tests.chaos.report` makes the page of them. Lots 1 to 10 strike one process at its points
-(`cases.py`), lots 11 to 20 the processes of a running installation (`stack_lots.py`).
+(`cases.py`), lots 11 to 22 the processes of a running installation (`stack_lots.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BUILD = ROOT / "build" / "chaos"
 FINISHED = ROOT / "tests" / "chaos" / "finished"
 """Counts of finished lots, one file each: what was struck, how often, and how often the end was another."""
 IN_PROCESS = range(1, 11)
-ON_STACKS = range(11, 21)
+ON_STACKS = range(11, 23)
 STORIES_A_LOT = 3
 CASES_A_STORY = 34
 SEED = 13
@@ -107,7 +107,7 @@ def one_case(text: str) -> int:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make chaos")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--lots", default="1-20")
+    parser.add_argument("--lots", default="1-22")
     parser.add_argument("--cases", type=int, default=CASES_A_STORY, help="of each story of a lot")
     parser.add_argument("--again", action="store_true", help="also lots that are finished")
     parser.add_argument("--case", help="story:kind:point:seed, as a failure prints it")

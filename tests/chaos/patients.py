@@ -36,6 +36,9 @@ class Patient(threading.Thread):
         super().__init__(daemon=True)
         self.on, self.story, self.number = on, story, number
         self.sent = 0
+        self.acknowledged: list[list[Event]] = []
+        self.files: list[tuple[str, str]] = []
+        on.patients.append(self)
         self.failed = ""
         self.encounter = ""
         letter = story[-1] if story.startswith("scenario") else "a"
@@ -65,7 +68,15 @@ class Patient(threading.Thread):
 
     def post(self, events: list[Event]) -> None:
         self.until(lambda: self._acknowledged(events), "acknowledged")
+        self.acknowledged.append(events)
         self.sent += len(events)
+
+    def again(self) -> None:
+        """Send again what was acknowledged, and drop again what was dropped: after a restore."""
+        for events in list(self.acknowledged):
+            self.until(lambda some=events: self._acknowledged(some), "acknowledged again")
+        for name, text in list(self.files):
+            self._drop(f"again-{name}", text)
 
     def _acknowledged(self, events: list[Event]) -> bool:
         try:
@@ -104,8 +115,12 @@ class Patient(threading.Thread):
         text = text.replace(number, f"{next(INTERCHANGES):09d}").replace("*0*T*:~", "*0*P*:~")
         text = text.replace("2260000000007", f"226{self.number:010d}")
         text = text.replace("EFT0000007", f"EFT{next(INTERCHANGES):07d}")
-        inbox = self.on.data / "inbox"
         name = f"{self.number}-{claim['control_number']}-{sample}"
+        self.files.append((name, text))
+        self._drop(name, text)
+
+    def _drop(self, name: str, text: str) -> None:
+        inbox = self.on.data / "inbox"
 
         def dropped() -> bool:
             try:

@@ -38,12 +38,12 @@ stack on SQLite, and two gateways, two workers and a Temporal server on PostgreS
 ## Commands
 
 ```
-make chaos                      # every lot, resumable: SEED=13 LOTS=1-20
+make chaos                      # every lot, resumable: SEED=13 LOTS=1-22
 make chaos LOTS=3 SEED=99       # one lot of another seed
 make chaos ARGS="--case sent:killed:120:5"   # one fault again, as a failure prints it
 ```
 
-Lots 1 to 10 are the first half, about 100 faults each; lots 11 to 20 the second, 20 each. Every lot takes less than half an
+Lots 1 to 10 are the first half, about 100 faults each; lots 11 to 22 the second, 20 each. Every lot takes less than half an
 hour. Full disks and read-only directories need the right to mount; without it they are left out, and the run says so.
 """
 

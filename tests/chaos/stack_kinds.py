@@ -20,6 +20,7 @@ import psycopg
 
 from app.process.child_processes import die_with_parent
 from store.engine import INBOX_LOCK
+from tests.chaos import set_back
 from tests.chaos.installations import Embedded, Installation, Separate, kill
 from tests.chaos.kinds import BALLAST, MS_BIND, MS_RDONLY, MS_REMOUNT, mount, unmount
 
@@ -223,6 +224,21 @@ STACK_KINDS = (
     *(
         StackKind("flapping link", link, _flap(link), "every connection breaks again and again", (Separate,))
         for link in LINKS
+    ),
+    StackKind("Temporal's database removed", "temporal", set_back.temporal_removed, "killed, its files gone"),
+    StackKind("Temporal's database older", "temporal", set_back.temporal_older, "killed, an earlier copy in its place"),
+    StackKind(
+        "Temporal's database restored",
+        "temporal",
+        set_back.temporal_restored,
+        "killed, empty for seconds, then the copy of before",
+    ),
+    StackKind(
+        "database restored",
+        "database",
+        set_back.database_older,
+        "an earlier backup by the documented commands; everybody sends again",
+        (Embedded,),
     ),
     StackKind("database stopped", "PostgreSQL", _database_stopped, "stopped immediately, started again", (Separate,)),
 )
