@@ -19,7 +19,7 @@ STRAGGLER = timedelta(hours=1)
 
 
 def is_newer(done: tuple[int, datetime], asked: tuple[int, datetime]) -> bool:
-    """True when a newer question than the one asked was taken up: of more facts, or of the same facts later.
+    """True when a newer question than the one asked was answered: of more facts, or of the same facts later.
 
     A moment far ahead of the question's is that of a server clock which was wrong and was set back. It counts for nothing:
     otherwise every decision on the same facts would be passed over until that moment, without a word.
