@@ -274,6 +274,12 @@ def replaced(session: Session, keys: Keyring, ledger: Ledger, rows: Sequence[Any
 
     They are sealed again as they are then. A row that is not what was sealed keeps its mark: it stays a fault.
     """
+    if not rows:
+        return
+    # Read again under a lock: the writer may have sealed a row since it was loaded, and passes over what is locked.
+    table: Any = ledger.table
+    under_lock = select(table).where(_are(ledger, rows)).with_for_update().execution_options(populate_existing=True)
+    rows = session.exec(under_lock).all()
     different = differing_rows(session, ledger, rows)
     for row in rows:
         mark = getattr(row, ledger.mark)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.process.sealing import BROKEN, SealWriter
 from store import seals
 from store.engine import Database
 from store.keys import Keyring, create_keyring
-from store.seals import BY_NAME, LEDGERS, Signer, check, removed, seal_batch
+from store.seals import BY_NAME, LEDGERS, Signer, check, removed, replaced, seal_batch
 from store.tables import (
     AlertRecord,
     AuditEntry,
@@ -262,6 +263,24 @@ def test_a_removal_by_the_installation_is_no_fault_and_excuses_only_its_rows(db:
     found = faults(db, keys)
     assert f"audit: batch 1, row {first}: the row is missing" in found
     assert any(one.startswith("removals: batch 1") for one in found)
+
+
+def test_content_that_is_sealed_while_it_is_replaced_is_no_fault(db: Database, keys: Keyring) -> None:
+    """An erasure loads an event before the writer seals it, and writes it afterwards."""
+    fill(db, count=3)
+    contents = BY_NAME["contents"]
+    with ThreadPoolExecutor(1) as pool:
+        with db.write() as session:
+            rows = session.exec(select(Inbox).order_by(Inbox.event_id)).all()
+            sealing = pool.submit(seal_batch, db, keys, contents, NOW)
+            wait([sealing], timeout=1)
+            replaced(session, keys, contents, rows, "patient erased", "operator")
+            for row in rows:
+                row.body = b"erased"
+                session.add(row)
+        sealing.result(timeout=20)
+    seal_all(db, keys)
+    assert faults(db, keys) == []
 
 
 def test_what_is_not_sealed_yet_is_counted_and_named(db: Database, keys: Keyring) -> None:
