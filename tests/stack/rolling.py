@@ -38,6 +38,8 @@ from tests.stack.harness import ANCHOR
 Event = dict[str, Any]
 PATIENCE = 600.0
 """Seconds without any progress after which a run is given up."""
+STILL = 15.0
+"""Seconds in which nothing may change before the end of an undisturbed run is what others are compared with."""
 TURN = 6 * 3600.0
 """Seconds that a sender waits for its share to be allowed; the run itself gives up earlier."""
 SENDERS = 4
@@ -229,10 +231,19 @@ def ended(fleet: Fleet, subjects: list[str], expected: dict[str, Any] | None = N
                 open_ones.remove(subject)
         return not open_ones
 
+    def still() -> bool:
+        """Claims have workflows of their own, which go on when an encounter has decided on its last event."""
+        before = dict(found)
+        time.sleep(STILL)
+        found.update({subject: content(fleet, subject) for subject in subjects})
+        return found == before
+
     try:
         while_progressing(over, lambda: (len(open_ones), str(found)), "every encounter ends", PATIENCE)
+        if expected is None:
+            while_progressing(still, lambda: str(found), "nothing changes any more", PATIENCE)
     except AssertionError as error:
-        subject = open_ones[0]
+        subject = next(iter(open_ones), "")
         wanted, got = (expected or {}).get(subject, {}), found.get(subject, {})
         differ = {key: (wanted.get(key), got.get(key)) for key in wanted if wanted.get(key) != got.get(key)}
         raise AssertionError(f"{error}; {len(open_ones)} are open, {subject}: expected, found: {differ}") from None
