@@ -23,7 +23,7 @@ from tests.kit.worker import World, temporal_server, working
 from workflows.messages import Note, Receipt
 from workflows.names import encounter_workflow_id
 
-EVENTS_A_RUN = 120
+EVENTS_A_RUN = 60
 """So short that an encounter is continued many times; a history holds 4,096 by default."""
 
 
