@@ -160,8 +160,9 @@ async def test_an_older_decision_on_the_same_facts_cannot_overwrite_a_newer_one(
         upto = session.get_one(Encounter, life.encounter).next_sequence - 1
     newer, older = (
         Question(encounter=life.encounter, up_to_sequence=upto, now=moment)
-        for moment in (datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 5, 20, tzinfo=UTC))
+        for moment in (datetime(2026, 12, 1, 5, 20, tzinfo=UTC), datetime(2026, 12, 1, 4, 40, tzinfo=UTC))
     )
+    # Between them a day begins at the site: the newer one has other alerts.
     life.r.activities.raise_alerts(newer)
     before = _all_alerts(life)
     life.r.activities.raise_alerts(older)
