@@ -40,17 +40,19 @@ class OpenClaim:
     run: str | None
 
 
-def last_events(session: Session) -> dict[str, LastEvent]:
-    """The newest event of every encounter."""
-    return _last_events(session)
+def last_events(session: Session, since: datetime | None = None) -> dict[str, LastEvent]:
+    """The newest event of every encounter, or of those to which one was delivered since a moment."""
+    return _last_events(session, since=since)
 
 
-def _last_events(session: Session, encounter: str | None = None) -> dict[str, LastEvent]:
+def _last_events(session: Session, encounter: str | None = None, since: datetime | None = None) -> dict[str, LastEvent]:
     newest: Any = select(
         col(EncounterEvent.encounter_id).label("encounter"), func.max(EncounterEvent.sequence).label("at")
     )
     if encounter is not None:
         newest = newest.where(EncounterEvent.encounter_id == encounter)
+    if since is not None:
+        newest = newest.where(col(EncounterEvent.delivered_at) >= since)
     last = newest.group_by(col(EncounterEvent.encounter_id)).subquery()
     rows = session.exec(
         select(EncounterEvent, Encounter.status, Encounter.decided_sequence)

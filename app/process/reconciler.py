@@ -1,14 +1,20 @@
 """Reconciler: what the database has open must run on the Temporal server; what does not run is started again.
 
 A Temporal server that lost its database, or was set back to an older copy, keeps no deadline of what it forgot and reports
-nothing. So a worker compares at its start, every hour, and when it sees that the server was set back. What is behind gets
-its newest event. A check changes nothing that runs and is up to date.
+nothing. So a worker compares at its start, every hour, and when it sees that the server was set back; every minute it
+compares what had an event within the last quarter of an hour. What is behind gets its newest event. A check changes nothing
+that runs and is up to date.
+
+A server that is set back while workers run gets from them what follows on the history that it lost. Such a run contradicts its
+own history: every task of it fails, whatever code runs it. Where the server was set back, runs whose task fails again and
+again are ended and started again from the facts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -42,6 +48,13 @@ from workflows.names import (
 
 EVERY_SECONDS: Final = 3600.0
 AFTER_A_FINDING_SECONDS: Final = 60.0
+RECENT_SECONDS: Final = 60.0
+RECENT: Final = timedelta(minutes=15)
+"""What had an event within this time is compared every minute."""
+SUSPECT_SECONDS: Final = 900.0
+"""How long after a finding runs are searched whose task fails again and again."""
+FAILS_AGAIN: Final = 3
+"""Attempts of one workflow task after which it is no passing failure."""
 LOOK_SECONDS: Final = 15.0
 """Seconds between two looks at whether the server still has what it had."""
 CALL_TIMEOUT: Final = timedelta(seconds=10)
@@ -50,6 +63,9 @@ TOGETHER: Final = 4
 NAMED: Final = 20
 """Identifiers in one log line."""
 
+CONTRADICTS: Final = (
+    "the server was set back while this run went on: it contradicts its history; started again from the facts"
+)
 ENCOUNTER, BEHIND, CLAIM, ESCALATION = "encounter", "encounter_behind", "claim", "alert_escalation"
 
 MISSING = Gauge(
@@ -86,6 +102,11 @@ class Found:
         """True if something had to be delivered or started again."""
         return bool(self.missing or self.behind or self.claims or self.escalation)
 
+    @property
+    def set_back(self) -> bool:
+        """True if the server lost what it had acknowledged."""
+        return bool(self.missing or self.behind or self.claims)
+
 
 @dataclass(frozen=True, slots=True)
 class Height:
@@ -101,6 +122,11 @@ def _set_back(before: Height, now: Height) -> bool:
     return before.first_run != now.first_run or (before.run == now.run and now.length < before.length)
 
 
+def _attempts(shown: WorkflowExecutionDescription) -> int:
+    """How often the pending workflow task of a run was tried; 0 without one."""
+    return int(shown.raw_description.pending_workflow_task.attempt)
+
+
 class Reconciler:
     """Compares database and Temporal server; several workers may do so at once."""
 
@@ -108,30 +134,61 @@ class Reconciler:
         self._db, self._client, self._activities = db, client, activities
         self._workflows = WorkflowClient(client)
         self._epoch = 0
+        self._suspect_until = 0.0
+
+    def suspect(self) -> None:
+        """The server was set back: runs may contradict their histories."""
+        self._suspect_until = time.monotonic() + SUSPECT_SECONDS
 
     async def run(self) -> None:
         """Check at the start and every hour until canceled; an outage of database or server only delays a check."""
         while True:
             pause = EVERY_SECONDS
             try:
-                if (await self.check()).anything:
+                if (await self.check()).anything or time.monotonic() < self._suspect_until:
                     pause = AFTER_A_FINDING_SECONDS
             except Exception as error:  # noqa: BLE001 the next check comes after any error
                 log.warning("workflows.check_failed", error=type(error).__name__)
                 pause = AFTER_A_FINDING_SECONDS
             await self._until_due(pause * random.uniform(0.9, 1.1))  # noqa: S311 jitter
 
+    async def recent(self) -> bool:
+        """Whether an event of the last minutes is unknown to the run that acknowledged it."""
+        since = datetime.now(UTC) - RECENT
+        last = {name: one for name, one in (await asyncio.to_thread(self._events, since)).items() if one.is_open}
+        if not last:
+            return False
+        running = await self._running()
+        return bool(await self._not_running(last, running) or await self._behind(last, running))
+
+    def _events(self, since: datetime) -> dict[str, LastEvent]:
+        with self._db.read() as session:
+            self._epoch = epoch_of(session)
+            return last_events(session, since)
+
     async def _until_due(self, seconds: float) -> None:
         """Wait so long, or until the server turns out to have been set back or replaced."""
         until = asyncio.get_running_loop().time() + seconds
-        before = await self._height()
+        looked, before = time.monotonic(), await self._height()
         while (left := until - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(min(LOOK_SECONDS, left))
             now = await self._height()
             if before and now and _set_back(before, now):
                 log.warning("workflows.server_set_back")
+                self.suspect()
                 return
             before = now or before
+            if now and time.monotonic() - looked > RECENT_SECONDS:
+                looked = time.monotonic()
+                if await self._lost_lately():
+                    return
+
+    async def _lost_lately(self) -> bool:
+        try:
+            return await self.recent()
+        except Exception as error:  # noqa: BLE001 asked again in a minute
+            log.warning("workflows.check_failed", error=type(error).__name__)
+            return False
 
     async def _height(self) -> Height | None:
         """Where the alert escalation is: the one workflow that always runs. None while the server does not respond."""
@@ -153,8 +210,16 @@ class Reconciler:
         await keep_schedule(self._client)
         last, claims = await asyncio.to_thread(self._open_work)
         running = await self._running()
-        missing = await self._act(await self._not_running(last, running), self._start)
-        behind = await self._act(await self._behind(last, running), self._deliver)
+        not_running, lagging = await self._not_running(last, running), await self._behind(last, running)
+        if not_running or lagging:
+            self.suspect()
+        stuck = await self._ended(running)
+        not_running += [one for one in last.values() if encounter_workflow_id(one.encounter) in stuck]
+        running = {name: began for name, began in running.items() if name not in stuck}
+        missing = await self._act(not_running, self._start)
+        behind = await self._act(
+            [one for one in lagging if encounter_workflow_id(one.encounter) not in stuck], self._deliver
+        )
         again = {one.encounter for one in (*missing, *behind)}
         found = Found(
             missing=_ids(missing),
@@ -163,6 +228,8 @@ class Reconciler:
             orphaned=await self._orphaned(running),
             escalation=await self._escalation_missing(bool(last)),
         )
+        if found.set_back:
+            self.suspect()
         _report(found)
         return found
 
@@ -194,6 +261,26 @@ class Reconciler:
             and began < one.delivered_at
         ]
         return await _those(asked, self._does_not_know)
+
+    async def _ended(self, running: Collection[str]) -> set[str]:
+        """End the runs that contradict their histories, where the server was set back lately; returns their ids."""
+        if time.monotonic() > self._suspect_until:
+            return set()
+        ended = set()
+        for identity in await _those(list(running), self._fails):
+            shown = await self._described(identity)
+            if shown is None or _attempts(shown) < FAILS_AGAIN:
+                continue
+            handle = self._client.get_workflow_handle(identity, run_id=shown.run_id)
+            await handle.terminate(reason=CONTRADICTS, rpc_timeout=CALL_TIMEOUT)
+            ended.add(identity)
+        if ended:
+            log.warning("workflows.contradicted", count=len(ended), first=sorted(ended)[:NAMED])
+        return ended
+
+    async def _fails(self, identity: str) -> bool:
+        shown = await self._described(identity)
+        return shown is not None and _attempts(shown) >= FAILS_AGAIN
 
     async def _does_not_know(self, one: LastEvent) -> bool:
         """True where the current run began before the event and has no update with its key."""

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 
 from activities.encounter import EncounterActivities
+from app.process import reconciler as reconciling
 from app.process.reconciler import Found, Reconciler
 from intake.inbox.receive import receive
 from store import encounters
@@ -73,6 +74,7 @@ async def test_a_run_that_does_not_know_the_newest_event_receives_it(clean: Worl
     newest = world.encounter(encounter).next_sequence - 1
     with world.db.write() as session:
         encounters.mark_delivered(session, encounter, [newest], datetime.now(UTC))
+    assert await reconciler(world).recent(), "seen within a minute, not an hour"
     found = await checked(world)
     assert found.behind == (encounter_workflow_id(encounter),)
     assert found.missing == ()
@@ -89,6 +91,38 @@ async def test_a_claim_without_a_workflow_runs_again(clean: World) -> None:
     assert await status(handle(world, encounter)) is WorkflowExecutionStatus.RUNNING
     assert not (await checked(world)).anything
     assert [row.version for row in world.versions(encounter, "C")] == [1]
+
+
+async def test_runs_that_contradict_their_history_are_ended_and_begin_again(
+    clean: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faults on a running stack make such runs (docs/reliability.md, Temporal's database older); here they are named."""
+    world = clean
+    encounter, _ = await emitted(world, "-contradicts")
+    await world.settled(encounter)
+    names = {encounter_workflow_id(encounter), f"claim/{encounter}/C/1"}
+    before = {name: (await world.server.client.get_workflow_handle(name).describe()).run_id for name in names}
+    shown, versions = world.encounter(encounter).view, [row.version for row in world.versions(encounter, "C")]
+    monkeypatch.setattr(
+        reconciling, "_attempts", lambda run: 3 if run.id in names and run.run_id in before.values() else 0
+    )
+    one = reconciler(world)
+    assert not (await one.check()).anything, "without a sign that the server was set back nothing is ended"
+    one.suspect()
+    found = await one.check()
+    await world.post()
+    assert set(found.missing) == {encounter_workflow_id(encounter)}
+
+    async def begun(name: str) -> bool:
+        run = await world.server.client.get_workflow_handle(name).describe()
+        return run.status is WorkflowExecutionStatus.RUNNING and run.run_id != before[name]
+
+    for name in names:
+        await eventually_async(lambda one=name: begun(one), f"{name} runs again")  # type: ignore[misc]
+    await world.settled(encounter)
+    assert world.encounter(encounter).view == shown
+    assert [row.version for row in world.versions(encounter, "C")] == versions
+    assert not (await checked(world)).anything
 
 
 async def test_a_workflow_of_an_unknown_encounter_is_named_and_left_alone(clean: World) -> None:
