@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -40,8 +41,9 @@ def counted(db: Database) -> Iterator[Reads]:
     def count(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
         reads.statements += not statement.startswith(("BEGIN", "PRAGMA"))
         if "inbox.body" in statement and "encounter_events" in statement:
-            reads.own[str(parameters[0])] += 1
-        elif "inbox.body" in statement and "inbox.holder_event IS 1" in statement:
+            first = parameters[0] if isinstance(parameters, tuple) else next(iter(parameters.values()))
+            reads.own[str(first)] += 1
+        elif "inbox.body" in statement and re.search(r"inbox\.holder_event IS (1|true)", statement):
             reads.holders += 1
 
     event.listen(db.engine, "before_cursor_execute", count)

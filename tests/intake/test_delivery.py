@@ -19,6 +19,7 @@ from store.engine import Database
 from store.keys import Keyring
 from store.tables import DeliveryLease, EncounterEvent
 from tests.kit import events as e
+from tests.kit.databases import as_owner
 from tests.kit.waiting import eventually_async
 from workflows.messages import Note
 
@@ -310,13 +311,13 @@ async def test_what_was_delivered_but_not_marked_is_delivered_again_with_the_sam
 async def test_delivery_resumes_after_a_database_outage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     encounters = Encounters()
     deliverer = Deliverer(store[0], encounters.deliver, poll_seconds=0.01)
-    with store[0].engine.begin() as connection:
+    with as_owner(store[0]) as connection:
         connection.exec_driver_sql("ALTER TABLE encounter_events RENAME TO away")
     failures: list[object] = []
     event.listen(store[0].engine, "handle_error", failures.append)
     running = asyncio.create_task(deliverer.run())
     await eventually_async(lambda: len(failures) >= 2, "two looks found no table")
-    with store[0].engine.begin() as connection:
+    with as_owner(store[0]) as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO encounter_events")
     post_patients(store, patients=1, events=1)
     await eventually_async(lambda: not undelivered(store[0]), "delivered")

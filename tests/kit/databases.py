@@ -13,10 +13,13 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy import Connection, make_url
 
 from store.engine import Database
 from store.keys import Keyring, create_keyring
@@ -38,6 +41,57 @@ _chosen = [EVERYWHERE]
 def engine_of_this_test() -> str:
     """The engine on which databases are made now."""
     return _chosen[-1]
+
+
+@contextmanager
+def as_owner(db: Database) -> Iterator[Connection]:
+    """A transaction of the role that owns the tables: the application's own role cannot change them."""
+    owner = db if db.url.startswith(SQLITE) else Database(as_role(db.url, "cart_owner"))
+    try:
+        with owner.engine.begin() as connection:
+            yield connection
+    finally:
+        if owner is not db:
+            owner.close()
+
+
+@contextmanager
+def closed(db: Database) -> Iterator[None]:
+    """A PostgreSQL database that lets no one in, and ends who is."""
+    name = make_url(db.url).database
+    server = make_url(db.url).set(drivername="postgresql", database="postgres", username="postgres")
+    with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'.encode())
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        try:
+            yield
+        finally:
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'.encode())
+
+
+@contextmanager
+def refusing(db: Database, event_type: str) -> Iterator[None]:
+    """No event of a type can be stored: the database has no room at that moment."""
+    condition = f"new.type = '{event_type}'"
+    if db.url.startswith(SQLITE):
+        make = [
+            f"CREATE TRIGGER refusing BEFORE INSERT ON inbox WHEN {condition} BEGIN SELECT raise(ABORT, 'full'); END"
+        ]
+        remove = ["DROP TRIGGER refusing"]
+    else:
+        body = "BEGIN RAISE EXCEPTION 'full' USING ERRCODE = 'disk_full'; END"
+        make = [
+            f"CREATE FUNCTION refusing() RETURNS trigger AS $$ {body} $$ LANGUAGE plpgsql",
+            f"CREATE TRIGGER refusing BEFORE INSERT ON inbox FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION refusing()",
+        ]
+        remove = ["DROP TRIGGER refusing ON inbox", "DROP FUNCTION refusing()"]
+    with as_owner(db) as connection:
+        for statement in make:
+            connection.exec_driver_sql(statement)
+    yield
+    with as_owner(db) as connection:
+        for statement in remove:
+            connection.exec_driver_sql(statement)
 
 
 @cache

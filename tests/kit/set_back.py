@@ -10,6 +10,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from store.engine import Database
+from tests.kit.waiting import eventually
 
 
 class Moment:
@@ -25,7 +26,16 @@ class Moment:
                 if (path := Path(f"{self._file}{end}")).exists():
                     shutil.copy(path, f"{self._copy}{end}")
         else:
+            # A copy is made of a database that no one uses at that moment; processes connect again.
+            eventually(self._copied, "the database is copied", pause=0.1)
+
+    def _copied(self) -> bool:
+        self._sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self._database}'")
+        try:
             self._sql(f'CREATE DATABASE "{self._name}" TEMPLATE "{self._database}"')
+        except psycopg.errors.ObjectInUse:
+            return False
+        return True
 
     def comes_back(self) -> None:
         """The database is what it was at that moment; processes that use it notice nothing."""

@@ -21,7 +21,7 @@ from tests.kit.files import SITE_FILE
 from tests.kit.waiting import eventually
 from tests.stack.harness import Stack, events_of
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.sqlite("of the backup's file; test_failover.py restores PostgreSQL")]
 
 
 def patient(name: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from store.installation import ForeignKeys, check_keys, installation, note_keys
 from store.keys import create_keyring, read_keyring
 from store.tables import Installation
 from tests.kit import events as e
-from tests.kit.postgres import as_role
+from tests.kit.databases import as_owner
 
 
 @pytest.fixture
@@ -99,9 +99,7 @@ def test_a_key_file_from_before_a_rotation_is_refused(home: Settings, db: Databa
 
 
 def test_an_older_schema_names_the_command(home: Settings, db: Database) -> None:
-    owner = db if db.url.startswith("sqlite") else Database(as_role(db.url, "cart_owner"))
-    with owner.engine.begin() as connection:
+    with as_owner(db) as connection:
         connection.exec_driver_sql("DROP TABLE installation")
-    owner.close()
     with pytest.raises(CannotStart, match="deploy migrate"):
         open_vault(home)

@@ -310,6 +310,7 @@ def test_the_file_that_a_payer_got_is_sealed_by_its_digest(db: Database, keys: K
     assert faults(db, keys) == ["submissions: batch 1, row enc_3/C/1/1: the row is not what was sealed"]
 
 
+@pytest.mark.sqlite("SQLite keeps a moment as text, which has more than one spelling")
 @pytest.mark.parametrize("table", ["audit SET at = replace(at", "sealed_batches SET sealed_at = replace(sealed_at"])
 def test_a_moment_in_another_spelling_is_found(store: tuple[Database, Keyring], table: str) -> None:
     db, keys = store
@@ -353,6 +354,7 @@ def test_two_writers_seal_each_row_once_while_others_write(db: Database, keys: K
     assert [(state.rows, state.unsealed) for state in states] == [(18, 0)] * 5
 
 
+@pytest.mark.sqlite("changes values as text; by columns it is tested on both above")
 @settings(max_examples=25)
 @given(st.data())
 def test_any_byte_of_any_sealed_value_is_covered(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

@@ -23,7 +23,7 @@ from domain.decision.model import Decision
 from domain.rulebook import NoRule
 from store.engine import Database
 from store.keys import Keyring
-from tests.kit.databases import migrated_database
+from tests.kit.databases import closed, migrated_database
 from tests.kit.feeds import cut, kind
 from tests.kit.files import ROOT
 from tests.kit.site import Files, copied
@@ -111,6 +111,10 @@ async def activities(world: World, encounter: str, since: int) -> list[str]:
 @contextmanager
 def away(db: Database) -> Iterator[None]:
     """While it lasts the database cannot be opened, as when its disk is not mounted."""
+    if db.url.startswith("postgresql"):
+        with closed(db):
+            yield
+        return
     file = Path(make_url(db.url).database or "")
     elsewhere = file.parent.with_name("unmounted")
     db.engine.dispose()

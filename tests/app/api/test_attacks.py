@@ -115,7 +115,8 @@ async def test_odd_texts_are_refused_or_kept_and_never_break_anything(gateway: G
         "x" * 4000,
     ):
         answer = await gateway.get(f"/v1/encounters/{reference}")
-        assert answer.status_code == 404, (reference, answer.text)
+        # PostgreSQL has no text with a zero character: there the value is refused, and not looked for.
+        assert answer.status_code in ((404, 422) if reference == "%00" else (404,)), (reference, answer.text)
         assert "x-evil" not in answer.headers
     for query in ("hold=%00", "after=%00", "stage=%00", "limit=-1", "limit=1e9", "hold=" + "x" * 101):
         assert (await gateway.get(f"/v1/encounters?{query}")).status_code in (200, 422), query

@@ -17,6 +17,7 @@ from domain.custody.entries import CustodyEntry
 from store.chain import append_custody
 from store.tables import AlertRecord, AuditEntry, Encounter, EncounterEvent, Inbox
 from tests.kit import events as e
+from tests.kit.databases import as_owner
 from tests.kit.gateway import PROBLEM, TOKEN, Gateway
 from tests.kit.rows import claim_row
 
@@ -117,13 +118,13 @@ async def test_too_often_is_429_with_the_seconds_to_wait(gateway: Gateway) -> No
 
 
 async def test_without_the_database_it_is_503_and_says_when_to_come_back(gateway: Gateway) -> None:
-    with gateway.db.engine.begin() as connection:
+    with as_owner(gateway.db) as connection:
         connection.exec_driver_sql("ALTER TABLE inbox RENAME TO away")
     answer = await gateway.post(e.referral())
     problem(answer, 503)
     assert answer.headers["retry-after"]
     assert (await gateway.get("/readyz")).status_code == 503
-    with gateway.db.engine.begin() as connection:
+    with as_owner(gateway.db) as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO inbox")
     assert (await gateway.post(e.referral())).status_code == 202
 

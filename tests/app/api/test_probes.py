@@ -19,6 +19,7 @@ from intake.delivery import Deliverer
 from store.engine import Database
 from store.keys import Keyring, create_keyring
 from tests.kit import events as e
+from tests.kit.databases import as_owner
 from tests.kit.gateway import Gateway
 from tests.kit.sockets import listening
 from tests.kit.waiting import eventually, eventually_async
@@ -49,7 +50,7 @@ def test_a_gateway_starts_and_is_ready_while_temporal_is_away(store: tuple[Datab
 
 
 async def test_without_the_database_it_is_live_and_not_ready(gateway: Gateway) -> None:
-    with gateway.db.engine.begin() as connection:
+    with as_owner(gateway.db) as connection:
         connection.exec_driver_sql("ALTER TABLE inbox RENAME TO away")
         connection.exec_driver_sql("ALTER TABLE alembic_version RENAME TO gone")
     assert (await gateway.get("/livez")).json() == LIVE[1]

@@ -85,6 +85,10 @@ class Board:
             row = session.exec(select(Inbox).where(Inbox.feed.startswith("board:"))).all()[-1]  # type: ignore[attr-defined]
             return open_body(self.recorder.service.keys, row)
 
+    def event(self, event_id: str) -> dict[str, Any]:
+        with self.db.read() as session:
+            return open_body(self.recorder.service.keys, session.get_one(Inbox, event_id))
+
     def events(self) -> int:
         with self.db.read() as session:
             return len(session.exec(select(Inbox.event_id)).all())

@@ -18,16 +18,21 @@ BY_ENCOUNTER = sorted(set(FILLED) - {"acknowledgement", "certificate", "readines
 """Forms whose entry belongs to their encounter; a payer response goes to the encounter of its claim."""
 
 
+def _entries(board: Board) -> set[str]:
+    with board.db.read() as session:
+        return set(session.exec(select(Inbox.event_id).where(Inbox.feed.startswith("board:"))))  # type: ignore[attr-defined]
+
+
 async def entered(board: Board, key: str) -> tuple[str, dict[str, Any]]:
     """Enter a form; the address of its entry, and the event."""
+    before = _entries(board)
     assert (await board.enter(path_of(board, key), FILLED[key])).status_code == 303
     listed = (await board.get(f"/encounters/{board.held}/entries")).text
     assert not problems(listed)
-    with board.db.read() as session:
-        rows = session.exec(select(Inbox.event_id).where(Inbox.feed.startswith("board:"))).all()  # type: ignore[attr-defined]
-    path = f"/encounters/{board.held}/entries/{rows[-1]}"
+    (new,) = _entries(board) - before
+    path = f"/encounters/{board.held}/entries/{new}"
     assert f'href="{path}"' in listed
-    return path, board.last_event()
+    return path, board.event(new)
 
 
 def filled(page: str) -> dict[str, str]:

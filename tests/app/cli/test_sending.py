@@ -24,9 +24,10 @@ FEED = "tests/scenarios/a_mcl_medicare_inpatient.json"
 
 
 @pytest.fixture
-def sending(tmp_path: Path):  # type: ignore[no-untyped-def]
+def sending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     install(Settings(data_dir=tmp_path))
     db = migrated_database(tmp_path / "encounters.db")
+    monkeypatch.setenv("CART_DATABASE_URL", db.url)
     keys = read_keyring(tmp_path / "keys.json")
     api = create_gateway(db=db, keys=keys, access=Access.from_token_file(tmp_path / "token"))
     with listening(api) as url:

@@ -210,7 +210,7 @@ def test_an_export_is_checked_without_the_database_and_its_seal_with_the_key(sto
     assert run(store, "export", str(file)).exit_code == 0
     assert run(store, "export", str(one), "ORDER-7").exit_code == 0
     assert run(store, "export", str(file)).exit_code == 2, "never over a file that is there"
-    (store / "encounters.db").unlink()
+    (store / "encounters.db").unlink(missing_ok=True)
     assert "seal intact" in run(store, "verify", "--export", str(file)).output
     checked = run(store, "verify", "--export", str(one))
     assert (checked.exit_code, "enc_b" in checked.output) == (0, False)

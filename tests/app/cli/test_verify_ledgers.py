@@ -25,9 +25,10 @@ AT = datetime(2026, 6, 1, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[tuple[Path, Database, Keyring]]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Database, Keyring]]:
     """An installation with three sealed audit entries."""
     db, keys = migrated_database(tmp_path / "encounters.db"), create_keyring(tmp_path / "keys.json")
+    monkeypatch.setenv("CART_DATABASE_URL", db.url)
     write(db, keys, "one", "two", "three")
     yield tmp_path, db, keys
     db.close()

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.metrics import StoreMetrics
 from app.metrics.definitions import BOUNDS, BY_NAME, DEFINITIONS, OTHER
 from store.tables import AlertDelivery, FeedSeen
+from tests.kit.databases import as_owner
 from tests.kit.metrics_store import MRN, NAME, NOW, NPI, World, furnish
 from tests.kit.postgres import postgres_server
 
@@ -44,8 +45,8 @@ def test_an_empty_store_shows_every_family_once_and_is_up(world: World) -> None:
 
 
 def test_a_store_that_does_not_answer_is_down_and_the_scrape_still_answers(world: World) -> None:
-    with world.db.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE quarantine")
+    with as_owner(world.db) as connection:
+        connection.exec_driver_sql("ALTER TABLE quarantine RENAME TO away")
     found = scrape(world)
     assert value(found, "cart_store_up") == 0
     assert value(found, "cart_inbox_undelivered") is None

@@ -19,6 +19,7 @@ from intake.inbox.receive import receive
 from store.facts import load_facts
 from store.tables import AlertRecord, Encounter, Inbox, Quarantine
 from tests.kit import events as e
+from tests.kit.databases import refusing
 from tests.kit.fhir import FEED, MRN_SYSTEM, PATIENT, Json, announced, appointment, encounter, r4, r4b
 from tests.kit.gateway import TOKEN, Gateway
 
@@ -233,17 +234,11 @@ async def test_what_was_entered_in_error_is_undone_and_leaves_its_events(fhir: G
 
 async def test_a_version_is_applied_whole_or_not_at_all(fhir: Gateway) -> None:
     """Booked and moved are two events of one version; the second fails on its way into the store."""
-    with fhir.db.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER no_moves BEFORE INSERT ON inbox WHEN new.type = 'cart.appointment.rescheduled' "
-            "BEGIN SELECT raise(ABORT, 'full'); END"
-        )
     moved = r4b("event-notification", [1], 1, appointment(2), PATIENT)
-    assert (await fhir.http.post("/v1/fhir", json=moved)).status_code == 503
-    with fhir.db.read() as session:
-        assert session.exec(select(Inbox)).all() == []
-    with fhir.db.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TRIGGER no_moves")
+    with refusing(fhir.db, "cart.appointment.rescheduled"):
+        assert (await fhir.http.post("/v1/fhir", json=moved)).status_code == 503
+        with fhir.db.read() as session:
+            assert session.exec(select(Inbox)).all() == []
     assert dispositions(await send(fhir, moved)) == ["accepted", "accepted"]
 
 

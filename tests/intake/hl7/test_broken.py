@@ -32,6 +32,7 @@ from store.keys import Keyring
 from store.tables import Alias, Encounter, Inbox, Quarantine, RecordMerge
 from tests.kit import events as e
 from tests.kit.certificates import make as make_certificates
+from tests.kit.databases import as_owner
 from tests.kit.files import DEPLOY
 from tests.kit.mllp import PATIENCE, Client, Mllp, framed, recorded
 
@@ -193,12 +194,12 @@ def test_no_bytes_at_all_break_the_reader(data: bytes) -> None:
 
 
 async def test_the_database_away_is_a_refusal_to_be_sent_again(mllp: Mllp) -> None:
-    with mllp.db.engine.begin() as connection:
+    with as_owner(mllp.db) as connection:
         connection.exec_driver_sql("ALTER TABLE inbox RENAME TO away")
     client = await mllp.connect()
     answer = await client.send(recorded("story")[2])
     assert (answer.get("MSA-1"), answer.get("ERR-3.1")) == ("AR", "207")
-    with mllp.db.engine.begin() as connection:
+    with as_owner(mllp.db) as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO inbox")
     assert (await client.send(recorded("story")[2])).get("MSA-1") == "AA"
     await client.close()
