@@ -11,10 +11,10 @@ demo: setup ## run every scenario on the embedded stack; ARGS=--keep leaves the 
 
 test: setup ## everything that CI runs
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 test-postgres: setup ## the whole suite with every database of the product on PostgreSQL
-	@CART_TEST_DATABASE=postgresql $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@CART_TEST_DATABASE=postgresql $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 rolling: setup ## 200 encounters while the release before and this one replace each other; ARGS="50 --of-each 1" for fewer
 	@$(BIN)/python -m tests.stack.rolling $(ARGS)

@@ -28,7 +28,7 @@ async def test_each_await_fails_before_and_after_its_work_and_the_claim_goes_out
     row = await state(world, encounter, "transmitted", 2)
     await world.eventually(lambda: not world.faults.armed, "every failure was met")
     assert sorted(world.faults.seen) == sorted((one, when) for one in AWAITS for when in ("before", "after"))
-    (out,) = await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written")
+    (out,) = await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written", LONG)
     assert validate(file_of(world, out).read_text()) == []
     await world.post(remitted(row, paid="900.00"))
     await state(world, encounter, "paid", 2)
@@ -49,8 +49,12 @@ async def test_a_database_that_is_away_for_a_while_delays_a_claim_and_loses_noth
     await state(world, encounter, "transmitted")
     assert world.faults.seen == [("follow_claim", "away")] * 3
     assert sent_meanwhile == [0, 0, 0]
-    await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written")
+    await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written", LONG)
     assert len(sent(world, encounter)) == 1
+
+
+LONG = 4 * PATIENCE
+"""Each try that finds no room waits longer for the next one, up to minutes."""
 
 
 async def test_a_full_outbox_keeps_the_claims_number_until_there_is_room(
@@ -68,7 +72,7 @@ async def test_a_full_outbox_keeps_the_claims_number_until_there_is_room(
         await pass_days(world, encounter, 5)
         await world.eventually(lambda: len(tries) > 1, "it was tried again")
         assert [row.written_at for row in sent(world, encounter)] == [None]
-    (out,) = await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written")
+    (out,) = await world.eventually(lambda: [s for s in sent(world, encounter) if s.written_at], "written", LONG)
     path, text = tries[0]
     assert file_of(world, out).as_posix().endswith(path)
     assert file_of(world, out).read_text() == text
